@@ -1,0 +1,35 @@
+//! Session tokens.
+
+use crate::limits::TOKEN_BYTES;
+use std::fmt;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// A session's token: 16 bytes from the operating system's random source.
+///
+/// Compared in constant time; shown only where a person asked to see it.
+#[derive(Clone, Zeroize)]
+pub struct Token([u8; TOKEN_BYTES]);
+
+impl Token {
+    /// Takes random bytes, or those that a client presented.
+    pub fn new(bytes: [u8; TOKEN_BYTES]) -> Token {
+        Token(bytes)
+    }
+
+    /// The secret itself, as it travels.
+    pub fn expose(&self) -> &[u8; TOKEN_BYTES] {
+        &self.0
+    }
+
+    /// Whether these are the token's bytes, in a time that does not tell where they differ.
+    pub fn matches(&self, presented: &[u8; TOKEN_BYTES]) -> bool {
+        self.0.ct_eq(presented).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}

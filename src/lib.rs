@@ -1,0 +1,14 @@
+//! porter: a small TCP server that recognises who knocks, checks their password, hands out a session token, and
+//! carries messages.
+//!
+//! [`protocol`] says what the bytes mean, [`auth`] who may speak, [`store`] what outlives a restart. [`limits`] has
+//! every bound with its reason, and [`cli`] what the programs share at their command lines.
+
+pub mod auth;
+pub mod cli;
+pub mod limits;
+mod moment;
+pub mod protocol;
+pub mod store;
+
+pub use moment::Moment;

@@ -1,0 +1,113 @@
+//! Every bound porter keeps, with its unit and its reason.
+//!
+//! What an operator may set has its default here and its flag in [`crate::cli`]; the rest is fixed. The
+//! relations between bounds that the code relies on are asserted when it is compiled.
+
+use std::time::Duration;
+
+/// Bytes of a frame's header: the length of the body, big-endian.
+pub const HEADER_BYTES: usize = 4;
+/// Bytes of a session token.
+pub const TOKEN_BYTES: usize = 16;
+
+/// Default for the longest frame body that a server accepts.
+pub const MAX_FRAME_BYTES_DEFAULT: u32 = 65_536;
+/// The smallest limit an operator may set: a login with the longest password must fit.
+pub const MAX_FRAME_BYTES_LEAST: u32 = 2_048;
+/// The largest limit an operator may set.
+pub const MAX_FRAME_BYTES_MOST: u32 = 16_777_216;
+/// The frame limit before login: nothing legal comes near it, and strangers shall not hold memory.
+pub const STRANGER_FRAME_BYTES: u32 = 4_096;
+/// What a reply may be longer than the limit on requests, since a text comes back with its sender's name.
+pub const REPLY_EXTRA_BYTES: u32 = 64;
+
+/// Characters in a name.
+pub const NAME_CHARACTERS: usize = 32;
+/// Bytes in a name; it must fit the one-byte length in a message's frame.
+pub const NAME_BYTES: usize = 64;
+/// Bytes in a password: hashing must not be a way to make the server chew on megabytes.
+pub const PASSWORD_BYTES: usize = 1_024;
+/// Default for the fewest characters of a new password.
+pub const MIN_PASSWORD_CHARACTERS_DEFAULT: u32 = 8;
+
+/// Default PBKDF2 rounds: as dear to an attacker as OWASP's 600 000 rounds of HMAC-SHA-256.
+pub const HASH_ROUNDS_DEFAULT: u32 = 3_100_000;
+/// The most rounds that a stored hash or `--hash-rounds` may have.
+pub const HASH_ROUNDS_MOST: u32 = 100_000_000;
+/// Below this the server warns at start.
+pub const HASH_ROUNDS_WEAK: u32 = 100_000;
+/// Bytes of salt in a stored hash.
+pub const SALT_BYTES: usize = 16;
+/// Bytes of a stored hash: one output block of HMAC-MD5.
+pub const HASH_BYTES: usize = 16;
+/// Longest wait for a hash before Busy.
+pub const HASH_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long a verified password is recognised without its hash.
+pub const LOGIN_CACHE_DEFAULT: Duration = Duration::from_secs(600);
+/// Passwords remembered by the login cache; the oldest goes first.
+pub const LOGIN_CACHE_ENTRIES: usize = 65_536;
+
+/// Debt that a started hash puts on its address, until the password proves right.
+pub const PENALTY_DEFAULT: Duration = Duration::from_secs(5);
+/// The most debt an address can have.
+pub const DEBT_MOST: Duration = Duration::from_secs(600);
+/// Debt above which an address is refused.
+pub const DEBT_TOLERATED: Duration = Duration::from_secs(15);
+/// Addresses whose debt is remembered; the oldest goes first.
+pub const DEBTORS: usize = 65_536;
+
+/// Wrong passwords, and registrations, in one connection.
+pub const MAX_ATTEMPTS_DEFAULT: u32 = 3;
+/// Connections at once.
+pub const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
+/// Connections above the limit that are being told so at once; one more is dropped without a word.
+pub const REFUSALS_AT_ONCE: usize = 64;
+/// Descriptors that are not connections: console, log, files, signals, and some to spare.
+pub const DESCRIPTORS_RESERVED: usize = 32;
+/// Default for one connection's waiting output.
+pub const OUTPUT_LIMIT_BYTES_DEFAULT: usize = 1_048_576;
+/// A connection with more output than this waiting is not read, so only others can fill it further.
+pub const OUTPUT_HOLDS_INPUT_BYTES: usize = 64 * 1024;
+
+/// Bytes taken from one connection in one turn.
+pub const SHARE_BYTES: usize = 64 * 1024;
+/// Frames handled for one connection in one turn.
+pub const SHARE_FRAMES: usize = 64;
+/// Bytes that the frames of one connection may put into others' output in one turn before the next waits:
+/// in chat one frame becomes thousands.
+pub const SHARE_DELIVERED_BYTES: usize = 1_048_576;
+/// Connections accepted in one turn.
+pub const SHARE_ACCEPTS: usize = 10;
+
+/// From accept until authenticated.
+pub const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long a session waits for its lost client.
+pub const RESUME_WINDOW_DEFAULT: Duration = Duration::from_secs(60);
+/// Waiting output of which nothing could be written for this long: a slow consumer.
+pub const OUTPUT_STALL: Duration = Duration::from_secs(30);
+/// When the server closes: for what is still to be written.
+pub const CLOSE_FLUSH: Duration = Duration::from_secs(5);
+/// When the server closes: for the peer to close too, its input being discarded.
+pub const CLOSE_DISCARD: Duration = Duration::from_secs(1);
+
+/// Addresses whose last visitor is remembered.
+pub const ADDRESSES: usize = 65_536;
+/// Bytes of log lines that wait for a file or pipe that does not take them.
+pub const LOG_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of console output that wait for the terminal or pipe.
+pub const CONSOLE_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of a line typed at the console.
+pub const CONSOLE_LINE_BYTES: usize = 64 * 1024;
+
+/// The least `--output-limit` for a frame limit: two of the longest replies with their headers.
+pub const fn output_limit_least_bytes(max_frame_bytes: u32) -> usize {
+    2 * (max_frame_bytes as usize + 70)
+}
+
+const _: () = assert!(NAME_BYTES <= u8::MAX as usize);
+const _: () = assert!(STRANGER_FRAME_BYTES as usize > PASSWORD_BYTES + 1);
+const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > PASSWORD_BYTES + 1);
+const _: () = assert!(REPLY_EXTRA_BYTES as usize + HEADER_BYTES <= 70);
+const _: () = assert!(output_limit_least_bytes(MAX_FRAME_BYTES_DEFAULT) <= OUTPUT_LIMIT_BYTES_DEFAULT);
+const _: () = assert!(OUTPUT_HOLDS_INPUT_BYTES <= OUTPUT_LIMIT_BYTES_DEFAULT);
+const _: () = assert!(DEBT_TOLERATED.as_secs() < DEBT_MOST.as_secs());

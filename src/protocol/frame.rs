@@ -1,0 +1,56 @@
+//! One frame: a length, then that many bytes.
+
+use crate::limits::HEADER_BYTES;
+use std::fmt;
+
+/// What is wrong with a frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadLength {
+    /// A body has at least its kind.
+    Zero,
+    /// The body would be longer than allowed here.
+    TooLarge {
+        /// The length in the header.
+        announced_bytes: u32,
+        /// The longest allowed.
+        limit_bytes: u32,
+    },
+}
+
+impl fmt::Display for BadLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadLength::Zero => f.write_str("a frame of length 0"),
+            BadLength::TooLarge { announced_bytes, limit_bytes } => {
+                write!(f, "a frame of {announced_bytes} bytes where at most {limit_bytes} are allowed")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BadLength {}
+
+/// Reads the length of a body from its header and checks it against `limit_bytes`.
+pub fn body_length(header: [u8; HEADER_BYTES], limit_bytes: u32) -> Result<usize, BadLength> {
+    match u32::from_be_bytes(header) {
+        0 => Err(BadLength::Zero),
+        announced_bytes if announced_bytes > limit_bytes => {
+            Err(BadLength::TooLarge { announced_bytes, limit_bytes })
+        }
+        announced_bytes => Ok(announced_bytes as usize),
+    }
+}
+
+/// Appends a frame whose body is the concatenation of `parts`.
+///
+/// Bodies beyond `u32::MAX` bytes cannot be framed; callers hold far tighter limits, so such a length is
+/// cut to what the header can say only in theory.
+pub(crate) fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    debug_assert!(length > 0 && u32::try_from(length).is_ok());
+    out.reserve(HEADER_BYTES + length);
+    out.extend_from_slice(&(length as u32).to_be_bytes());
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}

@@ -1,0 +1,46 @@
+//! What the bytes mean: the porter wire protocol, version 1.
+//!
+//! One TCP connection carries frames both ways. A frame is a length (`u32`, big-endian) and a body of that many
+//! bytes, 1 to `max_frame`; the body's first byte is its kind, the rest its payload. Text is UTF-8 and fills the
+//! rest of the payload. [`Request`] and [`Reply`] list the kinds, [`Code`] the errors.
+//!
+//! The server speaks first, with Hello. Then, for a user who is known:
+//!
+//! ```
+//! use porter::protocol::{Reply, Request, Wanted};
+//! # let token = [7; 16];
+//! let conversation: &[&[u8]] = &[
+//!     b"\x00\x00\x00\x02\x81\x01",          // S: Hello, version 1, nobody known at this address
+//!     b"\x00\x00\x00\x04\x01ann",           // C: Identify
+//!     b"\x00\x00\x00\x02\x82\x01",          // S: PasswordWanted, Login
+//!     b"\x00\x00\x00\x0c\x03open sesame",   // C: Login
+//! ];
+//! let body = |frame: &'static [u8]| &frame[4..];
+//! assert_eq!(Reply::decode(body(conversation[0])), Ok(Reply::Hello { version: 1, last_name: "" }));
+//! assert_eq!(Request::decode(body(conversation[1])), Ok(Request::Identify(b"ann")));
+//! assert_eq!(Reply::decode(body(conversation[2])), Ok(Reply::PasswordWanted(Wanted::Login)));
+//! assert_eq!(Request::decode(body(conversation[3])), Ok(Request::Login(b"open sesame")));
+//!
+//! let mut sent = Vec::new();
+//! Reply::Welcome { token: &token, greeting: "Hello, ann" }.encode(&mut sent);
+//! assert_eq!(sent[..5], *b"\x00\x00\x00\x1b\x83");
+//! ```
+//!
+//! A server reads with an [`Inbox`] and writes with an [`Outbox`], neither of which ever blocks; a program that may
+//! block has [`FrameRead`] and [`FrameWrite`] on any stream.
+//!
+//! This module must not know who speaks, what is allowed when, or that sockets exist.
+
+mod code;
+mod frame;
+mod inbox;
+mod message;
+mod outbox;
+mod stream;
+
+pub use code::Code;
+pub use frame::{BadLength, body_length};
+pub use inbox::{Inbox, Lent};
+pub use message::{Malformed, Reply, Request, VERSION, Wanted};
+pub use outbox::Outbox;
+pub use stream::{FrameRead, FrameWrite};

@@ -1,0 +1,58 @@
+//! What outlives a restart: who the users are, and who was last seen at which address.
+//!
+//! The engine sees only the [`Store`] trait: looking up is immediate, storing is a request that is answered
+//! later by a completion, so that a store that takes longer, or lives elsewhere, changes nothing above it.
+//!
+//! This module must not know about connections, tokens or frames.
+
+use crate::auth::{Name, PasswordHash};
+use std::net::IpAddr;
+
+/// Names a request to the store; the engine draws them and they come back with the completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What the store knows of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Nobody has it.
+    Unknown,
+    /// Its registration is accepted but not yet on stable storage.
+    Pending,
+    /// Somebody has it, with this password.
+    Known(PasswordHash),
+}
+
+/// The answer to one request.
+#[derive(Debug)]
+pub struct Completion {
+    /// Which request.
+    pub ticket: Ticket,
+    /// Whether it is on stable storage; if not, nothing of it remains, and the text says why.
+    pub outcome: Result<(), String>,
+}
+
+/// Where users and visitors are kept.
+pub trait Store {
+    /// What is known of a name.
+    fn find(&self, name: &Name) -> Lookup;
+
+    /// How many users are known.
+    fn user_count(&self) -> usize;
+
+    /// Takes a new user for storing. From now on the name is [`Pending`](Lookup::Pending); a completion with this
+    /// ticket follows. The name must be [`Unknown`](Lookup::Unknown).
+    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
+
+    /// Takes a known user's new hash for storing. The old one counts until the completion.
+    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
+
+    /// A request that was answered since the last call.
+    fn poll_completion(&mut self) -> Option<Completion>;
+
+    /// Who logged in last from this address. IPv4 addresses mapped into IPv6 are given as IPv4.
+    fn last_visitor(&self, address: IpAddr) -> Option<Name>;
+
+    /// Notes a login.
+    fn note_visitor(&mut self, address: IpAddr, name: &Name);
+}
