@@ -9,6 +9,8 @@ pub mod cli;
 pub mod limits;
 mod moment;
 pub mod protocol;
+mod slots;
 pub mod store;
 
 pub use moment::Moment;
+pub use slots::Key;

@@ -1,10 +1,25 @@
-//! Who may speak: names, passwords, tokens, and what guards them.
+//! Who may speak: names, passwords, tokens, sessions, and what guards them.
 //!
-//! This module must not know about frames' bytes, sockets, files or the clock: time and randomness are handed in.
+//! A visitor is in one [state](conversation); a password becomes a [stored hash](PasswordHash) by a
+//! [derivation](derivation) that advances in portions, its turn given by a fair [queue](hash_queue); a password that was
+//! verified lately is recognised by the [cache](login_cache); an [origin](Origin) that guesses is [throttled](Throttle).
+//!
+//! This module must not know about sockets, files, the clock or a source of randomness: time and random bytes are
+//! handed in.
 
+pub(crate) mod conversation;
+mod derivation;
+pub(crate) mod hash_queue;
+pub(crate) mod login_cache;
 mod name;
 mod password;
+mod sessions;
+mod throttle;
 mod token;
+
+pub use derivation::hash_password;
 pub use name::{BadName, Name, addressed};
 pub use password::{BadPasswordHash, Password, PasswordHash, WeakPassword};
+pub use sessions::{Session, SessionId, Sessions};
+pub use throttle::{Origin, Throttle};
 pub use token::Token;

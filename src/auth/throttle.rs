@@ -1,0 +1,178 @@
+//! Guessing is slowed before it costs anything: debt by address.
+
+use crate::Moment;
+use crate::limits::{DEBT_MOST, DEBT_TOLERATED, DEBTORS};
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+/// Whom a stranger's behaviour is put down to: an IPv4 address (mapped ones too), or an IPv6 /64, which is what one
+/// subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(IpAddr);
+
+impl Origin {
+    /// The origin of an address.
+    pub fn of(address: IpAddr) -> Origin {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Origin(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()),
+            v4 => Origin(v4),
+        }
+    }
+}
+
+/// What each origin owes.
+///
+/// Each full hash puts a penalty on its origin when it starts, taken back when the password was right. Debt is paid
+/// off by time alone, so it is kept as the moment at which it will be gone.
+#[derive(Debug)]
+pub struct Throttle {
+    penalty: Duration,
+    debtors: HashMap<Origin, Debt>,
+    /// By the last charge, so that the oldest can go first.
+    by_age: BTreeSet<(u64, Origin)>,
+    charges: u64,
+}
+
+#[derive(Debug)]
+struct Debt {
+    paid_off: Moment,
+    charge: u64,
+}
+
+impl Throttle {
+    /// `penalty` is the debt of one started hash; zero turns the throttle off.
+    pub fn new(penalty: Duration) -> Throttle {
+        Throttle { penalty, debtors: HashMap::new(), by_age: BTreeSet::new(), charges: 0 }
+    }
+
+    /// How long this origin has to wait before it is served again; `None` if it is welcome.
+    pub fn wait(&self, origin: Origin, now: Moment) -> Option<Duration> {
+        let owed = self.debtors.get(&origin)?.paid_off.since(now);
+        owed.checked_sub(DEBT_TOLERATED).filter(|wait| !wait.is_zero())
+    }
+
+    /// A hash starts on this origin's behalf.
+    pub fn charge(&mut self, origin: Origin, now: Moment) {
+        if self.penalty.is_zero() {
+            return;
+        }
+        self.forget_paid_off(now);
+        self.charges += 1;
+        let charge = self.charges;
+        let debt = self.debtors.entry(origin).or_insert(Debt { paid_off: now, charge });
+        self.by_age.remove(&(debt.charge, origin));
+        debt.charge = charge;
+        debt.paid_off = (debt.paid_off.max(now) + self.penalty).min(now + DEBT_MOST);
+        self.by_age.insert((charge, origin));
+        if self.debtors.len() > DEBTORS {
+            self.forget_oldest();
+        }
+    }
+
+    /// The password was right: the charge is taken back.
+    pub fn take_back(&mut self, origin: Origin) {
+        if let Some(debt) = self.debtors.get_mut(&origin) {
+            debt.paid_off = debt.paid_off - self.penalty;
+        }
+    }
+
+    /// Origins remembered.
+    pub fn len(&self) -> usize {
+        self.debtors.len()
+    }
+
+    /// Whether nobody owes anything.
+    pub fn is_empty(&self) -> bool {
+        self.debtors.is_empty()
+    }
+
+    fn forget_paid_off(&mut self, now: Moment) {
+        while let Some((_, origin)) = self.by_age.first()
+            && self.debtors.get(origin).is_none_or(|debt| debt.paid_off <= now)
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, origin)) = self.by_age.pop_first() {
+            self.debtors.remove(&origin);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PENALTY: Duration = Duration::from_secs(5);
+
+    fn origin(text: &str) -> Origin {
+        Origin::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_origin_is_an_ipv4_address_or_an_ipv6_network() {
+        assert_eq!(origin("::ffff:192.0.2.7"), origin("192.0.2.7"));
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_ne!(origin("192.0.2.7"), origin("192.0.2.8"));
+    }
+
+    #[test]
+    fn debt_grows_by_charges_and_is_paid_off_by_time() {
+        let mut throttle = Throttle::new(PENALTY);
+        let (guesser, start) = (origin("192.0.2.7"), Moment::START);
+        for _ in 0..3 {
+            throttle.charge(guesser, start);
+            assert_eq!(throttle.wait(guesser, start), None);
+        }
+        throttle.charge(guesser, start);
+        assert_eq!(throttle.wait(guesser, start), Some(PENALTY));
+        assert_eq!(throttle.wait(guesser, start + Duration::from_secs(4)), Some(Duration::from_secs(1)));
+        assert_eq!(throttle.wait(guesser, start + PENALTY), None);
+        assert_eq!(throttle.wait(origin("192.0.2.8"), start), None);
+        for _ in 0..1000 {
+            throttle.charge(guesser, start);
+        }
+        assert_eq!(throttle.wait(guesser, start), Some(DEBT_MOST - DEBT_TOLERATED));
+    }
+
+    #[test]
+    fn a_right_password_takes_its_charge_back() {
+        let mut throttle = Throttle::new(PENALTY);
+        let user = origin("192.0.2.7");
+        for _ in 0..100 {
+            throttle.charge(user, Moment::START);
+            throttle.take_back(user);
+        }
+        assert_eq!(throttle.wait(user, Moment::START), None);
+    }
+
+    #[test]
+    fn no_penalty_is_no_throttle() {
+        let mut throttle = Throttle::new(Duration::ZERO);
+        for _ in 0..100 {
+            throttle.charge(origin("192.0.2.7"), Moment::START);
+        }
+        assert!(throttle.is_empty());
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_the_oldest_debt_goes_first() {
+        let mut throttle = Throttle::new(PENALTY);
+        let numbered = |n: u32| Origin::of(std::net::Ipv4Addr::from_bits(n).into());
+        for _ in 0..4 {
+            for n in 0..=DEBTORS as u32 {
+                throttle.charge(numbered(n), Moment::START);
+            }
+        }
+        assert_eq!(throttle.len(), DEBTORS);
+        assert_eq!(throttle.by_age.len(), DEBTORS);
+        assert!(throttle.wait(numbered(0), Moment::START).is_none());
+        // What is paid off goes by itself.
+        throttle.charge(numbered(0), Moment::START + DEBT_MOST);
+        assert_eq!(throttle.len(), 1);
+    }
+}
