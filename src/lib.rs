@@ -6,11 +6,14 @@
 
 pub mod auth;
 pub mod cli;
+pub mod engine;
+pub mod handler;
 pub mod limits;
 mod moment;
 pub mod protocol;
 mod slots;
 pub mod store;
+mod text;
 
 pub use moment::Moment;
 pub use slots::Key;

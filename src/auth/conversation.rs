@@ -1,14 +1,26 @@
-//! How far one visitor has come.
+//! How far one visitor has come on the way to being somebody who may speak.
 
+use super::Name;
 use super::hash_queue::JobId;
-use super::{Name, SessionId};
 use crate::Moment;
 use crate::protocol::Request;
 
-/// The states of `protocol`, one variant each with only its own data, and the one in between: a password is being
-/// seen to.
+/// Somebody who is not yet authenticated.
 #[derive(Debug)]
-pub(crate) enum State {
+pub(crate) struct Visit {
+    pub(crate) step: Step,
+    /// Registrations tried in this connection, weak ones too.
+    pub(crate) registrations: u32,
+    /// Wrong passwords in this connection.
+    pub(crate) wrong_passwords: u32,
+    /// When the visitor must be authenticated; moved on by what the server itself keeps them waiting.
+    pub(crate) login_deadline: Moment,
+}
+
+/// The states of the protocol before Authenticated, one variant each with only its own data, and the one in between: a
+/// password is being seen to.
+#[derive(Debug)]
+pub(crate) enum Step {
     /// Nobody knows yet who this is.
     Identifying,
     /// A new user, who is to choose a password.
@@ -16,9 +28,7 @@ pub(crate) enum State {
     /// A known user, who is to give the password.
     LoggingIn { name: Name },
     /// The server sees to a password; no further frame is handled meanwhile.
-    Waiting(Box<Waiting>),
-    /// Somebody who may speak.
-    Authenticated { session: SessionId },
+    Waiting(Waiting),
 }
 
 /// What a visitor waits for.
@@ -26,7 +36,6 @@ pub(crate) enum State {
 pub(crate) struct Waiting {
     pub(crate) name: Name,
     pub(crate) errand: Errand,
-    /// Since when; the login timeout does not run meanwhile.
     pub(crate) since: Moment,
 }
 
@@ -35,35 +44,48 @@ pub(crate) struct Waiting {
 pub(crate) enum Errand {
     /// The hash queue.
     Hash(JobId),
-    /// The store, which has this visitor's registration.
-    Registration,
-    /// The store, which has somebody else's registration of this name.
-    OthersRegistration,
+    /// The store, which has this visitor's registration or somebody else's of the same name.
+    Store,
 }
 
-impl State {
+impl Visit {
+    /// Somebody has just come in.
+    pub(crate) fn new(login_deadline: Moment) -> Visit {
+        Visit { step: Step::Identifying, registrations: 0, wrong_passwords: 0, login_deadline }
+    }
+
     /// The protocol's table: which kinds are allowed in which state.
     pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
         match request {
             Request::Exit => true,
-            Request::Identify(_) => {
-                matches!(self, State::Identifying | State::Registering { .. } | State::LoggingIn { .. })
-            }
-            Request::Register(_) => matches!(self, State::Registering { .. }),
-            Request::Login(_) => matches!(self, State::LoggingIn { .. }),
-            Request::Resume(_) => matches!(self, State::Identifying),
-            Request::Message { .. } => matches!(self, State::Authenticated { .. }),
+            Request::Identify(_) => !matches!(self.step, Step::Waiting(_)),
+            Request::Register(_) => matches!(self.step, Step::Registering { .. }),
+            Request::Login(_) => matches!(self.step, Step::LoggingIn { .. }),
+            Request::Resume(_) => matches!(self.step, Step::Identifying),
+            Request::Message { .. } => false,
         }
     }
 
-    /// The state's name, for explanations and the log.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            State::Identifying => "Identifying",
-            State::Registering { .. } => "Registering",
-            State::LoggingIn { .. } => "LoggingIn",
-            State::Waiting(_) => "Waiting",
-            State::Authenticated { .. } => "Authenticated",
+    /// The server sees to a password from now on.
+    pub(crate) fn begin_waiting(&mut self, name: Name, errand: Errand, now: Moment) {
+        self.step = Step::Waiting(Waiting { name, errand, since: now });
+    }
+
+    /// The server has seen to it; what it took is not the visitor's time. The visitor is left logging in.
+    pub(crate) fn end_waiting(&mut self, now: Moment) -> Option<Name> {
+        let Step::Waiting(waiting) = &self.step else { return None };
+        self.login_deadline = self.login_deadline + now.since(waiting.since);
+        let name = waiting.name.clone();
+        self.step = Step::LoggingIn { name: name.clone() };
+        Some(name)
+    }
+
+    /// The state's name in the protocol.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.step {
+            Step::Identifying => "Identifying",
+            Step::Registering { .. } => "Registering",
+            Step::LoggingIn { .. } | Step::Waiting(_) => "LoggingIn",
         }
     }
 }

@@ -38,6 +38,9 @@ struct Line {
     rounds: u64,
 }
 
+/// A job that is done, and its hash.
+pub(crate) type Finished<T> = (Job<T>, [u8; HASH_BYTES]);
+
 /// Jobs that wait, in turn by origin, and the one that runs.
 pub(crate) struct HashQueue<T> {
     waiting: Slots<Job<T>>,
@@ -117,7 +120,7 @@ impl<T> HashQueue<T> {
 
     /// Advances the job under way by at most `most` rounds; says how many were done, and gives the job and its hash
     /// when it is finished.
-    pub(crate) fn advance(&mut self, most: u32) -> (u32, Option<(Job<T>, [u8; HASH_BYTES])>) {
+    pub(crate) fn advance(&mut self, most: u32) -> (u32, Option<Finished<T>>) {
         let Some(running) = &mut self.running else { return (0, None) };
         let done = running.derivation.advance(most);
         if running.derivation.rounds_left() > 0 {

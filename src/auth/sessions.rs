@@ -32,6 +32,11 @@ impl Session {
         &self.token
     }
 
+    /// When it ends, if it is lost.
+    pub fn expires(&self) -> Moment {
+        self.expires
+    }
+
     /// The connection that carries it; none while it is lost.
     pub fn connection(&self) -> Option<Key> {
         self.connection

@@ -40,6 +40,11 @@ pub trait Store {
     /// How many users are known.
     fn user_count(&self) -> usize;
 
+    /// Figures for a person, a line each.
+    fn figures(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Takes a new user for storing. From now on the name is [`Pending`](Lookup::Pending); a completion with this
     /// ticket follows. The name must be [`Unknown`](Lookup::Unknown).
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash);

@@ -1,0 +1,59 @@
+//! What an operator may set.
+
+use crate::limits;
+use std::time::Duration;
+
+/// The engine's settings. `Config::default()` is what the server's flags default to.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Longest frame body accepted after login, 2 048 to 16 777 216.
+    pub max_frame_bytes: u32,
+    /// Most output that may wait for one connection, at least
+    /// [`output_limit_least_bytes`](limits::output_limit_least_bytes) of `max_frame_bytes`.
+    pub output_limit_bytes: usize,
+    /// Whether an unknown name may register.
+    pub registration_open: bool,
+    /// PBKDF2 rounds of new hashes.
+    pub hash_rounds: u32,
+    /// Longest wait for a hash to start.
+    pub hash_wait: Duration,
+    /// How fast this machine hashes, in rounds a second: the first guess for waits, corrected as hashing goes on.
+    pub hash_rounds_per_second: u64,
+    /// How long a verified password is recognised; zero for never.
+    pub login_cache: Duration,
+    /// Debt of an origin for each hash that does not prove right; zero for none.
+    pub penalty: Duration,
+    /// Fewest characters of a new password.
+    pub min_password_characters: u32,
+    /// Wrong passwords, and registrations, in one connection.
+    pub max_attempts: u32,
+    /// Connections at once, and lost sessions at once.
+    pub max_connections: usize,
+    /// From accept until authenticated.
+    pub login_timeout: Duration,
+    /// Longest time without a whole frame once authenticated; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long a lost session can be resumed; zero if it ends with its connection.
+    pub resume_window: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            max_frame_bytes: limits::MAX_FRAME_BYTES_DEFAULT,
+            output_limit_bytes: limits::OUTPUT_LIMIT_BYTES_DEFAULT,
+            registration_open: true,
+            hash_rounds: limits::HASH_ROUNDS_DEFAULT,
+            hash_wait: limits::HASH_WAIT_DEFAULT,
+            hash_rounds_per_second: 5_000_000,
+            login_cache: limits::LOGIN_CACHE_DEFAULT,
+            penalty: limits::PENALTY_DEFAULT,
+            min_password_characters: limits::MIN_PASSWORD_CHARACTERS_DEFAULT,
+            max_attempts: limits::MAX_ATTEMPTS_DEFAULT,
+            max_connections: limits::MAX_CONNECTIONS_DEFAULT,
+            login_timeout: limits::LOGIN_TIMEOUT_DEFAULT,
+            idle_timeout: None,
+            resume_window: limits::RESUME_WINDOW_DEFAULT,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One connection, as the engine sees it.
+
+use super::Config;
+use crate::Moment;
+use crate::auth::SessionId;
+use crate::auth::conversation::{Step, Visit};
+use crate::limits::{
+    HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, STRANGER_FRAME_BYTES,
+};
+use crate::protocol::{Code, Inbox, Outbox, Request};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A connection's state and what waits in it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) stage: Stage,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+    pub(super) traffic: Traffic,
+    /// Since when none of the waiting output could be written.
+    pub(super) stalled_since: Option<Moment>,
+    /// For when its deadline is set; never later than it is due.
+    pub(super) armed: Moment,
+    /// The peer has closed its sending side, though not all that it sent may have been read.
+    pub(super) peer_finished: bool,
+    /// All that the peer sent has been handed in.
+    pub(super) input_ended: bool,
+    /// It is in the list of connections that have output.
+    pub(super) in_outgoing: bool,
+    /// It was above the connection limit from the start.
+    pub(super) surplus: bool,
+}
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Not yet authenticated.
+    Visiting(Box<Visit>),
+    /// Carrying a session.
+    Authenticated { session: SessionId, last_frame: Moment },
+    /// The deciding word is said; what still waits is written, then the sending side is shut.
+    Flushing { until: Moment, why: Why },
+    /// The sending side is shut; the peer is given a moment to read the last word.
+    Discarding { until: Moment, why: Why },
+    /// To be closed and forgotten.
+    Closed { why: Why },
+}
+
+/// Bytes and messages both ways, for the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) messages_in: u32,
+    pub(super) messages_out: u32,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Exit,
+    Kicked,
+    Shutdown,
+    TakenOver,
+    ClosedByPeer,
+    Reset,
+    Refused(Code),
+}
+
+impl Why {
+    /// Whether the session ends with the connection; otherwise it can be resumed.
+    pub(super) fn ends_session(self) -> bool {
+        match self {
+            Why::Exit | Why::Kicked | Why::Shutdown => true,
+            Why::TakenOver | Why::ClosedByPeer | Why::Reset => false,
+            Why::Refused(code) => code.ends_session(),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Exit => f.write_str("exit"),
+            Why::Kicked => f.write_str("kicked"),
+            Why::Shutdown => f.write_str("shutdown"),
+            Why::TakenOver => f.write_str("taken-over"),
+            Why::ClosedByPeer => f.write_str("closed-by-peer"),
+            Why::Reset => f.write_str("reset"),
+            Why::Refused(code) => code.fmt(f),
+        }
+    }
+}
+
+/// What a connection can take now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appetite {
+    /// Nothing: it waits for a password to be seen to, or for its own output to be read.
+    Nothing,
+    /// It has frames left from before: give it a turn without new bytes.
+    Backlog,
+    /// Up to so many bytes.
+    Bytes(usize),
+}
+
+impl Connection {
+    pub(super) fn new(peer: SocketAddr, stage: Stage) -> Connection {
+        Connection {
+            peer,
+            stage,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            traffic: Traffic::default(),
+            stalled_since: None,
+            armed: Moment::NEVER,
+            peer_finished: false,
+            input_ended: false,
+            in_outgoing: false,
+            surplus: false,
+        }
+    }
+
+    /// The longest frame body it may send now.
+    pub(super) fn frame_limit_bytes(&self, config: &Config) -> u32 {
+        match self.stage {
+            Stage::Authenticated { .. } => config.max_frame_bytes,
+            _ => config.max_frame_bytes.min(STRANGER_FRAME_BYTES),
+        }
+    }
+
+    /// Whether its next frame may be handled.
+    pub(super) fn may_be_served(&self) -> bool {
+        match &self.stage {
+            Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)),
+            Stage::Authenticated { .. } => self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES,
+            Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
+        }
+    }
+
+    pub(super) fn appetite(&self, config: &Config) -> Appetite {
+        match &self.stage {
+            Stage::Closed { .. } => Appetite::Nothing,
+            Stage::Flushing { .. } | Stage::Discarding { .. } => Appetite::Bytes(SHARE_BYTES),
+            _ if !self.may_be_served() => Appetite::Nothing,
+            _ if self.inbox.has_frame(self.frame_limit_bytes(config)) => Appetite::Backlog,
+            _ if self.input_ended => Appetite::Nothing,
+            // A stranger's bytes may be kept, so no more are taken than its longest frame has.
+            Stage::Visiting(_) => Appetite::Bytes(HEADER_BYTES + STRANGER_FRAME_BYTES as usize),
+            Stage::Authenticated { .. } => Appetite::Bytes(SHARE_BYTES),
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. })
+    }
+
+    /// Whether the protocol allows this request in the state that the connection is in.
+    pub(super) fn allows(&self, request: &Request<'_>) -> bool {
+        match &self.stage {
+            Stage::Visiting(visit) => visit.allows(request),
+            Stage::Authenticated { .. } => matches!(request, Request::Message { .. } | Request::Exit),
+            _ => false,
+        }
+    }
+
+    /// The state's name in the protocol.
+    pub(super) fn state_name(&self) -> &'static str {
+        match &self.stage {
+            Stage::Visiting(visit) => visit.state_name(),
+            Stage::Authenticated { .. } => "Authenticated",
+            _ => "closed",
+        }
+    }
+
+    /// When something is to be done about it though nothing happens.
+    pub(super) fn due(&self, config: &Config) -> Moment {
+        let stalled = self.stalled_since.map_or(Moment::NEVER, |since| since + OUTPUT_STALL);
+        match &self.stage {
+            Stage::Visiting(visit) if matches!(visit.step, Step::Waiting(_)) => stalled,
+            Stage::Visiting(visit) => stalled.min(visit.login_deadline),
+            Stage::Authenticated { last_frame, .. } => {
+                stalled.min(config.idle_timeout.map_or(Moment::NEVER, |timeout| *last_frame + timeout))
+            }
+            Stage::Flushing { until, .. } | Stage::Discarding { until, .. } => *until,
+            Stage::Closed { .. } => Moment::NEVER,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The person at the server's console.
+
+use super::connection::Why;
+use super::post::Courier;
+use super::{ConnId, Engine};
+use crate::auth::{Name, SessionId, addressed};
+use crate::handler::Post;
+use crate::store::Store;
+
+/// What can be typed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// `/help`
+    Help,
+    /// `/who`
+    Who,
+    /// `/kick NAME`
+    Kick(Name),
+    /// `/stats`
+    Stats,
+    /// `/quit`
+    Quit,
+    /// `@name text`
+    Direct(Name, &'a str),
+    /// Anything else that is not empty.
+    Text(&'a str),
+}
+
+const HELP: [&str; 7] = [
+    "/help        this list",
+    "/who         who is here",
+    "/kick NAME   ends every session of NAME",
+    "/stats       figures since the start",
+    "/quit        stops the server",
+    "@NAME text   to one client",
+    "text         operator mode: to whoever wrote last; chat mode: to all",
+];
+
+impl Command<'_> {
+    /// Understands a line; `None` for an empty one.
+    ///
+    /// # Errors
+    /// What is wrong with a line that begins as a command and is none.
+    pub fn parse(line: &str) -> Result<Option<Command<'_>>, String> {
+        let line = line.trim_end_matches(['\r', '\n']);
+        if let Some(command) = line.strip_prefix('/') {
+            let mut words = command.split_whitespace();
+            return match (words.next().unwrap_or_default(), words.next(), words.next()) {
+                ("help", None, _) => Ok(Some(Command::Help)),
+                ("who", None, _) => Ok(Some(Command::Who)),
+                ("stats", None, _) => Ok(Some(Command::Stats)),
+                ("quit", None, _) => Ok(Some(Command::Quit)),
+                ("kick", Some(name), None) => {
+                    let name = Name::new(name).map_err(|rule| format!("not kicked: {rule}"))?;
+                    Ok(Some(Command::Kick(name)))
+                }
+                ("kick", ..) => Err("not kicked: /kick takes one NAME".to_owned()),
+                _ => Err("no such command; /help lists them".to_owned()),
+            };
+        }
+        if let Some((name, text)) = addressed(line) {
+            return Ok(Some(Command::Direct(name, text)));
+        }
+        if line.starts_with('@') {
+            return Err("not sent: a direct message is @NAME, a space, and the text".to_owned());
+        }
+        Ok((!line.is_empty()).then_some(Command::Text(line)))
+    }
+}
+
+impl<S: Store> Engine<S> {
+    pub(super) fn obey(&mut self, line: &str) {
+        match Command::parse(line) {
+            Ok(None) => {}
+            Ok(Some(Command::Help)) => HELP.iter().for_each(|line| self.notice(line)),
+            Ok(Some(Command::Who)) => self.list_who_is_here(),
+            Ok(Some(Command::Kick(name))) => self.kick(&name),
+            Ok(Some(Command::Stats)) => self.list_figures(),
+            Ok(Some(Command::Quit)) => self.quit_asked = true,
+            Ok(Some(Command::Direct(name, text))) => {
+                if (Courier { lobby: &mut self.lobby }).send_to_name(&name, None, text) == 0 {
+                    self.notice(&format!("not sent: {name} is not online"));
+                }
+            }
+            Ok(Some(Command::Text(text))) => {
+                self.handler.console_text(text, &mut Courier { lobby: &mut self.lobby });
+            }
+            Err(reason) => self.notice(&reason),
+        }
+    }
+
+    fn notice(&mut self, text: &str) {
+        Courier { lobby: &mut self.lobby }.notice(text);
+    }
+
+    fn kick(&mut self, name: &Name) {
+        let sessions: Vec<SessionId> = self.lobby.sessions.of(name).to_vec();
+        for session in &sessions {
+            match self.lobby.sessions.session(*session).and_then(|session| session.connection()) {
+                Some(conn) => self.lobby.bye(conn, "kicked by the operator", Why::Kicked),
+                None => self.lobby.end_session(*session),
+            }
+        }
+        self.notice(&match sessions.len() {
+            0 => format!("not kicked: {name} is not here"),
+            1 => format!("kicked {name}"),
+            count => format!("kicked {name}, {count} sessions"),
+        });
+    }
+
+    fn list_who_is_here(&mut self) {
+        let now = self.lobby.now;
+        let mut lines: Vec<String> = self
+            .lobby
+            .sessions
+            .iter()
+            .map(|(_, session)| match session.connection().and_then(|conn| self.peer(conn)) {
+                Some(peer) => format!("{}  {peer}", session.name()),
+                None => {
+                    let left = session.expires().since(now).as_secs();
+                    format!("{}  connection lost, can be resumed for {left} s", session.name())
+                }
+            })
+            .collect();
+        lines.sort();
+        let lost = self.lobby.sessions.lost_count();
+        let online = self.lobby.sessions.len() - lost;
+        let strangers = self.lobby.connections.len().saturating_sub(online);
+        lines.push(format!("{online} online, {lost} lost, {strangers} not logged in"));
+        lines.iter().for_each(|line| self.notice(line));
+    }
+
+    fn peer(&self, conn: ConnId) -> Option<std::net::SocketAddr> {
+        self.lobby.connections.get(conn).map(|connection| connection.peer)
+    }
+
+    fn list_figures(&mut self) {
+        let t = self.lobby.totals;
+        let lines = [
+            format!("up {} s", self.lobby.now.since_start().as_secs()),
+            format!("connections: {} now, {} since the start", self.lobby.connections.len(), t.connections),
+            format!(
+                "sessions: {}, of them lost: {}",
+                self.lobby.sessions.len(),
+                self.lobby.sessions.lost_count()
+            ),
+            format!("users: {}, logins: {}", self.store.user_count(), t.logins),
+            format!("messages: {} in, {} out", t.messages_in, t.messages_out),
+            format!("bytes: {} in, {} out", t.bytes_in, t.bytes_out),
+            format!("passwords waiting to be hashed: {}", self.gate.hashing.len()),
+            format!("addresses in debt: {}", self.gate.throttle.len()),
+        ];
+        lines.iter().for_each(|line| self.notice(line));
+        for line in self.store.figures() {
+            self.notice(&line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_are_commands_direct_messages_or_text() {
+        let name = |text| Name::new(text).unwrap();
+        assert_eq!(Command::parse("/who\r\n"), Ok(Some(Command::Who)));
+        assert_eq!(Command::parse("/kick bob"), Ok(Some(Command::Kick(name("bob")))));
+        assert_eq!(Command::parse("@bob hi there"), Ok(Some(Command::Direct(name("bob"), "hi there"))));
+        assert_eq!(Command::parse(" hi"), Ok(Some(Command::Text(" hi"))));
+        assert_eq!(Command::parse("\n"), Ok(None));
+        for line in ["/", "/who me", "/kick", "/kick a b", "/kick =x", "/nonsense", "@bob", "@=x y"] {
+            assert!(Command::parse(line).is_err(), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_parser_panic(line in "[/@ a-z\\PC]*") {
+            let _ = Command::parse(&line);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Frames: taken from the bytes that came, judged in the protocol's order, handed on.
+
+use super::connection::{Stage, Why};
+use super::post::Courier;
+use super::{ConnId, Engine};
+use crate::auth::Password;
+use crate::handler::Speaker;
+use crate::limits::{SHARE_DELIVERED_BYTES, SHARE_FRAMES, TOKEN_BYTES};
+use crate::protocol::{BadLength, Code, Lent, Request};
+use crate::store::Store;
+use zeroize::Zeroize;
+
+impl<S: Store> Engine<S> {
+    /// Handles a connection's share of whole frames: those that waited, then those among the lent bytes. What is left
+    /// is kept.
+    pub(super) fn serve(&mut self, id: ConnId, mut lent: Lent<'_>) {
+        let Some(connection) =
+            self.lobby.connections.get_mut(id).filter(|connection| !connection.is_closing())
+        else {
+            return;
+        };
+        let mut inbox = std::mem::take(&mut connection.inbox);
+        let delivered_before = self.lobby.totals.bytes_out;
+        let mut frames = 0;
+        while frames < SHARE_FRAMES
+            && self.lobby.totals.bytes_out - delivered_before < SHARE_DELIVERED_BYTES as u64
+            && let Some(connection) = self.lobby.connections.get(id)
+            && connection.may_be_served()
+        {
+            match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.lobby.config)) {
+                Ok(Some(body)) => {
+                    frames += 1;
+                    self.handle_frame(id, body);
+                }
+                Ok(None) => break,
+                Err(bad) => self.refuse_length(id, bad),
+            }
+        }
+        let now = self.lobby.now;
+        let Some(connection) =
+            self.lobby.connections.get_mut(id).filter(|connection| !connection.is_closing())
+        else {
+            return;
+        };
+        if let Stage::Authenticated { last_frame, .. } = &mut connection.stage
+            && frames > 0
+        {
+            *last_frame = now;
+        }
+        inbox.keep(&mut lent);
+        connection.inbox = inbox;
+        self.finish_input(id);
+    }
+
+    /// If all input was handed in and every whole frame of it is handled, the connection has served its purpose.
+    pub(super) fn finish_input(&mut self, id: ConnId) {
+        let Some(connection) = self.lobby.connections.get(id) else { return };
+        let limit_bytes = connection.frame_limit_bytes(&self.lobby.config);
+        if connection.input_ended && !connection.is_closing() && !connection.inbox.has_frame(limit_bytes) {
+            self.lobby.begin_close(id, Why::ClosedByPeer);
+        }
+    }
+
+    fn refuse_length(&mut self, id: ConnId, bad: BadLength) {
+        let code = match bad {
+            BadLength::Zero => Code::Malformed,
+            BadLength::TooLarge { .. } => Code::FrameTooLarge,
+        };
+        self.lobby.refuse(id, code, &bad.to_string());
+    }
+
+    fn handle_frame(&mut self, id: ConnId, body: &mut [u8]) {
+        let request = match Request::decode(body) {
+            Ok(request) => request,
+            Err(malformed) => return self.lobby.refuse(id, Code::Malformed, &malformed.to_string()),
+        };
+        let Some(connection) = self.lobby.connections.get(id) else { return };
+        if !connection.allows(&request) {
+            let explanation = format!("{} is not allowed while {}", request.name(), connection.state_name());
+            return self.lobby.refuse(id, Code::UnexpectedFrame, &explanation);
+        }
+        match request {
+            Request::Identify(name) => {
+                if let Some(name) = self.text(id, name) {
+                    self.identify(id, name);
+                }
+            }
+            Request::Register(password) => {
+                if let Some(password) = self.text(id, password) {
+                    self.register(id, password);
+                }
+                body.zeroize();
+            }
+            Request::Login(password) => {
+                if self.text(id, password).is_some() {
+                    self.log_in(id, Password::new(password));
+                }
+                body.zeroize();
+            }
+            Request::Resume(token) => self.resume(id, token),
+            Request::Message { token, text } => self.hear(id, token, text),
+            Request::Exit => self.lobby.bye(id, "bye", Why::Exit),
+        }
+    }
+
+    fn hear(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], text: &[u8]) {
+        let Some(&Stage::Authenticated { session, .. }) =
+            self.lobby.connections.get(id).map(|connection| &connection.stage)
+        else {
+            return;
+        };
+        let Some(own) = self.lobby.sessions.session(session).filter(|own| own.token().matches(token)) else {
+            return self.lobby.refuse(id, Code::BadToken, "the token is not this session's");
+        };
+        let name = own.name().clone();
+        self.lobby.sessions.confirm(session);
+        let Some(text) = self.text(id, text) else { return };
+        self.lobby.totals.messages_in += 1;
+        if let Some(connection) = self.lobby.connections.get_mut(id) {
+            connection.traffic.messages_in += 1;
+        }
+        log::debug!("message received conn={} bytes={}", id.generation(), text.len());
+        let from = Speaker { session, name: &name };
+        self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby });
+    }
+
+    fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {
+        let text = std::str::from_utf8(bytes).ok();
+        if text.is_none() {
+            self.lobby.refuse(id, Code::Malformed, "text that is not UTF-8");
+        }
+        text
+    }
+}

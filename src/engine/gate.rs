@@ -1,0 +1,139 @@
+//! What guards the way in: the hash queue, its pace, the cache, the throttle, and who waits for the store.
+
+use super::{Config, ConnId};
+use crate::Moment;
+use crate::auth::hash_queue::{HashQueue, JobId};
+use crate::auth::login_cache::LoginCache;
+use crate::auth::{Name, Origin, Password, PasswordHash, Throttle};
+use crate::store::Ticket;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// What a hash is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// A new user's password.
+    Register { conn: ConnId, name: Name },
+    /// To be compared with what is stored; with nothing, for a name that nobody has.
+    Login { conn: ConnId, name: Name, stored: Option<PasswordHash> },
+    /// A password that was right, under today's number of rounds.
+    Rehash { name: Name },
+}
+
+/// What the store was asked to keep.
+#[derive(Debug)]
+pub(super) enum Storing {
+    /// A new user; the password is wanted for the cache.
+    Registration { conn: ConnId, name: Name, password: Password, hash: PasswordHash },
+    /// A known user's new hash.
+    Rehash { name: Name },
+}
+
+/// A login that waits for the registration of its name to be stored.
+#[derive(Debug)]
+pub(super) struct EarlyLogin {
+    pub(super) conn: ConnId,
+    pub(super) password: Password,
+}
+
+/// Everything between a password and a session.
+pub(super) struct Gate {
+    pub(super) hashing: HashQueue<Purpose>,
+    pub(super) pace: Pace,
+    pub(super) cache: LoginCache,
+    pub(super) throttle: Throttle,
+    pub(super) storing: HashMap<Ticket, Storing>,
+    pub(super) early_logins: HashMap<Name, Vec<EarlyLogin>>,
+    /// Users whose new hash is queued, hashed or stored.
+    pub(super) rehashing: HashSet<Name>,
+    next_ticket: u64,
+}
+
+impl Gate {
+    pub(super) fn new(config: &Config, cache_key: &[u8; 32]) -> Gate {
+        Gate {
+            hashing: HashQueue::default(),
+            pace: Pace::new(config.hash_rounds_per_second),
+            cache: LoginCache::new(cache_key, config.login_cache),
+            throttle: Throttle::new(config.penalty),
+            storing: HashMap::new(),
+            early_logins: HashMap::new(),
+            rehashing: HashSet::new(),
+            next_ticket: 0,
+        }
+    }
+
+    /// How long a hash that this origin hands in now would wait for its start.
+    pub(super) fn wait(&self, origin: Origin) -> Duration {
+        self.pace.duration(self.hashing.rounds_ahead(origin))
+    }
+
+    pub(super) fn ticket(&mut self, storing: Storing) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.storing.insert(ticket, storing);
+        ticket
+    }
+
+    /// A hash that nobody waits for any more.
+    pub(super) fn abandon(&mut self, job: JobId) {
+        self.hashing.cancel(job);
+    }
+}
+
+/// How fast hashing really goes, other work included.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rounds_per_second: u64,
+    since: Moment,
+    rounds: u64,
+}
+
+/// Shorter measurements say more about the moment than about the machine.
+const PACE_WINDOW: Duration = Duration::from_millis(250);
+
+impl Pace {
+    fn new(rounds_per_second: u64) -> Pace {
+        Pace { rounds_per_second: rounds_per_second.max(1), since: Moment::START, rounds: 0 }
+    }
+
+    /// Hashing begins after a time without any.
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.since = now;
+        self.rounds = 0;
+    }
+
+    pub(super) fn record(&mut self, rounds: u32, now: Moment) {
+        self.rounds += u64::from(rounds);
+        let elapsed = now.since(self.since);
+        if elapsed >= PACE_WINDOW {
+            let measured = u128::from(self.rounds) * 1_000_000_000 / elapsed.as_nanos();
+            self.rounds_per_second = u64::try_from(measured).unwrap_or(u64::MAX).max(1);
+            self.begin(now);
+        }
+    }
+
+    fn duration(&self, rounds: u64) -> Duration {
+        Duration::from_nanos(
+            u64::try_from(u128::from(rounds) * 1_000_000_000 / u128::from(self.rounds_per_second))
+                .unwrap_or(u64::MAX),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_follows_what_is_measured() {
+        let mut pace = Pace::new(1000);
+        assert_eq!(pace.duration(500), Duration::from_millis(500));
+        let start = Moment::START + Duration::from_secs(5);
+        pace.begin(start);
+        pace.record(50, start + Duration::from_millis(100));
+        assert_eq!(pace.duration(500), Duration::from_millis(500));
+        pace.record(50, start + Duration::from_millis(500));
+        assert_eq!(pace.duration(500), Duration::from_millis(2500));
+    }
+}

@@ -1,0 +1,351 @@
+//! Who is here: connections, the sessions they carry, and what waits to be done about them.
+
+use super::connection::{Connection, Stage, Why};
+use super::{Config, ConnId, SocketCommand};
+use crate::Moment;
+use crate::auth::conversation::{Errand, Step};
+use crate::auth::hash_queue::JobId;
+use crate::auth::{Name, SessionId, Sessions};
+use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONSOLE_BUFFER_BYTES};
+use crate::protocol::{Code, Outbox, Reply};
+use crate::slots::Slots;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Buffers kept for the next output, so that a message costs no allocation.
+const SPARE_BUFFERS: usize = 128;
+/// A buffer that has grown beyond this is given back instead.
+const SPARE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Connections and sessions, and the lists of what has changed about them.
+///
+/// Whatever must reach a handler or the hash queue goes through `changes`: nothing here calls them, so a message may
+/// end other connections, even its own, in the middle of being delivered.
+pub(super) struct Lobby {
+    pub(super) config: Config,
+    pub(super) now: Moment,
+    pub(super) connections: Slots<Connection>,
+    pub(super) sessions: Sessions,
+    pub(super) changes: VecDeque<Change>,
+    pub(super) console: ConsoleQueue,
+    pub(super) totals: Totals,
+    /// Connections that have output to be written.
+    pub(super) outgoing: Vec<ConnId>,
+    /// Connections that could not be served and now can.
+    pub(super) hungry: Vec<ConnId>,
+    pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
+    /// Connections above the limit that are being told so.
+    pub(super) surplus: usize,
+    deadlines: BTreeSet<(Moment, ConnId)>,
+    spare_buffers: Vec<Vec<u8>>,
+}
+
+/// What others have to hear of.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A name has its first session.
+    Joined { session: SessionId, name: Name },
+    /// A session has ended.
+    Left { session: SessionId, name: Name, last: bool },
+    /// Nobody waits for this hash any more.
+    Abandoned(JobId),
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) connections: u64,
+    pub(super) logins: u64,
+    pub(super) messages_in: u64,
+    pub(super) messages_out: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+}
+
+/// Lines for the person at the console, bounded.
+#[derive(Debug, Default)]
+pub(super) struct ConsoleQueue {
+    lines: VecDeque<String>,
+    bytes: usize,
+    dropped: u64,
+}
+
+impl ConsoleQueue {
+    pub(super) fn push(&mut self, line: String) {
+        if self.bytes + line.len() > CONSOLE_BUFFER_BYTES {
+            self.dropped += 1;
+            return;
+        }
+        self.bytes += line.len();
+        self.lines.push_back(line);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<String> {
+        if let Some(line) = self.lines.pop_front() {
+            self.bytes -= line.len();
+            return Some(line);
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        (dropped > 0).then(|| format!("({dropped} lines were too many to show)"))
+    }
+}
+
+impl Lobby {
+    pub(super) fn new(config: Config) -> Lobby {
+        Lobby {
+            config,
+            now: Moment::START,
+            connections: Slots::default(),
+            sessions: Sessions::default(),
+            changes: VecDeque::new(),
+            console: ConsoleQueue::default(),
+            totals: Totals::default(),
+            outgoing: Vec::new(),
+            hungry: Vec::new(),
+            commands: VecDeque::new(),
+            surplus: 0,
+            deadlines: BTreeSet::new(),
+            spare_buffers: Vec::new(),
+        }
+    }
+
+    /// Puts a frame into a connection's output; false if it is closing or gone.
+    ///
+    /// A connection whose output reaches the limit is a slow consumer, whoever filled it.
+    pub(super) fn send(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
+        if !self.append(id, reply) {
+            return false;
+        }
+        let Some(connection) = self.connections.get(id) else { return false };
+        if connection.outbox.len() < self.config.output_limit_bytes {
+            return true;
+        }
+        self.refuse_slow_consumer(id, "its waiting output reached the limit");
+        false
+    }
+
+    /// Sends a text; the counts are those of messages.
+    pub(super) fn send_message(&mut self, id: ConnId, sender: Option<&Name>, text: &str) -> bool {
+        let sender = sender.map_or("", Name::as_str);
+        if !self.send(id, &Reply::Message { sender, text }) {
+            return false;
+        }
+        self.totals.messages_out += 1;
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.traffic.messages_out += 1;
+        }
+        log::debug!("message sent conn={} bytes={}", id.generation(), text.len());
+        true
+    }
+
+    /// Answers with an error, and closes if the code says so.
+    pub(super) fn refuse(&mut self, id: ConnId, code: Code, explanation: &str) {
+        let Some(connection) = self.connections.get(id).filter(|connection| !connection.is_closing()) else {
+            return;
+        };
+        log::info!("refused conn={} peer={} why={code} ({explanation})", id.generation(), connection.peer);
+        self.append(id, &Reply::Error { code: code.number(), explanation });
+        if code.closes() {
+            self.begin_close(id, Why::Refused(code));
+        }
+    }
+
+    /// Drops what a slow consumer has not begun to take, and says why.
+    pub(super) fn refuse_slow_consumer(&mut self, id: ConnId, explanation: &str) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.outbox.drop_unsent_frames();
+        }
+        self.refuse(id, Code::SlowConsumer, explanation);
+    }
+
+    /// Says good bye and closes.
+    pub(super) fn bye(&mut self, id: ConnId, reason: &str, why: Why) {
+        self.append(id, &Reply::Bye(reason));
+        self.begin_close(id, why);
+    }
+
+    /// The deciding word is said (or there is none): nothing more is handled, what waits is written.
+    pub(super) fn begin_close(&mut self, id: ConnId, why: Why) {
+        if self.connections.get(id).is_none_or(Connection::is_closing) {
+            return;
+        }
+        self.leave_stage(id, why);
+        let until = self.now + CLOSE_FLUSH;
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.inbox.clear();
+            connection.stage = Stage::Flushing { until, why };
+        }
+        self.flushed(id);
+        self.arm(id);
+    }
+
+    /// The connection is of no use any more: closes it without a word.
+    pub(super) fn close_at_once(&mut self, id: ConnId, why: Why) {
+        let Some(connection) = self.connections.get(id) else { return };
+        let why = match connection.stage {
+            Stage::Closed { .. } => return,
+            // What decided its end stands, whatever became of the last word.
+            Stage::Flushing { why, .. } | Stage::Discarding { why, .. } => why,
+            _ => why,
+        };
+        self.leave_stage(id, why);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.inbox.clear();
+            connection.stage = Stage::Closed { why };
+            self.commands.push_back((id, SocketCommand::Close));
+        }
+        self.arm(id);
+    }
+
+    /// If a closing connection has nothing left to write, shuts its sending side.
+    pub(super) fn flushed(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if let Stage::Flushing { why, .. } = connection.stage
+            && connection.outbox.is_empty()
+        {
+            self.shut(id, why);
+        }
+    }
+
+    /// Shuts the sending side and waits a moment for the peer to close.
+    pub(super) fn shut(&mut self, id: ConnId, why: Why) {
+        let until = self.now + CLOSE_DISCARD;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.input_ended {
+            self.close_at_once(id, why);
+            return;
+        }
+        connection.stage = Stage::Discarding { until, why };
+        self.commands.push_back((id, SocketCommand::ShutDown));
+        self.arm(id);
+    }
+
+    /// Forgets a closed connection.
+    pub(super) fn remove(&mut self, id: ConnId) {
+        let Some(mut connection) = self.connections.remove(id) else { return };
+        self.deadlines.remove(&(connection.armed, id));
+        self.surplus -= usize::from(connection.surplus);
+        connection.outbox.advance(connection.outbox.len());
+        self.reclaim(connection.outbox);
+        let Stage::Closed { why } = connection.stage else { return };
+        let t = connection.traffic;
+        log::info!(
+            "disconnected conn={} peer={} why={why} bytes_in={} bytes_out={} messages_in={} messages_out={}",
+            id.generation(),
+            connection.peer,
+            t.bytes_in,
+            t.bytes_out,
+            t.messages_in,
+            t.messages_out
+        );
+    }
+
+    /// Ends a session, whatever became of its connection.
+    pub(super) fn end_session(&mut self, session: SessionId) {
+        if let Some((ended, last)) = self.sessions.end(session) {
+            self.changes.push_back(Change::Left { session, name: ended.name().clone(), last });
+        }
+    }
+
+    /// The connection can be served again: it is to be given a turn.
+    pub(super) fn wake(&mut self, id: ConnId) {
+        self.hungry.push(id);
+        self.arm(id);
+    }
+
+    /// Sets the connection's deadline. It may stand earlier than it is due (a frame has moved the idle timeout on):
+    /// then it is found to be early and set again, which is cheaper than moving it at every frame.
+    pub(super) fn arm(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let due = connection.due(&self.config);
+        if due == connection.armed || (due > connection.armed && due != Moment::NEVER) {
+            return;
+        }
+        self.deadlines.remove(&(connection.armed, id));
+        connection.armed = due;
+        if due != Moment::NEVER {
+            self.deadlines.insert((due, id));
+        }
+    }
+
+    /// Takes a connection whose deadline has passed off the list.
+    pub(super) fn pop_due(&mut self) -> Option<ConnId> {
+        let &(due, id) = self.deadlines.first().filter(|(due, _)| *due <= self.now)?;
+        self.deadlines.remove(&(due, id));
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.armed = Moment::NEVER;
+        }
+        Some(id)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+
+    /// Takes back the memory of an outbox that is empty.
+    pub(super) fn reclaim(&mut self, mut outbox: Outbox) {
+        let mut buffer = outbox.reclaim();
+        if buffer.capacity() > 0
+            && buffer.capacity() <= SPARE_BUFFER_BYTES
+            && self.spare_buffers.len() < SPARE_BUFFERS
+        {
+            buffer.clear();
+            self.spare_buffers.push(buffer);
+        }
+    }
+
+    /// Puts a frame into a connection's output, whatever waits there already.
+    fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_closing())
+        else {
+            return false;
+        };
+        if connection.outbox.capacity() == 0
+            && let Some(buffer) = self.spare_buffers.pop()
+        {
+            connection.outbox.lend(buffer);
+        }
+        let before = connection.outbox.len();
+        connection.outbox.push(reply);
+        self.totals.bytes_out += (connection.outbox.len() - before) as u64;
+        if !connection.in_outgoing {
+            connection.in_outgoing = true;
+            self.outgoing.push(id);
+        }
+        true
+    }
+
+    /// What a connection leaves behind when it stops being served: a session that ends or is lost, a hash that nobody
+    /// waits for. A session that another connection has taken over stays as it is.
+    fn leave_stage(&mut self, id: ConnId, why: Why) {
+        match self.connections.get(id).map(|connection| &connection.stage) {
+            Some(Stage::Visiting(visit)) => {
+                if let Step::Waiting(waiting) = &visit.step
+                    && let Errand::Hash(job) = waiting.errand
+                {
+                    self.changes.push_back(Change::Abandoned(job));
+                }
+            }
+            Some(&Stage::Authenticated { session, .. }) => {
+                let carried = self.sessions.session(session).and_then(|session| session.connection());
+                if carried != Some(id) {
+                    return;
+                }
+                if why.ends_session() || self.config.resume_window.is_zero() {
+                    self.end_session(session);
+                } else {
+                    self.lose_session(session);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn lose_session(&mut self, session: SessionId) {
+        self.sessions.lose(session, self.now + self.config.resume_window);
+        if self.sessions.lost_count() > self.config.max_connections
+            && let Some((_, oldest)) = self.sessions.first_lost()
+        {
+            self.end_session(oldest);
+        }
+    }
+}

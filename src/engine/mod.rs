@@ -1,0 +1,365 @@
+//! The whole porter without a socket.
+//!
+//! An [`Engine`] decides everything: what bytes mean, who may speak, what is answered, when a connection closes. It
+//! has no socket, file, clock or source of randomness of its own. What happened is handed in by `handle_*`, each with
+//! the [`Moment`] at which it happened; what is to be done about it is asked for by `poll_*` until there is nothing
+//! more; plain nouns only look. So the same engine runs behind real sockets and in a simulated world.
+//!
+//! Who calls it does so in turns: hand in what happened, [hash](Engine::handle_hashing) for a while, let the store work
+//! and [take its answers](Engine::handle_completions), then write what [`poll_output`](Engine::poll_output) names and
+//! close what [`poll_command`](Engine::poll_command) says.
+//!
+//! This module must not know mio, files, threads or the clock.
+
+mod config;
+mod connection;
+mod console;
+mod entry;
+mod frames;
+mod gate;
+mod lobby;
+mod post;
+
+pub use config::Config;
+pub use connection::Appetite;
+pub use console::Command;
+
+use crate::Moment;
+use crate::auth::conversation::{Step, Visit};
+use crate::handler::{Handler, Speaker};
+use crate::limits::REFUSALS_AT_ONCE;
+use crate::protocol::{Code, Lent, Reply, VERSION};
+use crate::slots::Key;
+use crate::store::Store;
+use connection::{Connection, Stage, Why};
+use entry::seconds_first;
+use gate::Gate;
+use lobby::{Change, Lobby};
+use post::Courier;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Names a connection for ever.
+pub type ConnId = Key;
+
+/// A source of random bytes fit for secrets.
+pub trait Entropy {
+    /// Fills the bytes.
+    ///
+    /// # Errors
+    /// Why there are none; the visitor who needed them is answered Internal.
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String>;
+}
+
+/// What is to be done with a connection's socket, beside reading and writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketCommand {
+    /// Shut its sending side.
+    ShutDown,
+    /// Close it; the connection is forgotten.
+    Close,
+}
+
+/// The whole porter without a socket.
+pub struct Engine<S> {
+    lobby: Lobby,
+    gate: Gate,
+    store: S,
+    handler: Box<dyn Handler>,
+    entropy: Box<dyn Entropy>,
+    quit_asked: bool,
+    stopping: bool,
+}
+
+impl<S: Store> Engine<S> {
+    /// A porter with nobody in it.
+    ///
+    /// # Errors
+    /// The reason that `entropy` gives, if there is no key to be had for the login cache.
+    pub fn new(
+        config: Config,
+        store: S,
+        handler: Box<dyn Handler>,
+        mut entropy: Box<dyn Entropy>,
+    ) -> Result<Engine<S>, String> {
+        let mut key = [0; 32];
+        entropy.fill(&mut key)?;
+        let gate = Gate::new(&config, &key);
+        let lobby = Lobby::new(config);
+        Ok(Engine { lobby, gate, store, handler, entropy, quit_asked: false, stopping: false })
+    }
+
+    /// Somebody has connected. `None` if there is not even room to say that there is none: then the socket is to be
+    /// closed without a word.
+    pub fn handle_connect(&mut self, peer: SocketAddr, now: Moment) -> Option<ConnId> {
+        self.lobby.now = now;
+        let regular = self.lobby.connections.len() - self.lobby.surplus;
+        let surplus = regular >= self.lobby.config.max_connections;
+        if self.stopping || (surplus && self.lobby.surplus >= REFUSALS_AT_ONCE) {
+            return None;
+        }
+        let visit = Visit::new(now + self.lobby.config.login_timeout);
+        let mut connection = Connection::new(peer, Stage::Visiting(Box::new(visit)));
+        connection.surplus = surplus;
+        let id = self.lobby.connections.insert(connection);
+        if surplus {
+            self.lobby.surplus += 1;
+            let explanation =
+                seconds_first(Duration::from_secs(1), "or more: the server is at its connection limit");
+            self.lobby.refuse(id, Code::Busy, &explanation);
+            return Some(id);
+        }
+        self.lobby.totals.connections += 1;
+        log::info!("connected conn={} peer={peer}", id.generation());
+        let last = self.store.last_visitor(peer.ip().to_canonical());
+        let last_name = last.as_ref().map_or("", |name| name.as_str());
+        self.lobby.send(id, &Reply::Hello { version: VERSION, last_name });
+        self.lobby.arm(id);
+        Some(id)
+    }
+
+    /// Bytes have come. They are taken whole, whatever the connection's appetite; those that held a password are wiped.
+    pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
+        self.lobby.now = now;
+        self.lobby.totals.bytes_in += bytes.len() as u64;
+        if let Some(connection) = self.lobby.connections.get_mut(id) {
+            connection.traffic.bytes_in += bytes.len() as u64;
+        }
+        self.serve(id, Lent::new(bytes));
+        self.settle();
+    }
+
+    /// A connection whose [appetite](Engine::appetite) is [`Appetite::Backlog`] has its turn.
+    pub fn handle_turn(&mut self, id: ConnId, now: Moment) {
+        self.lobby.now = now;
+        self.serve(id, Lent::new(&mut []));
+        self.settle();
+    }
+
+    /// The peer has closed its sending side; bytes from before may still come. A hash that it waits for is dropped.
+    pub fn handle_half_close(&mut self, id: ConnId, now: Moment) {
+        self.lobby.now = now;
+        if let Some(connection) = self.lobby.connections.get_mut(id) {
+            connection.peer_finished = true;
+            if let Stage::Visiting(visit) = &connection.stage
+                && matches!(visit.step, Step::Waiting(_))
+            {
+                self.lobby.begin_close(id, Why::ClosedByPeer);
+            }
+        }
+        self.settle();
+    }
+
+    /// All that the peer will ever send has been handed in.
+    pub fn handle_end(&mut self, id: ConnId, now: Moment) {
+        self.handle_half_close(id, now);
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
+        connection.input_ended = true;
+        match connection.stage {
+            Stage::Discarding { why, .. } => self.lobby.close_at_once(id, why),
+            _ => self.finish_input(id),
+        }
+        self.settle();
+    }
+
+    /// The connection is broken.
+    pub fn handle_reset(&mut self, id: ConnId, now: Moment) {
+        self.lobby.now = now;
+        self.lobby.close_at_once(id, Why::Reset);
+        self.settle();
+    }
+
+    /// The first `count` bytes of a connection's [output](Engine::output) were written; the socket took all that it
+    /// could if some are left.
+    pub fn handle_written(&mut self, id: ConnId, count: usize, now: Moment) {
+        self.lobby.now = now;
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
+        let held_input = !connection.may_be_served();
+        connection.traffic.bytes_out += count as u64;
+        connection.outbox.advance(count);
+        if connection.outbox.is_empty() {
+            connection.stalled_since = None;
+            let outbox = std::mem::take(&mut connection.outbox);
+            self.lobby.reclaim(outbox);
+            self.lobby.flushed(id);
+        } else {
+            if count > 0 || connection.stalled_since.is_none() {
+                connection.stalled_since = Some(now);
+            }
+            self.lobby.arm(id);
+        }
+        if held_input && self.lobby.connections.get(id).is_some_and(Connection::may_be_served) {
+            self.lobby.wake(id);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_time(&mut self, now: Moment) {
+        self.lobby.now = now;
+        while let Some(id) = self.lobby.pop_due() {
+            self.handle_due(id);
+        }
+        while let Some((_, session)) = self.lobby.sessions.first_lost().filter(|(due, _)| *due <= now) {
+            self.lobby.end_session(session);
+        }
+        self.gate.cache.expire(now);
+        self.settle();
+    }
+
+    /// Does up to `most` rounds of the hash whose turn it is, and says how many it did.
+    pub fn handle_hashing(&mut self, most: u32, now: Moment) -> u32 {
+        self.lobby.now = now;
+        let done = self.hash_rounds(most);
+        self.gate.pace.record(done, now);
+        self.settle();
+        done
+    }
+
+    /// The store may have answered.
+    pub fn handle_completions(&mut self, now: Moment) {
+        self.lobby.now = now;
+        self.take_completions();
+        self.settle();
+    }
+
+    /// The person at the console has typed a line.
+    pub fn handle_console_line(&mut self, line: &str, now: Moment) {
+        self.lobby.now = now;
+        self.obey(line);
+        self.settle();
+    }
+
+    /// The server stops: Bye to all, and nobody new.
+    pub fn handle_shutdown(&mut self, now: Moment) {
+        self.lobby.now = now;
+        self.stopping = true;
+        let everyone: Vec<ConnId> = self.lobby.connections.iter().map(|(id, _)| id).collect();
+        for id in everyone {
+            self.lobby.bye(id, "the server stops", Why::Shutdown);
+        }
+        let lost: Vec<_> = self.lobby.sessions.iter().map(|(session, _)| session).collect();
+        for session in lost {
+            self.lobby.end_session(session);
+        }
+        self.settle();
+    }
+
+    /// A connection that has output to be written.
+    pub fn poll_output(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.lobby.outgoing.pop() {
+            if let Some(connection) = self.lobby.connections.get_mut(id) {
+                connection.in_outgoing = false;
+                if !connection.outbox.is_empty() {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// A connection that could not be served and now has an [appetite](Engine::appetite).
+    pub fn poll_hungry(&mut self) -> Option<ConnId> {
+        self.lobby.hungry.pop()
+    }
+
+    /// What is to be done with a socket. After [`SocketCommand::Close`] the connection is forgotten.
+    pub fn poll_command(&mut self) -> Option<(ConnId, SocketCommand)> {
+        let (id, command) = self.lobby.commands.pop_front()?;
+        if command == SocketCommand::Close {
+            self.lobby.remove(id);
+        }
+        Some((id, command))
+    }
+
+    /// A line for the person at the console, with nothing in it that could harm a terminal.
+    pub fn poll_console_line(&mut self) -> Option<String> {
+        self.lobby.console.pop()
+    }
+
+    /// What waits to be written to a connection.
+    pub fn output(&self, id: ConnId) -> &[u8] {
+        self.lobby.connections.get(id).map_or(&[], |connection| connection.outbox.unsent())
+    }
+
+    /// What a connection can take now.
+    pub fn appetite(&self, id: ConnId) -> Appetite {
+        let connection = self.lobby.connections.get(id);
+        connection.map_or(Appetite::Nothing, |connection| connection.appetite(&self.lobby.config))
+    }
+
+    /// When [`handle_time`](Engine::handle_time) has something to do though nothing happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let lost = self.lobby.sessions.first_lost().map(|(due, _)| due);
+        [self.lobby.next_deadline(), lost, self.gate.cache.next_expiry()].into_iter().flatten().min()
+    }
+
+    /// Whether a password waits to be hashed.
+    pub fn is_hashing(&self) -> bool {
+        !self.gate.hashing.is_empty()
+    }
+
+    /// Whether the person at the console wants the server to stop.
+    pub fn is_quit_asked(&self) -> bool {
+        self.quit_asked
+    }
+
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.lobby.connections.is_empty()
+    }
+
+    /// The store, to let it work.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    fn handle_due(&mut self, id: ConnId) {
+        let Some(connection) = self.lobby.connections.get(id) else { return };
+        if connection.due(&self.lobby.config) > self.lobby.now {
+            return self.lobby.arm(id);
+        }
+        let stalled = connection.stalled_since.is_some();
+        match connection.stage {
+            Stage::Flushing { why, .. } => self.lobby.shut(id, why),
+            Stage::Discarding { why, .. } => self.lobby.close_at_once(id, why),
+            Stage::Closed { .. } => {}
+            _ if stalled && !self.is_late(id) => {
+                self.lobby
+                    .refuse_slow_consumer(id, "nothing of its waiting output could be written for 30 s");
+            }
+            Stage::Visiting(_) => {
+                self.lobby.refuse(id, Code::TimedOut, "not logged in within the login timeout")
+            }
+            Stage::Authenticated { .. } => self.lobby.refuse(id, Code::TimedOut, "idle for too long"),
+        }
+    }
+
+    /// Whether a connection's own time is up, whatever its output does.
+    fn is_late(&self, id: ConnId) -> bool {
+        let now = self.lobby.now;
+        self.lobby.connections.get(id).is_some_and(|connection| match &connection.stage {
+            Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)) && visit.login_deadline <= now,
+            Stage::Authenticated { last_frame, .. } => {
+                self.lobby.config.idle_timeout.is_some_and(|timeout| *last_frame + timeout <= now)
+            }
+            _ => false,
+        })
+    }
+
+    /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped.
+    fn settle(&mut self) {
+        while let Some(change) = self.lobby.changes.pop_front() {
+            let post = &mut Courier { lobby: &mut self.lobby };
+            match change {
+                Change::Abandoned(job) => self.gate.abandon(job),
+                _ if self.stopping => {}
+                Change::Joined { session, name } => {
+                    self.handler.joined(Speaker { session, name: &name }, post)
+                }
+                Change::Left { session, name, last } => {
+                    self.handler.left(Speaker { session, name: &name }, last, post);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Chat: what one writes all others read.
+
+use super::{Handler, Post, Speaker};
+use crate::auth::addressed;
+use crate::protocol::Code;
+
+/// A room of many. `@name text` goes to one; the server announces who comes and goes; the console takes part.
+#[derive(Debug, Default)]
+pub struct Chat;
+
+impl Handler for Chat {
+    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+        post.show(from.name, text);
+        match addressed(text) {
+            // Delivered unchanged, prefix and all, so that the reader sees that it was for them alone.
+            Some((to, _)) => {
+                if post.send_to_name(&to, Some(from.name), text) == 0 {
+                    post.refuse(from.session, Code::NoSuchRecipient, &format!("{to} is not online"));
+                }
+            }
+            None => post.send_to_others(Some(from.session), Some(from.name), text),
+        }
+    }
+
+    fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
+        post.send_to_others(Some(who.session), None, &format!("{} joined", who.name));
+    }
+
+    fn left(&mut self, who: Speaker<'_>, last: bool, post: &mut dyn Post) {
+        if last {
+            post.send_to_others(None, None, &format!("{} left", who.name));
+        }
+    }
+
+    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
+        post.send_to_others(None, None, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Notes;
+    use super::*;
+
+    #[test]
+    fn others_read_under_the_writers_name() {
+        let mut notes = Notes::default();
+        let ann = notes.login("ann");
+        notes.login("bob");
+        notes.login("ann");
+        let read = notes.say(&mut Chat, ann, "hi");
+        assert_eq!(read, ["console <- ann: hi", "bob <- ann: hi", "ann <- ann: hi"]);
+    }
+
+    #[test]
+    fn a_direct_message_goes_to_every_session_of_the_name_unchanged() {
+        let mut notes = Notes::default();
+        let ann = notes.login("ann");
+        notes.login("bob");
+        notes.login("bob");
+        assert_eq!(
+            notes.say(&mut Chat, ann, "@bob psst")[1..],
+            ["bob <- ann: @bob psst", "bob <- ann: @bob psst"]
+        );
+        assert_eq!(notes.say(&mut Chat, ann, "@carol psst")[1..], ["ann <- NoSuchRecipient"]);
+        assert_eq!(notes.say(&mut Chat, ann, "@server psst")[1..].len(), 2, "text for all");
+    }
+
+    #[test]
+    fn comings_and_goings_are_announced_to_the_others() {
+        let mut notes = Notes::default();
+        let ann = notes.login("ann");
+        let bob = notes.login("bob");
+        let name = crate::auth::Name::new("bob").unwrap();
+        let who = Speaker { session: bob, name: &name };
+        Chat.joined(who, &mut notes);
+        assert_eq!(notes.taken(), ["ann <- server: bob joined"]);
+        notes.sessions.end(bob);
+        Chat.left(who, false, &mut notes);
+        assert!(notes.taken().is_empty());
+        Chat.left(who, true, &mut notes);
+        assert_eq!(notes.taken(), ["ann <- server: bob left"]);
+        Chat.console_text("tea?", &mut notes);
+        assert_eq!(notes.taken(), ["ann <- server: tea?"]);
+        let _ = ann;
+    }
+}

@@ -1,0 +1,151 @@
+//! What a message does.
+//!
+//! The engine brings a [`Handler`] every text that came under the right token, and everything a handler may do stands
+//! in [`Post`]. The three modes of the server are three handlers; a program that uses the library brings its own.
+//!
+//! This module must not know about connections, frames or time.
+
+mod chat;
+mod echo;
+mod operator;
+
+pub use chat::Chat;
+pub use echo::Echo;
+pub use operator::Operator;
+
+use crate::auth::{Name, SessionId};
+use crate::protocol::Code;
+
+/// Who wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    /// Under which session.
+    pub session: SessionId,
+    /// Under which name.
+    pub name: &'a Name,
+}
+
+/// Decides what a message does.
+pub trait Handler {
+    /// A text came from somebody who may speak.
+    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post);
+
+    /// A name has its first session.
+    fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
+        let _ = (who, post);
+    }
+
+    /// A session has ended; `last` if its name has none now.
+    fn left(&mut self, who: Speaker<'_>, last: bool, post: &mut dyn Post) {
+        let _ = (who, last, post);
+    }
+
+    /// The person at the console typed a text that is neither a command nor addressed to anybody.
+    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
+        let _ = text;
+        post.notice(
+            "nobody takes plain text in this mode; @name text writes to one, /help lists the commands",
+        );
+    }
+}
+
+/// What a handler can do. A sender of `None` is the server itself.
+pub trait Post {
+    /// Sends a text to one session; false if it has ended or its connection is lost.
+    fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool;
+
+    /// Sends a text to every connected session of a name, and says to how many.
+    fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize;
+
+    /// Sends a text to every connected session but one.
+    fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str);
+
+    /// Answers the speaker's message with an error; it must be one that leaves the connection open.
+    fn refuse(&mut self, to: SessionId, code: Code, explanation: &str);
+
+    /// Shows a client's message on the console.
+    fn show(&mut self, sender: &Name, text: &str);
+
+    /// Tells the person at the console something.
+    fn notice(&mut self, text: &str);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::auth::{Sessions, Token};
+    use crate::slots::Key;
+
+    /// Notes what a handler does, a line each.
+    #[derive(Default)]
+    pub(crate) struct Notes {
+        pub(crate) lines: Vec<String>,
+        pub(crate) sessions: Sessions,
+    }
+
+    impl Notes {
+        pub(crate) fn login(&mut self, name: &str) -> SessionId {
+            let serial = self.sessions.len() as u8;
+            self.sessions.open(Name::new(name).unwrap(), Token::new([serial; 16]), Key::unpack(serial.into()))
+        }
+
+        pub(crate) fn taken(&mut self) -> Vec<String> {
+            std::mem::take(&mut self.lines)
+        }
+
+        /// Lets a session's user say something.
+        pub(crate) fn say(
+            &mut self,
+            handler: &mut dyn Handler,
+            session: SessionId,
+            text: &str,
+        ) -> Vec<String> {
+            let name = self.name(session);
+            handler.message(Speaker { session, name: &name }, text, self);
+            self.taken()
+        }
+
+        fn name(&self, session: SessionId) -> Name {
+            self.sessions.session(session).map(|session| session.name().clone()).unwrap()
+        }
+
+        fn note(&mut self, to: &str, sender: Option<&Name>, text: &str) {
+            self.lines.push(format!("{to} <- {}: {text}", sender.map_or("server", Name::as_str)));
+        }
+    }
+
+    impl Post for Notes {
+        fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool {
+            let Some(session) = self.sessions.session(to) else { return false };
+            let to = session.name().to_string();
+            self.note(&to, sender, text);
+            true
+        }
+
+        fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
+            let sessions = self.sessions.of(to).to_vec();
+            sessions.iter().filter(|id| self.send(**id, sender, text)).count()
+        }
+
+        fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str) {
+            let others: Vec<_> =
+                self.sessions.iter().map(|(id, _)| id).filter(|id| Some(*id) != but).collect();
+            for id in others {
+                self.send(id, sender, text);
+            }
+        }
+
+        fn refuse(&mut self, to: SessionId, code: Code, _: &str) {
+            let name = self.name(to);
+            self.lines.push(format!("{name} <- {code}"));
+        }
+
+        fn show(&mut self, sender: &Name, text: &str) {
+            self.lines.push(format!("console <- {sender}: {text}"));
+        }
+
+        fn notice(&mut self, text: &str) {
+            self.lines.push(format!("console <- {text}"));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Operator: the person at the server's console answers.
+
+use super::{Handler, Post, Speaker};
+use crate::auth::{Name, SessionId};
+
+/// Shows what clients write, and sends what is typed to whoever wrote last.
+///
+/// "Whoever" is a session: it outlives a lost connection that is resumed, and another login of the same name is
+/// somebody else.
+#[derive(Debug, Default)]
+pub struct Operator {
+    wrote_last: Option<(SessionId, Name)>,
+}
+
+impl Handler for Operator {
+    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+        self.wrote_last = Some((from.session, from.name.clone()));
+        post.show(from.name, text);
+    }
+
+    fn left(&mut self, who: Speaker<'_>, _last: bool, post: &mut dyn Post) {
+        if self.wrote_last.take_if(|(session, _)| *session == who.session).is_some() {
+            post.notice(&format!("{} has gone; the next to write will be answered", who.name));
+        }
+    }
+
+    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
+        match &self.wrote_last {
+            None => post.notice("not sent: nobody to answer has written yet; @name text writes to one"),
+            Some((session, name)) if !post.send(*session, None, text) => {
+                post.notice(&format!("not sent: the connection of {name} is lost; it may be resumed"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Notes;
+    use super::*;
+
+    #[test]
+    fn a_typed_line_goes_to_whoever_wrote_last() {
+        let mut notes = Notes::default();
+        let (ann, bob) = (notes.login("ann"), notes.login("bob"));
+        let mut operator = Operator::default();
+        operator.console_text("hello?", &mut notes);
+        assert_eq!(notes.taken().len(), 1, "the operator is told that there is nobody");
+        assert_eq!(notes.say(&mut operator, ann, "one"), ["console <- ann: one"]);
+        notes.say(&mut operator, bob, "two");
+        operator.console_text("yes", &mut notes);
+        assert_eq!(notes.taken(), ["bob <- server: yes"]);
+    }
+
+    #[test]
+    fn the_operator_is_told_when_whoever_wrote_last_has_gone() {
+        let mut notes = Notes::default();
+        let (ann, again) = (notes.login("ann"), notes.login("ann"));
+        let mut operator = Operator::default();
+        notes.say(&mut operator, ann, "one");
+        let name = Name::new("ann").unwrap();
+        operator.left(Speaker { session: again, name: &name }, false, &mut notes);
+        assert!(notes.taken().is_empty(), "another session of the name");
+        operator.left(Speaker { session: ann, name: &name }, false, &mut notes);
+        assert_eq!(notes.taken().len(), 1);
+        operator.console_text("still there?", &mut notes);
+        assert!(notes.taken()[0].contains("not sent"));
+    }
+}
