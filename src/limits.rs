@@ -92,6 +92,12 @@ pub const CLOSE_DISCARD: Duration = Duration::from_secs(1);
 
 /// Addresses whose last visitor is remembered.
 pub const ADDRESSES: usize = 65_536;
+/// Records that `addresses.csv` has before it is compacted, so that a small file is not rewritten all the time.
+pub const ADDRESS_RECORDS_LEAST: u64 = 1_024;
+/// Before a failed write of `addresses.csv` is tried again.
+pub const ADDRESS_RETRY: Duration = Duration::from_secs(1);
+/// After a sync that took t the next waits this many t: syncs take at most a fifth of the time from others.
+pub const SYNC_PAUSE_FACTOR: u32 = 4;
 /// Bytes of log lines that wait for a file or pipe that does not take them.
 pub const LOG_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of console output that wait for the terminal or pipe.

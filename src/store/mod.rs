@@ -5,6 +5,27 @@
 //!
 //! This module must not know about connections, tokens or frames.
 
+mod addresses;
+mod csv_store;
+mod disk;
+mod journal;
+mod lines;
+mod lock;
+mod report;
+mod stamp;
+mod table;
+mod users;
+mod visitors;
+
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod tests;
+
+pub use csv_store::DiskStore;
+pub use disk::{Disk, OsDisk};
+pub use report::{Notice, OpenError, Repair, SyncFigures};
+
 use crate::auth::{Name, PasswordHash};
 use std::net::IpAddr;
 

@@ -1,0 +1,189 @@
+//! `addresses.csv`: who was last seen where. A courtesy, so that a failing disk is reported and nobody waits for it.
+
+use super::disk::Disk;
+use super::journal::{Journal, Pace, Scanned};
+use super::lines::{Batch, Header};
+use super::report::{Notice, OpenError, Repair};
+use super::stamp::Stamp;
+use super::visitors::Visitors;
+use crate::Moment;
+use crate::auth::Name;
+use crate::limits::{ADDRESS_RECORDS_LEAST, ADDRESS_RETRY, ADDRESSES};
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+
+pub(super) const FILE: &str = "addresses.csv";
+/// Where a compacted file grows until it takes the place of the old one.
+const NEW_FILE: &str = "addresses.csv.new";
+const HEADER: Header = ["address", "name", "seen"];
+
+/// The visitors and their file.
+pub(super) struct Addresses<F> {
+    journal: Journal<F>,
+    visitors: Visitors,
+    /// Records in the file.
+    records: u64,
+    /// Not to be compacted with fewer records: raised when it failed.
+    compact_at_least: u64,
+    /// After a failed write, not to be written before.
+    due: Moment,
+    /// The end of the file may hold part of a failed write.
+    unsure: bool,
+    append_fails: bool,
+    compaction_fails: bool,
+}
+
+/// An `addresses.csv` that was read and found good.
+pub(super) struct ScannedAddresses<F> {
+    file: Scanned<F>,
+    visitors: Visitors,
+}
+
+impl<F> ScannedAddresses<F> {
+    pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedAddresses<F>, OpenError> {
+        let mut visitors = Visitors::new(ADDRESSES);
+        let file = Scanned::new(disk, FILE, HEADER, |fields| take(&mut visitors, fields))?;
+        visitors.written();
+        Ok(ScannedAddresses { file, visitors })
+    }
+
+    pub(super) fn mend<D: Disk<File = F>>(
+        self,
+        disk: &mut D,
+        repairs: &mut Vec<Repair>,
+    ) -> Result<Addresses<F>, OpenError> {
+        let records = self.file.records();
+        Ok(Addresses {
+            journal: self.file.mend(disk, repairs)?,
+            visitors: self.visitors,
+            records,
+            compact_at_least: ADDRESS_RECORDS_LEAST,
+            due: Moment::START,
+            unsure: false,
+            append_fails: false,
+            compaction_fails: false,
+        })
+    }
+}
+
+/// Takes a record of the file.
+fn take(visitors: &mut Visitors, [address, name, seen]: [&str; 3]) -> Result<(), String> {
+    let spelt = address;
+    let address: IpAddr = spelt.parse().map_err(|_| "the address is no IP address")?;
+    if address.to_canonical() != address || address.to_string() != spelt {
+        return Err("the address is not in its canonical form".into());
+    }
+    let name = Name::new(name).map_err(|error| error.to_string())?;
+    visitors.note(address, name, Stamp::parse(seen)?);
+    Ok(())
+}
+
+impl<F> Addresses<F> {
+    pub(super) fn find(&self, address: IpAddr) -> Option<Name> {
+        self.visitors.find(address.to_canonical()).cloned()
+    }
+
+    pub(super) fn note<D: Disk<File = F>>(&mut self, disk: &mut D, address: IpAddr, name: &Name) {
+        self.visitors.note(address.to_canonical(), name.clone(), Stamp::of(disk.wall()));
+    }
+
+    /// When to write what waits, if something does.
+    pub(super) fn due(&self) -> Option<Moment> {
+        (self.visitors.unwritten_count() > 0).then_some(self.due)
+    }
+
+    /// Writes what waits, in a compacted file if it is time for one.
+    pub(super) fn commit<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        now: Moment,
+        pace: &mut Pace,
+        notices: &mut VecDeque<Notice>,
+    ) {
+        let records = self.records + self.visitors.unwritten_count() as u64;
+        let live = self.visitors.len() as u64;
+        if records >= self.compact_at_least.max(2 * live) {
+            let outcome = self.compact(disk, pace);
+            change(&mut self.compaction_fails, &outcome, "compacted", notices);
+            match outcome {
+                Ok(()) => return change(&mut self.append_fails, &outcome, "written", notices),
+                // Not at once again: it is the dearest thing that is done here.
+                Err(_) => self.compact_at_least = records + live.max(ADDRESS_RECORDS_LEAST),
+            }
+        }
+        let outcome = self.append(disk);
+        change(&mut self.append_fails, &outcome, "written", notices);
+        if outcome.is_err() {
+            self.due = now + ADDRESS_RETRY;
+        }
+    }
+
+    /// Brings what was written to stable storage.
+    pub(super) fn sync<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        pace: &mut Pace,
+        notices: &mut VecDeque<Notice>,
+    ) {
+        if let Err(error) = pace.sync(disk, &self.journal.file) {
+            notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} cannot be synced: {error}")));
+        }
+    }
+
+    fn append<D: Disk<File = F>>(&mut self, disk: &mut D) -> io::Result<()> {
+        if self.unsure {
+            // A line behind half a line would be a bad one, and stop the next start.
+            self.journal.undo(disk)?;
+            self.unsure = false;
+        }
+        let bytes = encode(Batch::new(), self.visitors.unwritten())?;
+        if let Err(error) = self.journal.append(disk, &bytes) {
+            self.unsure = self.journal.undo(disk).is_err();
+            return Err(error);
+        }
+        self.records += self.visitors.unwritten_count() as u64;
+        self.visitors.written();
+        Ok(())
+    }
+
+    /// Writes a new file with the live records only and puts it in the place of the old one.
+    fn compact<D: Disk<File = F>>(&mut self, disk: &mut D, pace: &mut Pace) -> io::Result<()> {
+        let mut batch = Batch::new();
+        batch.push(HEADER)?;
+        let bytes = encode(batch, self.visitors.all())?;
+        let journal = Journal::create(disk, pace, NEW_FILE, &bytes)?;
+        disk.rename(NEW_FILE, FILE)?;
+        self.journal = journal;
+        self.unsure = false;
+        self.records = self.visitors.len() as u64;
+        self.compact_at_least = ADDRESS_RECORDS_LEAST;
+        self.visitors.written();
+        // If this fails a crash brings the old file back, whole: some visits older, nothing worse.
+        disk.sync_directory()
+    }
+}
+
+/// Says it once when something begins to fail, and once when it works again.
+fn change(fails: &mut bool, outcome: &io::Result<()>, done: &str, notices: &mut VecDeque<Notice>) {
+    match outcome {
+        Err(error) if !*fails => {
+            notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} cannot be {done}: {error}")));
+        }
+        Ok(()) if *fails => {
+            notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is {done} again")));
+        }
+        _ => {}
+    }
+    *fails = outcome.is_err();
+}
+
+fn encode<'a>(
+    mut batch: Batch,
+    visits: impl Iterator<Item = (IpAddr, &'a Name, Stamp)>,
+) -> io::Result<Vec<u8>> {
+    for (address, name, seen) in visits {
+        batch.push([&address.to_string(), name.as_str(), &seen.to_text()?])?;
+    }
+    batch.into_bytes()
+}

@@ -1,0 +1,112 @@
+//! The store that porter has: two CSV files in a data directory.
+
+use super::addresses::{Addresses, ScannedAddresses};
+use super::disk::Disk;
+use super::journal::Pace;
+use super::report::{Notice, OpenError, Repair, SyncFigures};
+use super::users::{ScannedUsers, Users};
+use super::{Completion, Lookup, Store, Ticket};
+use crate::Moment;
+use crate::auth::{Name, PasswordHash};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+/// Users and visitors in `users.csv` and `addresses.csv` of a [`Disk`].
+///
+/// What is stored waits for [`commit`](DiskStore::commit), which the shell calls when
+/// [`next_commit`](DiskStore::next_commit) has come. It blocks while it syncs: the one thing in porter that does.
+pub struct DiskStore<D: Disk> {
+    disk: D,
+    users: Users<D::File>,
+    addresses: Addresses<D::File>,
+    pace: Pace,
+    notices: VecDeque<Notice>,
+}
+
+impl<D: Disk> DiskStore<D> {
+    /// Reads both files, and only if both are good mends what a crash left: the repairs are to be logged.
+    ///
+    /// # Errors
+    /// [`OpenError`] if a file cannot be used or has a bad line.
+    pub fn open(mut disk: D) -> Result<(DiskStore<D>, Vec<Repair>), OpenError> {
+        let users = ScannedUsers::new(&mut disk)?;
+        let addresses = ScannedAddresses::new(&mut disk)?;
+        let mut repairs = Vec::new();
+        let users = users.mend(&mut disk, &mut repairs)?;
+        let addresses = addresses.mend(&mut disk, &mut repairs)?;
+        // The last start may have been cut short after making a file.
+        disk.sync_directory().map_err(|error| OpenError::File {
+            file: disk.place(super::users::FILE),
+            action: "made durable",
+            error,
+        })?;
+        let notices = VecDeque::new();
+        Ok((DiskStore { disk, users, addresses, pace: Pace::default(), notices }, repairs))
+    }
+
+    /// When to call [`commit`](DiskStore::commit) next; a moment in the past is at once, `None` is not until something
+    /// is stored.
+    pub fn next_commit(&self) -> Option<Moment> {
+        let users = self.users.waits().then(|| self.pace.due());
+        users.into_iter().chain(self.addresses.due()).min()
+    }
+
+    /// Stores what is due: all waiting users with one write and one sync, and all visits with one write. Completions and
+    /// notices are there afterwards.
+    ///
+    /// After a sync that took t the next is not due before another 4 t have passed.
+    pub fn commit(&mut self, now: Moment) {
+        if self.users.waits() && self.pace.due() <= now {
+            self.users.commit(&mut self.disk, &mut self.pace, &mut self.notices);
+        }
+        if self.addresses.due().is_some_and(|due| due <= now) {
+            self.addresses.commit(&mut self.disk, now, &mut self.pace, &mut self.notices);
+        }
+    }
+
+    /// Stores all that waits, due or not, and syncs both files. Completions and notices are there afterwards.
+    pub fn close(&mut self) {
+        self.commit(Moment::NEVER);
+        self.addresses.sync(&mut self.disk, &mut self.pace, &mut self.notices);
+    }
+
+    /// Something to be logged that happened since the last call.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// What the syncs cost since the start.
+    pub fn sync_figures(&self) -> SyncFigures {
+        self.pace.figures()
+    }
+}
+
+impl<D: Disk> Store for DiskStore<D> {
+    fn find(&self, name: &Name) -> Lookup {
+        self.users.find(name)
+    }
+
+    fn user_count(&self) -> usize {
+        self.users.count()
+    }
+
+    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.users.register(ticket, name, password);
+    }
+
+    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.users.rehash(ticket, name, password);
+    }
+
+    fn poll_completion(&mut self) -> Option<Completion> {
+        self.users.poll_completion()
+    }
+
+    fn last_visitor(&self, address: IpAddr) -> Option<Name> {
+        self.addresses.find(address)
+    }
+
+    fn note_visitor(&mut self, address: IpAddr, name: &Name) {
+        self.addresses.note(&mut self.disk, address, name);
+    }
+}

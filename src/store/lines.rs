@@ -1,0 +1,298 @@
+//! Reading and writing the lines of a CSV file that porter alone writes: three fields, `\n` ends, nothing quoted.
+//!
+//! The reader takes exactly what the writer writes. A quote or a `\r` is a byte like any other here, and then no legal
+//! field has it: so a line cut by a crash cannot swallow those after it. This module must not know about disks.
+
+use std::io::{self, Read};
+
+/// One block of reading; a line that does not fit into it is bad.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// The names of a file's fields.
+pub(super) type Header = [&'static str; 3];
+
+/// What was found in a file besides its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Bytes of whole lines; 0 if there is not even a header.
+    pub(super) whole_bytes: u64,
+    /// Bytes after the last line end.
+    pub(super) torn_bytes: u64,
+    /// Lines after the header.
+    pub(super) records: u64,
+}
+
+impl Extent {
+    /// That of a file which does not exist.
+    pub(super) const NOTHING: Extent = Extent { whole_bytes: 0, torn_bytes: 0, records: 0 };
+}
+
+/// Why the lines could not be taken.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The file could not be read.
+    Io(io::Error),
+    /// A line is bad; the header is line 1.
+    Line { number: u64, reason: String },
+}
+
+/// Reads all whole lines, in memory of a fixed size, and gives each record's fields to `take`, which may find them bad.
+pub(super) fn read_records(
+    source: impl Read,
+    header: &Header,
+    mut take: impl FnMut([&str; 3]) -> Result<(), String>,
+) -> Result<Extent, ReadError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .quoting(false)
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_reader(WholeLines::new(source));
+    let mut record = csv::ByteRecord::new();
+    let mut number = 1;
+    let mut read_bytes = 0;
+    let bad = |number, reason: String| Err(ReadError::Line { number, reason });
+    while reader.read_byte_record(&mut record).map_err(|error| ReadError::Io(error.into()))? {
+        read_bytes += (record.as_slice().len() + record.len()) as u64;
+        // The reader passes over empty lines, and over a byte order mark, without a word.
+        let passed_over = reader.position().byte() != read_bytes;
+        let outcome = match fields(&record) {
+            _ if passed_over && number > 1 => Err("the line is empty".into()),
+            Ok(fields) if number == 1 && !passed_over && fields == *header => Ok(()),
+            _ if number == 1 => Err(format!("the header is not {}", header.join(","))),
+            Ok(fields) => take(fields),
+            Err(reason) => Err(reason.to_owned()),
+        };
+        if let Err(reason) = outcome {
+            return bad(number, reason);
+        }
+        number += 1;
+    }
+    let lines = reader.get_ref();
+    if lines.given_bytes != read_bytes {
+        return bad(number, "the line is empty".into());
+    }
+    if lines.overlong {
+        return bad(number, format!("the line is longer than {BLOCK_BYTES} bytes"));
+    }
+    if number == 1 && !header_line(header).starts_with(lines.torn()) {
+        return bad(number, format!("the header is not {}", header.join(",")));
+    }
+    Ok(Extent { whole_bytes: read_bytes, torn_bytes: lines.torn_bytes(), records: number.saturating_sub(2) })
+}
+
+/// The fields of a record, if there are three of them and they are text.
+fn fields(record: &csv::ByteRecord) -> Result<[&str; 3], &'static str> {
+    if record.len() != 3 {
+        return Err("the line has not three fields");
+    }
+    let field = |index| str::from_utf8(&record[index]).map_err(|_| "the line is not UTF-8");
+    Ok([field(0)?, field(1)?, field(2)?])
+}
+
+/// The first line of a file.
+pub(super) fn header_line(header: &Header) -> Vec<u8> {
+    format!("{}\n", header.join(",")).into_bytes()
+}
+
+/// Collects lines for one write.
+pub(super) struct Batch(csv::Writer<Vec<u8>>);
+
+impl Batch {
+    pub(super) fn new() -> Batch {
+        Batch(csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new()))
+    }
+
+    pub(super) fn push(&mut self, fields: [&str; 3]) -> io::Result<()> {
+        self.0.write_record(fields).map_err(io::Error::from)
+    }
+
+    pub(super) fn into_bytes(self) -> io::Result<Vec<u8>> {
+        self.0.into_inner().map_err(|error| io::Error::other(error.to_string()))
+    }
+}
+
+/// Passes whole lines on and keeps back what follows the last line end.
+struct WholeLines<R> {
+    source: R,
+    buffer: Vec<u8>,
+    /// `buffer[given..whole]` are whole lines to pass on, `buffer[whole..filled]` the beginning of one.
+    given: usize,
+    whole: usize,
+    filled: usize,
+    /// Bytes of a line longer than the buffer that were let go.
+    dropped_bytes: u64,
+    /// Bytes passed on.
+    given_bytes: u64,
+    /// A line longer than the buffer has an end: it is bad, and nothing after it is looked at.
+    overlong: bool,
+    ended: bool,
+}
+
+impl<R: Read> WholeLines<R> {
+    fn new(source: R) -> WholeLines<R> {
+        WholeLines {
+            source,
+            buffer: vec![0; BLOCK_BYTES],
+            given: 0,
+            whole: 0,
+            filled: 0,
+            dropped_bytes: 0,
+            given_bytes: 0,
+            overlong: false,
+            ended: false,
+        }
+    }
+
+    fn torn(&self) -> &[u8] {
+        &self.buffer[self.whole..self.filled]
+    }
+
+    fn torn_bytes(&self) -> u64 {
+        self.dropped_bytes + self.torn().len() as u64
+    }
+
+    /// Reads another block behind the unfinished line.
+    fn fill(&mut self) -> io::Result<()> {
+        debug_assert!(self.given == self.whole && self.whole <= self.filled);
+        self.buffer.copy_within(self.whole..self.filled, 0);
+        self.filled -= self.whole;
+        (self.given, self.whole) = (0, 0);
+        if self.filled == self.buffer.len() {
+            // Blocks that a crash left unwritten, at the end of the file; or else a bad line. Its end will tell.
+            self.dropped_bytes += self.filled as u64;
+            self.filled = 0;
+        }
+        let count = self.source.read(&mut self.buffer[self.filled..])?;
+        let last_end = self.buffer[self.filled..self.filled + count].iter().rposition(|byte| *byte == b'\n');
+        match last_end {
+            Some(_) if self.dropped_bytes > 0 => self.overlong = true,
+            Some(index) => self.whole = self.filled + index + 1,
+            None => {}
+        }
+        self.filled += count;
+        self.ended = count == 0 || self.overlong;
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for WholeLines<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.whole && !self.ended {
+            match self.fill() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => other?,
+            }
+        }
+        let count = (&self.buffer[self.given..self.whole]).read(bytes)?;
+        self.given += count;
+        self.given_bytes += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEADER: Header = ["a", "b", "c"];
+
+    type Records = Vec<[String; 3]>;
+
+    fn read(bytes: &[u8]) -> Result<(Extent, Records), (u64, String)> {
+        let mut records = Vec::new();
+        let extent = read_records(bytes, &HEADER, |fields| {
+            records.push(fields.map(str::to_owned));
+            if fields[0] == "bad" { Err("bad".into()) } else { Ok(()) }
+        });
+        match extent {
+            Ok(extent) => Ok((extent, records)),
+            Err(ReadError::Line { number, reason }) => Err((number, reason)),
+            Err(ReadError::Io(error)) => panic!("{error}"),
+        }
+    }
+
+    /// The same, thought out line by line.
+    fn model(bytes: &[u8]) -> Result<(Extent, Records), u64> {
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
+        if whole == 0 && !b"a,b,c\n".starts_with(bytes) {
+            return Err(1);
+        }
+        let mut records = Vec::new();
+        for (index, line) in bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let number = index as u64 + 1;
+            let text = str::from_utf8(&line[..line.len() - 1]).map_err(|_| number)?;
+            let fields: Vec<String> = text.split(',').map(str::to_owned).collect();
+            let fields: [String; 3] = fields.try_into().map_err(|_| number)?;
+            if (index == 0 && fields != HEADER) || fields[0] == "bad" {
+                return Err(number);
+            }
+            if index > 0 {
+                records.push(fields);
+            }
+        }
+        let (whole_bytes, torn_bytes) = (whole as u64, (bytes.len() - whole) as u64);
+        Ok((Extent { whole_bytes, torn_bytes, records: records.len() as u64 }, records))
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number() {
+        for (text, number) in [
+            ("x,b,c\n", 1),
+            ("\n", 1),
+            ("\na,b,c\n", 1),
+            ("\u{feff}a,b,c\n", 1),
+            ("a,b,c\r\n", 1),
+            ("x", 1),
+            ("a,b,c\n1,2,3\n\n", 3),
+            ("a,b,c\n\n1,2,3\n", 2),
+            ("a,b,c\n1,2,3\n\n1,2,3\n", 3),
+            ("a,b,c\n1,2\n", 2),
+            ("a,b,c\n1,2,3\n1,2,3,4\n1,2,3\n", 3),
+            ("a,b,c\n1,\"\n2\",3\nbad,2,3\n", 2),
+        ] {
+            assert_eq!(read(text.as_bytes()).unwrap_err().0, number, "{text:?}");
+        }
+        assert_eq!(read(b"a,b,c\n1,2,3\n1,\xff,3\n").unwrap_err().0, 3);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer_is_bad_or_torn() {
+        let mut bytes = b"a,b,c\n1,2,3\n".to_vec();
+        bytes.resize(12 + 3 * BLOCK_BYTES, 0);
+        let (extent, records) = read(&bytes).unwrap();
+        assert_eq!((extent.whole_bytes, extent.torn_bytes), (12, 3 * BLOCK_BYTES as u64));
+        assert_eq!(records.len(), 1);
+        bytes.extend_from_slice(b"\n1,2,3\n");
+        assert_eq!(read(&bytes).unwrap_err().0, 3);
+    }
+
+    #[test]
+    fn lines_over_many_blocks_keep_their_numbers() {
+        let mut bytes = b"a,b,c\n".to_vec();
+        while bytes.len() < 3 * BLOCK_BYTES {
+            bytes.extend_from_slice(b"one,two,three\n");
+        }
+        let records = (bytes.len() as u64 - 6) / 14;
+        assert_eq!(read(&bytes).unwrap().0.records, records);
+        bytes.extend_from_slice(b"bad,,\nbad,");
+        assert_eq!(read(&bytes).unwrap_err().0, records + 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_as_lines_are(
+            header in prop_oneof![9 => Just("a,b,c\n"), 1 => Just("")],
+            pieces in prop::collection::vec(
+                prop::sample::select(vec!["1,2,3\n", "\n", "\r", ",", "\"", "x", "a,b,c\n", "\u{feff}", "é", "0xff",
+                    "1,2,3\n4,5,6\n", "bad,2,3\n"]),
+                0..12),
+        ) {
+            // One piece stands for a byte that is not UTF-8.
+            let text = format!("{header}{}", pieces.concat());
+            let bytes: Vec<u8> = text.split("0xff").map(str::as_bytes).collect::<Vec<_>>().join(&0xff);
+            prop_assert_eq!(read(&bytes).map_err(|(number, _)| number), model(&bytes));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `users.csv`: who the users are. A user is acknowledged only from stable storage, one sync for all that wait.
+
+use super::disk::Disk;
+use super::journal::{Journal, Pace, Scanned, Undurable};
+use super::lines::{Batch, Header};
+use super::report::{Notice, OpenError, Repair};
+use super::stamp::Stamp;
+use super::table::Table;
+use super::{Completion, Lookup, Ticket};
+use crate::auth::{Name, PasswordHash};
+use std::collections::{HashSet, VecDeque};
+use std::io;
+
+pub(super) const FILE: &str = "users.csv";
+const HEADER: Header = ["name", "password", "registered"];
+
+/// A request that waits for the next write.
+struct Waiting {
+    ticket: Ticket,
+    name: Name,
+    password: PasswordHash,
+    /// For a new hash, when its user registered.
+    registered: Option<Stamp>,
+}
+
+/// The users, and those who wait to become some.
+pub(super) struct Users<F> {
+    journal: Journal<F>,
+    table: Table,
+    waiting: Vec<Waiting>,
+    pending: HashSet<Name>,
+    answered: VecDeque<Completion>,
+    /// Why nothing more can be stored until a restart.
+    broken: Option<String>,
+}
+
+/// A `users.csv` that was read and found good.
+pub(super) struct ScannedUsers<F> {
+    file: Scanned<F>,
+    table: Table,
+}
+
+impl<F> ScannedUsers<F> {
+    pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedUsers<F>, OpenError> {
+        let mut table = Table::new();
+        let file = Scanned::new(disk, FILE, HEADER, |fields| take(&mut table, fields))?;
+        Ok(ScannedUsers { file, table })
+    }
+
+    pub(super) fn mend<D: Disk<File = F>>(
+        self,
+        disk: &mut D,
+        repairs: &mut Vec<Repair>,
+    ) -> Result<Users<F>, OpenError> {
+        Ok(Users {
+            journal: self.file.mend(disk, repairs)?,
+            table: self.table,
+            waiting: Vec::new(),
+            pending: HashSet::new(),
+            answered: VecDeque::new(),
+            broken: None,
+        })
+    }
+}
+
+/// Takes a record of the file.
+fn take(table: &mut Table, [name, password, registered]: [&str; 3]) -> Result<(), String> {
+    let name = Name::new(name).map_err(|error| error.to_string())?;
+    let password = PasswordHash::from_phc(password).map_err(|error| error.to_string())?;
+    let registered = Stamp::parse(registered)?;
+    if !table.has_room(1) {
+        return Err("there are more users than this server can hold".into());
+    }
+    table.put(name.as_str(), password, registered);
+    Ok(())
+}
+
+impl<F> Users<F> {
+    pub(super) fn find(&self, name: &Name) -> Lookup {
+        match self.table.find(name.as_str()) {
+            Some((password, _)) => Lookup::Known(password.clone()),
+            None if self.pending.contains(name) => Lookup::Pending,
+            None => Lookup::Unknown,
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        let refusal = match self.find(&name) {
+            _ if self.broken.is_some() => self.broken.clone(),
+            Lookup::Unknown if self.table.has_room(self.pending.len() + 1) => None,
+            Lookup::Unknown => Some("there are as many users as this server can hold".to_owned()),
+            Lookup::Pending | Lookup::Known(_) => Some("the name is taken".to_owned()),
+        };
+        if let Some(reason) = refusal {
+            return self.answer(ticket, Err(reason));
+        }
+        self.pending.insert(name.clone());
+        self.waiting.push(Waiting { ticket, name, password, registered: None });
+    }
+
+    pub(super) fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        let registered = match (&self.broken, self.table.find(name.as_str())) {
+            (Some(reason), _) => Err(reason.clone()),
+            (None, None) => Err("there is no such user".to_owned()),
+            (None, Some((_, registered))) => Ok(Some(registered)),
+        };
+        match registered {
+            Ok(registered) => self.waiting.push(Waiting { ticket, name, password, registered }),
+            Err(reason) => self.answer(ticket, Err(reason)),
+        }
+    }
+
+    pub(super) fn poll_completion(&mut self) -> Option<Completion> {
+        self.answered.pop_front()
+    }
+
+    /// Whether there is something to commit.
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Stores all that waits, with one write and one sync, and answers it.
+    pub(super) fn commit<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        pace: &mut Pace,
+        notices: &mut VecDeque<Notice>,
+    ) {
+        let now = Stamp::of(disk.wall());
+        let stored = encode(&self.waiting, now)
+            .map_err(Undurable::Undone)
+            .and_then(|bytes| self.journal.append_durably(disk, pace, &bytes));
+        let outcome = match stored {
+            Ok(()) => Ok(()),
+            Err(Undurable::Undone(reason)) => Err(format!("{FILE} cannot be written: {reason}")),
+            Err(Undurable::Unknown { reason, undoing }) => {
+                let reason = format!("{FILE} could not be written: {reason}; nor taken back: {undoing}");
+                let text = format!("{reason}; nobody can register until a restart");
+                notices.push_back(Notice::new(log::Level::Error, text));
+                self.broken = Some(reason.clone());
+                Err(reason)
+            }
+        };
+        self.pending.clear();
+        for Waiting { ticket, name, password, registered } in std::mem::take(&mut self.waiting) {
+            if outcome.is_ok() {
+                self.table.put(name.as_str(), password, registered.unwrap_or(now));
+            }
+            self.answer(ticket, outcome.clone());
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, outcome: Result<(), String>) {
+        self.answered.push_back(Completion { ticket, outcome });
+    }
+}
+
+/// The lines for a batch.
+fn encode(waiting: &[Waiting], now: Stamp) -> io::Result<Vec<u8>> {
+    let mut batch = Batch::new();
+    for Waiting { name, password, registered, .. } in waiting {
+        batch.push([name.as_str(), &password.to_phc(), &registered.unwrap_or(now).to_text()?])?;
+    }
+    batch.into_bytes()
+}
