@@ -20,6 +20,8 @@ pub(super) enum Fault {
     Write,
     /// A sync fails with EIO and makes nothing durable.
     Sync,
+    /// A sync fails with EIO though all became durable: nobody knows after a failed sync.
+    SyncUnknown,
     /// Any call fails, a write after half of its bytes.
     Any,
 }
@@ -194,10 +196,12 @@ impl Disk for FaultyDisk {
     fn sync(&mut self, file: &usize) -> io::Result<()> {
         let time = self.0.borrow().sync_time;
         self.pass(time);
-        self.fails(Fault::Sync)?;
-        let contents = &mut self.0.borrow_mut().contents[*file];
-        contents.synced.clone_from(&contents.bytes);
-        Ok(())
+        let fault = self.fault(&[Fault::Sync, Fault::SyncUnknown, Fault::Any]);
+        if matches!(fault, None | Some(Fault::SyncUnknown)) {
+            let contents = &mut self.0.borrow_mut().contents[*file];
+            contents.synced.clone_from(&contents.bytes);
+        }
+        fault.map_or(Ok(()), |_| Err(eio()))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::path::Path;
 /// An exclusive lock on the file `lock` of a data directory; given back when dropped, or when the process dies.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -22,10 +22,18 @@ impl Lock {
         let failed = |action, error| OpenError::File { file: path.display().to_string(), action, error };
         let file = open_or_create(&path).map_err(|error| failed("opened", error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => Ok(Lock { file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: directory.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("locked", error)),
         }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, but for a child process that was forked just now and has not yet closed its copy. If it
+        // fails, closing is what is left.
+        let _ = self.file.unlock();
     }
 }
 
