@@ -11,6 +11,7 @@ pub mod handler;
 pub mod limits;
 mod moment;
 pub mod protocol;
+pub mod server;
 mod slots;
 pub mod store;
 mod text;

@@ -10,6 +10,7 @@ use crate::Moment;
 use crate::auth::{Name, PasswordHash};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Users and visitors in `users.csv` and `addresses.csv` of a [`Disk`].
 ///
@@ -88,6 +89,17 @@ impl<D: Disk> Store for DiskStore<D> {
 
     fn user_count(&self) -> usize {
         self.users.count()
+    }
+
+    fn figures(&self) -> Vec<String> {
+        let syncs = self.sync_figures();
+        let milliseconds = |span: Duration| span.as_secs_f64() * 1e3;
+        vec![format!(
+            "syncs: {}, {:.1} ms together, {:.1} ms the longest",
+            syncs.count,
+            milliseconds(syncs.total),
+            milliseconds(syncs.longest)
+        )]
     }
 
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {

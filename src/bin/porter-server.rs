@@ -1,0 +1,187 @@
+//! The server: flags, asked-for values, and then [`porter::server`].
+
+use clap::{Parser, ValueEnum, value_parser};
+use log::LevelFilter;
+use porter::cli::{self, Failure};
+use porter::engine::Config;
+use porter::handler::{Chat, Echo, Handler, Operator};
+use porter::limits;
+use porter::server::{LogFile, Options, Server};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Recognises who knocks, checks their password, hands out a session token, and carries messages.
+#[derive(Parser)]
+#[command(name = "porter-server", version)]
+struct Flags {
+    /// Address to listen on, IPv4 or IPv6 [default: 127.0.0.1, asked for on a terminal]
+    #[arg(long, value_name = "ADDR", value_parser = host)]
+    host: Option<IpAddr>,
+    /// Port; if busy the next free one, up to 100 further; 0 = any [default: 9090, asked for on a terminal]
+    #[arg(long, value_name = "N", value_parser = port)]
+    port: Option<u16>,
+    /// Fail if the port is busy
+    #[arg(long)]
+    strict_port: bool,
+    /// What a message does: comes back, goes to the person at the console, or to everyone
+    #[arg(long, value_enum, value_name = "MODE", default_value = "echo")]
+    mode: Mode,
+    /// Folder of users.csv and addresses.csv; made on first start
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Log file; its folder is made
+    #[arg(long, value_name = "FILE", default_value = "logs/server.log")]
+    log_file: PathBuf,
+    /// off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+    /// closed: an unknown name is treated like a wrong password
+    #[arg(long, value_enum, value_name = "STATE", default_value = "open")]
+    registration: Registration,
+    /// PBKDF2 rounds of new hashes
+    #[arg(long, value_name = "N", default_value_t = limits::HASH_ROUNDS_DEFAULT, value_parser = value_parser!(u32).range(1..=i64::from(limits::HASH_ROUNDS_MOST)))]
+    hash_rounds: u32,
+    /// Longest wait for a hash; beyond it Busy
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    hash_wait: Duration,
+    /// How long a verified password is recognised without its hash; 0 = never
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    login_cache: Duration,
+    /// Debt of an address for each wrong password; 0 = none
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    penalty: Duration,
+    /// Fewest characters of a new password
+    #[arg(long, value_name = "N", default_value_t = limits::MIN_PASSWORD_CHARACTERS_DEFAULT, value_parser = value_parser!(u32).range(1..=limits::PASSWORD_BYTES as i64))]
+    min_password: u32,
+    /// Wrong passwords, and registrations, in one connection
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_ATTEMPTS_DEFAULT, value_parser = value_parser!(u32).range(1..))]
+    max_attempts: u32,
+    /// Connections at once; one more is told Busy
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    max_connections: u32,
+    /// Longest frame
+    #[arg(long, value_name = "BYTES", default_value_t = limits::MAX_FRAME_BYTES_DEFAULT, value_parser = value_parser!(u32).range(i64::from(limits::MAX_FRAME_BYTES_LEAST)..=i64::from(limits::MAX_FRAME_BYTES_MOST)))]
+    max_frame: u32,
+    /// Most output that may wait for one connection, at least 2 x (max-frame + 70) [default: 1048576, or that]
+    #[arg(long, value_name = "BYTES")]
+    output_limit: Option<usize>,
+    /// From accept until logged in
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds_above_zero)]
+    login_timeout: Duration,
+    /// Longest time without a message; 0 = for ever
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    idle_timeout: Duration,
+    /// How long a session waits for a lost client; 0 = it ends with its connection
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    resume_window: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    Echo,
+    Operator,
+    Chat,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Registration {
+    Open,
+    Closed,
+}
+
+fn main() -> ExitCode {
+    cli::run("porter-server", serve)
+}
+
+fn serve(flags: Flags) -> Result<(), Failure> {
+    let config = config(&flags)?;
+    let host = cli::given_or_asked(flags.host, "Address to listen on", "127.0.0.1", host)?;
+    let port = cli::given_or_asked(flags.port, "Port", "9090", port)?;
+    let log = LogFile::install(&flags.log_file, flags.log_level).map_err(Failure::failed)?;
+    let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
+    log::info!("start version={} mode={mode} data={:?}", env!("CARGO_PKG_VERSION"), flags.data);
+    warn_of_cheap_hashes(config.hash_rounds);
+    let options = Options { host, port, strict_port: flags.strict_port, data: flags.data, config };
+    let handler: Box<dyn Handler> = match flags.mode {
+        Mode::Echo => Box::new(Echo),
+        Mode::Operator => Box::new(Operator::default()),
+        Mode::Chat => Box::new(Chat),
+    };
+    listen(options, handler, &log).inspect_err(|failure| {
+        log::error!("failed reason={:?}", failure.to_string());
+        log.flush();
+    })
+}
+
+fn listen(options: Options, handler: Box<dyn Handler>, log: &LogFile) -> Result<(), Failure> {
+    let server = Server::bind(options, handler, Some(log.clone())).map_err(Failure::failed)?;
+    let address = server.address().map_err(Failure::failed)?;
+    log::info!("listening addr={address}");
+    let mut stdout = io::stdout();
+    // With stdout gone the service is still wanted; the log has the address too.
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    server.run().map_err(Failure::failed)
+}
+
+fn config(flags: &Flags) -> Result<Config, Failure> {
+    let least = limits::output_limit_least_bytes(flags.max_frame);
+    if let Some(given) = flags.output_limit.filter(|given| *given < least) {
+        let max_frame = flags.max_frame;
+        return Err(Failure::usage(format_args!(
+            "--output-limit {given} is too small for --max-frame {max_frame}; it must be at least {least}"
+        )));
+    }
+    Ok(Config {
+        max_frame_bytes: flags.max_frame,
+        output_limit_bytes: flags.output_limit.unwrap_or(limits::OUTPUT_LIMIT_BYTES_DEFAULT.max(least)),
+        registration_open: flags.registration == Registration::Open,
+        hash_rounds: flags.hash_rounds,
+        hash_wait: flags.hash_wait,
+        login_cache: flags.login_cache,
+        penalty: flags.penalty,
+        min_password_characters: flags.min_password,
+        max_attempts: flags.max_attempts,
+        max_connections: flags.max_connections as usize,
+        login_timeout: flags.login_timeout,
+        idle_timeout: Some(flags.idle_timeout).filter(|timeout| !timeout.is_zero()),
+        resume_window: flags.resume_window,
+        ..Config::default()
+    })
+}
+
+fn warn_of_cheap_hashes(rounds: u32) {
+    if rounds < limits::HASH_ROUNDS_WEAK {
+        let text = format!(
+            "--hash-rounds {rounds} makes stolen hashes cheap to guess; use at least {}",
+            limits::HASH_ROUNDS_WEAK
+        );
+        log::warn!("{text}");
+        let _ = writeln!(io::stderr(), "porter-server: warning: {text}");
+    }
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an IPv4 or IPv6 address, such as 127.0.0.1 or ::1"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a port, 0 to 65535"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    // A year is longer than any of these has a use for.
+    let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= 31_536_000);
+    seconds
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .ok_or("not a number of seconds, 0 to 31536000".to_owned())
+}
+
+fn seconds_above_zero(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or("not a number of seconds, 1 to 31536000".to_owned())
+}

@@ -1,0 +1,136 @@
+//! The listening socket: a free port, and accepting that neither spins nor forgets.
+
+use crate::Moment;
+use mio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Further ports that are tried when the one asked for is busy.
+const PORTS_TRIED: u16 = 100;
+/// How long accepting pauses when the system has no descriptor or memory for one more connection.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often that is logged at most.
+const PAUSE_LOGGED_EVERY: Duration = Duration::from_secs(1);
+/// A silent peer is probed after this long: one that has lost its power must not hold a place for ever.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
+/// A listening socket and what is known of who waits at it.
+pub(super) struct Listener {
+    socket: TcpListener,
+    /// Somebody may be waiting: mio tells only once.
+    ready: bool,
+    paused_until: Option<Moment>,
+    pause_logged: Option<Moment>,
+}
+
+impl Listener {
+    /// Listens on the port, or, unless `strict`, on the next free one.
+    ///
+    /// # Errors
+    /// One line that names the address, the reason and the way out.
+    pub(super) fn bind(host: IpAddr, port: u16, strict: bool) -> Result<Listener, String> {
+        let further = if strict || port == 0 { 0 } else { PORTS_TRIED };
+        let last = port.saturating_add(further);
+        for port in port..=last {
+            match TcpListener::bind(SocketAddr::new(host, port)) {
+                Ok(socket) => {
+                    inherit(&socket);
+                    return Ok(Listener { socket, ready: true, paused_until: None, pause_logged: None });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < last => {}
+                Err(error) => {
+                    let address = SocketAddr::new(host, port);
+                    return Err(match (error.kind(), further) {
+                        (io::ErrorKind::AddrInUse, 0) => {
+                            format!("{address} is in use; choose another --port, or leave out --strict-port")
+                        }
+                        (io::ErrorKind::AddrInUse, _) => {
+                            format!("every port up to {address} is in use; choose another --port")
+                        }
+                        _ => format!("cannot listen on {address}: {error}; choose another --host or --port"),
+                    });
+                }
+            }
+        }
+        Err(format!("no port from {port} on is free; choose another --port"))
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    pub(super) fn source(&mut self) -> &mut TcpListener {
+        &mut self.socket
+    }
+
+    pub(super) fn notice_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether somebody may be waiting who can be accepted now.
+    pub(super) fn is_ready(&self, now: Moment) -> bool {
+        self.ready && self.paused_until.is_none_or(|until| until <= now)
+    }
+
+    /// When to try again, if accepting pauses.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.paused_until.filter(|_| self.ready)
+    }
+
+    /// A descriptor has become free: no need to wait any longer.
+    pub(super) fn end_pause(&mut self) {
+        self.paused_until = None;
+    }
+
+    /// The next who waits; `None` if nobody does, or there is nothing to accept them with.
+    pub(super) fn accept(&mut self, now: Moment) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            match self.socket.accept() {
+                Ok(accepted) => {
+                    self.paused_until = None;
+                    return Some(accepted);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready = false;
+                    return None;
+                }
+                Err(error) if is_shortage(&error) => {
+                    self.pause(&error, now);
+                    return None;
+                }
+                // The peer gave up while it waited, or the call was interrupted: the next one, please.
+                Err(error) => log::debug!("accept failed reason={error:?}"),
+            }
+        }
+    }
+
+    fn pause(&mut self, error: &io::Error, now: Moment) {
+        self.paused_until = Some(now + PAUSE);
+        if self.pause_logged.is_none_or(|logged| now.since(logged) >= PAUSE_LOGGED_EVERY) {
+            self.pause_logged = Some(now);
+            log::warn!("accepting paused reason=\"{error}\"; it goes on when a connection closes");
+        }
+    }
+}
+
+/// Sets what accepted sockets inherit, once instead of at each: no waiting for more bytes before a small frame is
+/// sent, and probes for peers that have silently gone.
+fn inherit(socket: &TcpListener) {
+    let socket = SockRef::from(socket);
+    let set = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE)));
+    if let Err(error) = set {
+        log::warn!("socket options not set reason={error:?}");
+    }
+}
+
+/// Out of descriptors (of the process, of the system) or of memory.
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|shortage| error.raw_os_error() == Some(shortage.raw_os_error()))
+}

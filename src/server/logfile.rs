@@ -1,0 +1,263 @@
+//! The log file: lines are gathered during a turn and written at its end, and a log that cannot be written never stops
+//! the service.
+
+use crate::limits::LOG_BUFFER_BYTES;
+use log::{LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, WriteLogger};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The log file, shared with the logger.
+#[derive(Clone)]
+pub struct LogFile {
+    sink: Arc<Mutex<Sink>>,
+}
+
+struct Sink {
+    path: PathBuf,
+    file: Option<File>,
+    /// Whole lines that wait to be written.
+    waiting: Vec<u8>,
+    /// The line that is being made.
+    line: Vec<u8>,
+    dropped_lines: u64,
+    /// It could not be written, and that has been said.
+    failing: bool,
+}
+
+impl LogFile {
+    /// Opens the log file, making its folder, and has everything logged there from now on.
+    ///
+    /// A file that cannot be opened is said once on stderr and tried again with each line.
+    ///
+    /// # Errors
+    /// If this process has a logger already.
+    pub fn install(path: &Path, level: LevelFilter) -> Result<LogFile, log::SetLoggerError> {
+        let sink = Sink {
+            path: path.to_owned(),
+            file: None,
+            waiting: Vec::new(),
+            line: Vec::new(),
+            dropped_lines: 0,
+            failing: false,
+        };
+        let log = LogFile { sink: Arc::new(Mutex::new(sink)) };
+        let config = ConfigBuilder::new()
+            .set_time_format_rfc3339()
+            .set_max_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_thread_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .add_filter_allow_str("porter")
+            .build();
+        let lines = WriteLogger::new(level, config, Lines(log.clone()));
+        log::set_boxed_logger(Box::new(Levelled(*lines)))?;
+        log::set_max_level(level);
+        log.reopen();
+        Ok(log)
+    }
+
+    /// Opens the file anew: the old one was moved away by whoever rotates logs.
+    pub fn reopen(&self) {
+        let mut sink = self.sink();
+        sink.write_out();
+        sink.file = None;
+        sink.write_out();
+    }
+
+    /// Writes what was gathered; what the file does not take waits, bounded, for the next call.
+    pub fn flush(&self) {
+        let mut sink = self.sink();
+        if !sink.waiting.is_empty() || sink.dropped_lines > 0 {
+            sink.write_out();
+        }
+    }
+
+    /// Whether lines wait for a file or pipe that did not take them.
+    pub fn is_waiting(&self) -> bool {
+        let sink = self.sink();
+        !sink.waiting.is_empty() || sink.dropped_lines > 0
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Sink> {
+        // A sink is whole after every statement, so one that a panic left behind can be used.
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    /// The line is whole: it waits, or is dropped and counted if too many wait already.
+    fn end_line(&mut self) {
+        if self.waiting.len() + self.line.len() > LOG_BUFFER_BYTES {
+            self.write_out();
+        }
+        if self.waiting.len() + self.line.len() <= LOG_BUFFER_BYTES {
+            self.waiting.append(&mut self.line);
+        } else {
+            self.dropped_lines += 1;
+            self.line.clear();
+        }
+    }
+
+    fn write_out(&mut self) {
+        let written = self.try_write();
+        match written {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                complain(&format!("the log file {} can be written again", self.path.display()));
+            }
+            Ok(()) => {}
+            // A pipe whose reader is slow: not worth a word until lines are lost, and then the log tells.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                // Perhaps a new file can be had where this one cannot be written.
+                self.file = None;
+                if !self.failing {
+                    self.failing = true;
+                    let path = self.path.display();
+                    complain(&format!(
+                        "the log file {path} cannot be written: {error}; the service goes on without"
+                    ));
+                }
+            }
+        }
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(open(&self.path)?),
+        };
+        while !self.waiting.is_empty() {
+            match file.write(&self.waiting) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => drop(self.waiting.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.dropped_lines > 0 {
+            let line = format!(
+                "({} lines of the log were dropped here: it could not be written)\n",
+                self.dropped_lines
+            );
+            self.dropped_lines = 0;
+            self.waiting.extend_from_slice(line.as_bytes());
+            return self.try_write();
+        }
+        Ok(())
+    }
+}
+
+/// Opens for appending, making the folder. A pipe without a reader, or a full one, must not block.
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+    }
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(nonblocking).open(path)
+}
+
+/// Says something on stderr, unless that would block: stderr may be a pipe that nobody reads.
+pub(super) fn complain(text: &str) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stderr = rustix::stdio::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    if matches!(poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1)) {
+        // Short enough for any pipe that is writable; with stderr gone there is nobody left to tell.
+        let line: String = format!("porter-server: {text}\n").chars().take(500).collect();
+        let _ = rustix::io::write(stderr, line.as_bytes());
+    }
+}
+
+/// What the logger writes to.
+struct Lines(LogFile);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut sink = self.0.sink();
+        sink.line.extend_from_slice(bytes);
+        if bytes.ends_with(b"\n") {
+            sink.end_line();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush();
+        Ok(())
+    }
+}
+
+/// Puts the level before the event as a plain word; simplelog would put it in brackets.
+struct Levelled(WriteLogger<Lines>);
+
+impl Log for Levelled {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let (level, event) = (record.level(), record.args());
+        let (target, module) = (record.target(), record.module_path());
+        self.0.log(
+            &Record::builder()
+                .level(level)
+                .target(target)
+                .module_path(module)
+                .args(format_args!("{level} {event}"))
+                .build(),
+        );
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink(path: &Path) -> Sink {
+        Sink {
+            path: path.to_owned(),
+            file: None,
+            waiting: Vec::new(),
+            line: Vec::new(),
+            dropped_lines: 0,
+            failing: false,
+        }
+    }
+
+    fn log(sink: &mut Sink, line: &str) {
+        sink.line.extend_from_slice(line.as_bytes());
+        sink.end_line();
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_wait_are_dropped_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs").join("server.log");
+        std::fs::write(folder.path().join("logs"), "in the way").unwrap();
+        let mut sink = sink(&path);
+        let line = format!("{}\n", "x".repeat(99));
+        for _ in 0..1000 {
+            log(&mut sink, &line);
+        }
+        assert!(sink.failing && sink.waiting.len() <= LOG_BUFFER_BYTES);
+        let waiting = sink.waiting.len() / line.len();
+        std::fs::remove_file(folder.path().join("logs")).unwrap();
+        sink.write_out();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), waiting + 1);
+        assert!(text.ends_with(&format!(
+            "({} lines of the log were dropped here: it could not be written)\n",
+            1000 - waiting
+        )));
+        assert!(!sink.failing);
+    }
+}

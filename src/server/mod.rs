@@ -1,0 +1,479 @@
+//! The shell around the engine: the only place with mio.
+//!
+//! One thread runs turns, and a turn is a list of phases: wait, hear the console and signals, accept, read, write,
+//! close, store, hash, log. Every socket is registered once, for reading and writing; events are hints that set
+//! what is remembered of a socket, and a socket that was cut off by its share stays on the ready list, because nobody
+//! tells again.
+//!
+//! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
+
+mod clock;
+mod console;
+mod descriptors;
+mod listener;
+mod logfile;
+mod signals;
+mod socket;
+
+pub use logfile::LogFile;
+
+use crate::Moment;
+use crate::auth::{Password, hash_password};
+use crate::engine::{Appetite, Config, ConnId, Engine, Entropy, SocketCommand};
+use crate::handler::Handler;
+use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, HEADER_BYTES, SALT_BYTES, SHARE_ACCEPTS, SHARE_BYTES};
+use crate::slots::Key;
+use crate::store::{DiskStore, OsDisk};
+use clock::Clock;
+use console::Console;
+use listener::Listener;
+use mio::{Events, Interest, Poll, Token};
+use signals::{Signals, Wish};
+use socket::{Outcome, Socket};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const LISTENER: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const CONSOLE_INPUT: Token = Token(2);
+const CONSOLE_OUTPUT: Token = Token(3);
+
+/// Events taken from one wait; too few would make a crowd wait for several turns.
+const EVENTS: usize = 1024;
+/// A hash's share of a turn in which nobody else had anything to do: what a message that comes just now waits.
+const HASH_SLICE: Duration = Duration::from_micros(250);
+/// Its least share of a turn in which others did.
+const HASH_SLICE_LEAST: Duration = Duration::from_micros(100);
+/// Its greatest: after a long turn it gets a ninth of that turn's time, but never more than this.
+const HASH_SLICE_MOST: Duration = Duration::from_micros(900);
+/// A slice looks at the clock about so many times a second.
+const HASH_PORTIONS_PER_SECOND: u64 = 25_000;
+/// How often a log that could not be written is tried again while nothing else happens.
+const LOG_RETRY: Duration = Duration::from_secs(1);
+
+const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index and its generation");
+
+/// How a server is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 for any.
+    pub port: u16,
+    /// Whether a busy port is an error rather than the next one tried.
+    pub strict_port: bool,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The engine's settings.
+    pub config: Config,
+}
+
+/// A server that listens.
+pub struct Server {
+    poll: Poll,
+    clock: Clock,
+    engine: Engine<DiskStore<OsDisk>>,
+    listener: Option<Listener>,
+    /// By the connection's slot.
+    sockets: Vec<Option<Socket>>,
+    /// Sockets that have a turn.
+    ready: Vec<ConnId>,
+    console: Console,
+    signals: Signals,
+    log: Option<LogFile>,
+    /// What every read is lent from.
+    buffer: Box<[u8]>,
+    hash_portion_rounds: u32,
+    stopping_until: Option<Moment>,
+    /// Whether a socket had something to do in this turn.
+    busy: bool,
+}
+
+/// The operating system's random source.
+struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    #[expect(clippy::disallowed_methods, reason = "the shell is what hands the random bytes in")]
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+        getrandom::fill(bytes).map_err(|error| error.to_string())
+    }
+}
+
+impl Server {
+    /// Opens the data directory and listens. `log` is flushed at the end of each turn, and reopened on SIGHUP.
+    ///
+    /// # Errors
+    /// One line that says what could not be had, why, and what to do about it.
+    pub fn bind(
+        mut options: Options,
+        handler: Box<dyn Handler>,
+        log: Option<LogFile>,
+    ) -> Result<Server, String> {
+        let system =
+            |error: io::Error| format!("cannot wait for events: {error}; the system is short of something");
+        let clock = Clock::new();
+        let disk = OsDisk::open(&options.data, clock.start()).map_err(|error| error.to_string())?;
+        let (store, repairs) = DiskStore::open(disk).map_err(|error| error.to_string())?;
+        for repair in repairs {
+            log::warn!("repaired {repair}");
+        }
+        let config = &mut options.config;
+        let fitting = descriptors::connections_that_fit(config.max_connections);
+        if fitting < config.max_connections {
+            let wanted = config.max_connections;
+            let text = format!(
+                "the limit on descriptors leaves room for {fitting} of {wanted} connections; raise it with ulimit -n"
+            );
+            log::warn!("{text}");
+            logfile::complain(&text);
+            config.max_connections = fitting;
+        }
+        config.hash_rounds_per_second = measured_hash_pace(&clock);
+        let hash_portion_rounds =
+            (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
+        let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy))?;
+        let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
+        let poll = Poll::new().map_err(system)?;
+        let mut signals = Signals::new().map_err(system)?;
+        poll.registry().register(listener.source(), LISTENER, Interest::READABLE).map_err(system)?;
+        poll.registry().register(signals.source(), SIGNALS, Interest::READABLE).map_err(system)?;
+        let console = Console::new(poll.registry(), CONSOLE_INPUT, CONSOLE_OUTPUT);
+        Ok(Server {
+            poll,
+            clock,
+            engine,
+            listener: Some(listener),
+            sockets: Vec::new(),
+            ready: Vec::new(),
+            console,
+            signals,
+            log,
+            buffer: vec![0; SHARE_BYTES + HEADER_BYTES].into_boxed_slice(),
+            hash_portion_rounds,
+            stopping_until: None,
+            busy: false,
+        })
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    /// If the system does not say, or the server has stopped listening.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?.address()
+    }
+
+    /// Serves until it is told to stop, by a signal or at the console.
+    ///
+    /// # Errors
+    /// If the system does not let it wait for events.
+    pub fn run(mut self) -> Result<(), String> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.flush_log();
+        while !self.is_done() {
+            self.turn(&mut events).map_err(|error| format!("cannot wait for events: {error}"))?;
+        }
+        self.engine.store_mut().close();
+        self.log_store_notices();
+        log::info!("stopped");
+        self.console.flush();
+        self.flush_log();
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        self.wait(events)?;
+        let began = self.clock.now();
+        self.take_events(events, began);
+        self.engine.handle_time(began);
+        self.accept(began);
+        self.read(began);
+        self.write(began);
+        self.close();
+        self.store();
+        self.hash(began);
+        self.write(self.clock.now());
+        self.close();
+        self.show();
+        self.flush_log();
+        Ok(())
+    }
+
+    /// Waits until something happens or is due. An interrupted wait is one in which nothing happened.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let patience = self.patience();
+        match self.poll.poll(events, patience) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn patience(&mut self) -> Option<Duration> {
+        self.take_hungry();
+        let now = self.clock.now();
+        let accepting = self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
+        if !self.ready.is_empty() || self.engine.is_hashing() || accepting {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.engine.next_deadline(),
+            self.engine.store_mut().next_commit(),
+            self.listener.as_ref().and_then(Listener::next_deadline),
+            self.log.as_ref().filter(|log| log.is_waiting()).map(|_| now + LOG_RETRY),
+            self.stopping_until,
+        ];
+        deadlines.into_iter().flatten().min().map(|due| due.since(now))
+    }
+
+    fn take_events(&mut self, events: &Events, now: Moment) {
+        self.busy = false;
+        for event in events {
+            match event.token() {
+                LISTENER => {
+                    if let Some(listener) = &mut self.listener {
+                        listener.notice_ready();
+                    }
+                }
+                SIGNALS => self.heed_signals(now),
+                CONSOLE_INPUT => {
+                    for line in self.console.read_lines(self.poll.registry()) {
+                        self.engine.handle_console_line(&line, now);
+                    }
+                }
+                CONSOLE_OUTPUT => self.console.flush(),
+                Token(word) => self.take_socket_event(Key::unpack(word as u64), event, now),
+            }
+        }
+        if self.engine.is_quit_asked() {
+            self.begin_stopping(now);
+        }
+    }
+
+    fn take_socket_event(&mut self, conn: ConnId, event: &mio::event::Event, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+        if event.is_error() {
+            self.engine.handle_reset(conn, now);
+            return;
+        }
+        if event.is_readable() {
+            socket.notice_readable();
+        }
+        if event.is_read_closed() {
+            socket.notice_ending();
+        }
+        let may_write = event.is_writable() && socket.notice_writable();
+        if socket.is_readable() && !std::mem::replace(&mut socket.in_ready, true) {
+            self.ready.push(conn);
+        }
+        if event.is_read_closed() {
+            self.engine.handle_half_close(conn, now);
+        }
+        if may_write {
+            self.write_one(conn, now);
+        }
+    }
+
+    fn heed_signals(&mut self, now: Moment) {
+        for wish in self.signals.wishes() {
+            match wish {
+                Wish::Stop => self.begin_stopping(now),
+                Wish::Reopen => {
+                    if let Some(log) = &self.log {
+                        log.reopen();
+                    }
+                    log::info!("log reopened");
+                }
+            }
+        }
+    }
+
+    fn begin_stopping(&mut self, now: Moment) {
+        if self.stopping_until.is_some() {
+            return;
+        }
+        log::info!("stopping");
+        self.signals.begin_stopping();
+        self.listener = None;
+        self.stopping_until = Some(now + CLOSE_FLUSH + CLOSE_DISCARD);
+        self.engine.handle_shutdown(now);
+    }
+
+    fn is_done(&self) -> bool {
+        self.stopping_until.is_some_and(|until| self.engine.is_empty() || until <= self.clock.now())
+    }
+
+    fn accept(&mut self, now: Moment) {
+        for _ in 0..SHARE_ACCEPTS {
+            let Some(listener) = self.listener.as_mut().filter(|listener| listener.is_ready(now)) else {
+                return;
+            };
+            let Some((stream, peer)) = listener.accept(now) else { return };
+            self.busy = true;
+            let Some(conn) = self.engine.handle_connect(peer, now) else { continue };
+            let mut socket = Socket::new(conn, stream);
+            let registered = self.poll.registry().register(
+                socket.source(),
+                Token(conn.pack() as usize),
+                Interest::READABLE | Interest::WRITABLE,
+            );
+            if self.sockets.len() <= conn.index() {
+                self.sockets.resize_with(conn.index() + 1, || None);
+            }
+            self.sockets[conn.index()] = Some(socket);
+            if let Err(error) = registered {
+                log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
+                self.engine.handle_reset(conn, now);
+            }
+        }
+    }
+
+    /// Gives each ready socket its share.
+    fn read(&mut self, now: Moment) {
+        self.take_hungry();
+        self.busy |= !self.ready.is_empty();
+        for conn in std::mem::take(&mut self.ready) {
+            if self.read_one(conn, now)
+                && let Some(socket) = socket_of(&mut self.sockets, conn)
+            {
+                socket.in_ready = true;
+                self.ready.push(conn);
+            }
+        }
+    }
+
+    /// Gives one socket its share; true if it is to have another turn.
+    fn read_one(&mut self, conn: ConnId, now: Moment) -> bool {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
+        socket.in_ready = false;
+        match self.engine.appetite(conn) {
+            Appetite::Nothing => return false,
+            Appetite::Backlog => self.engine.handle_turn(conn, now),
+            Appetite::Bytes(_) if !socket.is_readable() => return false,
+            Appetite::Bytes(most) => {
+                let most = most.min(self.buffer.len());
+                match socket.read(&mut self.buffer[..most]) {
+                    Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
+                    Outcome::Nothing => {}
+                    Outcome::End => self.engine.handle_end(conn, now),
+                    Outcome::Broken => self.engine.handle_reset(conn, now),
+                }
+            }
+        }
+        match self.engine.appetite(conn) {
+            Appetite::Nothing => false,
+            Appetite::Backlog => true,
+            Appetite::Bytes(_) => socket.is_readable(),
+        }
+    }
+
+    /// Connections that could not be served before are given a turn.
+    fn take_hungry(&mut self) {
+        while let Some(conn) = self.engine.poll_hungry() {
+            if let Some(socket) = socket_of(&mut self.sockets, conn)
+                && !std::mem::replace(&mut socket.in_ready, true)
+            {
+                self.ready.push(conn);
+            }
+        }
+    }
+
+    fn write(&mut self, now: Moment) {
+        while let Some(conn) = self.engine.poll_output() {
+            self.write_one(conn, now);
+        }
+    }
+
+    fn write_one(&mut self, conn: ConnId, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+        let output = self.engine.output(conn);
+        if output.is_empty() || !socket.is_writable() {
+            return;
+        }
+        match socket.write(output) {
+            Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),
+            Outcome::Nothing => self.engine.handle_written(conn, 0, now),
+            Outcome::End | Outcome::Broken => self.engine.handle_reset(conn, now),
+        }
+    }
+
+    fn close(&mut self) {
+        while let Some((conn, command)) = self.engine.poll_command() {
+            let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
+            match command {
+                SocketCommand::ShutDown => socket.shut_down(),
+                SocketCommand::Close => {
+                    self.sockets[conn.index()] = None;
+                    if let Some(listener) = &mut self.listener {
+                        listener.end_pause();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the store work if it is due: the one thing that may block.
+    fn store(&mut self) {
+        let now = self.clock.now();
+        if self.engine.store_mut().next_commit().is_some_and(|due| due <= now) {
+            self.engine.store_mut().commit(now);
+            self.log_store_notices();
+            self.engine.handle_completions(self.clock.now());
+        }
+    }
+
+    fn log_store_notices(&mut self) {
+        while let Some(notice) = self.engine.store_mut().poll_notice() {
+            log::log!(notice.level, "store {}", notice.text);
+        }
+    }
+
+    /// Advances the hash whose turn it is, for a time that is short when others have something to do.
+    fn hash(&mut self, began: Moment) {
+        if !self.engine.is_hashing() {
+            return;
+        }
+        let mut now = self.clock.now();
+        let slice = if self.busy {
+            (now.since(began) / 9).clamp(HASH_SLICE_LEAST, HASH_SLICE_MOST)
+        } else {
+            HASH_SLICE
+        };
+        let end = now + slice;
+        while now < end && self.engine.is_hashing() {
+            self.engine.handle_hashing(self.hash_portion_rounds, now);
+            now = self.clock.now();
+        }
+    }
+
+    fn show(&mut self) {
+        while let Some(line) = self.engine.poll_console_line() {
+            self.console.show(&line);
+        }
+        self.console.flush();
+    }
+
+    fn flush_log(&self) {
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+}
+
+/// The socket of a connection, unless its slot is somebody else's by now.
+fn socket_of(sockets: &mut [Option<Socket>], conn: ConnId) -> Option<&mut Socket> {
+    sockets.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
+}
+
+/// How fast this machine hashes, in rounds a second.
+fn measured_hash_pace(clock: &Clock) -> u64 {
+    const ROUNDS: u32 = 5_000;
+    let began = clock.now();
+    std::hint::black_box(hash_password(&Password::new(b"pace"), [0; SALT_BYTES], ROUNDS));
+    let nanoseconds = clock.now().since(began).as_nanos().max(1);
+    u64::try_from(u128::from(ROUNDS) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX)
+}
