@@ -103,7 +103,7 @@ impl<F> Addresses<F> {
     ) {
         let records = self.records + self.visitors.unwritten_count() as u64;
         let live = self.visitors.len() as u64;
-        if records >= self.compact_at_least.max(2 * live) {
+        if records >= self.compact_at_least.max(2 * live) && pace.due() <= now {
             let outcome = self.compact(disk, pace);
             change(&mut self.compaction_fails, &outcome, "compacted", notices);
             match outcome {
