@@ -1,0 +1,174 @@
+//! What a run measures: latencies in histograms of bounded size, and failures counted by kind.
+//!
+//! This module must not know what was measured, or how.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Latencies above this count as this.
+const LATENCY_MOST: Duration = Duration::from_secs(60);
+
+/// Why a visit failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mishap {
+    /// What it is counted under: a word, or the protocol's name of an error code.
+    pub kind: Cow<'static, str>,
+    /// For a person: what happened and the way out, on one line.
+    pub reason: String,
+}
+
+impl Mishap {
+    /// A mishap of a kind.
+    pub(super) fn new(kind: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Mishap {
+        Mishap { kind: kind.into(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Mishap {}
+
+/// Visits that failed in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failures {
+    /// How many.
+    pub count: u64,
+    /// What the first of them met.
+    pub reason: String,
+}
+
+/// Failures by kind.
+pub type FailuresByKind = BTreeMap<Cow<'static, str>, Failures>;
+
+/// Durations of one sort, from 1 ns to 60 s, to three digits.
+#[derive(Clone, Debug)]
+pub struct Latency(Histogram<u64>);
+
+impl Default for Latency {
+    #[expect(clippy::expect_used, reason = "the bounds are constants within what the histogram allows")]
+    fn default() -> Latency {
+        let most = LATENCY_MOST.as_nanos() as u64;
+        Latency(Histogram::new_with_bounds(1, most, 3).expect("bounds of a histogram"))
+    }
+}
+
+impl Latency {
+    /// Counts one.
+    pub(super) fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(latency.min(LATENCY_MOST).as_nanos() as u64);
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The latency in nanoseconds that this part of all, 0 to 1, did not exceed; 0 if none was counted.
+    pub fn nanoseconds_at(&self, part: f64) -> u64 {
+        self.0.value_at_quantile(part)
+    }
+
+    /// The figures for a table.
+    pub fn percentiles(&self) -> Percentiles {
+        let at = |part| microseconds(self.nanoseconds_at(part));
+        Percentiles {
+            count: self.count(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: microseconds(self.0.max()),
+        }
+    }
+}
+
+/// To a tenth: the histogram keeps three digits, and no clock is better.
+fn microseconds(nanoseconds: u64) -> f64 {
+    (nanoseconds as f64 / 100.0).round() / 10.0
+}
+
+/// Latencies of one sort, in microseconds; all 0 when `count` is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// How many were measured.
+    pub count: u64,
+    /// Half did not exceed this.
+    pub p50: f64,
+    /// Nine in ten did not exceed this.
+    pub p90: f64,
+    /// 99 in a hundred did not exceed this.
+    pub p99: f64,
+    /// 999 in a thousand did not exceed this.
+    pub p999: f64,
+    /// None exceeded this.
+    pub max: f64,
+}
+
+/// What clients wait for.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// From asking the system for a connection until it is there.
+    pub connect: Latency,
+    /// From sending Identify until Welcome.
+    pub login: Latency,
+    /// From sending a message until its echo.
+    pub message: Latency,
+}
+
+/// What came of a number of visits.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) visits: u64,
+    pub(super) failed: u64,
+    pub(super) failures: FailuresByKind,
+    pub(super) latencies: Latencies,
+}
+
+impl Tally {
+    /// Counts a visit that came to its end.
+    pub(super) fn count(&mut self, outcome: Result<(), Mishap>) {
+        self.visits += 1;
+        if let Err(Mishap { kind, reason }) = outcome {
+            self.failed += 1;
+            self.failures.entry(kind).or_insert(Failures { count: 0, reason }).count += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_what_was_recorded() {
+        let mut latency = Latency::default();
+        for microseconds in 1..=1_000 {
+            latency.record(Duration::from_micros(microseconds));
+        }
+        let shown = latency.percentiles();
+        let close = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 0.002;
+        assert_eq!(shown.count, 1_000);
+        assert!(close(shown.p50, 500.0) && close(shown.p90, 900.0) && close(shown.p99, 990.0), "{shown:?}");
+        assert!(close(shown.p999, 999.0) && close(shown.max, 1_000.0), "{shown:?}");
+        latency.record(Duration::from_secs(3_600));
+        assert!(close(latency.percentiles().max, 60_000_000.0));
+    }
+
+    #[test]
+    fn failures_are_counted_by_kind_with_the_first_reason() {
+        let mut tally = Tally::default();
+        tally.count(Ok(()));
+        tally.count(Err(Mishap::new("no_echo", "first")));
+        tally.count(Err(Mishap::new("no_echo", "second")));
+        assert_eq!((tally.visits, tally.failed), (3, 2));
+        assert_eq!(tally.failures["no_echo"], Failures { count: 2, reason: "first".into() });
+    }
+}
