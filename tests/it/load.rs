@@ -1,0 +1,301 @@
+//! porter-load, against a small server that does as the test says.
+
+#![allow(clippy::disallowed_methods, reason = "the small server may have threads")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+use porter::load::{self, Patience, Plan};
+use porter::protocol::{FrameRead, Reply, Request, Wanted};
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// How the small server treats a visitor.
+#[derive(Clone, Copy)]
+enum Manner {
+    Echo,
+    WrongEcho,
+    Silence,
+    Busy,
+    HangsUp,
+    /// Answers one byte at a time.
+    Dribbles,
+}
+
+#[derive(Default)]
+struct Small {
+    known: Mutex<HashSet<Vec<u8>>>,
+    here: AtomicUsize,
+    /// The most visitors at once.
+    most: AtomicUsize,
+}
+
+/// Serves on a thread of its own; the manner goes by the visit's number.
+fn serve(listener: TcpListener, manner: fn(u64) -> Manner) -> Arc<Small> {
+    let small = Arc::new(Small::default());
+    let shared = Arc::clone(&small);
+    thread::spawn(move || {
+        for (number, stream) in (0..).zip(listener.incoming()) {
+            let small = Arc::clone(&shared);
+            small.most.fetch_max(small.here.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::spawn(move || {
+                let stream = stream.unwrap();
+                // A visitor that has gone is the tester's business, and its report's.
+                let _ = small.receive(&stream, manner(number));
+                small.here.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    small
+}
+
+impl Small {
+    fn receive(&self, mut stream: &TcpStream, manner: Manner) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let say = |reply: Reply<'_>| {
+            let mut bytes = Vec::new();
+            reply.encode(&mut bytes);
+            let portion = if matches!(manner, Manner::Dribbles) { 1 } else { bytes.len() };
+            bytes.chunks(portion).try_for_each(|portion| (&mut &*stream).write_all(portion))
+        };
+        if matches!(manner, Manner::Busy) {
+            return say(Reply::Error { code: 106, explanation: "7 s, then try again" });
+        }
+        say(Reply::Hello { version: 1, last_name: "" })?;
+        let token = [9; 16];
+        let mut name = Vec::new();
+        while let Some(body) = stream.read_frame(70_000)? {
+            match Request::decode(&body).unwrap() {
+                Request::Identify(given) => {
+                    name = given.to_vec();
+                    let known = self.known.lock().unwrap().contains(&name);
+                    say(Reply::PasswordWanted(if known { Wanted::Login } else { Wanted::Register }))?;
+                }
+                Request::Register(password) => {
+                    assert_eq!(password, load::PASSWORD.as_bytes());
+                    self.known.lock().unwrap().insert(name.clone());
+                    say(Reply::PasswordWanted(Wanted::Login))?;
+                }
+                Request::Login(password) => {
+                    assert_eq!(password, load::PASSWORD.as_bytes());
+                    assert!(self.known.lock().unwrap().contains(&name));
+                    if matches!(manner, Manner::HangsUp) {
+                        return Ok(());
+                    }
+                    say(Reply::Welcome { token: &token, greeting: "Hello" })?;
+                }
+                Request::Message { token: presented, text } => {
+                    assert_eq!(*presented, token);
+                    let text = std::str::from_utf8(text).unwrap();
+                    match manner {
+                        Manner::Silence => {}
+                        Manner::WrongEcho => say(Reply::Message { sender: "", text: &text[1..] })?,
+                        _ => say(Reply::Message { sender: "", text })?,
+                    }
+                }
+                Request::Exit => return say(Reply::Bye("bye")),
+                Request::Resume(_) => panic!("nobody has a session to resume"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn start(address: SocketAddr, flags: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_porter-load"))
+        .args(["--port", &address.port().to_string()])
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Exit code, stdout, and stderr without the warning that every debug build gives.
+fn finish(child: Child) -> (i32, String, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let stderr = text(output.stderr);
+    let told = stderr.lines().filter(|line| !line.contains("warning:")).collect::<Vec<_>>().join("\n");
+    (output.status.code().unwrap(), text(output.stdout), told)
+}
+
+fn program(manner: fn(u64) -> Manner, flags: &[&str]) -> (i32, String, String) {
+    let (listener, address) = listen();
+    serve(listener, manner);
+    finish(start(address, flags))
+}
+
+fn plan(address: SocketAddr) -> Plan {
+    Plan { servers: vec![address], clients: 30, ..Plan::default() }
+}
+
+fn run(manner: fn(u64) -> Manner) -> Result<load::Report, load::Mishap> {
+    let (listener, address) = listen();
+    serve(listener, manner);
+    load::run(&plan(address), &mut |_| {})
+}
+
+#[test]
+fn two_thousand_clients_one_after_another() {
+    let (listener, address) = listen();
+    let small = serve(listener, |_| Manner::Echo);
+    let flags = ["--clients", "2000", "--users", "3", "--messages", "2", "--size", "100"];
+    let (code, stdout, stderr) = finish(start(address, &flags));
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.contains("2000 (one after another)") && stdout.contains("p99.9"), "{stdout}");
+    assert_eq!(small.known.lock().unwrap().len(), 3);
+    assert_eq!(small.most.load(Ordering::SeqCst), 1, "the next client comes after the last one's close");
+}
+
+#[test]
+fn many_clients_at_once() {
+    let (listener, address) = listen();
+    let small = serve(listener, |_| Manner::Echo);
+    let report = load::run(&Plan { clients: 400, concurrency: 20, ..plan(address) }, &mut |_| {}).unwrap();
+    assert_eq!((report.clients, report.failed), (400, 0), "{:?}", report.failures);
+    assert!((2..=20).contains(&small.most.load(Ordering::SeqCst)));
+}
+
+#[test]
+fn replies_may_come_in_any_portions_and_messages_may_be_large() {
+    let (listener, address) = listen();
+    serve(listener, |_| Manner::Dribbles);
+    let report = load::run(&plan(address), &mut |_| {}).unwrap();
+    assert_eq!(report.failed, 0, "{:?}", report.failures);
+
+    let (listener, address) = self::listen();
+    serve(listener, |_| Manner::Echo);
+    let large = Plan { size_bytes: 65_519, messages: 3, ..plan(address) };
+    let report = load::run(&large, &mut |_| {}).unwrap();
+    assert_eq!((report.failed, report.message_us.count), (0, 90), "{:?}", report.failures);
+}
+
+#[test]
+fn the_json_report_has_its_keys() {
+    let (code, stdout, _) = program(|_| Manner::Echo, &["--clients", "50", "--messages", "3", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(stdout.lines().count(), 1);
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&report["clients"], &report["failed"]), (&50.into(), &0.into()));
+    for key in ["seconds", "clients_per_second", "messages_per_second", "tester_processor_share"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{key}: {stdout}");
+    }
+    for (key, count) in [("connect_us", 50), ("login_us", 50), ("message_us", 150)] {
+        let shown = &report[key];
+        assert_eq!(shown["count"], count, "{key}");
+        let rising = ["p50", "p90", "p99", "p999", "max"].map(|part| shown[part].as_f64().unwrap());
+        assert!(rising[0] > 0.0 && rising.is_sorted(), "{key}: {rising:?}");
+    }
+    assert!(report["failures"].as_object().unwrap().is_empty());
+}
+
+#[test]
+fn the_picture_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("latency.svg");
+    let (code, ..) = program(|_| Manner::Echo, &["--clients", "20", "--plot", path.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let picture = std::fs::read_to_string(&path).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("20 visits"), "{picture}");
+    let nowhere = folder.path().join("no/folder.svg");
+    let (code, _, stderr) = program(|_| Manner::Echo, &["--plot", nowhere.to_str().unwrap()]);
+    assert!(code == 1 && stderr.contains("folder.svg"), "{stderr}");
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_the_run_goes_on() {
+    let manner = |number| match number {
+        1 | 7 => Manner::WrongEcho,
+        2 => Manner::Busy,
+        3 => Manner::HangsUp,
+        _ => Manner::Echo,
+    };
+    let (code, stdout, stderr) = program(manner, &["--clients", "12", "--json"]);
+    assert_eq!(code, 1);
+    assert_eq!(stderr.lines().count(), 1);
+    assert!(stderr.starts_with("porter-load: 4 of 12 clients failed"), "{stderr}");
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["failed"], 4, "{stdout}");
+    let failures = report["failures"].as_object().unwrap();
+    assert_eq!(failures.len(), 3, "{stdout}");
+    assert_eq!(
+        (&failures["wrong_echo"]["count"], &failures["connection_lost"]["count"]),
+        (&2.into(), &1.into())
+    );
+    assert!(failures["Busy"]["reason"].as_str().unwrap().contains("7 s, then try again"), "{stdout}");
+    assert_eq!(report["connect_us"]["count"], 12);
+}
+
+#[test]
+fn a_server_in_the_wrong_mode_is_found_out_before_the_run() {
+    let (listener, address) = listen();
+    serve(listener, |_| Manner::Silence);
+    let patience = Patience { echo: Duration::from_millis(20), ..Patience::default() };
+    let mishap = load::run(&Plan { patience, ..plan(address) }, &mut |_| {}).unwrap_err();
+    assert_eq!(mishap.kind, "no_echo");
+    assert!(mishap.reason.contains("--mode echo"), "{mishap}");
+    assert_eq!(run(|_| Manner::WrongEcho).unwrap_err().kind, "wrong_echo");
+}
+
+#[test]
+fn why_the_server_refused_is_told() {
+    let (code, stdout, stderr) = program(|_| Manner::Busy, &[]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("106 Busy: 7 s, then try again"), "{stderr}");
+}
+
+#[test]
+fn nobody_there_is_told_and_another_address_is_tried() {
+    let (listener, closed) = listen();
+    drop(listener);
+    let (code, _, stderr) = finish(start(closed, &[]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no server listens there") && stderr.contains(&closed.to_string()), "{stderr}");
+
+    let (listener, open) = listen();
+    serve(listener, |_| Manner::Echo);
+    let report = load::run(&Plan { servers: vec![closed, open], ..plan(open) }, &mut |_| {}).unwrap();
+    assert_eq!(report.failed, 0);
+}
+
+#[test]
+fn a_closed_stdout_is_no_failure() {
+    let (listener, address) = listen();
+    let mut child = start(address, &["--clients", "5"]);
+    // The program cannot have printed yet: nobody serves it.
+    drop(child.stdout.take());
+    serve(listener, |_| Manner::Echo);
+    let (code, _, stderr) = finish(child);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn wrong_usage_is_told_on_one_line() {
+    for flags in [["--clients", "0"], ["--concurrency", "0"], ["--size", "0"], ["--size", "16777200"]] {
+        let (_listener, address) = listen();
+        let (code, _, stderr) = finish(start(address, &flags));
+        assert_eq!((code, stderr.lines().count()), (2, 1), "{flags:?} {stderr}");
+        assert!(stderr.contains(flags[0]), "{stderr}");
+    }
+}
+
+#[test]
+fn a_debug_build_says_so() {
+    let (listener, address) = listen();
+    serve(listener, |_| Manner::Echo);
+    let output = start(address, &["--clients", "1"]).wait_with_output().unwrap();
+    let warned = String::from_utf8(output.stderr).unwrap().contains("debug build");
+    assert_eq!(warned, cfg!(debug_assertions));
+}

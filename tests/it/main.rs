@@ -1,0 +1,3 @@
+//! The programs, tried as a user would: each module a capability, all in one binary.
+
+mod load;
