@@ -17,8 +17,10 @@ const LEFT: f64 = 76.0;
 const RIGHT: f64 = 640.0;
 const TOP: f64 = 100.0;
 const BOTTOM: f64 = 400.0;
-/// A name and its figures under it need as much.
-const LABEL_PITCH: f64 = 46.0;
+/// A name and two lines of figures under it need as much.
+const LABEL_PITCH: f64 = 64.0;
+/// From the name to the last line under it.
+const LABEL_DESCENT: f64 = 34.0;
 /// Between two points of a curve on the percentile axis, in decades.
 const CURVE_STEP: f64 = 0.01;
 
@@ -82,10 +84,12 @@ impl Scale {
         let count = latencies.iter().map(|(_, latency)| latency.count()).max().unwrap_or(1);
         let lower = round_figures().take_while(|figure| *figure <= least as f64).last().unwrap_or(1.0);
         let upper = round_figures().find(|figure| *figure >= most as f64 && *figure > lower * 9.0);
-        Scale {
-            latency: lower..=upper.unwrap_or(lower * 10.0),
-            decades: (count as f64).log10().ceil().clamp(2.0, 4.0),
+        let mut latency = lower..=upper.unwrap_or(lower * 10.0);
+        if crowded(&latency) {
+            let whole_decade = |exponent: f64| 10_f64.powf(exponent);
+            latency = whole_decade(lower.log10().floor())..=whole_decade(latency.end().log10().ceil());
         }
+        Scale { latency, decades: (count as f64).log10().ceil().clamp(2.0, 4.0) }
     }
 
     fn x(&self, decades: f64) -> f64 {
@@ -101,6 +105,11 @@ impl Scale {
     fn end(&self, latency: &Latency) -> f64 {
         (latency.count().max(1) as f64).log10().min(self.decades)
     }
+}
+
+/// Whether there are so many decades that labels between them would run into each other.
+fn crowded(latency: &RangeInclusive<f64>) -> bool {
+    latency.end() / latency.start() > 2_000.0
 }
 
 /// 1, 2, 5, 10, 20 and so on: nanoseconds, up to 500 seconds.
@@ -138,12 +147,10 @@ pub(super) fn draw(title: &str, subtitle: &str, latencies: &Latencies) -> String
 }
 
 fn latency_axis(scale: &Scale) -> Group {
-    let mut group = Group::new().add(text("latency", LEFT - 10.0, TOP - 18.0, "end"));
-    // Over many decades the figures between them would run into each other.
-    let crowded = scale.latency.end() / scale.latency.start() > 2_000.0;
+    let mut group = Group::new().add(text("latency", 24.0, TOP - 16.0, "start"));
     for figure in round_figures().filter(|figure| scale.latency.contains(figure)) {
         let whole_decade = figure.log10().fract() == 0.0;
-        if crowded && !whole_decade {
+        if crowded(&scale.latency) && !whole_decade {
             continue;
         }
         let y = scale.y(figure);
@@ -181,16 +188,19 @@ fn curve(name: &str, latency: &Latency, scale: &Scale, label_y: f64) -> Group {
         group = group.add(dot(scale.x(decades), scale.y(at(latency, decades))));
     }
     let shown = |part| duration_shown(latency.nanoseconds_at(part) as f64);
-    let figures = format!("p50 {} · p99 {} · max {}", shown(0.5), shown(0.99), shown(1.0));
+    let figures = format!("p50 {} · p99 {}", shown(0.5), shown(0.99));
+    let slowest = format!("max {}", shown(1.0));
     group
         .add(dot(end_x, end_y))
         .add(text(name, RIGHT + 20.0, label_y, "start").set("class", "name"))
-        .add(text(&figures, RIGHT + 20.0, label_y + 17.0, "start"))
+        .add(text(&figures, RIGHT + 20.0, label_y + LABEL_DESCENT / 2.0, "start"))
+        .add(text(&slowest, RIGHT + 20.0, label_y + LABEL_DESCENT, "start"))
 }
 
-/// The latency in nanoseconds so many decades along the percentile axis.
+/// The latency in nanoseconds so many decades along the percentile axis; beyond the last client, the slowest.
 fn at(latency: &Latency, decades: f64) -> f64 {
-    latency.nanoseconds_at(1.0 - 10_f64.powf(-decades)) as f64
+    let slowest = decades >= (latency.count() as f64).log10();
+    latency.nanoseconds_at(if slowest { 1.0 } else { 1.0 - 10_f64.powf(-decades) }) as f64
 }
 
 /// Heights for labels as near as can be to the wanted ones and never closer than a label is high.
@@ -203,7 +213,7 @@ fn spread(wanted: &[f64]) -> Vec<f64> {
         heights[*index] = heights[*index].max(least);
         least = heights[*index] + LABEL_PITCH;
     }
-    let mut most = BOTTOM - 14.0;
+    let mut most = BOTTOM - LABEL_DESCENT;
     for index in order.iter().rev() {
         heights[*index] = heights[*index].min(most);
         most = heights[*index] - LABEL_PITCH;

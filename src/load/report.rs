@@ -112,8 +112,8 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "Before that, {} logged in once and had their password hashed, in {:.2} s; the logins above are those that \
-             the server remembers.",
+            "Not measured: {} registered or logged in once before, in {:.2} s, so that the logins above are those \
+             that the server\nremembers, without the full cost of a password hash.",
             counted(u64::from(self.users), "user"),
             self.preparation_seconds
         );
@@ -128,31 +128,33 @@ impl Report {
 
     /// A picture of the latencies by percentile: an SVG document.
     pub fn plot(&self) -> String {
-        let title = format!("Latency of {}", counted(self.clients, "visit"));
-        let manner = match self.concurrency {
-            1 => "one after another".to_owned(),
-            concurrency => format!("{concurrency} at a time"),
-        };
+        let title = format!("porter: latency of {}", counted(self.clients, "visit"));
+        let manner = self.manner();
         let failed = if self.failed == 0 { String::new() } else { format!(", {} failed", self.failed) };
-        let subtitle = format!(
-            "{manner}, each with {} of {}; {:.0} visits/s{failed}",
-            counted(u64::from(self.messages), "message"),
-            counted(self.size_bytes as u64, "byte"),
-            self.clients_per_second
-        );
+        let messages = match self.messages {
+            0 => "no message".to_owned(),
+            count => {
+                format!("{} of {}", counted(count.into(), "message"), counted(self.size_bytes as u64, "byte"))
+            }
+        };
+        let rate = grouped(self.clients_per_second.round() as u64);
+        let subtitle = format!("{manner}, each with {messages}; {rate} visits/s{failed}");
         plot::draw(&title, &subtitle, &self.latencies)
+    }
+
+    fn manner(&self) -> String {
+        match self.concurrency {
+            1 => "one after another".to_owned(),
+            concurrency => format!("{} at a time", grouped(concurrency as u64)),
+        }
     }
 
     fn totals(&self) -> Table {
         let mut table = empty_table();
-        let manner = match self.concurrency {
-            1 => "one after another".to_owned(),
-            concurrency => format!("{concurrency} at a time"),
-        };
         table.set_header(["clients", "failed", "seconds", "clients/s", "messages/s", "MB/s"].map(right));
         table.add_row(
             [
-                format!("{} ({manner})", self.clients),
+                format!("{} ({})", self.clients, self.manner()),
                 self.failed.to_string(),
                 format!("{:.3}", self.seconds),
                 format!("{:.0}", self.clients_per_second),
@@ -189,12 +191,55 @@ fn right(text: impl ToString) -> Cell {
     Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
 }
 
-/// `1 user`, `2 users`.
+/// `1 user`, `40 000 users`.
 fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// With a space before each three digits.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in (0..digits.len()).rev().zip(digits.chars()) {
+        text.push(digit);
+        if place > 0 && place % 3 == 0 {
+            text.push(' ');
+        }
+    }
+    text
 }
 
 fn round(value: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        let shown = [0, 7, 999, 1_000, 40_000, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "7", "999", "1 000", "40 000", "1 234 567"]);
+        assert_eq!((counted(1, "user").as_str(), counted(1_000, "user").as_str()), ("1 user", "1 000 users"));
+    }
+
+    #[test]
+    fn rates_are_of_what_succeeded_and_the_tester_tells_when_it_was_the_limit() {
+        let mut tally = Tally::default();
+        for number in 0..10 {
+            let outcome = if number == 0 { Err(Mishap::new("no_echo", "none came")) } else { Ok(()) };
+            tally.count(outcome);
+            tally.latencies.message.record(Duration::from_micros(20));
+        }
+        let second = Duration::from_secs(1);
+        let report = |processor| Report::new(&Plan::default(), tally.clone(), second, second * 2, processor);
+        let idle = report(second);
+        assert_eq!((idle.clients_per_second, idle.messages_per_second), (4.5, 5.0));
+        assert!(!idle.tester_was_limit && !idle.table().contains("its limit"));
+        assert!(idle.table().contains("1 failed, no_echo: none came"));
+        let busy = report(second * 2);
+        assert!(busy.tester_was_limit && busy.table().contains("its limit"));
+    }
 }

@@ -124,7 +124,7 @@ pub struct Latencies {
 }
 
 /// What came of a number of visits.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) visits: u64,
     pub(super) failed: u64,
