@@ -2,11 +2,12 @@
 //! carries messages.
 //!
 //! [`protocol`] says what the bytes mean, [`auth`] who may speak, [`store`] what outlives a restart. [`limits`] has
-//! every bound with its reason, and [`cli`] what the programs share at their command lines. `load` (with the feature
-//! of that name) plays a crowd of clients and measures what they see.
+//! every bound with its reason, and [`cli`] what the programs share at their command lines. [`client`] is the other end;
+//! `load` (with the feature of that name) plays a crowd of clients and measures what they see.
 
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod engine;
 pub mod handler;
 pub mod limits;

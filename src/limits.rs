@@ -105,6 +105,19 @@ pub const CONSOLE_BUFFER_BYTES: usize = 256 * 1024;
 /// Bytes of a line typed at the console.
 pub const CONSOLE_LINE_BYTES: usize = 64 * 1024;
 
+/// How long the client tries each address of a host.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of the client's typed lines that wait for the server; above it the client stops reading its input.
+pub const TYPED_WAITING_BYTES: usize = 64 * 1024;
+/// Bytes of one line of the client's input: no server takes more.
+pub const TYPED_LINE_BYTES: usize = MAX_FRAME_BYTES_MOST as usize;
+/// The first pause before the client connects again is at most this; each further one may be twice as long.
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
+/// No pause of the client's own choice is longer.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(30);
+/// A server that says when to come back is believed up to this.
+pub const RECONNECT_TOLD_MOST: Duration = Duration::from_secs(3_600);
+
 /// The least `--output-limit` for a frame limit: two of the longest replies with their headers.
 pub const fn output_limit_least_bytes(max_frame_bytes: u32) -> usize {
     2 * (max_frame_bytes as usize + 70)

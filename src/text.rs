@@ -1,41 +1,57 @@
-//! Other people's text, made harmless.
+//! What others wrote, made fit for a terminal.
+//!
+//! Every untrusted text that a person gets to see passes through [`escaped`]. This module must not know where it is
+//! shown.
 
-use std::fmt::{self, Display, Write};
+use std::fmt;
 
-/// Shows text with everything that could move a terminal's cursor, end a line or turn the reading direction around
-/// written as `\u{..}`; all else stays as it is.
-pub(crate) fn escaped(text: &str) -> impl Display {
+/// The text with every character that could move a cursor, forge a line or turn the reading order shown as
+/// `\u{..}`: C0, DEL, C1 (so escape sequences, tabs and line ends), line separators, and bidirectional controls.
+pub(crate) fn escaped(text: &str) -> impl fmt::Display {
     Escaped(text)
 }
 
 struct Escaped<'a>(&'a str);
 
-impl Display for Escaped<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if is_harmful(character) {
-                write!(f, "{}", character.escape_unicode())?;
-            } else {
-                f.write_char(character)?;
+        let mut plain = self.0;
+        while let Some(at) = plain.find(is_harmful) {
+            let (before, rest) = plain.split_at(at);
+            f.write_str(before)?;
+            let mut rest = rest.chars();
+            if let Some(harmful) = rest.next() {
+                write!(f, "{}", harmful.escape_unicode())?;
             }
+            plain = rest.as_str();
         }
-        Ok(())
+        f.write_str(plain)
     }
 }
 
-/// C0 and C1 controls, line and paragraph separators, and the bidirectional controls of Unicode (UAX #9).
-fn is_harmful(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
-    fn what_could_move_a_cursor_is_shown_as_its_number() {
-        let shown = escaped("a\u{1b}[2J\u{9b}\r\nb\u{202e}c\u{2028}d\u{7f}é李").to_string();
-        assert_eq!(shown, "a\\u{1b}[2J\\u{9b}\\u{d}\\u{a}b\\u{202e}c\\u{2028}d\\u{7f}é李");
+    fn nothing_reaches_the_terminal_but_letters() {
+        let shown = |text| escaped(text).to_string();
+        assert_eq!(shown("\x1b[2J\x1b]0;x\x07\nINFO forged"), r"\u{1b}[2J\u{1b}]0;x\u{7}\u{a}INFO forged");
+        assert_eq!(shown("a\u{9b}31mb\u{7f}\tc\r"), r"a\u{9b}31mb\u{7f}\u{9}c\u{d}");
+        assert_eq!(shown("\u{202e}evil\u{2066}\u{200f}\u{2028}"), r"\u{202e}evil\u{2066}\u{200f}\u{2028}");
+        assert_eq!(shown("naïve 李雷 👩‍🚀 \\u{1b}"), "naïve 李雷 👩‍🚀 \\u{1b}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_control_character_survives(text: String) {
+            prop_assert!(!escaped(&text).to_string().chars().any(is_harmful));
+        }
     }
 }

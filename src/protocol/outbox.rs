@@ -1,7 +1,7 @@
 //! What waits to be written to one connection: whole frames, and a cursor.
 
-use super::Reply;
 use super::frame::body_length;
+use super::{Reply, Request};
 use crate::limits::HEADER_BYTES;
 
 /// Frames that wait for the peer to take them.
@@ -18,6 +18,11 @@ impl Outbox {
     /// Appends a frame.
     pub fn push(&mut self, reply: &Reply<'_>) {
         reply.encode(&mut self.frames);
+    }
+
+    /// Appends a frame of the client's.
+    pub fn push_request(&mut self, request: &Request<'_>) {
+        request.encode(&mut self.frames);
     }
 
     /// What is to be written next.

@@ -1,0 +1,121 @@
+//! Why a conversation with a server came to nothing.
+
+use crate::protocol::{BadLength, Code, Malformed};
+use std::fmt;
+use std::io;
+
+/// Why the client could not do what was asked of it.
+///
+/// After any of them but [`Refused`](ClientError::Refused) with a code below 100 and
+/// [`NotLoggedIn`](ClientError::NotLoggedIn) the connection is of no more use.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server said no. From code 100 on it also closes.
+    Refused {
+        /// The number of a [`Code`], or one that this version does not know.
+        code: u16,
+        /// The server's explanation. It may hold any characters: escape it before showing it on a terminal.
+        explanation: String,
+    },
+    /// The server ended the conversation, with this reason.
+    Bye(String),
+    /// The server's bytes are not the protocol.
+    Violation(String),
+    /// The connection ended without a goodbye.
+    Closed,
+    /// A text or a goodbye needs a session first: log in or resume.
+    NotLoggedIn,
+    /// The network failed.
+    Io(io::Error),
+}
+
+impl ClientError {
+    /// The error code, if it is a refusal with one that this version knows.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            ClientError::Refused { code, .. } => Code::from_number(*code),
+            _ => None,
+        }
+    }
+
+    /// The seconds after which a server that is [`Busy`](Code::Busy) or has [`Throttled`](Code::Throttled) this
+    /// address wants to be asked again.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let (Some(Code::Busy | Code::Throttled), ClientError::Refused { explanation, .. }) =
+            (self.code(), self)
+        else {
+            return None;
+        };
+        let digits = explanation.find(|c: char| !c.is_ascii_digit()).unwrap_or(explanation.len());
+        explanation[..digits].parse().ok()
+    }
+
+    pub(crate) fn unexpected(got: &str, wanted: &str) -> ClientError {
+        ClientError::Violation(format!("{got} where {wanted} was due"))
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Refused { code, explanation } => match Code::from_number(*code) {
+                Some(known) => write!(f, "the server refused: {explanation} ({known}, code {code})"),
+                None => write!(f, "the server refused: {explanation} (code {code})"),
+            },
+            ClientError::Bye(reason) => write!(f, "the server ended the conversation: {reason}"),
+            ClientError::Violation(what) => write!(f, "this is no porter server: {what}"),
+            ClientError::Closed => f.write_str("the server closed the connection without a goodbye"),
+            ClientError::NotLoggedIn => f.write_str("not logged in: log in or resume first"),
+            ClientError::Io(error) => write!(f, "the connection failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ClientError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> ClientError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => ClientError::Closed,
+            io::ErrorKind::InvalidData => ClientError::Violation(error.to_string()),
+            _ => ClientError::Io(error),
+        }
+    }
+}
+
+impl From<Malformed> for ClientError {
+    fn from(error: Malformed) -> ClientError {
+        ClientError::Violation(error.to_string())
+    }
+}
+
+impl From<BadLength> for ClientError {
+    fn from(error: BadLength) -> ClientError {
+        ClientError::Violation(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seconds_to_wait_are_read_from_busy_and_throttled_only() {
+        let told = |code, explanation: &str| {
+            ClientError::Refused { code, explanation: explanation.into() }.retry_after_seconds()
+        };
+        assert_eq!(told(106, "7 seconds: the server is full"), Some(7));
+        assert_eq!(told(105, "12"), Some(12));
+        assert_eq!(told(106, "soon"), None);
+        assert_eq!(told(106, "99999999999999999999999 s"), None);
+        assert_eq!(told(104, "7 seconds"), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! The other end of the wire: a plain blocking [`Client`] for programs, and the conversation that `porter-client` leads
+//! for a person (feature `client`).
+//!
+//! A program connects, says who it is, logs in, and sends and receives:
+//!
+//! ```no_run
+//! use porter::client::{Client, ClientError};
+//! use porter::protocol::Wanted;
+//! use std::time::Duration;
+//!
+//! let mut client = Client::connect("127.0.0.1:9090", Duration::from_secs(5))?;
+//! if client.identify("ann")? == Wanted::Register {
+//!     client.register("open sesame")?;
+//! }
+//! println!("{}", client.login("open sesame")?);
+//! client.send("hi")?;
+//! println!("{}", client.receive()?.text);
+//! println!("{}", client.exit()?);
+//! # Ok::<(), ClientError>(())
+//! ```
+//!
+//! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
+
+#[cfg(feature = "client")]
+mod backoff;
+#[cfg(feature = "client")]
+mod connection;
+mod error;
+#[cfg(feature = "client")]
+mod input;
+#[cfg(feature = "client")]
+mod login;
+#[cfg(feature = "client")]
+mod talk;
+#[cfg(feature = "client")]
+mod terminal;
+#[cfg(feature = "client")]
+mod waiting;
+
+pub use error::ClientError;
+#[cfg(feature = "client")]
+pub use talk::{Settings, converse};
+
+use crate::auth::Token;
+use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
+use crate::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The longest body of any legal server's.
+const REPLY_BYTES_MOST: u32 = MAX_FRAME_BYTES_MOST + REPLY_EXTRA_BYTES;
+
+/// A text that came from the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who wrote it; empty if it was the server itself.
+    pub sender: String,
+    /// What was written. It may hold any characters: escape it before showing it on a terminal.
+    pub text: String,
+}
+
+/// One conversation with a server, in blocking calls: each waits for its answer.
+///
+/// Dropping it without [`exit`](Client::exit) leaves the session to be [resumed](Client::resume) for as long as the
+/// server keeps it.
+#[derive(Debug)]
+pub struct Client<S = TcpStream> {
+    stream: BufReader<S>,
+    last_name: String,
+    token: Option<Token>,
+}
+
+impl Client {
+    /// Connects, trying each address of a host for at most `timeout`, and waits for the server's Hello.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] if no address answers, [`ClientError::Refused`] if the server is full, and those of
+    /// [`over`](Client::over).
+    pub fn connect(host: impl ToSocketAddrs, timeout: Duration) -> Result<Client, ClientError> {
+        let stream = connected(host, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        let client = Client::over(stream)?;
+        client.set_timeout(None)?;
+        Ok(client)
+    }
+
+    /// How long each wait for the server may last; `None`, the default, is for ever. When one was too long the call
+    /// gives [`ClientError::Io`], and the connection is of no more use.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] for a timeout of zero.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> Result<(), ClientError> {
+        self.stream.get_ref().set_read_timeout(timeout)?;
+        self.stream.get_ref().set_write_timeout(timeout)?;
+        Ok(())
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Leads the conversation over any stream, such as one inside TLS, and waits for the server's Hello.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if the server is full, [`ClientError::Violation`] if it speaks another protocol or
+    /// version, [`ClientError::Closed`] and [`ClientError::Io`].
+    pub fn over(stream: S) -> Result<Client<S>, ClientError> {
+        let mut client = Client { stream: BufReader::new(stream), last_name: String::new(), token: None };
+        client.last_name = client.answer("Hello", |reply| match reply {
+            Reply::Hello { version, last_name } => Some(greeted(version).map(|()| last_name.to_owned())),
+            _ => None,
+        })??;
+        Ok(client)
+    }
+
+    /// Who logged in last from this address, as the server's Hello said; empty if nobody.
+    pub fn last_name(&self) -> &str {
+        &self.last_name
+    }
+
+    /// The session's token, to [resume](Client::resume) it over another connection.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// Says who is there, and learns whether the name is to be registered or logged in.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `BadName`, and what ends a connection.
+    pub fn identify(&mut self, name: &str) -> Result<Wanted, ClientError> {
+        self.tell(&Request::Identify(name.as_bytes()))?;
+        self.answer("PasswordWanted", password_wanted)
+    }
+
+    /// Registers the name with a new password; the [login](Client::login) is still to come.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `WeakPassword`, `NameTaken` (the name is then to be logged in), `StorageFailed`,
+    /// `Throttled` or `Busy`, and what ends a connection.
+    pub fn register(&mut self, password: &str) -> Result<(), ClientError> {
+        self.tell(&Request::Register(password.as_bytes()))?;
+        let outcome = self.answer("PasswordWanted", password_wanted);
+        if let Err(ClientError::Refused { code, .. }) = &outcome
+            && *code == crate::protocol::Code::NameTaken.number()
+        {
+            // A PasswordWanted follows this one error; it would be taken for the answer to the next request.
+            self.answer("PasswordWanted", password_wanted)?;
+        }
+        outcome.map(|_| ())
+    }
+
+    /// Logs in and gives the server's greeting. The token that comes with it is kept for what follows.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `WrongPassword`, `TooManyAttempts`, `Throttled` or `Busy`, and what ends a
+    /// connection.
+    pub fn login(&mut self, password: &str) -> Result<String, ClientError> {
+        self.tell(&Request::Login(password.as_bytes()))?;
+        self.welcome()
+    }
+
+    /// Goes on with a session whose connection was lost, right after connecting, and gives the server's greeting. The
+    /// session has a new token afterwards.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with `NoSuchSession`, and what ends a connection.
+    pub fn resume(&mut self, token: &Token) -> Result<String, ClientError> {
+        self.tell(&Request::Resume(token.expose()))?;
+        self.welcome()
+    }
+
+    /// Sends a text, of at most the server's frame limit less 17 bytes. Returns when the operating system has taken it.
+    ///
+    /// A server stops reading from those who do not read from it: whoever sends much also has to
+    /// [receive](Client::receive).
+    ///
+    /// # Errors
+    /// [`ClientError::NotLoggedIn`], and what ends a connection.
+    pub fn send(&mut self, text: &str) -> Result<(), ClientError> {
+        let token = self.token.clone().ok_or(ClientError::NotLoggedIn)?;
+        self.tell(&Request::Message { token: token.expose(), text: text.as_bytes() })
+    }
+
+    /// Waits for the next text.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with what the server has against an earlier message (`NoSuchRecipient` leaves the
+    /// conversation open), [`ClientError::Bye`] if it ends the conversation, and what ends a connection.
+    pub fn receive(&mut self) -> Result<Message, ClientError> {
+        self.answer("Message", |reply| match reply {
+            Reply::Message { sender, text } => {
+                Some(Message { sender: sender.to_owned(), text: text.to_owned() })
+            }
+            _ => None,
+        })
+    }
+
+    /// Ends the session and gives the reason in the server's Bye. What else still arrives before it is dropped.
+    ///
+    /// # Errors
+    /// What ends a connection before the Bye has come.
+    pub fn exit(mut self) -> Result<String, ClientError> {
+        self.tell(&Request::Exit)?;
+        loop {
+            match self.receive() {
+                Err(ClientError::Bye(reason)) => return Ok(reason),
+                Err(ClientError::Refused { code, .. }) if code < 100 => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn welcome(&mut self) -> Result<String, ClientError> {
+        let (token, greeting) = self.answer("Welcome", |reply| match reply {
+            Reply::Welcome { token, greeting } => Some((Token::new(*token), greeting.to_owned())),
+            _ => None,
+        })?;
+        self.token = Some(token);
+        Ok(greeting)
+    }
+
+    fn tell(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
+        // Wiped, since it may hold a password.
+        let mut frame = Zeroizing::new(Vec::new());
+        request.encode(&mut frame);
+        Ok(self.stream.get_mut().write_all(&frame)?)
+    }
+
+    /// The next frame, if it is the one that is due.
+    fn answer<T>(&mut self, due: &str, pick: impl FnOnce(Reply<'_>) -> Option<T>) -> Result<T, ClientError> {
+        let body = self.stream.read_frame(REPLY_BYTES_MOST)?.ok_or(ClientError::Closed)?;
+        match Reply::decode(&body)? {
+            Reply::Error { code, explanation } => {
+                Err(ClientError::Refused { code, explanation: explanation.to_owned() })
+            }
+            Reply::Bye(reason) => Err(ClientError::Bye(reason.to_owned())),
+            reply => pick(reply).ok_or_else(|| ClientError::unexpected(reply.name(), due)),
+        }
+    }
+}
+
+fn password_wanted(reply: Reply<'_>) -> Option<Wanted> {
+    match reply {
+        Reply::PasswordWanted(wanted) => Some(wanted),
+        _ => None,
+    }
+}
+
+/// Whether this client speaks the version that Hello announces.
+fn greeted(version: u8) -> Result<(), ClientError> {
+    if version == VERSION {
+        return Ok(());
+    }
+    Err(ClientError::Violation(format!(
+        "it speaks version {version} of the protocol, this client version {VERSION}"
+    )))
+}
+
+/// A connection to the first address that answers, each within `timeout`.
+fn connected(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                // A message is written whole; waiting for more would only delay it.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests;

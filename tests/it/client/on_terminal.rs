@@ -1,0 +1,182 @@
+//! The client with a person at a terminal. Answers are typed only when their prompt is there.
+
+use super::SECOND_TOKEN;
+use super::fake::{NAME, PASSWORD, Server, TOKEN, await_input};
+use porter::protocol::{Reply, Request, Wanted};
+use pty_process::blocking::{Command, Pty, open};
+use rustix::termios::{LocalModes, tcgetattr};
+use std::io::{Read, Write};
+use std::process::Child;
+
+struct Terminal {
+    pty: Pty,
+    child: Child,
+    /// All that the person has seen.
+    shown: String,
+    /// What came before is answered.
+    answered: usize,
+}
+
+impl Terminal {
+    fn start(arguments: &[&str]) -> Terminal {
+        let (pty, pts) = open().unwrap();
+        let command = Command::new(env!("CARGO_BIN_EXE_porter-client")).args(arguments);
+        let child = command.env_remove("PORTER_PASSWORD").spawn(pts).unwrap();
+        Terminal { pty, child, shown: String::new(), answered: 0 }
+    }
+
+    fn with(server: &Server, arguments: &[&str]) -> Terminal {
+        Terminal::start(&[&["--host", "127.0.0.1", "--port", &server.port()], arguments].concat())
+    }
+
+    /// Waits until this appears after the last thing that was waited for.
+    fn await_text(&mut self, marker: &str) {
+        loop {
+            if let Some(at) = self.shown[self.answered..].find(marker) {
+                self.answered += at + marker.len();
+                return;
+            }
+            assert!(self.look(), "the client ended without showing {marker:?}: {}", self.shown);
+        }
+    }
+
+    fn answer(&mut self, prompt: &str, answer: &str) {
+        self.await_text(prompt);
+        self.types(&format!("{answer}\r"));
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.pty.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn look(&mut self) -> bool {
+        await_input(&self.pty);
+        let mut portion = [0; 4096];
+        // A terminal whose last user has gone gives an error on Linux.
+        let count = self.pty.read(&mut portion).unwrap_or(0);
+        self.shown.push_str(&String::from_utf8_lossy(&portion[..count]));
+        count > 0
+    }
+
+    fn ends(&mut self) -> Option<i32> {
+        while self.look() {}
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn host_port_and_name_are_asked_for_and_the_password_is_not_shown() {
+    let server = Server::start();
+    let mut person = Terminal::start(&[]);
+    person.answer("Host [127.0.0.1]: ", "no host");
+    person.await_text("is not the name or address of a host");
+    person.answer("Host [127.0.0.1]: ", "");
+    person.answer("Port [9090]: ", "99999");
+    person.await_text("is not a port");
+    person.answer("Port [9090]: ", &server.port());
+    let mut visitor = server.greeted(NAME);
+    person.answer("Name [ann]: ", "");
+    visitor.expect(Request::Identify(NAME.as_bytes()));
+    visitor.tell(Reply::PasswordWanted(Wanted::Login));
+    person.answer("Password for ann: ", "wrong password");
+    visitor.expect(Request::Login(b"wrong password"));
+    visitor.refuse(4, "that is not the password");
+    person.await_text("that is not the password");
+    person.answer("Password for ann: ", PASSWORD);
+    visitor.expect(Request::Login(PASSWORD.as_bytes()));
+    visitor.welcome(&TOKEN);
+    person.await_text("Hello, ann");
+    person.types("hi\r");
+    visitor.expect_text(&TOKEN, "hi");
+    visitor.say("", "hi");
+    person.await_text("server: hi");
+    person.types("exit\r");
+    visitor.see_off();
+    assert_eq!(person.ends(), Some(0));
+    assert!(!person.shown.contains("wrong password") && !person.shown.contains(PASSWORD), "{}", person.shown);
+    assert!(person.shown.contains("hi\r\n"), "the echo is back after the password: {}", person.shown);
+}
+
+#[test]
+fn a_refused_name_is_asked_again_and_a_new_password_twice_until_both_agree() {
+    let server = Server::start();
+    let mut person = Terminal::with(&server, &["--name", "a b"]);
+    let mut visitor = server.greeted("\x1b[31m");
+    visitor.expect(Request::Identify(b"a b"));
+    visitor.refuse(1, "that is no name");
+    person.await_text("that is no name");
+    person.answer("Name: ", NAME);
+    visitor.expect(Request::Identify(NAME.as_bytes()));
+    visitor.tell(Reply::PasswordWanted(Wanted::Register));
+    person.answer("Choose a password for ann: ", PASSWORD);
+    person.answer("again: ", "open sesame 94");
+    person.await_text("differ");
+    person.answer("Choose a password for ann: ", "weak");
+    person.answer("again: ", "weak");
+    visitor.expect(Request::Register(b"weak"));
+    visitor.refuse(2, "too short");
+    person.await_text("too short");
+    person.answer("Choose a password for ann: ", PASSWORD);
+    person.answer("again: ", PASSWORD);
+    visitor.expect(Request::Register(PASSWORD.as_bytes()));
+    visitor.tell(Reply::PasswordWanted(Wanted::Login));
+    visitor.expect(Request::Login(PASSWORD.as_bytes()));
+    visitor.welcome(&TOKEN);
+    person.await_text("Hello, ann");
+    // Ctrl-D: the end of the input.
+    person.types("\x04");
+    visitor.see_off();
+    assert_eq!(person.ends(), Some(0));
+    assert!(!person.shown.contains(PASSWORD) && !person.shown.contains("[31m"), "{}", person.shown);
+}
+
+#[test]
+fn the_password_is_asked_for_again_only_when_the_session_is_gone() {
+    let server = Server::start();
+    let mut person = Terminal::with(&server, &["--name", NAME]);
+    let mut visitor = server.greeted("");
+    visitor.expect(Request::Identify(NAME.as_bytes()));
+    visitor.tell(Reply::PasswordWanted(Wanted::Login));
+    person.answer("Password for ann: ", PASSWORD);
+    visitor.expect(Request::Login(PASSWORD.as_bytes()));
+    visitor.welcome(&TOKEN);
+    drop(visitor);
+    person.await_text("trying again in ");
+    let mut visitor = server.returning(&TOKEN);
+    visitor.welcome(&SECOND_TOKEN);
+    person.await_text("resumed");
+    drop(visitor);
+    person.await_text("trying again in ");
+    let mut visitor = server.returning(&SECOND_TOKEN);
+    visitor.refuse(6, "no such session");
+    visitor.expect(Request::Identify(NAME.as_bytes()));
+    visitor.tell(Reply::PasswordWanted(Wanted::Login));
+    person.answer("Password for ann: ", PASSWORD);
+    visitor.expect(Request::Login(PASSWORD.as_bytes()));
+    visitor.welcome(&TOKEN);
+    person.await_text("Hello, ann");
+    person.types("exit\r");
+    visitor.see_off();
+    assert_eq!(person.ends(), Some(0));
+}
+
+#[test]
+fn an_interrupt_at_the_password_ends_the_client_and_gives_the_echo_back() {
+    let server = Server::start();
+    let mut person = Terminal::with(&server, &["--name", NAME]);
+    let mut visitor = server.greeted("");
+    visitor.expect(Request::Identify(NAME.as_bytes()));
+    visitor.tell(Reply::PasswordWanted(Wanted::Login));
+    person.await_text("Password for ann: ");
+    person.types("\x03");
+    assert_eq!(person.ends(), None, "ended by the signal");
+    let modes = tcgetattr(&person.pty).unwrap().local_modes;
+    assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{modes:?}");
+}
