@@ -21,21 +21,9 @@
 //!
 //! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
 
-#[cfg(feature = "client")]
-mod backoff;
-#[cfg(feature = "client")]
-mod connection;
 mod error;
 #[cfg(feature = "client")]
-mod input;
-#[cfg(feature = "client")]
-mod login;
-#[cfg(feature = "client")]
 mod talk;
-#[cfg(feature = "client")]
-mod terminal;
-#[cfg(feature = "client")]
-mod waiting;
 
 pub use error::ClientError;
 #[cfg(feature = "client")]

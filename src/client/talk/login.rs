@@ -3,8 +3,8 @@
 //! It serves the first login and the return after a lost connection alike. It must not know sockets, terminals or
 //! where answers come from.
 
-use super::{ClientError, greeted};
 use crate::auth::{Name, Token};
+use crate::client::{ClientError, greeted};
 use crate::protocol::{Code, Reply, Wanted};
 use zeroize::Zeroizing;
 

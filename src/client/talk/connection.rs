@@ -3,7 +3,7 @@
 //! This is the one place between frames and the network; whatever is to lie between them, TLS for one, belongs here.
 //! It must not know what the frames are about.
 
-use super::{ClientError, REPLY_BYTES_MOST, connected};
+use crate::client::{ClientError, REPLY_BYTES_MOST, connected};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::protocol::{Inbox, Lent, Outbox, Reply, Request};
 use socket2::{SockRef, TcpKeepalive};
@@ -122,6 +122,6 @@ impl AsFd for Connection {
 }
 
 /// Whether the same call may succeed later.
-pub(super) fn is_passing(error: &io::Error) -> bool {
+fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

@@ -3,17 +3,26 @@
 //! A connection that breaks is made again, with growing pauses, and the session is resumed. This module must not know
 //! how questions are asked or shown, nor what bytes travel.
 
+mod backoff;
+mod connection;
+mod hearing;
+mod input;
+mod login;
+mod terminal;
+mod waiting;
+
+use self::backoff::Backoff;
+use self::connection::Connection;
+use self::hearing::{Trouble, hear, with_advice};
+use self::input::{Line, Lines};
+use self::login::{Dialogue, Next};
+use self::terminal::{Person, failed, notice};
+use self::waiting::Waiting;
 use super::ClientError;
-use super::backoff::Backoff;
-use super::connection::Connection;
-use super::input::{Line, Lines};
-use super::login::{Dialogue, Next};
-use super::terminal::{Person, failed, notice, show};
-use super::waiting::Waiting;
 use crate::auth::Token;
 use crate::cli::Failure;
 use crate::limits::{RECONNECT_MOST, TYPED_WAITING_BYTES};
-use crate::protocol::{Code, Reply, Request};
+use crate::protocol::{Code, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::io;
@@ -76,13 +85,6 @@ pub fn converse(settings: Settings) -> Result<(), Failure> {
 enum Stop {
     Done,
     Failed(Failure),
-}
-
-/// What goes wrong, or to its end, while replies are handled.
-enum Trouble {
-    Server(ClientError),
-    Output(io::Error),
-    Person(Failure),
 }
 
 /// How the server is reached at the moment.
@@ -366,46 +368,6 @@ impl Talk {
             }
             Err(error) => self.lost(&ClientError::Io(error)),
         }
-    }
-}
-
-/// Shows what the server says within a session.
-fn hear(reply: Reply<'_>) -> Result<(), Trouble> {
-    match reply {
-        Reply::Message { sender, text } => {
-            notice(format_args!("received {} bytes", text.len()));
-            show(sender, text).map_err(Trouble::Output)
-        }
-        Reply::Bye(reason) => Err(Trouble::Server(ClientError::Bye(reason.to_owned()))),
-        Reply::Error { code, explanation } => {
-            let refused = ClientError::Refused { code, explanation: explanation.to_owned() };
-            if code >= Code::Malformed.number() {
-                return Err(Trouble::Server(refused));
-            }
-            notice(refused);
-            Ok(())
-        }
-        other => Err(Trouble::Server(ClientError::unexpected(other.name(), "Message"))),
-    }
-}
-
-/// The reason, with the way out where the client knows one.
-fn with_advice(error: &ClientError) -> String {
-    match error.retry_after_seconds() {
-        Some(seconds) => format!("{error}; try again in {seconds} s"),
-        None => error.to_string(),
-    }
-}
-
-impl From<ClientError> for Trouble {
-    fn from(error: ClientError) -> Trouble {
-        Trouble::Server(error)
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
-        Trouble::Person(failure)
     }
 }
 
