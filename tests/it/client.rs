@@ -5,7 +5,7 @@
 mod fake;
 mod on_terminal;
 
-use fake::{NAME, PASSWORD, Program, Server, TOKEN, file_with};
+use fake::{NAME, PASSWORD, Program, Server, TOKEN, Visitor, file_with};
 use porter::protocol::{FrameRead, Reply, Request, Wanted};
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -227,11 +227,26 @@ fn a_closed_stdout_ends_the_client_quietly() {
     assert!(!end.stderr.contains("porter-client"), "{}", end.stderr);
 }
 
-/// A client that writes all before it reads would wait for ever: this server reads only while its echoes are taken.
+#[test]
+fn exit_waits_until_all_that_was_typed_before_it_is_sent() {
+    let server = Server::start();
+    let mut client = Program::start(&server);
+    let mut visitor = server.logged_in();
+    let long = "x".repeat(30_000);
+    client.types(&format!("{long}\n{long}\nlast\nexit\n"));
+    for text in [&long, &long, "last"] {
+        visitor.expect_text(&TOKEN, text);
+    }
+    visitor.see_off();
+    assert_eq!(client.ends().code, Some(0));
+}
+
+/// A client that does not read while it has something to write, or the other way round, would wait for ever: this
+/// server reads only when what it says is taken. What it says first is more than all buffers between hold.
 #[test]
 fn megabytes_through_a_server_that_waits_for_its_reader() {
     let folder = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (0..5_300).map(|number| format!("{number} {}", "x".repeat(1_500))).collect();
+    let lines: Vec<String> = (0..5_300).map(|number| format!("{number} {}", "x".repeat(1_000))).collect();
     let input = file_with(folder.path(), "input", (lines.join("\n") + "\n").as_bytes());
     let output = folder.path().join("output");
     let server = Server::start();
@@ -239,28 +254,34 @@ fn megabytes_through_a_server_that_waits_for_its_reader() {
         command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
         command.stdin(File::open(&input).unwrap()).stdout(File::create(&output).unwrap());
     });
-    let echo_all = || {
-        let mut visitor = server.logged_in();
-        let socket = socket2::SockRef::from(&visitor.stream);
-        socket.set_send_buffer_size(64 * 1024).unwrap();
-        socket.set_recv_buffer_size(64 * 1024).unwrap();
-        socket.set_tcp_nodelay(true).unwrap();
-        let mut requests = BufReader::new(visitor.stream.try_clone().unwrap());
-        while let Some(body) = requests.read_frame(65_536).unwrap() {
-            match Request::decode(&body).unwrap() {
-                Request::Message { text, .. } => visitor.say("", std::str::from_utf8(text).unwrap()),
-                request => {
-                    assert!(request == Request::Exit, "{request:?}");
-                    return visitor.tell(Reply::Bye("see you"));
-                }
-            }
-        }
-    };
+    let speech = vec!["y".repeat(60_000); 600];
     let end = thread::scope(|scope| {
-        scope.spawn(echo_all);
+        scope.spawn(|| speak_and_echo(server.logged_in(), &speech));
         client.ends()
     });
     assert_eq!(end.code, Some(0), "{}", end.stderr.lines().last().unwrap_or_default());
-    let echoed: String = lines.iter().map(|line| format!("server: {line}\n")).collect();
-    assert!(fs::read_to_string(output).unwrap() == echoed);
+    let mut expected = String::new();
+    for text in speech.iter().chain(&lines) {
+        expected.extend(["server: ", text, "\n"]);
+    }
+    assert!(fs::read_to_string(output).unwrap() == expected);
+}
+
+fn speak_and_echo(mut visitor: Visitor, speech: &[String]) {
+    let socket = socket2::SockRef::from(&visitor.stream);
+    socket.set_send_buffer_size(64 * 1024).unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    socket.set_tcp_nodelay(true).unwrap();
+    let mut requests = BufReader::new(visitor.stream.try_clone().unwrap());
+    speech.iter().for_each(|text| visitor.say("", text));
+    loop {
+        let body = requests.read_frame(65_536).unwrap().unwrap();
+        match Request::decode(&body).unwrap() {
+            Request::Message { text, .. } => visitor.say("", std::str::from_utf8(text).unwrap()),
+            request => {
+                assert!(request == Request::Exit, "{request:?}");
+                return visitor.tell(Reply::Bye("see you"));
+            }
+        }
+    }
 }
