@@ -8,7 +8,7 @@ mod on_terminal;
 use fake::{NAME, PASSWORD, Program, Server, TOKEN, Visitor, file_with};
 use porter::protocol::{FrameRead, Reply, Request, Wanted};
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::thread;
 
 const SECOND_TOKEN: [u8; 16] = *b"second-token-9c2";
@@ -165,6 +165,49 @@ fn a_lost_connection_is_resumed_and_what_was_typed_meanwhile_is_sent() {
 }
 
 #[test]
+fn a_text_that_was_on_its_way_when_the_connection_broke_is_sent_again_whole() {
+    let server = Server::start();
+    let mut client = Program::start(&server);
+    let mut visitor = server.logged_in();
+    visitor.narrow();
+    let long = "x".repeat(12 << 20);
+    client.types(&long);
+    client.types("\nlast\n");
+    // The beginning has arrived; the rest is more than all buffers between hold.
+    visitor.stream.read_exact(&mut [0; 64 * 1024]).unwrap();
+    drop(visitor);
+    let mut visitor = server.returning(&TOKEN);
+    visitor.welcome(&SECOND_TOKEN);
+    visitor.expect_text(&SECOND_TOKEN, &long);
+    visitor.expect_text(&SECOND_TOKEN, "last");
+    client.falls_silent();
+    visitor.see_off();
+    let end = client.ends();
+    assert_eq!(end.code, Some(0), "{}", end.stderr);
+    assert_eq!(end.stderr.matches("sent 12582912 bytes").count(), 1, "{}", end.stderr);
+    assert!(!end.stderr.contains("may not have arrived"), "{}", end.stderr);
+}
+
+#[test]
+fn megabytes_into_a_server_that_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (0..200).map(|number| format!("{number} {}", "x".repeat(60_000))).collect();
+    let input = file_with(folder.path(), "input", lines.join("\n").as_bytes());
+    let server = Server::start();
+    let mut client = Program::with(&server, |command| {
+        command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
+        command.stdin(File::open(&input).unwrap());
+    });
+    let mut visitor = server.logged_in();
+    visitor.narrow();
+    for line in &lines {
+        visitor.expect_text(&TOKEN, line);
+    }
+    visitor.see_off();
+    assert_eq!(client.ends().code, Some(0));
+}
+
+#[test]
 fn a_person_is_told_what_may_be_lost_and_that_they_are_back() {
     let server = Server::start();
     let mut client = Program::start(&server);
@@ -268,10 +311,7 @@ fn megabytes_through_a_server_that_waits_for_its_reader() {
 }
 
 fn speak_and_echo(mut visitor: Visitor, speech: &[String]) {
-    let socket = socket2::SockRef::from(&visitor.stream);
-    socket.set_send_buffer_size(64 * 1024).unwrap();
-    socket.set_recv_buffer_size(64 * 1024).unwrap();
-    socket.set_tcp_nodelay(true).unwrap();
+    visitor.narrow();
     let mut requests = BufReader::new(visitor.stream.try_clone().unwrap());
     speech.iter().for_each(|text| visitor.say("", text));
     loop {

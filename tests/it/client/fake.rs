@@ -92,7 +92,7 @@ impl Visitor {
 
     pub(super) fn expect(&mut self, due: Request<'_>) {
         let body =
-            self.stream.read_frame(1 << 20).unwrap().unwrap_or_else(|| panic!("closed before {due:?}"));
+            self.stream.read_frame(1 << 24).unwrap().unwrap_or_else(|| panic!("closed before {due:?}"));
         let request = Request::decode(&body).unwrap();
         assert!(request == due, "{request:?} where {due:?} was due, or other contents");
     }
@@ -106,6 +106,14 @@ impl Visitor {
         self.tell(Reply::PasswordWanted(Wanted::Login));
         self.expect(Request::Login(PASSWORD.as_bytes()));
         self.welcome(token);
+    }
+
+    /// Small buffers between, so that what is not read soon waits at the client.
+    pub(super) fn narrow(&self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_send_buffer_size(64 * 1024).unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.set_tcp_nodelay(true).unwrap();
     }
 
     /// Waits for Exit and says goodbye.
