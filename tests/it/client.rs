@@ -8,7 +8,8 @@ mod on_terminal;
 use fake::{NAME, PASSWORD, Program, Server, TOKEN, Visitor, file_with};
 use porter::protocol::{FrameRead, Reply, Request, Wanted};
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::thread;
 
 const SECOND_TOKEN: [u8; 16] = *b"second-token-9c2";
@@ -110,6 +111,27 @@ fn without_a_terminal_a_refusal_ends_with_its_reason() {
 }
 
 #[test]
+fn a_server_that_is_not_there_or_is_another_is_said_so() {
+    let server = Server::start();
+    let mut client = Program::start(&server);
+    server.visitor().stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").unwrap();
+    let end = client.ends();
+    assert_eq!((end.code, end.stderr.lines().count()), (Some(1), 1), "{}", end.stderr);
+    assert!(end.stderr.contains("this is no porter server"), "{}", end.stderr);
+
+    // Bound, but it never listens.
+    let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = deaf.local_addr().unwrap().as_socket().unwrap().port().to_string();
+    let end = Program::at(&port, |command| {
+        command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
+    })
+    .ends();
+    assert_eq!((end.code, end.stderr.lines().count()), (Some(1), 1), "{}", end.stderr);
+    assert!(end.stderr.contains("cannot connect to 127.0.0.1"), "{}", end.stderr);
+}
+
+#[test]
 fn who_is_told_bye_does_not_come_back() {
     let server = Server::start();
     let mut client = Program::start(&server);
@@ -155,6 +177,8 @@ fn a_lost_connection_is_resumed_and_what_was_typed_meanwhile_is_sent() {
     visitor.refuse(107, "idle");
     drop(visitor);
     client.await_notice("trying again in ");
+    server.visitor().refuse(106, "0 seconds: full");
+    client.await_notice("full (Busy, code 106)); trying again in ");
     let mut visitor = server.returning(&SECOND_TOKEN);
     visitor.welcome(&TOKEN);
     visitor.say("", "there you are");

@@ -336,15 +336,15 @@ impl Talk {
         {
             self.backoff = Backoff::new();
         }
-        if std::mem::take(&mut self.has_sent) {
-            notice("what was sent last may not have arrived");
-        }
         self.waiting.take_back();
         if self.is_ending {
             return Err(Stop::Failed(self.lost_for_good(error)));
         }
         let pause = self.backoff.pause(draw(), error.retry_after_seconds());
         notice(format_args!("{what}; trying again in {:.1} s", pause.as_secs_f64()));
+        if std::mem::take(&mut self.has_sent) {
+            notice("what was sent last may not have arrived");
+        }
         self.link = Link::Away(now() + pause);
         Ok(())
     }

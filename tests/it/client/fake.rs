@@ -147,8 +147,12 @@ impl Program {
     }
 
     pub(super) fn with(server: &Server, prepare: impl FnOnce(&mut Command)) -> Program {
+        Program::at(&server.port(), prepare)
+    }
+
+    pub(super) fn at(port: &str, prepare: impl FnOnce(&mut Command)) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_porter-client"));
-        command.args(["--host", "127.0.0.1", "--port", &server.port()]).env_remove("PORTER_PASSWORD");
+        command.args(["--host", "127.0.0.1", "--port", port]).env_remove("PORTER_PASSWORD");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         prepare(&mut command);
         let mut child = command.spawn().unwrap();
