@@ -1,22 +1,26 @@
 //! The load tester's command line.
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use porter::cli::{self, Failure};
 use porter::load::{self, Plan, Progress, Report};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Sends virtual clients to a porter server in echo mode and measures what they see.
 ///
-/// Each client connects, logs in, sends messages and checks each against its echo, exits, and waits for the server's
-/// close. The users load-1, load-2 ... are registered on first use with a password that everybody can know: use it on
-/// test servers only. Progress goes to stderr, the result to stdout; the exit code is 1 if any client failed.
+/// Each client connects, logs in, sends messages and checks each against its
+/// echo, exits, and waits for the server's close. The users load-1, load-2 ...
+/// are registered on first use, before the clock starts, with a password that
+/// everybody can know: use it on test servers only.
+/// Progress goes to stderr, the result to stdout; the exit code is 1 if any
+/// client failed.
 #[derive(Debug, Parser)]
-#[command(name = "porter-load", version)]
+#[command(name = "porter-load", version, verbatim_doc_comment)]
 struct Flags {
     /// Address or name of the server
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
@@ -54,12 +58,14 @@ fn main() -> ExitCode {
 
 fn body(flags: Flags) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
-        warn("this is a debug build: its figures mean nothing; use `cargo run --release --bin porter-load`");
+        // With stderr gone there is nobody left to warn.
+        let _ = writeln!(
+            io::stderr(),
+            "porter-load: warning: a debug build's figures mean nothing: use `cargo run --release --bin porter-load`"
+        );
     }
-    let servers = addresses(&flags.host, flags.port)?;
-    let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let plan = Plan {
-        servers,
+        servers: addresses(&flags.host, flags.port)?,
         clients: flags.clients,
         concurrency: flags.concurrency as usize,
         users: flags.users,
@@ -67,13 +73,11 @@ fn body(flags: Flags) -> Result<(), Failure> {
         size_bytes: flags.size as usize,
         ..Plan::default()
     };
+    let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let bar = progress_bar(flags.json);
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let report = outcome.map_err(|mishap| Failure::failed(format_args!("cannot begin: {mishap}")))?;
-    if report.tester_was_limit {
-        warn("it used a whole processor itself: the figures may show its limit, not the server's");
-    }
     let text = if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { report.table() };
     print(&text)?;
     if let (Some(mut file), Some(path)) = (picture, &flags.plot) {
@@ -86,8 +90,8 @@ fn verdict(report: &Report) -> Result<(), Failure> {
     let Some((_, first)) = report.failures.iter().max_by_key(|(_, failures)| failures.count) else {
         return Ok(());
     };
-    let Report { failed, clients, .. } = report;
-    Err(Failure::failed(format_args!("{failed} of {clients} clients failed; mostly: {}", first.reason)))
+    let (failed, clients, reason) = (report.failed, report.clients, &first.reason);
+    Err(Failure::failed(format_args!("{failed} of {clients} clients failed; mostly: {reason}")))
 }
 
 fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
@@ -103,14 +107,13 @@ fn open_picture(path: &PathBuf) -> Result<File, Failure> {
     File::create(path).map_err(|error| unwritable(path, &error))
 }
 
-fn unwritable(path: &std::path::Path, error: &io::Error) -> Failure {
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format_args!("cannot write the picture {}: {error}", path.display()))
 }
 
 /// Whoever reads may stop early, as `head` does: that is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::failed(format_args!("cannot write the result: {error}")))
         }
@@ -123,23 +126,25 @@ fn progress_bar(json: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let template = "{msg} {wide_bar} {pos}/{len} {per_sec}, {eta} to go";
+    let template = "{msg} {wide_bar} {pos}/{len} {rate}, {eta} to go";
     // The template is a constant; with the default style the bar would still be one.
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    }))
 }
 
 fn show(bar: &ProgressBar, progress: Progress) {
     let Progress { preparing, done, total, failed } = progress;
+    let counted = if preparing { "users" } else { "clients" };
+    if !bar.message().starts_with(counted) {
+        // The first clients come after the last user: another speed, another time to go.
+        bar.reset();
+    }
+    bar.set_message(match failed {
+        0 => counted.to_owned(),
+        failed => format!("{counted} ({failed} failed)"),
+    });
     bar.set_length(total);
     bar.set_position(done);
-    bar.set_message(match (preparing, failed) {
-        (true, _) => "users".to_owned(),
-        (false, 0) => "clients".to_owned(),
-        (false, failed) => format!("clients ({failed} failed)"),
-    });
-}
-
-fn warn(text: &str) {
-    // With stderr gone there is nobody left to warn.
-    let _ = writeln!(io::stderr(), "porter-load: warning: {text}");
 }

@@ -3,9 +3,10 @@
 //! A turn waits, moves the clients that something happened to, looks every now and then for those whose patience has
 //! ended, and fills the places that became free. This module must not know what the clients say or why.
 
+use super::Patience;
 use super::route::{Route, out_of_ports};
 use super::stats::{Mishap, Tally};
-use super::visitor::{Errand, Patience, Visitor};
+use super::visitor::{Errand, Visitor};
 use crate::Moment;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
 use crate::protocol::{Inbox, Lent, Reply};
@@ -118,19 +119,23 @@ impl<'a> Crowd<'a> {
     /// If the poll fails. What fails for one client is in the tally.
     pub(super) fn run(
         mut self,
-        mut errands: impl Iterator<Item = Errand>,
+        errands: impl Iterator<Item = Errand>,
         watch: &mut dyn FnMut(&Tally),
     ) -> io::Result<Tally> {
+        let mut errands = errands.peekable();
         let mut events = Events::with_capacity(EVENTS);
         let mut next_sweep = self.clock.now() + self.sweep_interval();
         loop {
             self.fill_free_places(&mut errands);
+            // Whoever failed at the door left a place for the next.
+            let more = !self.free.is_empty() && errands.peek().is_some();
             let nobody = self.free.len() == self.places.len();
-            if nobody || (self.stops_at_failure && self.tally.failed > 0) {
+            if (nobody && !more) || (self.stops_at_failure && self.tally.failed > 0) {
                 watch(&self.tally);
                 return Ok(self.tally);
             }
-            match self.poll.poll(&mut events, Some(next_sweep.since(self.clock.now()))) {
+            let pause = if more { Duration::ZERO } else { next_sweep.since(self.clock.now()) };
+            match self.poll.poll(&mut events, Some(pause)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => outcome?,
             }
@@ -154,7 +159,7 @@ impl<'a> Crowd<'a> {
     }
 
     fn fill_free_places(&mut self, errands: &mut impl Iterator<Item = Errand>) {
-        // Every failure at the door gives its place back: as many attempts as places, then the others' turn.
+        // With nobody at the door to serve them all fail at once: so many a turn, then those inside have theirs.
         for _ in 0..self.free.len() {
             let Some(errand) = errands.next() else { return };
             let Some(place) = self.free.pop() else { return };

@@ -7,7 +7,8 @@
 //!
 //! Before the clock starts, each user logs in once, and is registered with [`PASSWORD`] if the server does not know
 //! it: a full-cost password hash takes as long as a thousand visits and would spoil the figures. So what is measured are
-//! logins that the server remembers. Such users belong on test servers only: their password is in this page.
+//! logins that the server remembers (in a run longer than its `--login-cache`, a full-cost one stands out now and then). Such
+//! users belong on test servers only: their password is in this page.
 //!
 //! ```no_run
 //! let plan = porter::load::Plan { clients: 100, ..Default::default() };
@@ -43,7 +44,7 @@ mod visitor;
 
 pub use report::Report;
 pub use stats::{Failures, FailuresByKind, Latencies, Latency, Mishap, Percentiles};
-pub use visitor::{PASSWORD, Patience};
+pub use visitor::PASSWORD;
 
 use crate::limits::{DESCRIPTORS_RESERVED, MAX_FRAME_BYTES_MOST, TOKEN_BYTES};
 use crowd::{Clock, Crowd};
@@ -98,6 +99,33 @@ impl Plan {
     /// Visits that can be at once.
     fn places(&self) -> usize {
         self.concurrency.clamp(1, usize::try_from(self.clients).unwrap_or(usize::MAX).max(1))
+    }
+}
+
+/// How long a client waits before it fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the connection to be there.
+    pub connect: Duration,
+    /// For each answer on the way to Welcome; the server may hash for some, and have others waiting before.
+    pub login: Duration,
+    /// For the echo of a message.
+    pub echo: Duration,
+    /// For Bye after Exit, and for the close after Bye.
+    pub bye: Duration,
+    /// For a local port to become free.
+    pub ports: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            connect: Duration::from_secs(10),
+            login: Duration::from_secs(60),
+            echo: Duration::from_secs(5),
+            bye: Duration::from_secs(10),
+            ports: Duration::from_secs(10),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! buffer, and whoever drives it does the rest.
 
 use super::stats::{Latencies, Mishap};
-use super::text;
+use super::{Patience, text};
 use crate::Moment;
 use crate::auth::Token;
 use crate::protocol::{Code, Reply, Request, VERSION, Wanted};
@@ -31,33 +31,6 @@ pub(super) struct Errand {
     pub(super) first_serial: u64,
     /// Bytes of text in each message.
     pub(super) size_bytes: usize,
-}
-
-/// How long a client waits before it fails.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For the connection to be there.
-    pub connect: Duration,
-    /// For each answer on the way to Welcome; the server may hash for some, and have others waiting before.
-    pub login: Duration,
-    /// For the echo of a message.
-    pub echo: Duration,
-    /// For Bye after Exit, and for the close after Bye.
-    pub bye: Duration,
-    /// For a local port to become free.
-    pub ports: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
-            connect: Duration::from_secs(10),
-            login: Duration::from_secs(60),
-            echo: Duration::from_secs(5),
-            bye: Duration::from_secs(10),
-            ports: Duration::from_secs(10),
-        }
-    }
 }
 
 /// Where a client stands; each step waits for one thing.

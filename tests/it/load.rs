@@ -271,6 +271,20 @@ fn nobody_there_is_told_and_another_address_is_tried() {
 }
 
 #[test]
+fn a_server_that_goes_away_fails_all_clients_after_that() {
+    let (listener, address) = listen();
+    thread::spawn(move || {
+        let small = Small::default();
+        for stream in listener.incoming().take(4) {
+            small.receive(&stream.unwrap(), Manner::Echo).unwrap();
+        }
+    });
+    let report = load::run(&plan(address), &mut |_| {}).unwrap();
+    assert_eq!((report.clients, report.failed), (30, 27), "{:?}", report.failures);
+    assert!(report.failures.contains_key("connection_refused"), "{:?}", report.failures);
+}
+
+#[test]
 fn a_closed_stdout_is_no_failure() {
     let (listener, address) = listen();
     let mut child = start(address, &["--clients", "5"]);
@@ -296,6 +310,6 @@ fn a_debug_build_says_so() {
     let (listener, address) = listen();
     serve(listener, |_| Manner::Echo);
     let output = start(address, &["--clients", "1"]).wait_with_output().unwrap();
-    let warned = String::from_utf8(output.stderr).unwrap().contains("debug build");
+    let warned = String::from_utf8(output.stderr).unwrap().contains("a debug build");
     assert_eq!(warned, cfg!(debug_assertions));
 }
