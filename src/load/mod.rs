@@ -6,9 +6,9 @@
 //! loop, so that the tester costs little beside the server; a report says when it was the limit all the same.
 //!
 //! Before the clock starts, each user logs in once, and is registered with [`PASSWORD`] if the server does not know
-//! it: a full-cost password hash takes as long as a thousand visits and would spoil the figures. So what is measured are
-//! logins that the server remembers (in a run longer than its `--login-cache`, a full-cost one stands out now and then). Such
-//! users belong on test servers only: their password is in this page.
+//! it: a full-cost password hash takes as long as a thousand visits and would spoil the figures. So what is
+//! measured are logins that the server remembers (in a run longer than its `--login-cache`, a full-cost one stands
+//! out now and then). Such users belong on test servers only: their password is in this page.
 //!
 //! ```no_run
 //! let plan = porter::load::Plan { clients: 100, ..Default::default() };
