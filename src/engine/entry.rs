@@ -362,7 +362,7 @@ impl<S: Store> Engine<S> {
         let session = self.lobby.sessions.open(name.clone(), token, id);
         self.admit(id, session);
         self.lobby.totals.logins += 1;
-        self.log_entry("logged-in", id, &name);
+        self.log_entry("logged in", id, &name);
         self.store.note_visitor(peer.ip().to_canonical(), &name);
         self.lobby.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
         if first {

@@ -1,7 +1,5 @@
 //! `porter-client` as a process, without a terminal and on one, against scripted servers.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it must be")]
-
 mod fake;
 mod on_terminal;
 

@@ -1,7 +1,6 @@
 //! porter-load, against a small server that does as the test says.
 
 #![allow(clippy::disallowed_methods, reason = "the small server may have threads")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use porter::load::{self, Patience, Plan};
 use porter::protocol::{FrameRead, Reply, Request, Wanted};

@@ -1,6 +1,32 @@
-//! The programs, tried as a user would: each module a capability, all in one binary.
+//! The programs as a user and a stranger meet them: the real binaries, real sockets, a module a capability.
+//!
+//! Written from the protocol and the design, not from the code. Every wait is for an event and has a ceiling; where
+//! something must *not* happen, a later event that had to come first shows it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails, and says where"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests live outside of the core: they may have threads, and ceilings on their waits"
+)]
 
+mod chat;
 #[cfg(feature = "client")]
 mod client;
+mod console_input;
+mod conversation;
+mod errors;
+mod errors_refusals;
+mod limits;
 #[cfg(feature = "load")]
 mod load;
+mod operator;
+mod resume;
+mod service;
+mod service_log;
+mod storage;
+mod storage_faults;
+mod support;

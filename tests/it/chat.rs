@@ -1,0 +1,131 @@
+//! Row 11: everyone logged in reads what the others write.
+
+use crate::support::{Said, Server, Visitor};
+
+fn chat() -> Server {
+    Server::start(&["--mode", "chat"])
+}
+
+/// Visitors who have joined one after another and have read who joined.
+fn joined<const N: usize>(server: &Server, names: [&str; N]) -> [Visitor; N] {
+    let mut present: Vec<Visitor> = Vec::new();
+    for name in names {
+        let newcomer = Visitor::logged_in(server, name);
+        present.iter_mut().for_each(|visitor| visitor.expect(Said::message("", &format!("{name} joined"))));
+        present.push(newcomer);
+    }
+    present.try_into().unwrap()
+}
+
+/// All but the writer read it, in order, under the writer's name. Who is not logged in reads nothing.
+#[test]
+fn all_others_read_it() {
+    let server = chat();
+    let [mut ann, mut bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
+    let mut stranger = Visitor::arrive(&server);
+    for text in ["hi", "", "naïve 李雷", "@bob", "bob @cid x"] {
+        ann.message(text);
+        bob.expect(Said::message("ann", text));
+        cid.expect(Said::message("ann", text));
+    }
+    bob.message("and hi");
+    // The first thing that ann and the stranger hear: nothing came back before it.
+    ann.expect(Said::message("bob", "and hi"));
+    stranger.identify("-");
+    stranger.expect_error(1);
+}
+
+/// The sender's own other connections are others.
+#[test]
+fn a_writers_other_connection_reads_it() {
+    let server = chat();
+    let [mut ann] = joined(&server, ["ann"]);
+    let mut ann_elsewhere = Visitor::logged_in(&server, "ann");
+    ann.message("hi");
+    ann_elsewhere.expect(Said::message("ann", "hi"));
+    ann_elsewhere.message("me too");
+    // No "ann joined" before it: a name joins once.
+    ann.expect(Said::message("ann", "me too"));
+}
+
+/// `@name text` goes to every connection of that name, unchanged, and to nobody else.
+#[test]
+fn a_direct_message_goes_to_one_name() {
+    let server = chat();
+    let [mut ann, mut bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
+    let mut bob_elsewhere = Visitor::logged_in(&server, "bob");
+    for text in ["@bob hi there", "@bob ", "@bob  two spaces", "@bob @cid x"] {
+        ann.message(text);
+        bob.expect(Said::message("ann", text));
+        bob_elsewhere.expect(Said::message("ann", text));
+    }
+    ann.message("for all");
+    cid.expect(Said::message("ann", "for all"));
+}
+
+/// What is not `@`, a valid name, one space and a text is for all: `@server` above all.
+#[test]
+fn what_addresses_nobody_is_for_all() {
+    let server = chat();
+    let [mut ann, mut bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
+    for text in ["@server x", "@Server x", "@bob", "@ x", "@-b x", " @bob x", "@bob\tx", "@"] {
+        ann.message(text);
+        bob.expect(Said::message("ann", text));
+        cid.expect(Said::message("ann", text));
+    }
+}
+
+/// The server announces who joins with the first login of a name and who leaves with the last session, to the others.
+#[test]
+fn joining_and_leaving_are_announced() {
+    let server = chat();
+    let [mut ann, mut bob] = joined(&server, ["ann", "bob"]);
+    let mut bob_elsewhere = Visitor::logged_in(&server, "bob");
+    bob.exit();
+    bob.expect_bye();
+    ann.message("one of two has gone");
+    bob_elsewhere.expect(Said::message("ann", "one of two has gone"));
+    bob_elsewhere.exit();
+    bob_elsewhere.expect_bye();
+    ann.expect(Said::message("", "bob left"));
+    let _bob = Visitor::logged_in(&server, "bob");
+    ann.expect(Said::message("", "bob joined"));
+}
+
+/// A lost connection is no leaving, a resume no joining; meanwhile the name is not online, and nothing is replayed.
+#[test]
+fn a_lost_connection_is_not_online() {
+    let server = chat();
+    let [mut ann, bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
+    let token = bob.token;
+    bob.reset();
+    server.folder.log_line(&["disconnected"]);
+    ann.message("@bob are you there?");
+    ann.expect_error(7);
+    ann.message("anybody?");
+    cid.expect(Said::message("ann", "anybody?"));
+    let mut bob = server.resumed(token);
+    ann.message("@bob welcome back");
+    bob.expect(Said::message("ann", "@bob welcome back"));
+    bob.message("thanks");
+    ann.expect(Said::message("bob", "thanks"));
+    cid.expect(Said::message("bob", "thanks"));
+}
+
+/// design.md, "The console": in chat mode the person's plain text goes to all from the server, `@name text` to one,
+/// and what the clients write is shown.
+#[test]
+fn the_console_takes_part() {
+    let mut server = chat();
+    let [mut ann, mut bob] = joined(&server, ["ann", "bob"]);
+    server.type_line("good evening");
+    ann.expect(Said::message("", "good evening"));
+    bob.expect(Said::message("", "good evening"));
+    server.type_line("@bob psst");
+    server.type_line("all again");
+    ann.expect(Said::message("", "all again"));
+    assert!(matches!(bob.next(), Said::Message(sender, text) if sender.is_empty() && text.ends_with("psst")));
+    bob.expect(Said::message("", "all again"));
+    ann.message("hello, server");
+    server.stdout.wait_for_line(|line| line == "ann: hello, server");
+}

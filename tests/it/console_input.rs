@@ -1,0 +1,216 @@
+//! failures.md 10 to 13: whatever stdin is, the server serves; and row 4, what it asks for on a terminal.
+
+use crate::support::{Folder, Lines, Said, Server, Setup, Visitor, cpu_time, stdin_is_non_blocking};
+use pty_process::blocking::{Command, Pts, Pty, open};
+use rustix::fs::fcntl_getfl;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Serves a client, and uses next to no processor time over a stretch in which it has nothing to do: until a
+/// stranger is timed out after two seconds.
+fn serves_and_rests(server: &Server) {
+    let mut ann = Visitor::logged_in(server, "ann");
+    ann.expect_echo("hi");
+    let mut stranger = Visitor::arrive(server);
+    let before = cpu_time(server.pid());
+    stranger.expect_last_error(107);
+    let used = cpu_time(server.pid()) - before;
+    assert!(used < Duration::from_millis(200), "{used:?} of processor time for nothing");
+    ann.expect_echo("still there");
+}
+
+fn setup() -> Setup {
+    Setup::new(&["--login-timeout", "2"])
+}
+
+/// Row 10 and 11: `/dev/null`.
+#[test]
+fn dev_null() {
+    serves_and_rests(&setup().stdin(Stdio::null()).start());
+}
+
+/// Row 10: stdin closed.
+#[test]
+fn closed() {
+    serves_and_rests(&setup().wrapper(r#"exec "$0" "$@" <&-"#).start());
+}
+
+/// Row 10: a file, empty or not; its end is not the server's.
+#[test]
+fn a_file() {
+    for content in ["", "/help\n", "no line end"] {
+        let folder = Rc::new(Folder::new());
+        let path = folder.path().join("input");
+        std::fs::write(&path, content).unwrap();
+        serves_and_rests(&setup().folder(folder).stdin(File::open(path).unwrap()).start());
+    }
+}
+
+/// Row 11: a pipe that ends, at once, later, or within a line.
+#[test]
+fn a_pipe_that_ends() {
+    let mut server = setup().start();
+    server.close_stdin();
+    serves_and_rests(&server);
+
+    let mut server = setup().start();
+    serves_and_rests(&server);
+    server.type_line("/help");
+    server.stdout.wait_for_line(|line| line.contains("/who"));
+    server.close_stdin();
+    serves_and_rests(&server);
+}
+
+/// A pipe whose writer says nothing.
+#[test]
+fn a_quiet_pipe() {
+    let server = setup().start();
+    serves_and_rests(&server);
+    assert!(!stdin_is_non_blocking(server.pid()));
+}
+
+/// A server on a terminal of its own: its stdin and stderr.
+struct Terminal {
+    keyboard: Arc<Pty>,
+    slave: Pts,
+    screen: Lines,
+}
+
+impl Terminal {
+    fn new() -> Terminal {
+        let (pty, slave) = open().unwrap();
+        let keyboard = Arc::new(pty);
+        let (sender, screen) = Lines::new();
+        Lines::collect(Screen(Arc::clone(&keyboard)), sender, true);
+        Terminal { keyboard, slave, screen }
+    }
+
+    /// Spawns a server that keeps only its stdout to itself.
+    fn spawn(&self, arguments: &[String]) -> std::process::Child {
+        let command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
+        command.args(arguments).stdout(Stdio::piped()).spawn_borrowed(&self.slave).unwrap()
+    }
+
+    fn type_line(&self, line: &str) {
+        (&*self.keyboard).write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Waits until the screen shows a text; what it showed until then is forgotten.
+    fn wait_for(&mut self, text: &str) {
+        self.screen.lines_until(|line| line.contains(text));
+    }
+}
+
+struct Screen(Arc<Pty>);
+
+impl Read for Screen {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        (&*self.0).read(buffer)
+    }
+}
+
+/// Row 10 and 12: a terminal; the flags of the open file that it shares with a shell stay as they were.
+#[test]
+fn a_terminal() {
+    let terminal = Terminal::new();
+    let before = fcntl_getfl(&terminal.slave).unwrap();
+    let folder = Rc::new(Folder::new());
+    let arguments = setup().folder(Rc::clone(&folder)).arguments();
+    let mut server = Server::of(terminal.spawn(&arguments), folder);
+    serves_and_rests(&server);
+    terminal.type_line("/help");
+    server.stdout.wait_for_line(|line| line.contains("/kick"));
+    assert!(!stdin_is_non_blocking(server.pid()));
+    assert_eq!(fcntl_getfl(&terminal.slave).unwrap(), before);
+    terminal.type_line("/quit");
+    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(fcntl_getfl(&terminal.slave).unwrap(), before);
+}
+
+/// Row 10 at a terminal: the operator answers there. End of input (Ctrl-D) does not stop the server.
+#[test]
+fn an_operator_at_a_terminal() {
+    let terminal = Terminal::new();
+    let folder = Rc::new(Folder::new());
+    let arguments = Setup::new(&["--mode", "operator"]).folder(Rc::clone(&folder)).arguments();
+    let mut server = Server::of(terminal.spawn(&arguments), folder);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    ann.message("hi");
+    server.stdout.wait_for_line(|line| line == "ann: hi");
+    terminal.type_line("good evening");
+    ann.expect(Said::message("", "good evening"));
+    (&*terminal.keyboard).write_all(b"\x04").unwrap();
+    ann.message("still there?");
+    server.stdout.wait_for_line(|line| line == "ann: still there?");
+}
+
+/// The flags without host and port, which are asked for then.
+fn unasked(folder: &Rc<Folder>) -> Vec<String> {
+    let mut arguments = Setup::new(&[]).folder(Rc::clone(folder)).arguments();
+    for flag in ["--host", "--port"] {
+        let at = arguments.iter().position(|argument| argument == flag).unwrap();
+        arguments.drain(at..at + 2);
+    }
+    arguments
+}
+
+/// Row 4: on a terminal host and port are asked for; empty input takes the default, a bad value is refused with a
+/// reason and asked for again.
+#[test]
+fn host_and_port_are_asked_for() {
+    let mut terminal = Terminal::new();
+    let folder = Rc::new(Folder::new());
+    let child = terminal.spawn(&unasked(&folder));
+    terminal.wait_for("127.0.0.1");
+    terminal.type_line("not an address");
+    terminal.wait_for("127.0.0.1");
+    terminal.type_line("");
+    for bad in ["65536", "-1", "ninety", "9090 9091"] {
+        terminal.wait_for("9090");
+        terminal.type_line(bad);
+        // Its echo, so that the next wait is for the next question.
+        terminal.wait_for(bad);
+    }
+    terminal.wait_for("9090");
+    terminal.type_line("0");
+    let server = Server::of(child, folder);
+    assert!(server.address.ip().is_loopback());
+    Visitor::logged_in(&server, "ann").expect_echo("hi");
+}
+
+/// Row 4: the port's default is 9090, or the next free one.
+#[test]
+fn the_default_port() {
+    let mut terminal = Terminal::new();
+    let folder = Rc::new(Folder::new());
+    let child = terminal.spawn(&unasked(&folder));
+    terminal.wait_for("127.0.0.1");
+    terminal.type_line("127.0.0.1");
+    terminal.wait_for("9090");
+    terminal.type_line("");
+    let server = Server::of(child, folder);
+    assert!((9090..=9190).contains(&server.address.port()), "{}", server.address);
+}
+
+/// What is given by a flag is not asked for; without a terminal nothing is.
+#[test]
+fn nothing_is_asked_without_need() {
+    let mut terminal = Terminal::new();
+    let folder = Rc::new(Folder::new());
+    let mut arguments = unasked(&folder);
+    arguments.extend(["--host".to_owned(), "127.0.0.1".to_owned()]);
+    let child = terminal.spawn(&arguments);
+    terminal.wait_for("9090");
+    terminal.type_line("0");
+    Visitor::arrive(&Server::of(child, folder));
+
+    let folder = Rc::new(Folder::new());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_porter-server"));
+    command.args(unasked(&folder)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = Server::of(command.spawn().unwrap(), folder);
+    assert!((9090..=9190).contains(&server.address.port()), "{}", server.address);
+}

@@ -1,0 +1,225 @@
+//! Row 5: service messages go to a log file, and no secret does.
+
+use crate::storage::is_utc_time;
+use crate::support::{PASSWORD, Said, Server, Setup, Visitor, eventually, frame};
+use porter::protocol::Wanted;
+use rustix::process::Signal;
+use std::fs;
+
+/// Whether a line is of this level.
+fn is_of(line: &str, level: &str) -> bool {
+    line.split_whitespace()
+        .nth(1)
+        .is_some_and(|word| word.trim_matches(['[', ']']).eq_ignore_ascii_case(level))
+}
+
+/// The events of a visit are all there, at info, in their order; each line begins with a time and a level.
+#[test]
+fn every_event_of_a_visit() {
+    let server = Server::start(&[]);
+    let address = server.address;
+    let mut ann = Visitor::logged_in(&server, "ann");
+    ann.expect_echo("hi");
+    ann.exit();
+    ann.expect_bye();
+    drop(ann);
+    server.folder.log_line(&["disconnected"]);
+    let mut refused = Visitor::arrive(&server);
+    refused.send_raw(&frame(0x05, &[0; 16]));
+    refused.expect_last_error(102);
+    drop(refused);
+    server.folder.log_lines(&["disconnected"], 2);
+    let folder = server.terminate();
+    let log = folder.log_text();
+    for line in log.lines() {
+        let time = line.split_whitespace().next().unwrap();
+        assert!(is_utc_time(time), "{line}");
+        assert!(["error", "warn", "info"].iter().any(|level| is_of(line, level)), "{line}");
+    }
+    let info: Vec<_> = log.lines().filter(|line| is_of(line, "info")).collect();
+    let mut rest = &info[..];
+    for event in [
+        "start",
+        "listening",
+        "connected",
+        "registered",
+        "logged in",
+        "disconnected",
+        "connected",
+        "refused",
+        "disconnected",
+        "stopped",
+    ] {
+        let at = rest.iter().position(|line| line.contains(event));
+        let at = at.unwrap_or_else(|| panic!("no {event} in its place:\n{log}"));
+        rest = &rest[at + 1..];
+    }
+    let listening = log.lines().find(|line| line.contains("listening")).unwrap();
+    assert!(listening.contains(&address.to_string()), "{listening}");
+}
+
+/// `disconnected` says why, and bytes and messages both ways.
+#[test]
+fn what_a_connection_carried() {
+    let server = Server::start(&[]);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    for _ in 0..3 {
+        ann.expect_echo("hi");
+    }
+    ann.exit();
+    ann.expect_bye();
+    drop(ann);
+    let line = server.folder.log_line(&["disconnected"]);
+    let numbers = line.split_whitespace().filter_map(|word| word.split_once('=')?.1.parse::<u64>().ok());
+    let numbers: Vec<_> = numbers.collect();
+    assert!(numbers.iter().filter(|number| **number == 3).count() >= 2, "three messages each way: {line}");
+    assert!(numbers.iter().filter(|number| **number > 30).count() >= 2, "bytes each way: {line}");
+}
+
+/// Every message received and sent is logged with its length, at debug and not at info.
+#[test]
+fn lengths_at_debug() {
+    for (level, shown) in [("debug", true), ("info", false)] {
+        let server = Server::start(&["--log-level", level]);
+        let mut ann = Visitor::logged_in(&server, "ann");
+        ann.expect_echo(&"x".repeat(7777));
+        ann.exit();
+        ann.expect_bye();
+        drop(ann);
+        server.folder.log_line(&["disconnected"]);
+        let log = server.folder.log_text();
+        // The length of the text, of the body, or of the frame, both ways.
+        let lengths = [7777, 7777 + 17, 7777 + 21, 7777 + 2, 7777 + 6].map(|length| length.to_string());
+        for event in ["received", "sent"] {
+            let found = log.lines().any(|line| {
+                is_of(line, "debug")
+                    && line.contains(event)
+                    && lengths.iter().any(|length| line.contains(length))
+            });
+            assert_eq!(found, shown, "{level}, {event}:\n{log}");
+        }
+    }
+}
+
+/// No password, token, hash or text reaches any log line at any level.
+#[test]
+fn no_secrets() {
+    for (level, mode) in [("trace", "echo"), ("debug", "echo"), ("trace", "operator"), ("trace", "chat")] {
+        let mut server = Server::start(&["--log-level", level, "--mode", mode, "--login-cache", "0"]);
+        let mut secrets: Vec<Vec<u8>> = Vec::new();
+        let mut secret = |bytes: &[u8]| secrets.push(bytes.to_vec());
+        for text in ["xyzzy the password", "plugh wrong password", "frotz the text", "weakpw!", "grue typed"]
+        {
+            secret(text.as_bytes());
+        }
+        let mut visitor = Visitor::introduced(&server, "ann", Wanted::Register);
+        visitor.register("weakpw!");
+        visitor.expect_error(2);
+        visitor.register("xyzzy the password");
+        visitor.expect(Said::Wanted(Wanted::Login));
+        visitor.login("plugh wrong password");
+        visitor.expect_error(4);
+        visitor.login("xyzzy the password");
+        let mut tokens = vec![visitor.expect_welcome()];
+        visitor.message("frotz the text");
+        visitor.message("@ann frotz the text");
+        server.type_line("grue typed");
+        let token = visitor.token;
+        visitor.reset();
+        let mut visitor = server.resumed(token);
+        tokens.push(visitor.token);
+        visitor.message("frotz the text");
+        // A wrong token, and a password in the wrong place.
+        visitor.send_raw(&frame(0x05, &[&[0x5a; 16], &b"frotz the text"[..]].concat()));
+        while !matches!(visitor.next(), Said::Error(103, _)) {}
+        visitor.expect_closed();
+        let mut misplaced = Visitor::arrive(&server);
+        misplaced.send_raw(&frame(0x03, b"xyzzy the password"));
+        misplaced.expect_last_error(102);
+        drop((visitor, misplaced));
+
+        let users = server.folder.read("users.csv");
+        users
+            .lines()
+            .last()
+            .unwrap()
+            .split(['$', ','])
+            .skip(3)
+            .take(2)
+            .for_each(|part| secret(part.as_bytes()));
+        tokens.push([0x5a; 16]);
+        for token in tokens {
+            let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+            secret(&token);
+            secret(hex.as_bytes());
+            secret(hex.to_uppercase().as_bytes());
+            secret(format!("{token:?}").as_bytes());
+        }
+        let folder = server.terminate();
+        let log = fs::read(folder.log()).unwrap();
+        assert!(!log.is_empty());
+        for secret in secrets {
+            let found = log.windows(secret.len()).any(|window| window == secret);
+            assert!(!found, "{level}, {mode}: {} is in the log", String::from_utf8_lossy(&secret));
+        }
+    }
+}
+
+/// failures.md 28: what a stranger sends forges no line and moves no cursor in the log.
+#[test]
+fn nothing_is_forged() {
+    let server = Server::start(&["--log-level", "trace"]);
+    let mut stranger = Visitor::arrive(&server);
+    stranger.identify("x\n2026-01-01T00:00:00Z INFO forged\u{1b}[2J\r\u{9b}");
+    stranger.expect_error(1);
+    stranger.exit();
+    stranger.expect_bye();
+    drop(stranger);
+    let log = server.terminate().log_text();
+    assert!(!log.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z")), "{log}");
+    assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{log:?}");
+}
+
+/// failures.md 30: SIGHUP reopens the log, as rotation needs it, and disturbs nobody.
+#[test]
+fn reopened_on_sighup() {
+    let server = Server::start(&[]);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    let rotated = server.folder.path().join("server.log.1");
+    for n in 0..5 {
+        fs::rename(server.folder.log(), &rotated).unwrap();
+        server.signal(Signal::HUP);
+        eventually("a new log", || server.folder.log().exists().then_some(()));
+        Visitor::logged_in(&server, &format!("user{n}"));
+        server.folder.log_line(&["connected"]);
+        ann.expect_echo("not disturbed");
+    }
+    let old = fs::read_to_string(&rotated).unwrap();
+    assert!(old.contains("user3") && !old.contains("user4"), "{old}");
+    assert!(server.terminate().log_text().contains("stopped"));
+}
+
+/// A log that cannot be written never stops the service; it is said on stderr, once.
+#[test]
+fn a_log_that_cannot_be_written() {
+    let mut server = Server::start(&["--log-file", "/dev/full", "--log-level", "debug"]);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    for n in 0..200 {
+        ann.expect_echo(&n.to_string());
+    }
+    let about_log = |line: &str| line.contains("/dev/full") || line.contains("log");
+    server.stderr.wait_for_line(about_log);
+    server.signal(Signal::TERM);
+    ann.expect_bye();
+    assert_eq!(server.exit_code(), Some(0));
+    assert!(server.stderr.wait_for_end().len() < 5, "said again and again");
+}
+
+/// The log's folder is made.
+#[test]
+fn the_folder_is_made() {
+    let server = Setup::new(&["--log-file", "some/where/porter.log"]).start();
+    Visitor::arrive(&server).log_in("ann", PASSWORD);
+    let path = server.folder.path().join("some/where/porter.log");
+    eventually("the log", || fs::read_to_string(&path).ok().filter(|log| log.contains("connected")));
+}

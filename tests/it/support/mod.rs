@@ -1,0 +1,35 @@
+//! What all the tests use: the server as a child process, and a visitor who speaks in bytes.
+
+mod folder;
+mod lines;
+mod process;
+mod server;
+mod visitor;
+
+pub(crate) use folder::{Folder, SLOW_PASSWORD, stored_password};
+pub(crate) use lines::Lines;
+pub(crate) use process::{allow_many_descriptors, cpu_time, descriptors, limit, rss, stdin_is_non_blocking};
+pub(crate) use server::{Server, Setup};
+pub(crate) use visitor::{Said, Visitor, frame};
+
+use std::time::{Duration, Instant};
+
+/// The longest that any wait may take before its test fails. Nothing depends on it being short.
+pub(crate) const CEILING: Duration = Duration::from_secs(30);
+/// The password of every visitor who has no reason for another.
+pub(crate) const PASSWORD: &str = "open sesame";
+/// A rounds value that no test waits for: some 20 s of hashing.
+pub(crate) const FOREVER_ROUNDS: &str = "100000000";
+
+/// Looks again and again until `look` sees something: for what has no event that a test could wait for, such as a
+/// line in a file.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed() < CEILING, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
