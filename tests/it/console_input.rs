@@ -167,6 +167,7 @@ fn host_and_port_are_asked_for() {
     let child = terminal.spawn(&unasked(&folder));
     terminal.wait_for("127.0.0.1");
     terminal.type_line("not an address");
+    terminal.wait_for("not an address");
     terminal.wait_for("127.0.0.1");
     terminal.type_line("");
     for bad in ["65536", "-1", "ninety", "9090 9091"] {

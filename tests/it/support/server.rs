@@ -1,11 +1,12 @@
 //! The real server as a child process.
 
-use super::{Folder, Lines, eventually};
+use super::{CEILING, Folder, Lines, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// How a server is to be started.
 #[derive(Debug)]
@@ -81,9 +82,19 @@ impl Setup {
         Server::of(child, self.folder)
     }
 
-    /// Runs a server that is expected to end by itself.
-    pub(crate) fn run(mut self) -> Output {
-        self.command().stdin(Stdio::null()).output().unwrap()
+    /// Runs a server that is expected to end by itself. One that goes on is killed at the ceiling.
+    fn run(mut self) -> Output {
+        let mut command = self.command();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if start.elapsed() > CEILING {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().unwrap()
     }
 
     /// Runs a server that must refuse to start, with this exit code and one line on stderr, which is returned.
