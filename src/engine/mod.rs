@@ -19,6 +19,8 @@ mod frames;
 mod gate;
 mod lobby;
 mod post;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use connection::Appetite;

@@ -4,9 +4,11 @@
 //! set non-blocking. Input is read only after readiness, one read at a time; output goes through a descriptor of our
 //! own where one can be had. Whatever they are, they never stop the service.
 
+use crate::Moment;
 use crate::limits::{CONSOLE_BUFFER_BYTES, CONSOLE_LINE_BYTES};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -14,11 +16,15 @@ use rustix::stdio::{stdin, stdout};
 use rustix::termios::LocalModes;
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 /// What one read of the console takes: a turn handles no more lines than these bytes hold.
 const READ_BYTES: usize = 4096;
 /// What may be written at once to a descriptor that blocks, after it said that it is writable.
 const BLOCKING_WRITE_BYTES: usize = 512;
+
+/// How often a terminal is looked at that has a line while somebody else has the terminal.
+const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 
 /// Lines typed, and lines shown.
 pub(super) struct Console {
@@ -30,6 +36,9 @@ struct Input {
     token: Token,
     is_terminal: bool,
     lines: LineBuffer,
+    /// The terminal has a line, and somebody else has the terminal: when to look again, since no event tells of its
+    /// coming back.
+    look_again: Option<Moment>,
 }
 
 struct Output {
@@ -51,6 +60,7 @@ impl Console {
                 token: input_token,
                 is_terminal: rustix::termios::isatty(stdin()),
                 lines: LineBuffer::default(),
+                look_again: None,
             }),
             Err(error) => {
                 log::info!("console not read: standard input cannot be waited for reason=\"{error}\"");
@@ -70,11 +80,22 @@ impl Console {
         Console { input, output: Some(output) }
     }
 
-    /// Input is ready: reads once and gives the lines that are whole.
-    pub(super) fn read_lines(&mut self, registry: &Registry) -> Vec<String> {
+    /// When to read though no event says so.
+    pub(super) fn next_look(&self) -> Option<Moment> {
+        self.input.as_ref().and_then(|input| input.look_again)
+    }
+
+    /// Input may be ready: reads once and gives the lines that are whole.
+    pub(super) fn read_lines(&mut self, registry: &Registry, now: Moment) -> Vec<String> {
         let Some(input) = &mut self.input else { return Vec::new() };
+        input.look_again = None;
+        // Whoever else has the terminal may have taken the line meanwhile, and then reading would block.
+        if !is_ready(stdin(), PollFlags::IN) {
+            return Vec::new();
+        }
         if input.is_terminal && !is_foreground() {
             // What is typed now is for somebody else, and reading it would stop the process.
+            input.look_again = Some(now + BACKGROUND_LOOK);
             return Vec::new();
         }
         let mut buffer = [0; READ_BYTES];
@@ -131,7 +152,7 @@ impl Output {
             let (bytes, _) = self.waiting.as_slices();
             let written = match &self.own {
                 Some(own) => rustix::io::write(own, bytes),
-                None if !is_writable(stdout()) => return Ok(()),
+                None if !is_ready(stdout(), PollFlags::OUT) => return Ok(()),
                 None => rustix::io::write(stdout(), &bytes[..bytes.len().min(BLOCKING_WRITE_BYTES)]),
             };
             match written {
@@ -213,9 +234,9 @@ fn may_write_terminal() -> bool {
             .map_or(true, |modes| !modes.local_modes.contains(LocalModes::TOSTOP))
 }
 
-fn is_writable(descriptor: BorrowedFd<'_>) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut ready = [PollFd::new(&descriptor, PollFlags::OUT)];
+/// Whether reading or writing would not block, or would fail at once.
+fn is_ready(descriptor: BorrowedFd<'_>, direction: PollFlags) -> bool {
+    let mut ready = [PollFd::new(&descriptor, direction)];
     matches!(poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
 }
 

@@ -225,6 +225,7 @@ impl Server {
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_deadline),
             self.log.as_ref().filter(|log| log.is_waiting()).map(|_| now + LOG_RETRY),
+            self.console.next_look(),
             self.stopping_until,
         ];
         deadlines.into_iter().flatten().min().map(|due| due.since(now))
@@ -240,17 +241,22 @@ impl Server {
                     }
                 }
                 SIGNALS => self.heed_signals(now),
-                CONSOLE_INPUT => {
-                    for line in self.console.read_lines(self.poll.registry()) {
-                        self.engine.handle_console_line(&line, now);
-                    }
-                }
+                CONSOLE_INPUT => self.hear(now),
                 CONSOLE_OUTPUT => self.console.flush(),
                 Token(word) => self.take_socket_event(Key::unpack(word as u64), event, now),
             }
         }
+        if self.console.next_look().is_some_and(|look| look <= now) {
+            self.hear(now);
+        }
         if self.engine.is_quit_asked() {
             self.begin_stopping(now);
+        }
+    }
+
+    fn hear(&mut self, now: Moment) {
+        for line in self.console.read_lines(self.poll.registry(), now) {
+            self.engine.handle_console_line(&line, now);
         }
     }
 

@@ -88,9 +88,21 @@ impl<F> Addresses<F> {
         self.visitors.note(address.to_canonical(), name.clone(), Stamp::of(disk.wall()));
     }
 
-    /// When to write what waits, if something does.
-    pub(super) fn due(&self) -> Option<Moment> {
-        (self.visitors.unwritten_count() > 0).then_some(self.due)
+    /// When to write what waits, or to compact the file, if there is something to do. A compaction syncs, and so keeps
+    /// to the pace of syncs.
+    pub(super) fn due(&self, pace: &Pace) -> Option<Moment> {
+        let write = (self.visitors.unwritten_count() > 0).then_some(self.due);
+        let compact = self.is_bloated().then(|| pace.due());
+        write.into_iter().chain(compact).min()
+    }
+
+    /// Whether most of the file would be records that no longer count.
+    fn is_bloated(&self) -> bool {
+        self.records_to_be() >= self.compact_at_least.max(2 * self.visitors.len() as u64)
+    }
+
+    fn records_to_be(&self) -> u64 {
+        self.records + self.visitors.unwritten_count() as u64
     }
 
     /// Writes what waits, in a compacted file if it is time for one.
@@ -101,15 +113,16 @@ impl<F> Addresses<F> {
         pace: &mut Pace,
         notices: &mut VecDeque<Notice>,
     ) {
-        let records = self.records + self.visitors.unwritten_count() as u64;
-        let live = self.visitors.len() as u64;
-        if records >= self.compact_at_least.max(2 * live) && pace.due() <= now {
+        if self.is_bloated() && pace.due() <= now {
             let outcome = self.compact(disk, pace);
             change(&mut self.compaction_fails, &outcome, "compacted", notices);
             match outcome {
                 Ok(()) => return change(&mut self.append_fails, &outcome, "written", notices),
                 // Not at once again: it is the dearest thing that is done here.
-                Err(_) => self.compact_at_least = records + live.max(ADDRESS_RECORDS_LEAST),
+                Err(_) => {
+                    let live = self.visitors.len() as u64;
+                    self.compact_at_least = self.records_to_be() + live.max(ADDRESS_RECORDS_LEAST);
+                }
             }
         }
         let outcome = self.append(disk);

@@ -49,7 +49,7 @@ impl<D: Disk> DiskStore<D> {
     /// is stored.
     pub fn next_commit(&self) -> Option<Moment> {
         let users = self.users.waits().then(|| self.pace.due());
-        users.into_iter().chain(self.addresses.due()).min()
+        users.into_iter().chain(self.addresses.due(&self.pace)).min()
     }
 
     /// Stores what is due: all waiting users with one write and one sync, and all visits with one write. Completions and
@@ -60,7 +60,7 @@ impl<D: Disk> DiskStore<D> {
         if self.users.waits() && self.pace.due() <= now {
             self.users.commit(&mut self.disk, &mut self.pace, &mut self.notices);
         }
-        if self.addresses.due().is_some_and(|due| due <= now) {
+        if self.addresses.due(&self.pace).is_some_and(|due| due <= now) {
             self.addresses.commit(&mut self.disk, now, &mut self.pace, &mut self.notices);
         }
     }

@@ -148,6 +148,31 @@ fn an_operator_at_a_terminal() {
     server.stdout.wait_for_line(|line| line == "ann: still there?");
 }
 
+/// Row 13: a server in the background of a shell's terminal is not stopped by what is typed there for others; brought
+/// to the foreground, it hears its console again.
+#[test]
+fn in_the_background() {
+    let terminal = Terminal::new();
+    let folder = Rc::new(Folder::new());
+    let arguments = Setup::new(&["--mode", "operator"]).folder(Rc::clone(&folder)).arguments();
+    let script = r#"set -m; "$0" "$@" & read line; echo "heard $line"; fg"#;
+    let command = Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_porter-server")]);
+    let child = command.args(arguments).stdout(Stdio::piped()).spawn_borrowed(&terminal.slave).unwrap();
+    let mut server = Server::of(child, folder);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    ann.message("anybody there?");
+    terminal.type_line("typed for the shell");
+    server.stdout.wait_for_line(|line| line == "heard typed for the shell");
+    ann.message("hello?");
+    server.stdout.wait_for_line(|line| line == "ann: hello?");
+    // The shell brings it to the foreground, before or after this is typed.
+    terminal.type_line("now I am");
+    ann.expect(Said::message("", "now I am"));
+    terminal.type_line("/quit");
+    ann.expect_bye();
+    assert_eq!(server.exit_code(), Some(0));
+}
+
 /// The flags without host and port, which are asked for then.
 fn unasked(folder: &Rc<Folder>) -> Vec<String> {
     let mut arguments = Setup::new(&[]).folder(Rc::clone(folder)).arguments();

@@ -30,3 +30,5 @@ mod service_log;
 mod storage;
 mod storage_faults;
 mod support;
+#[cfg(feature = "client")]
+mod together;

@@ -133,6 +133,25 @@ fn stopped_by_a_signal() {
     }
 }
 
+/// failures.md 37: while an orderly stop waits for one who does not read, a second signal ends it at once.
+#[test]
+fn a_second_signal() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut server = Server::start(&["--mode", "operator"]);
+        let mut slow = Visitor::connect_narrow(&server).greeted();
+        slow.log_in("slow", PASSWORD);
+        for _ in 0..20 {
+            server.type_line(&format!("@slow {}", "x".repeat(40_000)));
+        }
+        server.type_line("/help");
+        server.stdout.wait_for_line(|line| line.contains("/kick"));
+        server.signal(signal);
+        server.folder.log_line(&["stopping"]);
+        server.signal(signal);
+        assert_eq!(server.exit_code(), Some(code));
+    }
+}
+
 /// A server that is stopped leaves its port to the next one at once, visitors or not.
 #[test]
 fn the_port_is_free_again() {

@@ -1,10 +1,14 @@
 //! Row 5: service messages go to a log file, and no secret does.
 
 use crate::storage::is_utc_time;
-use crate::support::{PASSWORD, Said, Server, Setup, Visitor, eventually, frame};
+use crate::support::{Folder, PASSWORD, Said, Server, Setup, Visitor, eventually, frame};
 use porter::protocol::Wanted;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::rc::Rc;
 
 /// Whether a line is of this level.
 fn is_of(line: &str, level: &str) -> bool {
@@ -230,4 +234,30 @@ fn the_folder_is_made() {
     Visitor::arrive(&server).log_in("ann", PASSWORD);
     let path = server.folder.path().join("some/where/porter.log");
     eventually("the log", || fs::read_to_string(&path).ok().filter(|log| log.contains("connected")));
+}
+
+/// failures.md 29: a log that goes into a pipe which nobody reads stops nobody; what was lost is counted, and said when
+/// the pipe is read again.
+#[test]
+fn a_log_into_a_full_pipe() {
+    let folder = Rc::new(Folder::new());
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let non_blocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut reader = fs::OpenOptions::new().read(true).custom_flags(non_blocking).open(&pipe).unwrap();
+    let log_file = pipe.display().to_string();
+    let server = Setup::new(&["--log-file", &log_file, "--log-level", "debug"]).folder(folder).start();
+    let mut ann = Visitor::logged_in(&server, "ann");
+    for n in 0..2000 {
+        ann.expect_echo(&n.to_string());
+    }
+    let mut text = String::new();
+    eventually("the dropped lines", || {
+        let mut some = [0; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut some) {
+            text.push_str(std::str::from_utf8(&some[..count]).unwrap());
+        }
+        text.contains("lines of the log were dropped").then_some(())
+    });
+    ann.expect_echo("and on it goes");
 }

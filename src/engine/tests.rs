@@ -1,0 +1,369 @@
+//! The engine alone: what needs a clock, a store or a source of randomness that do as they are told.
+
+use super::*;
+use crate::auth::{Name, PasswordHash};
+use crate::handler::{Chat, Echo};
+use crate::limits::OUTPUT_STALL;
+use crate::protocol::{FrameRead, Request, Wanted};
+use crate::store::{Completion, Lookup, Ticket};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+const PASSWORD: &[u8] = b"open sesame";
+const ROUNDS: u32 = 1000;
+
+/// Keeps users in memory, and answers only when a test lets it.
+#[derive(Default)]
+struct SlowStore {
+    users: HashMap<Name, PasswordHash>,
+    waiting: Vec<(Ticket, Name, PasswordHash)>,
+    answers: Vec<Completion>,
+}
+
+impl SlowStore {
+    fn answer(&mut self, outcome: Result<(), String>) {
+        for (ticket, name, password) in self.waiting.drain(..) {
+            if outcome.is_ok() {
+                self.users.insert(name, password);
+            }
+            self.answers.push(Completion { ticket, outcome: outcome.clone() });
+        }
+    }
+}
+
+impl Store for SlowStore {
+    fn find(&self, name: &Name) -> Lookup {
+        match self.users.get(name) {
+            Some(stored) => Lookup::Known(stored.clone()),
+            None if self.waiting.iter().any(|(_, waiting, _)| waiting == name) => Lookup::Pending,
+            None => Lookup::Unknown,
+        }
+    }
+
+    fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.waiting.push((ticket, name, password));
+    }
+
+    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.waiting.push((ticket, name, password));
+    }
+
+    fn poll_completion(&mut self) -> Option<Completion> {
+        self.answers.pop()
+    }
+
+    fn last_visitor(&self, _: IpAddr) -> Option<Name> {
+        None
+    }
+
+    fn note_visitor(&mut self, _: IpAddr, _: &Name) {}
+}
+
+/// Counts up; dries up when it is told to.
+struct Counter {
+    next: u8,
+    dry: Rc<Cell<bool>>,
+}
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+        if self.dry.get() {
+            return Err("dried up".to_owned());
+        }
+        for byte in bytes {
+            self.next = self.next.wrapping_mul(37).wrapping_add(11);
+            *byte = self.next;
+        }
+        Ok(())
+    }
+}
+
+struct World {
+    engine: Engine<SlowStore>,
+    now: Moment,
+    dry: Rc<Cell<bool>>,
+    /// What a connection was sent and no test has looked at.
+    unread: HashMap<ConnId, Vec<u8>>,
+}
+
+impl World {
+    fn new(config: Config, handler: Box<dyn Handler>) -> World {
+        let dry = Rc::new(Cell::new(false));
+        let entropy = Box::new(Counter { next: 1, dry: Rc::clone(&dry) });
+        let engine = Engine::new(config, SlowStore::default(), handler, entropy).unwrap();
+        World { engine, now: Moment::START, dry, unread: HashMap::new() }
+    }
+
+    fn connect(&mut self) -> ConnId {
+        let conn = self.engine.handle_connect(([192, 0, 2, 1], 4000).into(), self.now).unwrap();
+        assert_eq!(self.said(conn)[0][0], 0x81);
+        conn
+    }
+
+    fn send(&mut self, conn: ConnId, request: Request<'_>) {
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        self.engine.handle_bytes(conn, &mut bytes, self.now);
+    }
+
+    /// Hashes all there is to hash, and says how many rounds that took.
+    fn hash(&mut self) -> u32 {
+        let mut rounds = 0;
+        while self.engine.is_hashing() {
+            rounds += self.engine.handle_hashing(100, self.now);
+        }
+        rounds
+    }
+
+    fn store(&mut self, outcome: Result<(), String>) {
+        self.engine.store_mut().answer(outcome);
+        self.engine.handle_completions(self.now);
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = self.now + span;
+        self.engine.handle_time(self.now);
+    }
+
+    fn write_all(&mut self) {
+        while let Some(conn) = self.engine.poll_output() {
+            let bytes = self.engine.output(conn).to_vec();
+            self.engine.handle_written(conn, bytes.len(), self.now);
+            self.unread.entry(conn).or_default().extend(bytes);
+        }
+    }
+
+    /// The bodies of the frames that a connection was sent since it was last asked.
+    fn said(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
+        self.write_all();
+        let bytes = self.unread.remove(&conn).unwrap_or_default();
+        let mut stream = bytes.as_slice();
+        std::iter::from_fn(|| stream.read_frame(u32::MAX).unwrap()).collect()
+    }
+
+    fn expect_error(&mut self, conn: ConnId, code: Code) -> String {
+        let said = self.said(conn);
+        match said.first().map(|body| Reply::decode(body).unwrap()) {
+            Some(Reply::Error { code: number, explanation }) if number == code.number() => {
+                explanation.to_owned()
+            }
+            other => panic!("{code} expected, not {other:?}"),
+        }
+    }
+
+    fn register(&mut self, name: &str) -> ConnId {
+        let conn = self.connect();
+        self.send(conn, Request::Identify(name.as_bytes()));
+        self.send(conn, Request::Register(PASSWORD));
+        self.hash();
+        conn
+    }
+
+    fn log_in(&mut self, name: &str) -> (ConnId, [u8; 16]) {
+        let conn = self.register(name);
+        self.store(Ok(()));
+        self.send(conn, Request::Login(PASSWORD));
+        self.hash();
+        let welcome = self.said(conn).pop().unwrap();
+        match Reply::decode(&welcome).unwrap() {
+            Reply::Welcome { token, .. } => (conn, *token),
+            other => panic!("Welcome expected, not {other:?}"),
+        }
+    }
+}
+
+fn config() -> Config {
+    Config { hash_rounds: ROUNDS, ..Config::default() }
+}
+
+fn world() -> World {
+    World::new(config(), Box::new(Echo))
+}
+
+/// Nothing is acknowledged before it is stored, and a name is taken from when it is accepted for storing.
+#[test]
+fn a_registration_is_acknowledged_when_it_is_stored() {
+    let mut world = world();
+    let ann = world.register("ann");
+    assert_eq!(world.said(ann).len(), 1, "PasswordWanted(Register) and no more");
+    let other = world.connect();
+    world.send(other, Request::Identify(b"ann"));
+    assert_eq!(world.said(other), [[0x82, Wanted::Login as u8]]);
+    world.send(other, Request::Login(PASSWORD));
+    world.hash();
+    assert!(world.said(other).is_empty(), "a Login waits for the sync");
+    world.store(Ok(()));
+    assert_eq!(world.said(ann), [[0x82, Wanted::Login as u8]]);
+    assert_eq!(world.said(other)[0][0], 0x83);
+}
+
+#[test]
+fn a_failed_store_registers_nobody_and_asks_again() {
+    let mut world = world();
+    let ann = world.register("ann");
+    world.said(ann);
+    world.store(Err("the disk is full".to_owned()));
+    world.expect_error(ann, Code::StorageFailed);
+    world.send(ann, Request::Register(PASSWORD));
+    world.hash();
+    world.store(Ok(()));
+    assert_eq!(world.said(ann), [[0x82, Wanted::Login as u8]]);
+}
+
+/// failures.md 21: with registration closed, a name that nobody has costs the same rounds as a wrong password, and is
+/// answered with the same bytes.
+#[test]
+fn an_unknown_name_costs_what_a_wrong_password_costs() {
+    let mut world = world();
+    world.log_in("ann");
+    world.engine.lobby.config.registration_open = false;
+    let mut answers = Vec::new();
+    for name in ["ann", "nobody"] {
+        let conn = world.connect();
+        world.send(conn, Request::Identify(name.as_bytes()));
+        world.send(conn, Request::Login(b"not the password"));
+        answers.push((world.hash(), world.said(conn)));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].0 >= ROUNDS - 1);
+}
+
+/// failures.md 2: nobody hashes for those who have gone.
+#[test]
+fn hashes_of_those_who_have_gone_are_dropped() {
+    let mut world = world();
+    world.log_in("ann");
+    let crowd: Vec<ConnId> = (0..500).map(|_| world.connect()).collect();
+    for conn in &crowd {
+        world.send(*conn, Request::Identify(b"ann"));
+        world.send(*conn, Request::Login(b"not the password"));
+    }
+    world.engine.handle_hashing(10, world.now);
+    for (n, conn) in crowd.into_iter().enumerate() {
+        if n % 2 == 0 {
+            world.engine.handle_reset(conn, world.now);
+        } else {
+            world.engine.handle_half_close(conn, world.now);
+        }
+    }
+    assert_eq!(world.hash(), 0);
+}
+
+/// What the server itself keeps a visitor waiting is not the visitor's time.
+#[test]
+fn the_login_timeout_does_not_run_while_the_server_keeps_a_visitor_waiting() {
+    let mut world = world();
+    let conn = world.connect();
+    world.pass(Duration::from_secs(29));
+    world.send(conn, Request::Identify(b"ann"));
+    world.send(conn, Request::Register(PASSWORD));
+    world.pass(Duration::from_secs(500));
+    world.hash();
+    world.pass(Duration::from_secs(500));
+    world.store(Ok(()));
+    assert_eq!(world.said(conn).last().unwrap()[..], [0x82, Wanted::Login as u8]);
+    world.pass(Duration::from_secs(1));
+    world.expect_error(conn, Code::TimedOut);
+}
+
+#[test]
+fn a_server_without_random_bytes_says_that_the_fault_is_its_own() {
+    let mut world = world();
+    let conn = world.connect();
+    world.send(conn, Request::Identify(b"ann"));
+    world.said(conn);
+    world.dry.set(true);
+    world.send(conn, Request::Register(PASSWORD));
+    world.expect_error(conn, Code::Internal);
+}
+
+/// Code 108: nothing of its waiting output could be written for 30 s. What it took in part is not torn.
+#[test]
+fn a_consumer_that_takes_nothing_for_long_is_a_slow_one() {
+    let mut world = world();
+    let (conn, token) = world.log_in("ann");
+    for _ in 0..2 {
+        world.send(conn, Request::Message { token: &token, text: b"0123456789" });
+    }
+    world.engine.poll_output();
+    world.engine.handle_written(conn, 6, world.now);
+    world.pass(OUTPUT_STALL - Duration::from_secs(1));
+    world.engine.handle_written(conn, 1, world.now);
+    world.pass(OUTPUT_STALL - Duration::from_secs(1));
+    assert_eq!(world.engine.output(conn).len(), 2 * 16 - 7, "a byte every now and then is no stall");
+    world.pass(Duration::from_secs(1));
+    let rest = world.engine.output(conn);
+    assert_eq!(&rest[..9], b"123456789", "the rest of the frame that it has begun to take");
+    assert_eq!(rest[13..16], [0x8f, 0, 108]);
+    assert_eq!(world.engine.lobby.sessions.lost_count(), 1, "and can be resumed");
+}
+
+/// failures.md 8: a connection that another one's message ends is not met again by a late event, though its slot is
+/// somebody else's by then.
+#[test]
+fn a_late_event_does_not_reach_the_next_in_the_slot() {
+    let mut world = World::new(Config { output_limit_bytes: 200, ..config() }, Box::new(Chat));
+    let (ann, token) = world.log_in("ann");
+    let (bob, _) = world.log_in("bob");
+    world.said(ann);
+    world.send(ann, Request::Message { token: &token, text: &[b'x'; 200] });
+    world.said(bob);
+    world.engine.handle_reset(bob, world.now);
+    let commands: Vec<_> = std::iter::from_fn(|| world.engine.poll_command()).collect();
+    assert_eq!(commands.last(), Some(&(bob, SocketCommand::Close)));
+    let carol = world.connect();
+    assert_eq!(carol.index(), bob.index());
+    world.send(bob, Request::Exit);
+    world.engine.handle_half_close(bob, world.now);
+    world.engine.handle_end(bob, world.now);
+    world.engine.handle_reset(bob, world.now);
+    assert_eq!((world.engine.output(bob), world.engine.appetite(bob)), (&[][..], Appetite::Nothing));
+    world.send(carol, Request::Identify(b"carol"));
+    assert_eq!(world.said(carol), [[0x82, Wanted::Register as u8]]);
+}
+
+/// Above the limit a bounded number is told so, and the next not even that.
+#[test]
+fn those_above_the_limit_are_told_so_in_bounded_number() {
+    let mut world = World::new(Config { max_connections: 2, ..config() }, Box::new(Echo));
+    let (first, _) = (world.connect(), world.connect());
+    let peer: SocketAddr = ([192, 0, 2, 1], 4000).into();
+    for _ in 0..REFUSALS_AT_ONCE {
+        let conn = world.engine.handle_connect(peer, world.now).unwrap();
+        assert!(world.expect_error(conn, Code::Busy).starts_with("1 "));
+    }
+    assert_eq!(world.engine.handle_connect(peer, world.now), None);
+    world.engine.handle_reset(first, world.now);
+    while world.engine.poll_command().is_some() {}
+    world.connect();
+}
+
+/// A wrong guess is not slowed by a second hash, nor helped by a cache: the address is refused first.
+#[test]
+fn a_throttled_address_is_refused_without_a_hash() {
+    let mut world = world();
+    world.log_in("ann");
+    for _ in 0..4 {
+        let conn = world.connect();
+        world.send(conn, Request::Identify(b"ann"));
+        world.send(conn, Request::Login(b"not the password"));
+        world.hash();
+    }
+    let conn = world.connect();
+    world.send(conn, Request::Identify(b"ann"));
+    world.said(conn);
+    world.send(conn, Request::Login(PASSWORD));
+    assert!(!world.engine.is_hashing());
+    assert!(world.expect_error(conn, Code::Throttled).starts_with("5 "));
+    world.pass(Duration::from_secs(5));
+    let conn = world.connect();
+    world.send(conn, Request::Identify(b"ann"));
+    world.send(conn, Request::Login(PASSWORD));
+    assert_eq!(world.said(conn).pop().unwrap()[0], 0x83);
+}
