@@ -9,7 +9,6 @@ use crate::protocol::{Code, Reply, Wanted};
 use zeroize::Zeroizing;
 
 /// What the dialogue needs, or came to.
-#[derive(Debug)]
 pub(super) enum Next {
     /// A name; `likely` is who logged in last from here.
     Name { likely: Option<Name>, refusal: Option<String> },
@@ -30,7 +29,6 @@ pub(super) enum Next {
 }
 
 /// What the next reply should be an answer to.
-#[derive(Debug)]
 enum Stage {
     Hello,
     Resume,
@@ -39,7 +37,6 @@ enum Stage {
     Login,
 }
 
-#[derive(Debug)]
 pub(super) struct Dialogue {
     stage: Stage,
     token: Option<Token>,
@@ -221,7 +218,7 @@ mod tests {
             for reply in before {
                 dialogue.handle(*reply).unwrap();
             }
-            dialogue.handle(*last).unwrap_err()
+            dialogue.handle(*last).err().unwrap()
         };
         assert!(matches!(ends(&[WELCOME]), ClientError::Violation(_)));
         assert!(matches!(ends(&[HELLO, WELCOME]), ClientError::Violation(_)));

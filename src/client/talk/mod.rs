@@ -36,7 +36,6 @@ const READ_BYTES: usize = 64 * 1024;
 const HANDED_BYTES: usize = 16 * 1024;
 
 /// With whom to talk, and as whom.
-#[derive(Debug)]
 pub struct Settings {
     /// The server's name or address.
     pub host: String,
