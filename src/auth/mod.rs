@@ -1,8 +1,8 @@
 //! Who may speak: names, passwords, tokens, sessions, and what guards them.
 //!
-//! A visitor is in one [state](conversation); a password becomes a [stored hash](PasswordHash) by a
-//! [derivation](derivation) that advances in portions, its turn given by a fair [queue](hash_queue); a password that was
-//! verified lately is recognised by the [cache](login_cache); an [origin](Origin) that guesses is [throttled](Throttle).
+//! A visitor is in one state (`conversation`); a password becomes a [stored hash](PasswordHash) by a `derivation` that
+//! advances in portions, its turn given by a fair queue (`hash_queue`); a password that was verified lately is recognised
+//! by the `login_cache`; an [origin](Origin) that guesses is [throttled](Throttle).
 //!
 //! This module must not know about sockets, files, the clock or a source of randomness: time and random bytes are
 //! handed in.
