@@ -1,9 +1,117 @@
 //! porter: a small TCP server that recognises who knocks, checks their password, hands out a session token, and
-//! carries messages.
+//! carries messages between them and the people or programs behind the door.
 //!
-//! [`protocol`] says what the bytes mean, [`auth`] who may speak, [`store`] what outlives a restart. [`limits`] has
-//! every bound with its reason, and [`cli`] what the programs share at their command lines. [`client`] is the other end;
-//! `load` (with the feature of that name) plays a crowd of clients and measures what they see.
+//! This page is the map. A program of one's own begins at [`handler::Handler`], which decides what a message does, and
+//! [`server::Server`], which runs it; one that talks to a porter begins at [`client`].
+//!
+//! | module | is about | must not know |
+//! |---|---|---|
+//! | [`limits`] | every bound, its unit and its reason | anything else |
+//! | [`cli`] | what the programs share at their command lines | what the programs do |
+//! | [`protocol`] | what the bytes mean | who speaks, what is allowed when, that sockets exist |
+//! | [`auth`] | who may speak: names, passwords, tokens, sessions | sockets, files, the clock, randomness |
+//! | [`handler`] | what a message does: echo, operator, chat, or yours | connections, frames, time |
+//! | [`store`] | what outlives a restart: users and visitors | connections, tokens, frames |
+//! | [`engine`] | the whole porter without a socket | mio, files, threads, the clock |
+//! | [`server`] | the shell around it: one thread, one mio poll loop | what bytes mean |
+//! | [`client`] | the other end of a connection, in blocking calls | what a server does with what it is told |
+//! | [`load`] | a crowd of clients, and what they saw | how the server is made |
+//!
+//! Dependencies point up this table only; `tests/tidy.rs` fails if one does not.
+//!
+//! **How data flows.** The server reads bytes from a socket and hands them to the engine with the time. The engine cuts
+//! them into frames, judges each by the state of its connection, and answers by itself, or asks the store, or hashes a
+//! password a portion at a time, or, once the visitor is known, gives the text to the handler. What is to be sent lies
+//! in the connection's output, which the server writes at the end of the turn. Nothing flows the other way: the engine
+//! calls nobody but store and handler, and has its time and its random bytes handed in.
+//!
+//! # A conversation
+//!
+//! So a whole conversation needs no socket. Ann is new, registers, logs in, and hears her own words:
+//!
+//! ```
+//! use porter::Moment;
+//! use porter::engine::{Config, ConnId, Engine};
+//! use porter::handler::Echo;
+//! use porter::protocol::{FrameRead, Reply, Request, Wanted};
+//! # use porter::auth::{Name, PasswordHash};
+//! # use porter::engine::Entropy;
+//! # use porter::store::{Completion, Lookup, Store, Ticket};
+//! # use std::collections::{HashMap, VecDeque};
+//! # use std::net::IpAddr;
+//! # /// Users for as long as the program runs.
+//! # #[derive(Default)]
+//! # struct Memory {
+//! #     users: HashMap<Name, PasswordHash>,
+//! #     stored: VecDeque<Ticket>,
+//! # }
+//! # impl Store for Memory {
+//! #     fn find(&self, name: &Name) -> Lookup {
+//! #         self.users.get(name).map_or(Lookup::Unknown, |hash| Lookup::Known(hash.clone()))
+//! #     }
+//! #     fn user_count(&self) -> usize {
+//! #         self.users.len()
+//! #     }
+//! #     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+//! #         self.users.insert(name, password);
+//! #         self.stored.push_back(ticket);
+//! #     }
+//! #     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+//! #         self.register(ticket, name, password);
+//! #     }
+//! #     fn poll_completion(&mut self) -> Option<Completion> {
+//! #         self.stored.pop_front().map(|ticket| Completion { ticket, outcome: Ok(()) })
+//! #     }
+//! #     fn last_visitor(&self, _: IpAddr) -> Option<Name> {
+//! #         None
+//! #     }
+//! #     fn note_visitor(&mut self, _: IpAddr, _: &Name) {}
+//! # }
+//! # struct Sevens;
+//! # impl Entropy for Sevens {
+//! #     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+//! #         bytes.fill(7);
+//! #         Ok(())
+//! #     }
+//! # }
+//! let now = Moment::START;
+//! // What the server does with its sockets, done by hand: a request in, the body of the reply out.
+//! let send = |porter: &mut Engine<Memory>, conn: ConnId, request: Request| {
+//!     let mut bytes = Vec::new();
+//!     request.encode(&mut bytes);
+//!     porter.handle_bytes(conn, &mut bytes, now);
+//! };
+//! let receive = |porter: &mut Engine<Memory>, conn: ConnId| {
+//!     let bytes = porter.output(conn).to_vec();
+//!     porter.handle_written(conn, bytes.len(), now);
+//!     bytes.as_slice().read_frame(4_096)?.ok_or("there is no reply")
+//! #     .map_err(Box::<dyn std::error::Error>::from)
+//! };
+//!
+//! let config = Config { hash_rounds: 1_000, ..Config::default() };
+//! let mut porter = Engine::new(config, Memory::default(), Box::new(Echo), Box::new(Sevens))?;
+//!
+//! let ann = porter.handle_connect("192.0.2.1:50000".parse()?, now).ok_or("there is no room")?;
+//! assert_eq!(Reply::decode(&receive(&mut porter, ann)?)?, Reply::Hello { version: 1, last_name: "" });
+//!
+//! send(&mut porter, ann, Request::Identify(b"ann"));
+//! assert_eq!(Reply::decode(&receive(&mut porter, ann)?)?, Reply::PasswordWanted(Wanted::Register));
+//!
+//! send(&mut porter, ann, Request::Register(b"open sesame"));
+//! while porter.is_hashing() {
+//!     porter.handle_hashing(250, now); // as many rounds as a turn has time for
+//! }
+//! porter.handle_completions(now); // the store has answered: ann is stored
+//! assert_eq!(Reply::decode(&receive(&mut porter, ann)?)?, Reply::PasswordWanted(Wanted::Login));
+//!
+//! send(&mut porter, ann, Request::Login(b"open sesame"));
+//! let welcome = receive(&mut porter, ann)?;
+//! let Reply::Welcome { token, greeting: "Hello, ann" } = Reply::decode(&welcome)? else { panic!("not welcome") };
+//!
+//! send(&mut porter, ann, Request::Message { token, text: b"hi" });
+//! assert_eq!(Reply::decode(&receive(&mut porter, ann)?)?, Reply::Message { sender: "", text: "hi" });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod auth;
 pub mod cli;
