@@ -1,0 +1,399 @@
+//! The house rules, as tests that fail.
+//!
+//! Each rule reads the project's own files as text and relies on their layout being rustfmt's. What breaks a rule is
+//! named with its file, its line and what to do about it. A table at the top of this file is the place to change a
+//! rule; an exception stands in a table too, with its reason.
+
+#![allow(clippy::unwrap_used, reason = "a project that cannot be read has failed the test")]
+
+use std::fmt::Display;
+use std::fs;
+
+/// The modules from the bottom to the top, each with those that it may use. A row may name earlier rows only, so that
+/// there can be no cycle.
+const MODULES: &[(&str, &[&str])] = &[
+    ("limits", &[]),
+    ("moment", &[]),
+    ("text", &[]),
+    ("cli", &[]),
+    ("slots", &[]),
+    ("protocol", &["limits"]),
+    ("auth", &["limits", "moment", "slots", "protocol"]),
+    ("handler", &["limits", "protocol", "auth"]),
+    ("store", &["limits", "moment", "auth"]),
+    ("engine", &["limits", "moment", "text", "slots", "protocol", "auth", "handler", "store"]),
+    ("server", &["limits", "moment", "slots", "auth", "handler", "store", "engine"]),
+    ("client", &["limits", "text", "cli", "protocol", "auth"]),
+    ("load", &["limits", "moment", "cli", "protocol", "auth", "client"]),
+];
+
+/// What the crate's root offers under a name of its own, and the module that it comes from.
+const ROOT_NAMES: &[(&str, &str)] = &[("Moment", "moment"), ("Key", "slots")];
+
+/// Words of the world outside, and the only modules that may name them: the rest has the world handed in.
+const WORLD: &[(&str, &[&str])] = &[
+    ("mio", &["server", "load"]),
+    ("signal_hook", &["server", "client"]),
+    ("signal_hook_mio", &["server"]),
+    ("rustix", &["server", "store", "client", "load"]),
+    ("getrandom", &["server", "client", "load"]),
+    ("TcpStream", &["server", "client", "load"]),
+    ("TcpListener", &["server", "load"]),
+    ("Instant", &["server", "store", "client", "load"]),
+    ("SystemTime", &["store"]),
+    ("std::fs", &["server", "store", "load", "bin"]),
+    ("std::env", &["cli", "bin"]),
+    ("std::thread", &[]),
+    // The engine sees the store through its trait; where the records lie is between store and server.
+    ("Disk", &["store"]),
+    ("OsDisk", &["store", "server"]),
+    ("DiskStore", &["store", "server"]),
+    // Printing ends the program when its terminal has gone; only what talks to a person may, and the rest logs.
+    ("println!", &["load", "client", "bin"]),
+    ("eprintln!", &["load", "client", "bin"]),
+];
+
+/// Words that no file may have. Spelled in two halves, or this file would break its own rule.
+const BANNED: &[(&str, &str)] = &[
+    (concat!("TO", "DO"), "do it now, or write an issue"),
+    (concat!("FIX", "ME"), "fix it now, or write an issue"),
+    (concat!("XX", "X"), "say in plain words what is wrong"),
+    (concat!("HA", "CK"), "do it properly, or say why it must be so"),
+    (concat!("dbg", "!"), "remove it"),
+    (concat!("allow(dead", "_code"), "remove the code that nobody uses"),
+    (concat!("allow(un", "used"), "remove what nobody uses"),
+];
+
+/// Types that carry a secret.
+const SECRETS: &[&str] = &["Password", "PasswordHash", "Token", "Request", "Reply"];
+
+/// Fields that hold a bare secret; a type that has one writes its own `Debug`.
+const SECRET_FIELDS: &[&str] = &["Zeroizing<", "[u8; TOKEN_BYTES]", "[u8; HASH_BYTES]"];
+
+/// Tests wait for what happens, not for time to pass; but for these.
+const MAY_SLEEP: &[(&str, &str)] = &[
+    ("tests/it/support/mod.rs", "looks again for what has no event to wait for"),
+    (
+        "tests/it/support/server.rs",
+        "asks again whether a server has ended: std has no such wait with a ceiling",
+    ),
+];
+
+const FILE_LINES: usize = 400;
+const FUNCTION_LINES: usize = 70;
+
+/// Files that may be longer, by how much, and why.
+const LONG_FILES: &[(&str, usize, &str)] = &[
+    ("src/engine/entry.rs", 420, "the way in is one story, from Identify to Welcome"),
+    ("src/server/mod.rs", 480, "a turn's phases, in the order in which they run"),
+];
+
+/// What may lie at the top of the project, beside dotfiles and what `.gitignore` names.
+const TOP_LEVEL: &[&str] = &["Cargo.toml", "Cargo.lock", "src", "tests", "logs", "README.md"];
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut findings = Vec::new();
+    for (row, (module, uses)) in MODULES.iter().enumerate() {
+        for used in *uses {
+            if !MODULES[..row].iter().any(|(earlier, _)| earlier == used) {
+                findings.push(format!("tests/tidy.rs: {module} may not use {used}: it is not below it"));
+            }
+        }
+    }
+    for file in sources("src").iter().filter(|file| !file.is_test()) {
+        let module = file.module();
+        if ["lib", "bin"].contains(&module) {
+            continue;
+        }
+        let Some((_, allowed)) = MODULES.iter().find(|(name, _)| *name == module) else {
+            findings.push(file.at(1, format!("give {module} its row of MODULES in tests/tidy.rs")));
+            continue;
+        };
+        for (number, line) in file.code() {
+            for used in modules_named(line) {
+                if used != module && !allowed.contains(&used) {
+                    findings
+                        .push(file.at(number, format!("{module} must not know {used}, only {allowed:?}")));
+                }
+            }
+            // As many `super::` as the file is deep lead to the crate's root.
+            if line.contains("crate::{") || line.contains(&"super::".repeat(file.modules().count())) {
+                findings.push(file.at(number, "write `crate::module::..`, so that this rule can read it"));
+            }
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn the_world_is_named_only_where_it_may_be() {
+    let mut findings = Vec::new();
+    for file in sources("src").iter().filter(|file| !file.is_test()) {
+        for (number, line) in file.code() {
+            for (word, places) in WORLD {
+                if has_word(line, word) && !places.contains(&file.module()) {
+                    findings
+                        .push(file.at(number, format!("{word} belongs in {places:?}; have it handed in")));
+                }
+            }
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut findings = Vec::new();
+    for file in sources("src") {
+        let exception = LONG_FILES.iter().find(|(path, ..)| *path == file.path);
+        let most = exception.map_or(FILE_LINES, |(_, lines, _)| *lines);
+        let lines = file.tests_begin();
+        if lines > most {
+            findings.push(file.at(lines, format!("{lines} lines, {most} at most; split it by idea")));
+        }
+        if exception.is_some() && lines <= FILE_LINES {
+            findings.push(file.at(lines, "short now; take it off LONG_FILES in tests/tidy.rs"));
+        }
+    }
+    for file in sources("src").iter().chain(&sources("tests")) {
+        for (number, length) in file.functions() {
+            if length > FUNCTION_LINES {
+                findings.push(file.at(number, format!("{length} lines, {FUNCTION_LINES} at most; split it")));
+            }
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let files = [sources("src"), sources("tests")].concat().into_iter();
+    let silent = files.filter(|file| !file.text.starts_with("//! "));
+    report(silent.map(|file| file.at(1, "begin with a `//!` line that says what it is for")));
+}
+
+#[test]
+fn every_dependency_says_what_for() {
+    let manifest = Source::read("Cargo.toml");
+    let (mut findings, mut section, mut before) = (Vec::new(), "", "");
+    for (number, line) in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let is_dependency = section.contains("dependencies") && line.starts_with(char::is_alphabetic);
+        if is_dependency && !before.starts_with("# ") {
+            findings.push(manifest.at(number, "say in a comment line above what it is for"));
+        }
+        before = line;
+    }
+    report(findings);
+}
+
+#[test]
+fn no_banned_words() {
+    let programs = [sources("src"), sources("tests"), files("tests", "sh"), files("tests", "py")].concat();
+    let mut findings = Vec::new();
+    for file in programs.into_iter().chain(["Cargo.toml", ".ci/run"].map(Source::read)) {
+        for (number, line) in file.lines() {
+            for (word, advice) in BANNED.iter().filter(|(word, _)| has_word(line, word)) {
+                findings.push(file.at(number, format!("{word} has no place here; {advice}")));
+            }
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let (mut findings, mut found) = (Vec::new(), Vec::new());
+    for file in sources("src").iter().filter(|file| !file.is_test()) {
+        for (number, name, derives, body) in file.types() {
+            let secret = SECRETS.contains(&name.as_str());
+            let holds = SECRET_FIELDS.iter().any(|field| body.contains(field));
+            if (secret || holds) && has_word(&derives, "Debug") {
+                findings.push(file.at(number, format!("{name} has a secret; write its Debug by hand")));
+            }
+            if secret && has_word(&file.text, &format!("Display for {name}")) {
+                findings.push(file.at(number, format!("{name} has a secret; it must have no Display")));
+            }
+            found.push(name);
+        }
+    }
+    for secret in SECRETS.iter().filter(|secret| !found.iter().any(|name| name == *secret)) {
+        findings.push(format!("tests/tidy.rs: there is no type {secret}; correct SECRETS"));
+    }
+    report(findings);
+}
+
+#[test]
+fn tests_do_not_sleep() {
+    let mut findings = Vec::new();
+    for file in sources("src").iter().chain(&sources("tests")).filter(|file| file.path != "tests/tidy.rs") {
+        let excused = MAY_SLEEP.iter().any(|(path, _)| *path == file.path);
+        for (number, _) in file.lines().filter(|(_, line)| !excused && has_word(line, "thread::sleep")) {
+            findings.push(file.at(number, "wait for what is to happen; do not sleep"));
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn the_top_level_is_as_agreed() {
+    let ignored = Source::read(".gitignore").text;
+    let mut findings = Vec::new();
+    for entry in fs::read_dir(".").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let ignored = name.starts_with('.') || ignored.lines().any(|line| *line == format!("/{name}"));
+        if !ignored && !TOP_LEVEL.contains(&name.as_str()) {
+            findings.push(format!("{name}: move it; the top level has {TOP_LEVEL:?} only"));
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn the_readmes_client_is_the_one_that_is_tested() {
+    let Ok(readme) = fs::read_to_string("README.md") else { return };
+    let block = readme.split_once("```python\n").and_then(|(_, rest)| rest.split_once("```"));
+    let same = block.is_some_and(|(block, _)| block == Source::read("tests/examples/client.py").text);
+    let advice = "README.md: its first ```python block must be tests/examples/client.py, letter for letter";
+    report((!same).then(|| advice.to_owned()));
+}
+
+/// Fails with all findings, a line each.
+fn report(findings: impl IntoIterator<Item = String>) {
+    let findings: Vec<String> = findings.into_iter().collect();
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+/// One file of the project; its path is from the top, where `cargo test` runs.
+#[derive(Clone)]
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn read(path: &str) -> Source {
+        let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}")).unwrap();
+        Source { path: path.to_owned(), text }
+    }
+
+    /// What is to be done at a line.
+    fn at(&self, number: usize, advice: impl Display) -> String {
+        format!("{}:{number}: {advice}", self.path)
+    }
+
+    /// All lines, each with its number.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// The lines that the programs are made of: no comments, no tests.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let comment = |line: &str| line.trim_start().starts_with("//");
+        self.lines().take(self.tests_begin()).filter(move |(_, line)| !comment(line))
+    }
+
+    /// How many lines there are before the tests.
+    fn tests_begin(&self) -> usize {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let tests = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].ends_with(" {"));
+        tests.unwrap_or(lines.len())
+    }
+
+    /// Whether the whole file is compiled for tests only.
+    fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// The names of its modules, from the crate's root on.
+    fn modules(&self) -> impl Iterator<Item = &str> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        path.split('/').filter(|part| *part != "mod")
+    }
+
+    fn module(&self) -> &str {
+        self.modules().next().unwrap()
+    }
+
+    /// The first line of each function, and how many it has: to the brace that closes it, in the same column.
+    fn functions(&self) -> Vec<(usize, usize)> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let mut functions = Vec::new();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| is_function(line)) {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let closes = |rest: &str| rest == "}" || rest.starts_with(')') && rest.ends_with(';');
+            let ends = lines[index..]
+                .iter()
+                .position(|line| line.strip_prefix(indent).is_some_and(closes))
+                .unwrap_or(0);
+            let one_line = line.ends_with('}') || line.ends_with(';');
+            functions.push((index + 1, if one_line { 1 } else { ends + 1 }));
+        }
+        functions
+    }
+
+    /// Each struct and enum: its line, its name, the attributes before it, and its text.
+    fn types(&self) -> Vec<(usize, String, String, String)> {
+        let lines: Vec<&str> = self.text.lines().take(self.tests_begin()).collect();
+        let mut types = Vec::new();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| !line.starts_with([' ', '/'])) {
+            let mut words = words(line).skip_while(|word| ["pub", "crate", "super"].contains(word));
+            let (Some("struct" | "enum"), Some(name)) = (words.next(), words.next()) else { continue };
+            let above = lines[..index].iter().rev().take_while(|line| line.starts_with(['#', '/']));
+            let derives = above.filter(|line| line.starts_with('#')).copied().collect();
+            let length =
+                lines[index..].iter().position(|line| line.ends_with(';') || *line == "}").unwrap_or(0);
+            types.push((index + 1, name.to_owned(), derives, lines[index..=index + length].concat()));
+        }
+        types
+    }
+}
+
+/// The identifiers and numbers of a line.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+fn is_function(line: &str) -> bool {
+    words(line).find(|word| !["pub", "crate", "super", "const", "async"].contains(word)) == Some("fn")
+}
+
+/// The modules that a line names by `crate::`.
+fn modules_named(line: &str) -> impl Iterator<Item = &str> {
+    line.split("crate::").skip(1).filter_map(|rest| {
+        let name = words(rest).next().filter(|name| rest.starts_with(name))?;
+        let home = ROOT_NAMES.iter().find(|(root_name, _)| *root_name == name);
+        Some(home.map_or(name, |(_, module)| *module))
+    })
+}
+
+/// Whether a line has a word, and not only as part of a longer one.
+fn has_word(line: &str, word: &str) -> bool {
+    let joins = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let after = line[at + word.len()..].chars().next();
+        !line[..at].ends_with(joins) && !after.is_some_and(joins)
+    })
+}
+
+/// The Rust files of a folder and its folders.
+fn sources(folder: &str) -> Vec<Source> {
+    files(folder, "rs")
+}
+
+/// The files of a folder and its folders whose names end so.
+fn files(folder: &str, extension: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.ends_with(&format!(".{extension}")) {
+            found.push(Source::read(&path));
+        }
+    }
+    found
+}
