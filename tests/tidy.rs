@@ -82,12 +82,6 @@ const MAY_SLEEP: &[(&str, &str)] = &[
 const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 70;
 
-/// Files that may be longer, by how much, and why.
-const LONG_FILES: &[(&str, usize, &str)] = &[
-    ("src/engine/entry.rs", 420, "the way in is one story, from Identify to Welcome"),
-    ("src/server/mod.rs", 480, "a turn's phases, in the order in which they run"),
-];
-
 /// What may lie at the top of the project, beside dotfiles and what `.gitignore` names.
 const TOP_LEVEL: &[&str] = &["Cargo.toml", "Cargo.lock", "src", "tests", "logs", "README.md"];
 
@@ -146,14 +140,9 @@ fn the_world_is_named_only_where_it_may_be() {
 fn files_and_functions_are_short() {
     let mut findings = Vec::new();
     for file in sources("src") {
-        let exception = LONG_FILES.iter().find(|(path, ..)| *path == file.path);
-        let most = exception.map_or(FILE_LINES, |(_, lines, _)| *lines);
         let lines = file.tests_begin();
-        if lines > most {
-            findings.push(file.at(lines, format!("{lines} lines, {most} at most; split it by idea")));
-        }
-        if exception.is_some() && lines <= FILE_LINES {
-            findings.push(file.at(lines, "short now; take it off LONG_FILES in tests/tidy.rs"));
+        if lines > FILE_LINES {
+            findings.push(file.at(lines, format!("{lines} lines, {FILE_LINES} at most; split it by idea")));
         }
     }
     for file in sources("src").iter().chain(&sources("tests")) {

@@ -21,6 +21,7 @@ mod lobby;
 mod post;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use config::Config;
 pub use connection::Appetite;

@@ -1,0 +1,174 @@
+//! What follows when a hash is done and when the store has answered.
+
+use super::gate::{Purpose, Storing};
+use super::{ConnId, Engine};
+use crate::auth::conversation::{Errand, Step};
+use crate::auth::hash_queue::Job;
+use crate::auth::{Name, Origin, Password, PasswordHash};
+use crate::limits::{HASH_BYTES, SALT_BYTES};
+use crate::protocol::{Code, Reply, Wanted};
+use crate::store::{Lookup, Store};
+use subtle::ConstantTimeEq;
+
+impl<S: Store> Engine<S> {
+    /// Advances the hash whose turn it is, or starts the next; gives up after `most` rounds and says how many it did.
+    pub(super) fn hash_rounds(&mut self, most: u32) -> u32 {
+        let mut done = 0;
+        while done < most {
+            if !self.gate.hashing.is_running() && !self.start_next_hash() {
+                break;
+            }
+            let (rounds, finished) = self.gate.hashing.advance(most - done);
+            done += rounds;
+            if let Some((job, hash)) = finished {
+                self.finish_hash(job, hash);
+            }
+        }
+        done
+    }
+
+    /// Carries out what the store has answered.
+    pub(super) fn take_completions(&mut self) {
+        while let Some(completion) = self.store.poll_completion() {
+            let Some(storing) = self.gate.storing.remove(&completion.ticket) else { continue };
+            match storing {
+                Storing::Registration { conn, name, password, hash } => {
+                    let stored = completion.outcome.map(|()| hash);
+                    self.finish_registration(conn, &name, &password, stored);
+                }
+                Storing::Rehash { name } => {
+                    self.gate.rehashing.remove(&name);
+                    match completion.outcome {
+                        // The record that the cache vouched for is no more.
+                        Ok(()) => self.gate.cache.forget(&name),
+                        Err(reason) => log::error!("rehash not stored name={name} reason={reason:?}"),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts the next job that is still wanted; false if there is none.
+    fn start_next_hash(&mut self) -> bool {
+        while let Some((id, job)) = self.gate.hashing.take_next() {
+            let guess = match job.purpose {
+                Purpose::Rehash { .. } => None,
+                Purpose::Register { conn, .. } => Some((conn, false)),
+                Purpose::Login { conn, .. } => Some((conn, true)),
+            };
+            if let Some((conn, costs)) = guess {
+                if self.refuse_throttled(conn) {
+                    continue;
+                }
+                if costs {
+                    self.gate.throttle.charge(job.origin, self.lobby.now);
+                }
+            }
+            self.gate.hashing.start((id, job));
+            return true;
+        }
+        false
+    }
+
+    fn finish_hash(&mut self, job: Job<Purpose>, hash: [u8; HASH_BYTES]) {
+        let Job { origin, password, salt, rounds, purpose } = job;
+        let hashed = PasswordHash { rounds, salt, hash };
+        match purpose {
+            Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
+            Purpose::Login { conn, name, stored } => {
+                let right = stored.as_ref().is_some_and(|stored| stored.hash.ct_eq(&hashed.hash).into());
+                if !right {
+                    return self.refuse_password(conn);
+                }
+                self.gate.throttle.take_back(origin);
+                self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
+                self.end_waiting(conn);
+                self.authenticate(conn, name.clone());
+                if rounds != self.lobby.config.hash_rounds {
+                    self.rehash(origin, name, password);
+                }
+            }
+            Purpose::Rehash { name } => {
+                let ticket = self.gate.ticket(Storing::Rehash { name: name.clone() });
+                self.store.rehash(ticket, name, hashed);
+            }
+        }
+    }
+
+    fn store_user(&mut self, id: ConnId, name: Name, password: Password, hash: PasswordHash) {
+        if self.store.find(&name) != Lookup::Unknown {
+            self.end_waiting(id);
+            return self.refuse_taken(id, name);
+        }
+        if let Some(visit) = self.visit(id)
+            && let Step::Waiting(waiting) = &mut visit.step
+        {
+            waiting.errand = Errand::Store;
+        }
+        let storing = Storing::Registration { conn: id, name: name.clone(), password, hash: hash.clone() };
+        let ticket = self.gate.ticket(storing);
+        self.store.register(ticket, name, hash);
+    }
+
+    fn finish_registration(
+        &mut self,
+        id: ConnId,
+        name: &Name,
+        password: &Password,
+        stored: Result<PasswordHash, String>,
+    ) {
+        let here = self.end_waiting(id).is_some();
+        match stored {
+            Ok(hash) => {
+                self.gate.cache.remember(name, &hash, password, self.lobby.now);
+                if here {
+                    self.log_entry("registered", id, name);
+                    self.lobby.send(id, &Reply::PasswordWanted(Wanted::Login));
+                } else {
+                    log::info!("registered name={name} (its client has gone)");
+                }
+            }
+            Err(reason) => {
+                log::error!("registration not stored name={name} reason={reason:?}");
+                if let Some(visit) = self.visit(id).filter(|_| here) {
+                    visit.step = Step::Registering { name: name.clone() };
+                }
+                self.lobby.refuse(
+                    id,
+                    Code::StorageFailed,
+                    "the server could not store it; nothing was registered",
+                );
+            }
+        }
+        for early in self.gate.early_logins.remove(name).unwrap_or_default() {
+            if self.end_waiting(early.conn).is_some() {
+                self.log_in(early.conn, early.password);
+            }
+        }
+    }
+
+    fn refuse_password(&mut self, id: ConnId) {
+        self.end_waiting(id);
+        let max_attempts = self.lobby.config.max_attempts;
+        let Some(visit) = self.visit(id) else { return };
+        visit.wrong_passwords += 1;
+        if visit.wrong_passwords >= max_attempts {
+            self.lobby.refuse(id, Code::TooManyAttempts, "too many wrong passwords in one connection");
+        } else {
+            self.lobby.refuse(id, Code::WrongPassword, "wrong password");
+        }
+    }
+
+    fn rehash(&mut self, origin: Origin, name: Name, password: Password) {
+        let mut salt = [0; SALT_BYTES];
+        if self.gate.wait(origin) > self.lobby.config.hash_wait || !self.gate.rehashing.insert(name.clone()) {
+            return;
+        }
+        if let Err(reason) = self.entropy.fill(&mut salt) {
+            self.gate.rehashing.remove(&name);
+            return log::error!("rehash given up name={name} reason={reason:?}");
+        }
+        let rounds = self.lobby.config.hash_rounds;
+        self.push_job(Job { origin, password, salt, rounds, purpose: Purpose::Rehash { name } });
+    }
+}

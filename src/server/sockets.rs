@@ -1,0 +1,150 @@
+//! The turn's phases that touch sockets: accept, read, write, close.
+
+use super::socket::{Outcome, Socket};
+use super::{ConnId, Server};
+use crate::Moment;
+use crate::engine::{Appetite, SocketCommand};
+use crate::limits::SHARE_ACCEPTS;
+use mio::event::Event;
+use mio::{Interest, Token};
+
+impl Server {
+    /// Remembers what an event says of a socket; events are hints.
+    pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+        if event.is_error() {
+            self.engine.handle_reset(conn, now);
+            return;
+        }
+        if event.is_readable() {
+            socket.notice_readable();
+        }
+        if event.is_read_closed() {
+            socket.notice_ending();
+        }
+        let may_write = event.is_writable() && socket.notice_writable();
+        if socket.is_readable() && !std::mem::replace(&mut socket.in_ready, true) {
+            self.ready.push(conn);
+        }
+        if event.is_read_closed() {
+            self.engine.handle_half_close(conn, now);
+        }
+        if may_write {
+            self.write_one(conn, now);
+        }
+    }
+
+    pub(super) fn accept(&mut self, now: Moment) {
+        for _ in 0..SHARE_ACCEPTS {
+            let Some(listener) = self.listener.as_mut().filter(|listener| listener.is_ready(now)) else {
+                return;
+            };
+            let Some((stream, peer)) = listener.accept(now) else { return };
+            self.busy = true;
+            let Some(conn) = self.engine.handle_connect(peer, now) else { continue };
+            let mut socket = Socket::new(conn, stream);
+            let registered = self.poll.registry().register(
+                socket.source(),
+                Token(conn.pack() as usize),
+                Interest::READABLE | Interest::WRITABLE,
+            );
+            if self.sockets.len() <= conn.index() {
+                self.sockets.resize_with(conn.index() + 1, || None);
+            }
+            self.sockets[conn.index()] = Some(socket);
+            if let Err(error) = registered {
+                log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
+                self.engine.handle_reset(conn, now);
+            }
+        }
+    }
+
+    /// Gives each ready socket its share.
+    pub(super) fn read(&mut self, now: Moment) {
+        self.take_hungry();
+        self.busy |= !self.ready.is_empty();
+        for conn in std::mem::take(&mut self.ready) {
+            if self.read_one(conn, now)
+                && let Some(socket) = socket_of(&mut self.sockets, conn)
+            {
+                socket.in_ready = true;
+                self.ready.push(conn);
+            }
+        }
+    }
+
+    /// Gives one socket its share; true if it is to have another turn.
+    fn read_one(&mut self, conn: ConnId, now: Moment) -> bool {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
+        socket.in_ready = false;
+        match self.engine.appetite(conn) {
+            Appetite::Nothing => return false,
+            Appetite::Backlog => self.engine.handle_turn(conn, now),
+            Appetite::Bytes(_) if !socket.is_readable() => return false,
+            Appetite::Bytes(most) => {
+                let most = most.min(self.buffer.len());
+                match socket.read(&mut self.buffer[..most]) {
+                    Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
+                    Outcome::Nothing => {}
+                    Outcome::End => self.engine.handle_end(conn, now),
+                    Outcome::Broken => self.engine.handle_reset(conn, now),
+                }
+            }
+        }
+        match self.engine.appetite(conn) {
+            Appetite::Nothing => false,
+            Appetite::Backlog => true,
+            Appetite::Bytes(_) => socket.is_readable(),
+        }
+    }
+
+    /// Connections that could not be served before are given a turn.
+    pub(super) fn take_hungry(&mut self) {
+        while let Some(conn) = self.engine.poll_hungry() {
+            if let Some(socket) = socket_of(&mut self.sockets, conn)
+                && !std::mem::replace(&mut socket.in_ready, true)
+            {
+                self.ready.push(conn);
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, now: Moment) {
+        while let Some(conn) = self.engine.poll_output() {
+            self.write_one(conn, now);
+        }
+    }
+
+    fn write_one(&mut self, conn: ConnId, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+        let output = self.engine.output(conn);
+        if output.is_empty() || !socket.is_writable() {
+            return;
+        }
+        match socket.write(output) {
+            Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),
+            Outcome::Nothing => self.engine.handle_written(conn, 0, now),
+            Outcome::End | Outcome::Broken => self.engine.handle_reset(conn, now),
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        while let Some((conn, command)) = self.engine.poll_command() {
+            let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
+            match command {
+                SocketCommand::ShutDown => socket.shut_down(),
+                SocketCommand::Close => {
+                    self.sockets[conn.index()] = None;
+                    if let Some(listener) = &mut self.listener {
+                        listener.end_pause();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The socket of a connection, unless its slot is somebody else's by now.
+fn socket_of(sockets: &mut [Option<Socket>], conn: ConnId) -> Option<&mut Socket> {
+    sockets.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
+}
