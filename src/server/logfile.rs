@@ -36,15 +36,7 @@ impl LogFile {
     /// # Errors
     /// If this process has a logger already.
     pub fn install(path: &Path, level: LevelFilter) -> Result<LogFile, log::SetLoggerError> {
-        let sink = Sink {
-            path: path.to_owned(),
-            file: None,
-            waiting: Vec::new(),
-            line: Vec::new(),
-            dropped_lines: 0,
-            failing: false,
-        };
-        let log = LogFile { sink: Arc::new(Mutex::new(sink)) };
+        let log = LogFile { sink: Arc::new(Mutex::new(Sink::new(path))) };
         let config = ConfigBuilder::new()
             .set_time_format_rfc3339()
             .set_max_level(LevelFilter::Off)
@@ -89,6 +81,17 @@ impl LogFile {
 }
 
 impl Sink {
+    fn new(path: &Path) -> Sink {
+        Sink {
+            path: path.to_owned(),
+            file: None,
+            waiting: Vec::new(),
+            line: Vec::new(),
+            dropped_lines: 0,
+            failing: false,
+        }
+    }
+
     /// The line is whole: it waits, or is dropped and counted if too many wait already.
     fn end_line(&mut self) {
         if self.waiting.len() + self.line.len() > LOG_BUFFER_BYTES {
@@ -222,17 +225,6 @@ impl Log for Levelled {
 mod tests {
     use super::*;
 
-    fn sink(path: &Path) -> Sink {
-        Sink {
-            path: path.to_owned(),
-            file: None,
-            waiting: Vec::new(),
-            line: Vec::new(),
-            dropped_lines: 0,
-            failing: false,
-        }
-    }
-
     fn log(sink: &mut Sink, line: &str) {
         sink.line.extend_from_slice(line.as_bytes());
         sink.end_line();
@@ -243,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs").join("server.log");
         std::fs::write(folder.path().join("logs"), "in the way").unwrap();
-        let mut sink = sink(&path);
+        let mut sink = Sink::new(&path);
         let line = format!("{}\n", "x".repeat(99));
         for _ in 0..1000 {
             log(&mut sink, &line);
