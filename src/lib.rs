@@ -117,6 +117,8 @@ pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod engine;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod handler;
 pub mod limits;
 #[cfg(feature = "load")]

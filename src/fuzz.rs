@@ -1,0 +1,392 @@
+//! What a fuzzer calls: each target is an ordinary function of any bytes, and panics only if porter is wrong.
+//!
+//! `tests/fuzz` runs them under libFuzzer (`tests/fuzz.sh`); `cargo test` replays the corpora that it kept on any
+//! toolchain. This module must not know anything that the targets do not need.
+
+#![expect(clippy::panic, reason = "a target panics when porter is wrong: that is how a fuzzer hears of it")]
+
+use crate::Moment;
+use crate::auth::PasswordHash;
+use crate::engine::{Command, Config, ConnId, Engine, Entropy};
+use crate::handler::{Chat, Echo, Handler, Operator};
+use crate::limits::HEADER_BYTES;
+use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
+use crate::store::{Disk, DiskStore, Store};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Takes any bytes, and panics if porter does wrong with them.
+pub type Target = fn(&[u8]);
+
+/// The targets by name.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("frames", frames),
+    ("messages", messages),
+    ("conversation", conversation),
+    ("users", users),
+    ("addresses", addresses),
+    ("console", console),
+    ("phc", phc),
+];
+
+/// Any split of the bytes gives the same frames, and nothing is kept when all are handled.
+///
+/// The first byte is the limit, the second the length of the portions; the rest is the stream.
+pub fn frames(input: &[u8]) {
+    let [limit, portion, stream @ ..] = input else { return };
+    let limit_bytes = u32::from(*limit) + 1;
+    let whole = bodies(stream, stream.len().max(1), limit_bytes);
+    let split = bodies(stream, usize::from(*portion) % 16 + 1, limit_bytes);
+    assert_eq!(whole, split);
+}
+
+/// Whatever is a message is written again as it was read.
+pub fn messages(body: &[u8]) {
+    let mut written = Vec::new();
+    if let Ok(request) = Request::decode(body) {
+        request.encode(&mut written);
+        assert_eq!(&written[HEADER_BYTES..], body);
+    }
+    written.clear();
+    if let Ok(reply) = Reply::decode(body) {
+        reply.encode(&mut written);
+        assert_eq!(&written[HEADER_BYTES..], body);
+    }
+}
+
+/// A line typed at the console is a command, a text, or refused.
+pub fn console(line: &[u8]) {
+    if let Ok(Some(Command::Direct(name, text))) = Command::parse(&String::from_utf8_lossy(line)) {
+        assert_eq!(Command::parse(&format!("@{name} {text}")), Ok(Some(Command::Direct(name, text))));
+    }
+}
+
+/// Whatever is a stored password is written again as it was read.
+pub fn phc(text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    if let Ok(hash) = PasswordHash::from_phc(&text) {
+        assert_eq!(hash.to_phc(), text);
+    }
+}
+
+/// Any bytes as `users.csv`.
+pub fn users(file: &[u8]) {
+    load("users.csv", file);
+}
+
+/// Any bytes as `addresses.csv`.
+pub fn addresses(file: &[u8]) {
+    load("addresses.csv", file);
+}
+
+/// A file is refused and left alone, or loaded; and what was loaded and mended loads again, unmended.
+fn load(name: &str, file: &[u8]) {
+    let disk = Memory::default();
+    disk.0.borrow_mut().insert(name.to_owned(), file.to_vec());
+    match DiskStore::open(disk.clone()) {
+        Err(_) => assert_eq!(disk.0.borrow()[name], file, "a refused file was changed"),
+        Ok((store, _)) => {
+            let users = store.user_count();
+            match DiskStore::open(disk) {
+                Ok((again, repairs)) => assert!(again.user_count() == users && repairs.is_empty()),
+                Err(error) => panic!("what was mended does not load: {error}"),
+            }
+        }
+    }
+}
+
+/// A whole conversation of up to eight visitors, some of whom know the protocol and none of whom keeps to it.
+pub fn conversation(script: &[u8]) {
+    let mut script = Script(script);
+    let handler: Box<dyn Handler> = match script.byte() % 3 {
+        0 => Box::new(Echo),
+        1 => Box::new(Chat),
+        _ => Box::new(Operator::default()),
+    };
+    let mut play = Play::new(handler);
+    while !script.0.is_empty() {
+        play.step(&mut script);
+        play.settle();
+    }
+    play.end();
+}
+
+fn bodies(stream: &[u8], portion: usize, limit_bytes: u32) -> (Vec<Vec<u8>>, bool) {
+    let mut inbox = Inbox::default();
+    let mut bodies = Vec::new();
+    for portion in stream.chunks(portion) {
+        let mut portion = portion.to_vec();
+        let mut lent = Lent::new(&mut portion);
+        loop {
+            match inbox.next_frame(&mut lent, limit_bytes) {
+                Ok(Some(body)) => bodies.push(body.to_vec()),
+                Ok(None) => break,
+                Err(_) => return (bodies, true),
+            }
+        }
+        inbox.keep(&mut lent);
+        assert!(inbox.len() < HEADER_BYTES + limit_bytes as usize);
+    }
+    (bodies, false)
+}
+
+/// The input, as decisions.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        let (bytes, rest) = self.0.split_at(most.min(self.0.len()));
+        self.0 = rest;
+        bytes.to_vec()
+    }
+}
+
+struct Play {
+    engine: Engine<DiskStore<Memory>>,
+    now: Moment,
+    here: Vec<ConnId>,
+    received: HashMap<ConnId, Vec<u8>>,
+    tokens: Vec<[u8; 16]>,
+}
+
+impl Play {
+    fn new(handler: Box<dyn Handler>) -> Play {
+        let config = Config {
+            hash_rounds: 3,
+            max_connections: 6,
+            output_limit_bytes: 4_400,
+            max_frame_bytes: 2_048,
+            idle_timeout: Some(Duration::from_secs(20)),
+            ..Config::default()
+        };
+        let store = DiskStore::open(Memory::default()).unwrap_or_else(|error| panic!("{error}")).0;
+        let engine = Engine::new(config, store, handler, Box::new(Counter(0)));
+        Play {
+            engine: engine.unwrap_or_else(|error| panic!("{error}")),
+            now: Moment::START,
+            here: Vec::new(),
+            received: HashMap::new(),
+            tokens: vec![[0; 16]],
+        }
+    }
+
+    fn step(&mut self, script: &mut Script<'_>) {
+        const NAMES: [&[u8]; 4] = [b"ann", b"bob", b"server", b"=1"];
+        const PASSWORDS: [&[u8]; 3] = [b"open sesame", b"short", b"not the password"];
+        let (what, which) = (script.byte(), script.byte());
+        let conn = self.here.get(usize::from(which) % self.here.len().max(1)).copied();
+        let token = self.tokens[usize::from(which / 8) % self.tokens.len()];
+        match (what % 13, conn) {
+            (0, _) if self.here.len() < 8 => {
+                let peer = ([192, 0, 2, which % 3], 4_000).into();
+                self.here.extend(self.engine.handle_connect(peer, self.now));
+            }
+            (1, Some(conn)) => {
+                let most = usize::from(which);
+                self.engine.handle_bytes(conn, &mut script.bytes(most), self.now);
+            }
+            (2, Some(conn)) => self.send(conn, Request::Identify(NAMES[usize::from(script.byte()) % 4])),
+            (3, Some(conn)) => self.send(conn, Request::Register(PASSWORDS[usize::from(script.byte()) % 3])),
+            (4, Some(conn)) => self.send(conn, Request::Login(PASSWORDS[usize::from(script.byte()) % 3])),
+            (5, Some(conn)) => self.send(conn, Request::Resume(&token)),
+            (6, Some(conn)) => {
+                let length = usize::from(script.byte());
+                let text = script.bytes(length);
+                self.send(conn, Request::Message { token: &token, text: &text });
+            }
+            (7, Some(conn)) => self.send(conn, Request::Exit),
+            (8, Some(conn)) => match script.byte() % 3 {
+                0 => self.engine.handle_half_close(conn, self.now),
+                1 => self.engine.handle_end(conn, self.now),
+                _ => self.engine.handle_reset(conn, self.now),
+            },
+            (9, Some(conn)) => self.write(conn, usize::from(script.byte())),
+            (10, _) => {
+                self.engine.handle_hashing(u32::from(which), self.now);
+                self.engine.store_mut().commit(self.now);
+                self.engine.handle_completions(self.now);
+            }
+            (11, _) => {
+                self.now = self.now + Duration::from_millis(u64::from(which) * 200);
+                self.engine.handle_time(self.now);
+            }
+            (12, _) => {
+                let length = usize::from(which);
+                let line = String::from_utf8_lossy(&script.bytes(length)).into_owned();
+                self.engine.handle_console_line(&line, self.now);
+            }
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, request: Request<'_>) {
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        self.engine.handle_bytes(conn, &mut bytes, self.now);
+    }
+
+    /// Lets a socket take some of what waits for it.
+    fn write(&mut self, conn: ConnId, most: usize) {
+        let output = self.engine.output(conn);
+        let taken = output[..most.min(output.len())].to_vec();
+        self.engine.handle_written(conn, taken.len(), self.now);
+        self.received.entry(conn).or_default().extend(taken);
+    }
+
+    fn settle(&mut self) {
+        while let Some(conn) = self.engine.poll_hungry() {
+            self.engine.handle_turn(conn, self.now);
+        }
+        while let Some(line) = self.engine.poll_console_line() {
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+        while let Some((conn, command)) = self.engine.poll_command() {
+            if command == crate::engine::SocketCommand::Close {
+                self.here.retain(|here| *here != conn);
+                self.read(conn);
+            }
+        }
+        for conn in self.here.clone() {
+            assert!(self.engine.output(conn).len() < 4_400 + 256, "beyond the limit");
+            if self.received.get(&conn).is_some_and(|bytes| bytes.len() > 64) {
+                self.read(conn);
+            }
+        }
+    }
+
+    /// Every whole frame that a peer was sent is a reply.
+    fn read(&mut self, conn: ConnId) {
+        let bytes = self.received.remove(&conn).unwrap_or_default();
+        let mut stream = bytes.as_slice();
+        let mut rest = stream;
+        while let Ok(Some(body)) = stream.read_frame(u32::MAX) {
+            rest = stream;
+            match Reply::decode(&body) {
+                Ok(Reply::Welcome { token, .. }) => self.tokens.push(*token),
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        if !rest.is_empty() {
+            self.received.insert(conn, rest.to_vec());
+        }
+    }
+
+    /// When all have gone nothing is left to do.
+    fn end(mut self) {
+        for conn in self.here.clone() {
+            self.engine.handle_reset(conn, self.now);
+        }
+        self.settle();
+        self.engine.handle_hashing(u32::MAX, self.now);
+        self.engine.store_mut().commit(Moment::NEVER);
+        self.engine.handle_completions(self.now);
+        self.engine.handle_time(self.now + Duration::from_secs(10_000));
+        assert!(self.engine.is_empty() && !self.engine.is_hashing());
+        assert_eq!(self.engine.next_deadline(), None);
+    }
+}
+
+struct Counter(u64);
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.0 >> 56) as u8;
+        }
+        Ok(())
+    }
+}
+
+/// A disk in memory that never fails: files by name. Clones are the same disk.
+#[derive(Clone, Default)]
+struct Memory(Rc<RefCell<HashMap<String, Vec<u8>>>>);
+
+impl Disk for Memory {
+    type File = String;
+
+    fn open(&mut self, name: &str) -> io::Result<Option<String>> {
+        Ok(self.0.borrow().contains_key(name).then(|| name.to_owned()))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<String> {
+        self.0.borrow_mut().insert(name.to_owned(), Vec::new());
+        Ok(name.to_owned())
+    }
+
+    fn read(&mut self, file: &String, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with(file, |contents| {
+            let rest = contents.get(offset as usize..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            count
+        })
+    }
+
+    fn append(&mut self, file: &String, bytes: &[u8]) -> io::Result<usize> {
+        self.with(file, |contents| contents.extend_from_slice(bytes)).map(|()| bytes.len())
+    }
+
+    fn truncate(&mut self, file: &String, length_bytes: u64) -> io::Result<()> {
+        self.with(file, |contents| contents.truncate(length_bytes as usize))
+    }
+
+    fn sync(&mut self, _: &String) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let contents = self.0.borrow_mut().remove(from).ok_or(io::ErrorKind::NotFound)?;
+        self.0.borrow_mut().insert(to.to_owned(), contents);
+        Ok(())
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn now(&mut self) -> Moment {
+        Moment::START
+    }
+
+    fn wall(&mut self) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH
+    }
+}
+
+impl Memory {
+    fn with<T>(&self, file: &str, change: impl FnOnce(&mut Vec<u8>) -> T) -> io::Result<T> {
+        self.0.borrow_mut().get_mut(file).map(change).ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Replays what the fuzzer has kept.
+    #[test]
+    fn the_corpora_find_nothing() {
+        for (name, target) in TARGETS {
+            let folder = format!("{}/tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+            let mut replayed = 0;
+            for entry in fs::read_dir(&folder).unwrap() {
+                target(&fs::read(entry.unwrap().path()).unwrap());
+                replayed += 1;
+            }
+            assert!(replayed > 0, "{folder} is empty");
+        }
+    }
+}
