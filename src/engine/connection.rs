@@ -133,8 +133,9 @@ impl Connection {
     /// Whether its next frame may be handled.
     pub(super) fn may_be_served(&self) -> bool {
         match &self.stage {
+            _ if self.outbox.len() >= OUTPUT_HOLDS_INPUT_BYTES => false,
             Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { .. } => self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES,
+            Stage::Authenticated { .. } => true,
             Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
         }
     }

@@ -143,9 +143,12 @@ impl Lobby {
             return;
         };
         log::info!("refused conn={} peer={} why={code} ({explanation})", id.generation(), connection.peer);
-        self.append(id, &Reply::Error { code: code.number(), explanation });
+        let reply = Reply::Error { code: code.number(), explanation };
         if code.closes() {
+            self.append(id, &reply);
             self.begin_close(id, Why::Refused(code));
+        } else {
+            self.send(id, &reply);
         }
     }
 
