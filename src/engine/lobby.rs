@@ -217,6 +217,8 @@ impl Lobby {
             self.close_at_once(id, why);
             return;
         }
+        // Nothing can be written any more: what the peer did not take in time is dropped.
+        connection.outbox.advance(connection.outbox.len());
         connection.stage = Stage::Discarding { until, why };
         self.commands.push_back((id, SocketCommand::ShutDown));
         self.arm(id);
