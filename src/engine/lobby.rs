@@ -286,6 +286,10 @@ impl Lobby {
         self.deadlines.first().map(|(due, _)| *due)
     }
 
+    pub(super) fn deadline_count(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Takes back the memory of an outbox that is empty.
     pub(super) fn reclaim(&mut self, mut outbox: Outbox) {
         let mut buffer = outbox.reclaim();

@@ -11,6 +11,7 @@
 //!
 //! This module must not know mio, files, threads or the clock.
 
+mod census;
 mod config;
 mod connection;
 mod console;
@@ -23,6 +24,7 @@ mod post;
 mod tests;
 mod verdict;
 
+pub use census::Census;
 pub use config::Config;
 pub use connection::Appetite;
 pub use console::Command;

@@ -1,0 +1,48 @@
+//! What is in the engine, counted: for whoever wants to be sure that nothing is left.
+
+use super::Engine;
+use crate::store::Store;
+
+/// How many of everything that is held for somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections, closing ones too.
+    pub connections: usize,
+    /// Sessions, lost ones too.
+    pub sessions: usize,
+    /// Sessions without a connection.
+    pub lost_sessions: usize,
+    /// Hashes that wait or are under way.
+    pub hash_jobs: usize,
+    /// Of them, or at the store, new hashes of known users, for whom nobody waits.
+    pub rehashes: usize,
+    /// Logins that wait for the registration of their name to be stored.
+    pub waiting_logins: usize,
+    /// Requests that the store has not answered.
+    pub store_requests: usize,
+    /// Deadlines of connections.
+    pub deadlines: usize,
+    /// Bytes that came and are not handled.
+    pub input_bytes: usize,
+    /// Bytes that wait to be written.
+    pub output_bytes: usize,
+}
+
+impl<S: Store> Engine<S> {
+    /// Counts what is in the engine. It looks at every connection, so it is nothing for every turn of a server.
+    pub fn census(&self) -> Census {
+        let connections = || self.lobby.connections.iter().map(|(_, connection)| connection);
+        Census {
+            connections: self.lobby.connections.len(),
+            sessions: self.lobby.sessions.len(),
+            lost_sessions: self.lobby.sessions.lost_count(),
+            hash_jobs: self.gate.hashing.len(),
+            rehashes: self.gate.rehashing.len(),
+            waiting_logins: self.gate.early_logins.values().map(Vec::len).sum(),
+            store_requests: self.gate.storing.len(),
+            deadlines: self.lobby.deadline_count(),
+            input_bytes: connections().map(|connection| connection.inbox.len()).sum(),
+            output_bytes: connections().map(|connection| connection.outbox.len()).sum(),
+        }
+    }
+}
