@@ -1,0 +1,320 @@
+//! A disk in memory: it fails when told to, and at a crash it forgets what was not synced, in whole or in part.
+
+use crate::random::Random;
+use porter::Moment;
+use porter::store::Disk;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// The world's clock, which a sync moves on.
+pub(crate) type Clock = Rc<Cell<Moment>>;
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A write takes a part of its bytes; no error.
+    Short,
+    /// A write takes a part of its bytes, the next fails with ENOSPC.
+    NoSpace,
+    /// A write, truncation, creation or rename fails with EIO and does nothing.
+    Write,
+    /// A sync fails; what it was to keep may still come to the disk by itself, or not.
+    Sync,
+    /// A sync fails though it kept all.
+    SyncKept,
+    /// A sync fails, and what it was to keep is never written, though a later sync says that all is well.
+    SyncLost,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Append(Vec<u8>),
+    Truncate(usize),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<Change>,
+    /// Ranges that a failed sync has dropped: they read well until a crash.
+    dropped: Vec<(usize, usize)>,
+}
+
+#[derive(Clone, Debug)]
+enum Naming {
+    Create(String, usize),
+    Rename(String, String),
+}
+
+struct State {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    unsynced_names: Vec<Naming>,
+    fault: Option<(Fault, u32, u32)>,
+    fuse: Option<u32>,
+    dead: bool,
+    random: Random,
+    clock: Clock,
+    sync_most: Duration,
+}
+
+/// A handle on one disk; clones are the same disk.
+#[derive(Clone)]
+pub(crate) struct SimDisk(Rc<RefCell<State>>);
+
+impl SimDisk {
+    pub(crate) fn new(clock: Clock, random: Random, sync_most: Duration) -> SimDisk {
+        SimDisk(Rc::new(RefCell::new(State {
+            inodes: Vec::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            unsynced_names: Vec::new(),
+            fault: None,
+            fuse: None,
+            dead: false,
+            random,
+            clock,
+            sync_most,
+        })))
+    }
+
+    /// After `skip` more changing calls that it applies to, this fault happens `times` times.
+    pub(crate) fn fail(&self, fault: Fault, skip: u32, times: u32) {
+        self.0.borrow_mut().fault = Some((fault, skip, times));
+    }
+
+    /// After so many more changing calls the machine dies in the middle of one.
+    pub(crate) fn set_fuse(&self, calls: u32) {
+        self.0.borrow_mut().fuse = Some(calls);
+    }
+
+    /// All works again.
+    pub(crate) fn heal(&self) {
+        let mut state = self.0.borrow_mut();
+        state.fault = None;
+        state.fuse = None;
+        state.dead = false;
+    }
+
+    /// Whether the machine has died.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.borrow().dead
+    }
+
+    /// What a restart finds. If only the process died all that was written is there; if the machine did, what was
+    /// synced, and any beginning of what was not.
+    pub(crate) fn crash(&self, machine: bool, salt: u64) {
+        self.heal();
+        let state = &mut *self.0.borrow_mut();
+        if !machine {
+            return;
+        }
+        let mut random = Random::new(salt);
+        let kept = random.below(state.unsynced_names.len() + 1);
+        for naming in state.unsynced_names.drain(..).take(kept) {
+            apply_naming(&mut state.durable_names, naming);
+        }
+        state.names = state.durable_names.clone();
+        for inode in &mut state.inodes {
+            let kept = random.below(inode.unsynced.len() + 1);
+            for (index, change) in std::mem::take(&mut inode.unsynced).into_iter().enumerate() {
+                match change {
+                    Change::Append(bytes) if index < kept => inode.durable.extend_from_slice(&bytes),
+                    Change::Append(bytes) if index == kept => {
+                        let torn = random.below(bytes.len() + 1);
+                        inode.durable.extend_from_slice(&bytes[..torn]);
+                    }
+                    Change::Truncate(length) if index < kept => inode.durable.truncate(length),
+                    _ => break,
+                }
+            }
+            inode.dropped.clear();
+            inode.bytes = inode.durable.clone();
+        }
+    }
+}
+
+fn apply_naming(names: &mut BTreeMap<String, usize>, naming: Naming) {
+    match naming {
+        Naming::Create(name, inode) => {
+            names.insert(name, inode);
+        }
+        Naming::Rename(from, to) => {
+            if let Some(inode) = names.remove(&from) {
+                names.insert(to, inode);
+            }
+        }
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("Input/output error (simulated)")
+}
+
+impl State {
+    /// Counts a changing call and says how it goes wrong, if it does.
+    fn fate(&mut self, ways: &[Fault]) -> io::Result<Option<Fault>> {
+        if self.dead {
+            return Err(broken());
+        }
+        if let Some(calls) = &mut self.fuse {
+            if *calls == 0 {
+                self.dead = true;
+                return Err(broken());
+            }
+            *calls -= 1;
+        }
+        let Some((fault, skip, times)) = &mut self.fault else { return Ok(None) };
+        let fault = *fault;
+        if !ways.contains(&fault) {
+            return Ok(None);
+        }
+        if *skip > 0 {
+            *skip -= 1;
+            return Ok(None);
+        }
+        *times -= 1;
+        if *times == 0 {
+            self.fault = None;
+        }
+        Ok(Some(fault))
+    }
+
+    fn make_durable(&mut self, number: usize) {
+        let inode = &mut self.inodes[number];
+        inode.durable.clone_from(&inode.bytes);
+        for (start, end) in &inode.dropped {
+            let end = (*end).min(inode.durable.len());
+            if *start < end {
+                inode.durable[*start..end].fill(0);
+            }
+        }
+        inode.unsynced.clear();
+    }
+}
+
+impl Disk for SimDisk {
+    type File = usize;
+
+    fn open(&mut self, name: &str) -> io::Result<Option<usize>> {
+        let state = self.0.borrow();
+        if state.dead { Err(broken()) } else { Ok(state.names.get(name).copied()) }
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<usize> {
+        let state = &mut *self.0.borrow_mut();
+        if state.fate(&[Fault::Write])?.is_some() {
+            return Err(broken());
+        }
+        let number = state.inodes.len();
+        state.inodes.push(Inode::default());
+        let naming = Naming::Create(name.to_owned(), number);
+        state.unsynced_names.push(naming.clone());
+        apply_naming(&mut state.names, naming);
+        Ok(number)
+    }
+
+    fn read(&mut self, file: &usize, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = self.0.borrow();
+        let bytes = state.inodes[*file].bytes.get(offset as usize..).unwrap_or_default();
+        let count = bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn append(&mut self, file: &usize, bytes: &[u8]) -> io::Result<usize> {
+        let state = &mut *self.0.borrow_mut();
+        let fate = state.fate(&[Fault::Short, Fault::NoSpace, Fault::Write]);
+        let dying = state.dead && fate.is_err() && state.fuse.take().is_some();
+        let fault = if dying { Some(Fault::NoSpace) } else { fate? };
+        let count = match fault {
+            None => bytes.len(),
+            Some(Fault::Short) if bytes.len() > 1 => 1 + state.random.below(bytes.len() - 1),
+            Some(Fault::NoSpace) => state.random.below(bytes.len() + 1),
+            _ => return Err(broken()),
+        };
+        let inode = &mut state.inodes[*file];
+        inode.bytes.extend_from_slice(&bytes[..count]);
+        inode.unsynced.push(Change::Append(bytes[..count].to_vec()));
+        match fault {
+            Some(Fault::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(count),
+        }
+    }
+
+    fn truncate(&mut self, file: &usize, length_bytes: u64) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        if state.fate(&[Fault::Write])?.is_some() {
+            return Err(broken());
+        }
+        let inode = &mut state.inodes[*file];
+        inode.bytes.resize(length_bytes as usize, 0);
+        inode.unsynced.push(Change::Truncate(length_bytes as usize));
+        inode.dropped.retain(|(start, _)| (*start as u64) < length_bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self, file: &usize) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        let taken = state.sync_most.mul_f64(state.random.below(1000) as f64 / 1000.0);
+        state.clock.set(state.clock.get() + taken);
+        // Nobody could find out that what a courtesy's sync dropped is not there, so only users' syncs drop things.
+        let is_users = state.names.get("users.csv") == Some(file);
+        let ways = [Fault::Sync, Fault::SyncKept, Fault::SyncLost];
+        match state.fate(if is_users { &ways } else { &ways[..2] })? {
+            None => {
+                state.make_durable(*file);
+                Ok(())
+            }
+            Some(Fault::SyncKept) => {
+                state.make_durable(*file);
+                Err(broken())
+            }
+            Some(Fault::SyncLost) => {
+                let inode = &mut state.inodes[*file];
+                let (start, end) = (inode.durable.len(), inode.bytes.len());
+                if start < end {
+                    inode.dropped.push((start, end));
+                }
+                inode.unsynced.retain(|change| matches!(change, Change::Truncate(_)));
+                Err(broken())
+            }
+            Some(_) => Err(broken()),
+        }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        if state.fate(&[Fault::Write])?.is_some() {
+            return Err(broken());
+        }
+        let naming = Naming::Rename(from.to_owned(), to.to_owned());
+        state.unsynced_names.push(naming.clone());
+        apply_naming(&mut state.names, naming);
+        Ok(())
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        if state.fate(&[Fault::Sync])?.is_some() {
+            return Err(broken());
+        }
+        state.unsynced_names.clear();
+        state.durable_names = state.names.clone();
+        Ok(())
+    }
+
+    fn now(&mut self) -> Moment {
+        self.0.borrow().clock.get()
+    }
+
+    fn wall(&mut self) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_784_542_500) + self.now().since_start()
+    }
+}

@@ -1,0 +1,72 @@
+//! The engine, unchanged, in a simulated world: network, clock, disk and random source, and clients of every kind, all
+//! from one seed. After every call to the engine a [model](model) written from the protocol's page must be able to
+//! explain what came of it.
+//!
+//! `PORTER_SEEDS=N cargo test --release --test sim` runs N seeds instead of 500; `PORTER_SEED=N` runs that one alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is how the world says that something is wrong"
+)]
+
+mod agent;
+mod disk;
+mod model;
+mod net;
+mod plan;
+mod random;
+mod shell;
+mod shrink;
+mod wire;
+mod witness;
+mod world;
+
+use plan::{Op, Settings};
+use shrink::run;
+use std::env;
+
+/// Seeds that once failed, with their stories in `seeds.txt`.
+const FAILED_ONCE: &str = include_str!("seeds.txt");
+
+/// Runs one seed; a failure is told with the seed and a list of events that is enough for it.
+fn check(seed: u64) {
+    let settings = plan::settings(seed);
+    let ops = plan::operations(seed, &settings);
+    let Err(failure) = run(seed, &settings, &ops) else { return };
+    let (ops, failure) = shrink::shrink(seed, &settings, ops, failure);
+    panic!("seed {seed}: {failure}\n{}", told(&settings, &ops));
+}
+
+fn told(settings: &Settings, ops: &[Op]) -> String {
+    let events: Vec<String> = ops.iter().map(|op| format!("  {op:?}")).collect();
+    format!("in {settings:?}\nafter {} events:\n{}\nand the end", ops.len(), events.join("\n"))
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn every_seed_holds() {
+    if let Some(seed) = number("PORTER_SEED") {
+        return check(seed);
+    }
+    (0..number("PORTER_SEEDS").unwrap_or(500)).for_each(check);
+}
+
+#[test]
+fn what_once_failed_holds() {
+    let seeds = FAILED_ONCE.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    seeds.for_each(check);
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    for seed in 0..20 {
+        let settings = plan::settings(seed);
+        let ops = plan::operations(seed, &settings);
+        let (first, second) = (run(seed, &settings, &ops), run(seed, &settings, &ops));
+        assert_eq!(first, second, "seed {seed}");
+    }
+}

@@ -1,0 +1,238 @@
+//! Sessions, and what those who are online owe each other.
+
+use super::frames::is_error;
+use super::{Cause, Errand, Model, STALL, Session, State, Waiting};
+use crate::plan::Mode;
+use crate::wire::{Said, is_name, recipient};
+use crate::witness::Told;
+use porter::engine::ConnId;
+
+impl Model {
+    /// Connections of the sessions that are asked for.
+    pub(crate) fn online(&self, which: impl Fn(u64, &Session) -> bool) -> Vec<ConnId> {
+        let wanted = self.sessions.iter().filter(|(serial, session)| which(**serial, session));
+        wanted.filter_map(|(_, session)| session.conn).collect()
+    }
+
+    /// A text that this connection must be sent in this call.
+    pub(crate) fn owe(&mut self, id: ConnId, sender: &str, text: &str) {
+        let conn = self.conn(id);
+        if conn.closing.is_none() {
+            conn.due_bytes += sender.len() + text.len() + 6;
+            conn.due.push_back((sender.to_owned(), text.to_owned()));
+        }
+    }
+
+    pub(crate) fn hear_all(&mut self) {
+        let ids: Vec<ConnId> =
+            self.conns.iter().filter(|(_, c)| !c.said.is_empty()).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.hear(id));
+    }
+
+    /// What is said to a connection though it did not ask.
+    pub(crate) fn hear(&mut self, id: ConnId) {
+        let (in_time, serving) = (self.in_time, self.serving);
+        loop {
+            let conn = self.conn(id);
+            let due = conn.due.front();
+            match conn.said.front() {
+                Some(Said::Message(sender, text))
+                    if due.is_some_and(|due| due.0 == *sender && due.1 == *text) =>
+                {
+                    conn.due.pop_front();
+                    conn.said.pop_front();
+                }
+                Some(Said::Bye) if conn.bye_expected && conn.closing.is_none() => {
+                    assert!(conn.due.is_empty(), "{id:?} was told Bye, but not {:?}", conn.due);
+                    conn.said.pop_front();
+                    self.close(id, false);
+                }
+                Some(said) if is_error(said, 108) && conn.closing.is_none() && !serving => {
+                    self.check_slow(id);
+                    self.conn(id).said.pop_front();
+                    self.close(id, false);
+                }
+                Some(said) if is_error(said, 107) && in_time => {
+                    self.check_late(id);
+                    self.conn(id).said.pop_front();
+                    self.close(id, false);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn check_slow(&self, id: ConnId) {
+        let conn = &self.conns[&id];
+        let stalled = self.in_time && conn.stalled.is_some_and(|since| since + STALL <= self.now);
+        let full = conn.output_before + conn.due_bytes + 8_000 >= self.settings.config.output_limit_bytes;
+        assert!(stalled || full, "{id:?} is no slow consumer: {conn:?}");
+    }
+
+    fn check_late(&self, id: ConnId) {
+        let conn = &self.conns[&id];
+        let late = match conn.state {
+            State::Authenticated(_) => {
+                self.settings.config.idle_timeout.is_some_and(|idle| conn.last_frame + idle <= self.now)
+            }
+            State::Waiting(_) | State::Closing => false,
+            _ => conn.login_due <= self.now,
+        };
+        assert!(late, "{id:?} is told TimedOut too early: {conn:?}");
+    }
+
+    /// The server closes, or the connection is lost.
+    pub(crate) fn close(&mut self, id: ConnId, ends_session: bool) {
+        let now = self.now;
+        let conn = self.conn(id);
+        assert!(conn.closing.is_none(), "{id:?} was closed twice");
+        conn.closing = Some(now);
+        conn.due.clear();
+        conn.input.clear();
+        let peer = conn.peer.ip();
+        match std::mem::replace(&mut conn.state, State::Closing) {
+            State::Authenticated(serial) => {
+                let carried = self.sessions.get(&serial).is_some_and(|session| session.conn == Some(id));
+                if carried && (ends_session || self.settings.config.resume_window.is_zero()) {
+                    self.end_session(serial);
+                } else if carried {
+                    self.lose_session(serial);
+                }
+            }
+            State::Waiting(Waiting { errand: Errand::Login { .. }, .. }) => {
+                self.debts.maybe_guessed(peer, now)
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn open_session(&mut self, id: ConnId, name: String, token: Option<[u8; 16]>) {
+        let peer = self.conns[&id].peer.ip();
+        self.people.note_visitor(peer, &name);
+        let serial = self.next_session;
+        self.next_session += 1;
+        if !self.sessions.values().any(|session| session.name == name) {
+            self.changes.push((Told::Joined { name: name.clone() }, Some(serial)));
+        }
+        let session = Session { name, token, presented: None, conn: Some(id), expires: self.now };
+        self.sessions.insert(serial, session);
+        self.admit(id, serial);
+    }
+
+    pub(crate) fn admit(&mut self, id: ConnId, serial: u64) {
+        let now = self.now;
+        let conn = self.conn(id);
+        conn.state = State::Authenticated(serial);
+        conn.last_frame = now;
+    }
+
+    fn end_session(&mut self, serial: u64) {
+        let Some(session) = self.sessions.remove(&serial) else { return };
+        let last = !self.sessions.values().any(|other| other.name == session.name);
+        self.changes.push((Told::Left { name: session.name, last }, None));
+        if self.wrote_last == Some(serial) {
+            self.wrote_last = None;
+        }
+    }
+
+    fn lose_session(&mut self, serial: u64) {
+        let expires = self.now + self.settings.config.resume_window;
+        if let Some(session) = self.sessions.get_mut(&serial) {
+            (session.conn, session.expires) = (None, expires);
+        }
+        let lost = || self.sessions.iter().filter(|(_, session)| session.conn.is_none());
+        if lost().count() > self.settings.config.max_connections
+            && let Some(oldest) = lost().min_by_key(|(_, session)| session.expires).map(|(serial, _)| *serial)
+        {
+            self.end_session(oldest);
+        }
+    }
+
+    pub(crate) fn expire_sessions(&mut self) {
+        let over = |session: &Session| session.conn.is_none() && session.expires <= self.now;
+        let over: Vec<u64> =
+            self.sessions.iter().filter(|(_, s)| over(s)).map(|(serial, _)| *serial).collect();
+        over.into_iter().for_each(|serial| self.end_session(serial));
+    }
+
+    /// The handler hears who came and went, and in chat tells the others.
+    pub(crate) fn settle(&mut self) {
+        let told = std::mem::take(&mut self.told);
+        let (messages, told): (Vec<Told>, Vec<Told>) =
+            told.into_iter().partition(|told| matches!(told, Told::Message { .. }));
+        assert!(messages.is_empty(), "texts were handled that nobody had sent: {messages:?}");
+        if self.stopping {
+            return assert!(told.is_empty(), "announced while stopping: {told:?}");
+        }
+        let sorted = |changes: &mut dyn Iterator<Item = String>| {
+            let mut list: Vec<String> = changes.collect();
+            list.sort();
+            list
+        };
+        let expected = sorted(&mut self.changes.iter().map(|(change, _)| format!("{change:?}")));
+        assert_eq!(sorted(&mut told.iter().map(|told| format!("{told:?}"))), expected, "who came and went");
+        if self.mode() != Mode::Chat {
+            return;
+        }
+        for told in told {
+            let own = self.changes.iter().find(|(change, _)| *change == told).and_then(|(_, serial)| *serial);
+            let text = match &told {
+                Told::Joined { name } => format!("{name} joined"),
+                Told::Left { name, last: true } => format!("{name} left"),
+                _ => continue,
+            };
+            for other in self.online(|serial, _| Some(serial) != own) {
+                self.owe(other, "", &text);
+            }
+        }
+    }
+
+    /// The person at the console typed this.
+    pub(crate) fn obey(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("/kick ") {
+            let of_name = |session: &Session| session.name == name && is_name(name);
+            let kicked: Vec<u64> =
+                self.sessions.iter().filter(|(_, s)| of_name(s)).map(|(n, _)| *n).collect();
+            for serial in kicked {
+                if let Some(id) = self.sessions[&serial].conn {
+                    self.conn(id).bye_expected = true;
+                }
+                self.end_session(serial);
+            }
+        } else if line.starts_with('/') || line.is_empty() {
+        } else if let Some(name) = recipient(line) {
+            let text = &line[name.len() + 2..];
+            self.online(|_, session| session.name == name).into_iter().for_each(|id| self.owe(id, "", text));
+        } else if line.starts_with('@') || self.mode() == Mode::Echo {
+        } else if self.mode() == Mode::Chat {
+            self.online(|_, _| true).into_iter().for_each(|id| self.owe(id, "", line));
+        } else if let Some(id) = self.wrote_last.and_then(|serial| self.sessions.get(&serial)?.conn) {
+            self.owe(id, "", line);
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self) {
+        self.stopping = true;
+        self.sessions.clear();
+        for conn in self.conns.values_mut() {
+            conn.bye_expected = conn.closing.is_none();
+        }
+    }
+
+    /// The console shows each text that was handled, under its writer's name, in order.
+    pub(crate) fn explain_console(&self, cause: &Cause<'_>, lines: &[String]) {
+        if self.mode() == Mode::Echo || matches!(cause, Cause::Line(_)) {
+            return;
+        }
+        let mut lines = lines.iter();
+        for told in &self.told {
+            if let Told::Message { name, text } = told {
+                let shown = |line: &&String| line.starts_with(&format!("{name}: "));
+                let line = lines.next().filter(shown);
+                let line =
+                    line.unwrap_or_else(|| panic!("the console did not show what {name} wrote: {text:?}"));
+                assert!(!line.contains(char::is_control), "the console shows {line:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Who is registered, and who was last seen where.
+
+use hmac::Hmac;
+use md5::Md5;
+use porter::auth::PasswordHash;
+use porter::engine::ConnId;
+use porter::store::Lookup;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// A user, or somebody who is about to be one.
+#[derive(Debug)]
+struct User {
+    password: Vec<u8>,
+    /// The store has said that it has them.
+    kept: bool,
+}
+
+#[derive(Default, Debug)]
+struct Visitor {
+    last: Option<String>,
+    ever: BTreeSet<String>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct People {
+    users: BTreeMap<String, User>,
+    /// Registrations of which a restart decides what has become.
+    unsure: Vec<(String, Vec<u8>)>,
+    visitors: BTreeMap<IpAddr, Visitor>,
+    /// What the store was asked and has not answered: name, and for whom unless it is a rehash.
+    pub(crate) requests: BTreeMap<u64, (String, Option<ConnId>)>,
+    pub(crate) rehashes_possible: bool,
+}
+
+impl People {
+    pub(crate) fn is_taken(&self, name: &str) -> bool {
+        self.users.contains_key(name)
+    }
+
+    /// Whether this is the user's password; `None` if the store has not yet said whether there is such a user.
+    pub(crate) fn is_right(&self, name: &str, password: &[u8]) -> Option<bool> {
+        match self.users.get(name) {
+            None => Some(false),
+            Some(user) => user.kept.then_some(user.password == password),
+        }
+    }
+
+    pub(crate) fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// A user that was there before the run.
+    pub(crate) fn add(&mut self, name: &str, password: &str) {
+        self.users.insert(name.to_owned(), User { password: password.as_bytes().to_vec(), kept: true });
+    }
+
+    pub(crate) fn ask(&mut self, ticket: u64, name: String, password: Vec<u8>, conn: ConnId) {
+        let before = self.users.insert(name.clone(), User { password, kept: false });
+        assert!(before.is_none(), "{name} was registered twice");
+        assert!(self.requests.insert(ticket, (name, Some(conn))).is_none());
+    }
+
+    pub(crate) fn ask_rehash(&mut self, ticket: u64, name: String, hash: &PasswordHash) {
+        let user = self.users.get(&name).unwrap_or_else(|| panic!("{name} is rehashed, and unknown"));
+        assert!(user.kept && is_hash_of(hash, &user.password), "{name} is rehashed with another password");
+        assert!(self.requests.insert(ticket, (name, None)).is_none());
+    }
+
+    /// The store has answered: whose registration that was, and for which connection.
+    pub(crate) fn answered(&mut self, ticket: u64, kept: bool) -> Option<(String, ConnId)> {
+        let (name, conn) =
+            self.requests.remove(&ticket).unwrap_or_else(|| panic!("an answer that nobody asked for"));
+        let conn = conn?;
+        if kept {
+            if let Some(user) = self.users.get_mut(&name) {
+                user.kept = true;
+            }
+        } else {
+            self.users.remove(&name);
+        }
+        Some((name, conn))
+    }
+
+    /// The store could not take back what it could not store: a restart will tell.
+    pub(crate) fn doubt_waiting(&mut self) {
+        for (name, user) in self.users.iter().filter(|(_, user)| !user.kept) {
+            self.unsure.push((name.clone(), user.password.clone()));
+        }
+    }
+
+    pub(crate) fn forget_requests(&mut self) {
+        self.doubt_waiting();
+        self.users.retain(|_, user| user.kept);
+        self.requests.clear();
+    }
+
+    /// After a restart: whoever was told that they are registered is, with that password, and nobody else.
+    pub(crate) fn check(&mut self, count: usize, find: impl Fn(&str) -> Lookup) {
+        for (name, password) in std::mem::take(&mut self.unsure) {
+            if let Lookup::Known(hash) = find(&name)
+                && is_hash_of(&hash, &password)
+            {
+                self.users.insert(name, User { password, kept: true });
+            }
+        }
+        for (name, user) in &self.users {
+            match find(name) {
+                Lookup::Known(hash) if is_hash_of(&hash, &user.password) => {}
+                Lookup::Known(_) => panic!("{name} has another password after the restart"),
+                other => panic!("{name} was acknowledged and is {other:?} after the restart"),
+            }
+        }
+        assert_eq!(count, self.users.len(), "users after the restart that nobody was told of");
+    }
+
+    pub(crate) fn check_last_visitor(&mut self, address: IpAddr, name: String) {
+        let visitor = self.visitors.entry(address.to_canonical()).or_default();
+        match &visitor.last {
+            Some(last) => assert_eq!(*last, name, "the last visitor of {address}"),
+            None => {
+                assert!(name.is_empty() || visitor.ever.contains(&name), "{name} never was at {address}");
+                visitor.last = Some(name);
+            }
+        }
+    }
+
+    pub(crate) fn note_visitor(&mut self, address: IpAddr, name: &str) {
+        let visitor = self.visitors.entry(address.to_canonical()).or_default();
+        visitor.last = Some(name.to_owned());
+        visitor.ever.insert(name.to_owned());
+    }
+
+    /// A crash may have cost the latest visits: they are a courtesy.
+    pub(crate) fn doubt_visitors(&mut self) {
+        self.visitors.values_mut().for_each(|visitor| visitor.last = None);
+    }
+}
+
+/// Whether a stored hash is that of a password, by somebody else's PBKDF2.
+pub(crate) fn is_hash_of(stored: &PasswordHash, password: &[u8]) -> bool {
+    let mut hash = [0; 16];
+    pbkdf2::pbkdf2::<Hmac<Md5>>(password, &stored.salt, stored.rounds, &mut hash).unwrap();
+    hash == stored.hash
+}

@@ -1,0 +1,167 @@
+//! What may come of a password that was being seen to.
+
+use super::frames::is_error;
+use super::{Errand, Model, State, Waiting, check_seconds};
+use crate::wire::Said;
+use crate::witness::Stored;
+use porter::Moment;
+use porter::engine::ConnId;
+
+impl Model {
+    /// All that wait and were told something, in the order in which their tokens were drawn.
+    pub(crate) fn resolve_all(&mut self, drawn: &[[u8; 16]]) {
+        let waiting = |conn: &super::Conn| matches!(conn.state, State::Waiting(_)) && !conn.said.is_empty();
+        let mut ids: Vec<ConnId> =
+            self.conns.iter().filter(|(_, conn)| waiting(conn)).map(|(id, _)| *id).collect();
+        ids.sort_by_key(|id| match self.conns[id].said.front() {
+            Some(Said::Welcome(token, _)) => drawn.iter().position(|other| other == token),
+            _ => None,
+        });
+        for id in ids {
+            self.resolve(id);
+        }
+    }
+
+    /// Follows one that waits; false if it waits on.
+    pub(crate) fn resolve(&mut self, id: ConnId) -> bool {
+        let conn = &self.conns[&id];
+        let State::Waiting(waiting) = conn.state.clone() else { return false };
+        let Some(said) = conn.said.front().cloned() else { return false };
+        let origin = conn.peer.ip();
+        match said {
+            Said::Error(108, _) if self.in_time => return false,
+            Said::Error(108, _) => {
+                if let Errand::Login { right: Some(true) } = waiting.errand {
+                    // Its Welcome was dropped with the rest: a session whose token nobody knows.
+                    self.stop_waiting(id, &waiting);
+                    self.open_session(id, waiting.name, None);
+                    return true;
+                }
+                return false;
+            }
+            Said::Error(105, text) => {
+                check_seconds(&text);
+                let others = self.logins_under_way(id);
+                assert!(self.debts.may_refuse(origin, self.now, others), "{id:?} was throttled for no debt");
+                return self.refused(id, 105);
+            }
+            Said::Error(106, text) => {
+                check_seconds(&text);
+                assert!(self.may_be_busy(id), "{id:?} was told Busy with nobody before it");
+                return self.refused(id, 106);
+            }
+            Said::Error(109, _) if self.dry => return self.refused(id, 109),
+            _ => {}
+        }
+        self.stop_waiting(id, &waiting);
+        match waiting.errand {
+            Errand::Register { kept, .. } => self.resolve_register(id, waiting.name, kept),
+            Errand::Login { right } => {
+                self.resolve_login(id, waiting.name, waiting.since, right.unwrap_or(false))
+            }
+        }
+    }
+
+    /// What the server took is not the client's time.
+    fn stop_waiting(&mut self, id: ConnId, waiting: &Waiting) {
+        let now = self.now;
+        let conn = self.conn(id);
+        conn.login_due = conn.login_due + now.since(waiting.since);
+        conn.state = State::LoggingIn(waiting.name.clone());
+    }
+
+    fn resolve_register(&mut self, id: ConnId, name: String, kept: Option<bool>) -> bool {
+        match kept {
+            Some(true) => {
+                self.expect(id, "PasswordWanted(1)", |said| *said == Said::Wanted(1));
+            }
+            Some(false) => {
+                self.expect(id, "StorageFailed", |said| is_error(said, 5));
+                self.conn(id).state = State::Registering(name);
+            }
+            None => {
+                assert!(self.people.is_taken(&name), "{id:?} was answered before the store was asked");
+                self.name_taken(id, name);
+                self.conn(id).registers -= 1;
+            }
+        }
+        true
+    }
+
+    fn resolve_login(&mut self, id: ConnId, name: String, since: Moment, right: bool) -> bool {
+        let origin = self.conns[&id].peer.ip();
+        if right {
+            let said = self.expect(id, "Welcome", |said| matches!(said, Said::Welcome(..)));
+            let Some(Said::Welcome(token, _)) = said else { panic!("no Welcome") };
+            let token = self.fresh(token);
+            self.open_session(id, name, Some(token));
+            return true;
+        }
+        let max_attempts = self.settings.config.max_attempts;
+        self.debts.guessed(origin, since, self.now);
+        let conn = self.conn(id);
+        conn.wrong += 1;
+        if conn.wrong >= max_attempts {
+            return self.refused(id, 104);
+        }
+        self.expect(id, "WrongPassword", |said| is_error(said, 4)).is_some()
+    }
+
+    /// Logins of the same origin that may have been started and not proved right.
+    fn logins_under_way(&self, but: ConnId) -> usize {
+        let origin = super::debts::origin(self.conns[&but].peer.ip());
+        let counts = |(id, conn): &(&ConnId, &super::Conn)| {
+            let login = matches!(&conn.state, State::Waiting(Waiting { errand: Errand::Login { .. }, .. }));
+            **id != but && login && super::debts::origin(conn.peer.ip()) == origin
+        };
+        self.conns.iter().filter(counts).count()
+    }
+
+    pub(crate) fn explain_store(&mut self, stored: Vec<Stored>) {
+        for stored in stored {
+            match stored {
+                Stored::Register { ticket, name, hash } => {
+                    let fits = |waiting: &Waiting| {
+                        let asks = matches!(waiting.errand, Errand::Register { asked: false, .. });
+                        asks && waiting.name == name && super::people::is_hash_of(&hash, &waiting.password)
+                    };
+                    let found = self.conns.iter_mut().find_map(|(id, conn)| match &mut conn.state {
+                        State::Waiting(waiting) if fits(waiting) => Some((*id, waiting)),
+                        _ => None,
+                    });
+                    let Some((id, waiting)) = found else {
+                        panic!("the store was asked to keep {name} for nobody")
+                    };
+                    waiting.errand = Errand::Register { asked: true, kept: None };
+                    let password = waiting.password.clone();
+                    self.people.ask(ticket, name, password, id);
+                }
+                Stored::Rehash { ticket, name, hash } => self.people.ask_rehash(ticket, name, &hash),
+                Stored::Answer { ticket, kept } => self.answered(ticket, kept),
+            }
+        }
+    }
+
+    fn answered(&mut self, ticket: u64, kept: bool) {
+        let Some((name, id)) = self.people.answered(ticket, kept) else { return };
+        if let Some(conn) = self.conns.get_mut(&id)
+            && let State::Waiting(Waiting {
+                name: waits_for,
+                errand: Errand::Register { asked: true, kept: answer },
+                ..
+            }) = &mut conn.state
+            && *waits_for == name
+        {
+            *answer = Some(kept);
+        }
+        for conn in self.conns.values_mut() {
+            if let State::Waiting(waiting) = &mut conn.state
+                && waiting.errand == (Errand::Login { right: None })
+                && waiting.name == name
+            {
+                let right = self.people.is_right(&name, &waiting.password);
+                waiting.errand = Errand::Login { right };
+            }
+        }
+    }
+}

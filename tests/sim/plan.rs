@@ -1,0 +1,175 @@
+//! What a run is made of: settings and operations, both from the seed alone.
+//!
+//! An operation carries a salt from which its details are drawn, so that leaving one out does not change the others:
+//! that is what makes a failing run's list shrinkable.
+
+use crate::disk::Fault;
+use crate::random::Random;
+use porter::engine::Config;
+use std::time::Duration;
+
+/// Which handler the engine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Echo,
+    Operator,
+    Chat,
+}
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// Does all right, and is to be served in the end.
+    Honest,
+    /// Means well and errs.
+    Clumsy,
+    /// Means ill.
+    Hostile,
+}
+
+/// What stays the same for a whole run.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) mode: Mode,
+    pub(crate) config: Config,
+    pub(crate) natures: Vec<Nature>,
+    /// Addresses that the clients come from.
+    pub(crate) addresses: usize,
+    /// Bytes that a socket's buffer takes in each direction.
+    pub(crate) socket_bytes: usize,
+    /// Hash rounds a turn.
+    pub(crate) slice: u32,
+    pub(crate) sync_most: Duration,
+    /// Bytes arrive as they were sent, at once.
+    pub(crate) prompt_network: bool,
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op {
+    /// A client does something: connects, reads, sends.
+    Act { who: usize, salt: u64 },
+    /// Some of what a client has sent arrives.
+    Arrive { who: usize, salt: u64 },
+    /// A client sends far more than it should.
+    Flood { who: usize, salt: u64 },
+    /// A client closes its sending side.
+    HalfClose { who: usize },
+    /// A client's connection breaks.
+    Break { who: usize },
+    /// The server has a turn.
+    Turn { turns: usize },
+    /// Time passes.
+    Pass { milliseconds: u64 },
+    /// If there is nothing to do, time passes until something is due.
+    Sleep,
+    /// The person at the console types.
+    Type { salt: u64 },
+    /// The disk goes wrong.
+    Spoil { fault: Fault, skip: u32, times: u32 },
+    /// The random source goes dry.
+    Dry { times: u32 },
+    /// An event comes for a connection that may be long gone.
+    Late { salt: u64 },
+    /// The process or the machine dies; between turns, or at a call to the disk some calls from now.
+    Crash { machine: bool, calls: Option<u32>, salt: u64 },
+    /// The server is stopped and started as it should be.
+    Restart { salt: u64 },
+}
+
+/// How often each kind of operation comes; the run's seed switches some off.
+const WEIGHTS: [usize; 14] = [300, 100, 6, 12, 16, 260, 60, 60, 12, 8, 3, 8, 4, 2];
+
+pub(crate) fn settings(seed: u64) -> Settings {
+    let mut random = Random::new(seed);
+    let random = &mut random;
+    let milliseconds = Duration::from_millis;
+    let mode = random.pick(&[Mode::Echo, Mode::Operator, Mode::Chat]);
+    let max_frame_bytes = random.pick(&[2_048, 2_048, 3_000, 20_000, 65_536]);
+    let least = porter::limits::output_limit_least_bytes(max_frame_bytes);
+    let config = Config {
+        max_frame_bytes,
+        output_limit_bytes: random.pick(&[least, least + 3_000, least.max(100_000), least.max(300_000)]),
+        registration_open: !random.one_in(6),
+        hash_rounds: 1 + random.below(20) as u32,
+        hash_wait: if random.one_in(4) { milliseconds(20) } else { Duration::from_secs(3_600) },
+        hash_rounds_per_second: 1_000,
+        login_cache: random.pick(&[Duration::ZERO, milliseconds(3_000), Duration::from_secs(600)]),
+        penalty: random.pick(&[Duration::ZERO, Duration::from_secs(5), Duration::from_secs(5)]),
+        min_password_characters: random.pick(&[1, 8, 8]),
+        max_attempts: 1 + random.below(3) as u32,
+        max_connections: random.pick(&[3, 6, 50, 50, 50]),
+        login_timeout: random.pick(&[milliseconds(300), Duration::from_secs(2), Duration::from_secs(30)]),
+        idle_timeout: random.pick(&[None, None, Some(milliseconds(1_500))]),
+        resume_window: random.pick(&[Duration::ZERO, milliseconds(2_000), Duration::from_secs(60)]),
+    };
+    let count = 3 + random.below(14);
+    let honest = random.below(count + 1);
+    let natures = (0..count)
+        .map(|n| if n < honest { Nature::Honest } else { random.pick(&[Nature::Clumsy, Nature::Hostile]) })
+        .collect();
+    Settings {
+        mode,
+        config,
+        natures,
+        addresses: 1 + random.below(5),
+        socket_bytes: random.pick(&[40, 200, 1_000, 8_000, 70_000]),
+        slice: random.pick(&[1, 3, 7, 30]),
+        sync_most: random.pick(&[Duration::ZERO, milliseconds(3), milliseconds(40)]),
+        prompt_network: random.one_in(3),
+    }
+}
+
+pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
+    let mut random = Random::new(seed ^ 0x5eed);
+    let random = &mut random;
+    let mut weights = WEIGHTS;
+    for (index, weight) in weights.iter_mut().enumerate() {
+        // Clients act and the server has turns in every run; the rest is on and off.
+        if index != 0 && index != 5 && random.one_in(3) {
+            *weight = 0;
+        }
+    }
+    let total: usize = weights.iter().sum();
+    let count = 100 + random.below(400);
+    (0..count)
+        .map(|_| {
+            let mut number = random.below(total);
+            let kind = weights.iter().position(|weight| match number.checked_sub(*weight) {
+                Some(rest) => {
+                    number = rest;
+                    false
+                }
+                None => true,
+            });
+            operation(kind.unwrap_or_default(), random, settings)
+        })
+        .collect()
+}
+
+fn operation(kind: usize, random: &mut Random, settings: &Settings) -> Op {
+    let (who, salt) = (random.below(settings.natures.len()), random.next());
+    match kind {
+        0 => Op::Act { who, salt },
+        1 => Op::Arrive { who, salt },
+        2 => Op::Flood { who, salt },
+        3 => Op::HalfClose { who },
+        4 => Op::Break { who },
+        5 => Op::Turn { turns: 1 + random.below(3) },
+        6 => Op::Pass { milliseconds: random.pick(&[1, 10, 100, 1_000, 1_000, 6_000, 31_000]) },
+        7 => Op::Sleep,
+        8 => Op::Type { salt },
+        9 => {
+            use Fault::*;
+            let fault = random.pick(&[Short, NoSpace, Write, Sync, SyncKept, SyncLost]);
+            Op::Spoil { fault, skip: random.below(3) as u32, times: 1 + random.below(3) as u32 }
+        }
+        10 => Op::Dry { times: 1 + random.below(3) as u32 },
+        11 => Op::Late { salt },
+        12 => {
+            let calls = (!random.one_in(3)).then(|| random.below(6) as u32);
+            Op::Crash { machine: !random.one_in(4), calls, salt }
+        }
+        _ => Op::Restart { salt },
+    }
+}

@@ -1,0 +1,306 @@
+//! The shell around the engine, as small as it can be: a turn with the same phases as the server's, its own ready
+//! list, and sockets that tell of their readiness once.
+
+use crate::model::Cause;
+use crate::net::{Events, Outcome};
+use crate::wire::{Said, first_reply};
+use crate::world::World;
+use porter::Moment;
+use porter::engine::{Appetite, ConnId, SocketCommand};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Connections accepted in one turn.
+const ACCEPTS: usize = 10;
+/// Bytes of the buffer that every read is lent from.
+const READ_BYTES: usize = 65_540;
+
+/// One connection's socket, and what is remembered of its readiness.
+pub(crate) struct Socket {
+    pub(crate) link: usize,
+    readable: bool,
+    ending: bool,
+    writable: bool,
+    in_ready: bool,
+    /// What the engine's output was when it was last looked at, and where frames end in it.
+    output: Vec<u8>,
+    ends: VecDeque<usize>,
+    /// The first frame is written in part.
+    begun: bool,
+}
+
+impl Socket {
+    fn new(link: usize) -> Socket {
+        Socket {
+            link,
+            readable: false,
+            ending: false,
+            writable: true,
+            in_ready: false,
+            output: Vec::new(),
+            ends: VecDeque::new(),
+            begun: false,
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Whether the engine's output is other than when last looked at.
+    pub(crate) fn is_stale(&self, output: &[u8]) -> bool {
+        let tail = |bytes: &[u8]| bytes.len().saturating_sub(16);
+        self.output.len() != output.len() || self.output[tail(&self.output)..] != output[tail(output)..]
+    }
+
+    /// Takes in the engine's output, and says what is new in it. What was there must still be there, unless a slow
+    /// consumer's unsent frames were dropped: then all that was not begun.
+    pub(crate) fn look(&mut self, output: &[u8]) -> Vec<Said> {
+        if !output.starts_with(&self.output) {
+            let begun = if self.begun { self.ends.front().copied().unwrap_or_default() } else { 0 };
+            let kept = output.starts_with(&self.output[..begun]);
+            assert!(kept, "waiting output was changed: {:?} is now {output:?}", self.output);
+            self.output.truncate(begun);
+            self.ends.truncate(usize::from(begun > 0));
+        }
+        let mut said = Vec::new();
+        while let Some((reply, length)) = first_reply(&output[self.output.len()..]) {
+            let start = self.output.len();
+            self.output.extend_from_slice(&output[start..start + length]);
+            self.ends.push_back(start + length);
+            said.push(reply);
+        }
+        assert_eq!(self.output.len(), output.len(), "the output ends within a frame");
+        said
+    }
+
+    /// What the peer did not take in time is dropped.
+    pub(crate) fn forget(&mut self) {
+        self.output.clear();
+        self.ends.clear();
+    }
+
+    fn written(&mut self, count: usize) {
+        self.output.drain(..count);
+        self.begun = count > 0 && !self.ends.contains(&count) || (count == 0 && self.begun);
+        while self.ends.front().is_some_and(|end| *end <= count) {
+            self.ends.pop_front();
+        }
+        self.ends.iter_mut().for_each(|end| *end -= count);
+    }
+}
+
+impl World {
+    /// One turn of the server.
+    pub(crate) fn turn(&mut self) {
+        self.take_events();
+        let began = self.clock.get();
+        self.call(Cause::Time);
+        self.accept();
+        self.read();
+        self.write();
+        self.close();
+        self.store();
+        self.hash();
+        self.write();
+        self.close();
+        self.model.check_closing(began);
+    }
+
+    /// How long the server would wait; `None` for ever.
+    pub(crate) fn patience(&mut self) -> Option<Duration> {
+        self.take_hungry();
+        let busy = !self.ready.is_empty() || self.engine().is_hashing() || !self.knocking.is_empty();
+        let now = self.clock.get();
+        if busy || self.sockets.values().any(|socket| self.links[socket.link].events.any()) {
+            return Some(Duration::ZERO);
+        }
+        self.check_quiet();
+        let deadlines = [self.engine().next_deadline(), self.engine().store_mut().real.next_commit()];
+        deadlines.into_iter().flatten().min().map(|due| due.since(now))
+    }
+
+    /// Nobody is forgotten when nothing is ready.
+    fn check_quiet(&mut self) {
+        let committing = self.engine().store_mut().real.next_commit().is_some();
+        self.model.check_quiet(false, committing);
+        for (id, socket) in &self.sockets {
+            let link = &self.links[socket.link];
+            let stuck = socket.output_bytes() > 0 && link.has_room();
+            assert!(!stuck, "output of {id:?} waits though its socket takes it");
+            let appetite = self.engine.as_ref().map(|engine| engine.appetite(*id));
+            let hungry =
+                matches!(appetite, Some(Appetite::Bytes(_))) && socket.readable && link.has_arrived();
+            assert!(!hungry && appetite != Some(Appetite::Backlog), "{id:?} is ready, and nobody knows");
+        }
+    }
+
+    fn take_events(&mut self) {
+        let told: Vec<(ConnId, Events)> = {
+            let links = &mut self.links;
+            let sockets = self.sockets.iter();
+            sockets.map(|(id, socket)| (*id, std::mem::take(&mut links[socket.link].events))).collect()
+        };
+        for (id, events) in told.into_iter().filter(|(_, events)| events.any()) {
+            if events.broken {
+                self.call(Cause::Reset(id));
+                continue;
+            }
+            let Some(socket) = self.sockets.get_mut(&id) else { continue };
+            socket.readable |= events.readable;
+            socket.ending |= events.ended;
+            let may_write = events.writable && !std::mem::replace(&mut socket.writable, true);
+            if socket.readable && !std::mem::replace(&mut socket.in_ready, true) {
+                self.ready.push(id);
+            }
+            if events.ended {
+                self.call(Cause::HalfClose(id));
+            }
+            if may_write {
+                self.write_one(id);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS {
+            let Some(link) = self.knocking.pop_front() else { return };
+            let peer = self.links[link].peer;
+            let now = self.tick();
+            let id = self.engine().handle_connect(peer, now);
+            match id {
+                Some(id) => assert!(self.sockets.insert(id, Socket::new(link)).is_none()),
+                None => self.links[link].close(),
+            }
+            self.observe(Cause::Connect(peer, id), now);
+        }
+    }
+
+    fn read(&mut self) {
+        self.take_hungry();
+        for id in std::mem::take(&mut self.ready) {
+            if self.read_one(id)
+                && let Some(socket) = self.sockets.get_mut(&id)
+            {
+                socket.in_ready = true;
+                self.ready.push(id);
+            }
+        }
+    }
+
+    /// Gives one socket its share; true if it is to have another turn.
+    fn read_one(&mut self, id: ConnId) -> bool {
+        let Some(socket) = self.sockets.get_mut(&id) else { return false };
+        socket.in_ready = false;
+        let readable = socket.readable;
+        match self.engine().appetite(id) {
+            Appetite::Nothing => return false,
+            Appetite::Backlog => self.call(Cause::Turn(id)),
+            Appetite::Bytes(_) if !readable => return false,
+            Appetite::Bytes(most) => self.read_bytes(id, most.min(READ_BYTES)),
+        }
+        match self.engine().appetite(id) {
+            Appetite::Nothing => false,
+            Appetite::Backlog => true,
+            Appetite::Bytes(_) => self.sockets.get(&id).is_some_and(|socket| socket.readable),
+        }
+    }
+
+    fn read_bytes(&mut self, id: ConnId, most: usize) {
+        let mut buffer = vec![0; most];
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        match self.links[socket.link].read(&mut buffer) {
+            Outcome::Bytes(count) => {
+                // A short read has emptied the socket.
+                socket.readable = count == most || socket.ending;
+                self.call(Cause::Bytes(id, &buffer[..count]));
+            }
+            Outcome::Nothing => socket.readable = false,
+            Outcome::End => {
+                socket.readable = false;
+                self.call(Cause::End(id));
+            }
+            Outcome::Broken => self.call(Cause::Reset(id)),
+        }
+    }
+
+    fn take_hungry(&mut self) {
+        while let Some(id) = self.engine().poll_hungry() {
+            if let Some(socket) = self.sockets.get_mut(&id)
+                && !std::mem::replace(&mut socket.in_ready, true)
+            {
+                self.ready.push(id);
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self) {
+        while let Some(id) = self.engine().poll_output() {
+            self.write_one(id);
+        }
+    }
+
+    fn write_one(&mut self, id: ConnId) {
+        let (Some(engine), Some(socket)) = (&self.engine, self.sockets.get_mut(&id)) else { return };
+        let output = engine.output(id);
+        if output.is_empty() || !socket.writable {
+            return;
+        }
+        match self.links[socket.link].write(output) {
+            Outcome::Bytes(count) => {
+                socket.writable = count == output.len();
+                socket.written(count);
+                self.call(Cause::Written(id, count));
+            }
+            Outcome::Nothing => {
+                socket.writable = false;
+                self.call(Cause::Written(id, 0));
+            }
+            Outcome::End | Outcome::Broken => self.call(Cause::Reset(id)),
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        while let Some((id, command)) = self.engine().poll_command() {
+            let now = self.clock.get();
+            self.model.obey_command(id, command == SocketCommand::Close, now);
+            match command {
+                SocketCommand::ShutDown => {
+                    let socket = &self.sockets[&id];
+                    self.links[socket.link].shut();
+                }
+                SocketCommand::Close => {
+                    if let Some(socket) = self.sockets.remove(&id) {
+                        self.links[socket.link].close();
+                    }
+                    self.gone.push(id);
+                }
+            }
+        }
+    }
+
+    fn store(&mut self) {
+        let now = self.clock.get();
+        if self.engine().store_mut().real.next_commit().is_some_and(|due| due <= now) {
+            self.engine().store_mut().real.commit(now);
+            self.note_notices();
+            if !self.disk.is_dead() {
+                self.call(Cause::Completions);
+            }
+        }
+    }
+
+    fn hash(&mut self) {
+        if self.engine().is_hashing() && !self.disk.is_dead() {
+            self.call(Cause::Hashing);
+        }
+    }
+
+    /// The moment of the next call: no two are the same.
+    pub(crate) fn tick(&mut self) -> Moment {
+        let now = self.clock.get() + Duration::from_nanos(1);
+        self.clock.set(now);
+        now
+    }
+}

@@ -1,0 +1,484 @@
+//! A whole world: one porter, its disk, clock and random source, a network, and the clients.
+
+use crate::agent::Agent;
+use crate::disk::{Clock, SimDisk};
+use crate::model::{Cause, FLUSH, Facts, Model};
+use crate::net::Link;
+use crate::plan::{Mode, Nature, Op, Settings};
+use crate::random::Random;
+use crate::shell::Socket;
+use crate::wire::frame;
+use crate::witness::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
+use porter::Moment;
+use porter::auth::{Name, Password, hash_password};
+use porter::engine::{Appetite, Census, ConnId, Engine};
+use porter::handler::{Chat, Echo, Handler, Operator};
+use porter::store::{DiskStore, Store, Ticket};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) disk: SimDisk,
+    entropy: SeededEntropy,
+    told: TellTale,
+    pub(crate) engine: Option<Engine<WatchedStore>>,
+    pub(crate) model: Model,
+    pub(crate) links: Vec<Link>,
+    /// Links that the server has not accepted yet.
+    pub(crate) knocking: VecDeque<usize>,
+    pub(crate) sockets: BTreeMap<ConnId, Socket>,
+    pub(crate) ready: Vec<ConnId>,
+    /// Connections that are no more.
+    pub(crate) gone: Vec<ConnId>,
+    pub(crate) agents: Vec<Agent>,
+    /// The store takes no registrations until a restart.
+    stores_nothing: bool,
+    trace: DefaultHasher,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, settings: &Settings) -> World {
+        let mut random = Random::new(seed ^ 0x000f_d157);
+        let clock: Clock = Rc::new(Cell::new(Moment::START));
+        let disk = SimDisk::new(clock.clone(), Random::new(random.next()), settings.sync_most);
+        let source = Source { random: Random::new(random.next()), failures: 0, drawn: Vec::new() };
+        let agents = (0..settings.natures.len()).map(|n| Agent::new(n, settings, &mut random)).collect();
+        let mut world = World {
+            settings: settings.clone(),
+            clock,
+            disk,
+            entropy: SeededEntropy(Rc::new(RefCell::new(source))),
+            told: TellTale::default(),
+            engine: None,
+            model: Model::new(settings),
+            links: Vec::new(),
+            knocking: VecDeque::new(),
+            sockets: BTreeMap::new(),
+            ready: Vec::new(),
+            gone: Vec::new(),
+            agents,
+            stores_nothing: false,
+            trace: DefaultHasher::new(),
+        };
+        if !settings.config.registration_open || random.one_in(3) {
+            world.register_all();
+        }
+        world.boot(0);
+        world
+    }
+
+    /// What happened, in one number.
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    pub(crate) fn engine(&mut self) -> &mut Engine<WatchedStore> {
+        self.engine.as_mut().unwrap()
+    }
+
+    /// Registers every client's name before the run.
+    fn register_all(&mut self) {
+        let (mut store, _) = DiskStore::open(self.disk.clone()).unwrap();
+        let mut names: Vec<(String, String)> =
+            self.agents.iter().map(|agent| (agent.name.clone(), agent.password.clone())).collect();
+        names.sort();
+        names.dedup();
+        for (number, (name, password)) in names.iter().enumerate() {
+            let hash = hash_password(&Password::new(password.as_bytes()), [number as u8; 16], 3);
+            store.register(Ticket(number as u64), Name::new(name).unwrap(), hash);
+            self.model.people.add(name, password);
+        }
+        store.close();
+    }
+
+    /// Starts the server on what the disk has.
+    fn boot(&mut self, salt: u64) {
+        if salt % 4 == 1 {
+            // The start itself is cut short.
+            self.disk.set_fuse((salt >> 8) as u32 % 6);
+            if DiskStore::open(self.disk.clone()).is_err() {
+                self.disk.crash(true, salt);
+            }
+        }
+        let opened = DiskStore::open(self.disk.clone()).or_else(|_| {
+            self.disk.heal();
+            DiskStore::open(self.disk.clone())
+        });
+        let (store, _) = opened.unwrap_or_else(|error| panic!("the server does not start again: {error}"));
+        self.model.people.check(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
+        let real: Box<dyn Handler> = match self.settings.mode {
+            Mode::Echo => Box::new(Echo),
+            Mode::Operator => Box::<Operator>::default(),
+            Mode::Chat => Box::new(Chat),
+        };
+        let handler = WatchedHandler { real, log: self.told.clone() };
+        self.entropy.0.borrow_mut().failures = 0;
+        let mut config = self.settings.config.clone();
+        if salt != 0 {
+            config.hash_rounds = 1 + (salt >> 16) as u32 % 20;
+        }
+        self.model.people.rehashes_possible |= salt != 0 || self.model.people.has_users();
+        let store = WatchedStore { real: store, log: Vec::new() };
+        let entropy = Box::new(self.entropy.clone());
+        self.engine = Some(Engine::new(config, store, Box::new(handler), entropy).unwrap());
+    }
+
+    /// The server is gone; its successor finds what the disk kept.
+    fn fall(&mut self, machine: bool, salt: u64) {
+        self.engine = None;
+        self.stores_nothing = false;
+        self.told.borrow_mut().clear();
+        self.sockets.values().for_each(|socket| self.links[socket.link].sever());
+        self.knocking.drain(..).for_each(|link| self.links[link].sever());
+        self.sockets.clear();
+        self.ready.clear();
+        self.gone.clear();
+        self.disk.crash(machine, salt);
+        self.model.forget_all();
+        self.model.people.doubt_visitors();
+        self.boot(salt);
+    }
+
+    /// Calls the engine, and lets the model explain what came of it.
+    pub(crate) fn call(&mut self, cause: Cause<'_>) {
+        let now = self.tick();
+        let slice = self.settings.slice;
+        let engine = self.engine();
+        match cause {
+            Cause::Bytes(id, bytes) => engine.handle_bytes(id, &mut bytes.to_vec(), now),
+            Cause::Turn(id) => engine.handle_turn(id, now),
+            Cause::HalfClose(id) => engine.handle_half_close(id, now),
+            Cause::End(id) => engine.handle_end(id, now),
+            Cause::Reset(id) => engine.handle_reset(id, now),
+            Cause::Written(id, count) => engine.handle_written(id, count, now),
+            Cause::Time => engine.handle_time(now),
+            Cause::Hashing => {
+                assert!(engine.handle_hashing(slice, now) <= slice);
+            }
+            Cause::Completions => engine.handle_completions(now),
+            Cause::Line(line) => engine.handle_console_line(line, now),
+            Cause::Shutdown => engine.handle_shutdown(now),
+            Cause::Connect(..) | Cause::Late => {}
+        }
+        self.observe(cause, now);
+    }
+
+    pub(crate) fn observe(&mut self, cause: Cause<'_>, now: Moment) {
+        let engine = self.engine.as_mut().unwrap();
+        let mut said = Vec::new();
+        for (id, socket) in &mut self.sockets {
+            let output = engine.output(*id);
+            let closing = self.model.conns.get(id).and_then(|conn| conn.closing);
+            if output.is_empty() && closing.is_some_and(|since| since + FLUSH <= now) {
+                socket.forget();
+            }
+            if socket.is_stale(output) {
+                let new = socket.look(output);
+                new.hash(&mut self.trace);
+                said.push((*id, new));
+            }
+            if let Some(conn) = self.model.conns.get_mut(id) {
+                (conn.output_before, conn.output) = (conn.output, output.len());
+            }
+        }
+        let unserved = match cause {
+            Cause::Bytes(id, _) | Cause::Turn(id) | Cause::End(id) => {
+                engine.appetite(id) == Appetite::Backlog || engine.output(id).len() >= 64 * 1024
+            }
+            _ => false,
+        };
+        let mut console = Vec::new();
+        while let Some(line) = engine.poll_console_line() {
+            console.push(line);
+        }
+        let stored = std::mem::take(&mut engine.store_mut().log);
+        let told = std::mem::take(&mut *self.told.borrow_mut());
+        let drawn = std::mem::take(&mut self.entropy.0.borrow_mut().drawn);
+        (now.since_start().as_nanos(), &console, told.len()).hash(&mut self.trace);
+        self.model.explain(cause, Facts { now, said, told, stored, console, unserved, drawn });
+        self.check_census();
+    }
+
+    /// What the engine holds is what the model says, and within its limits.
+    fn check_census(&mut self) {
+        let model = &self.model;
+        let census = self.engine.as_ref().unwrap().census();
+        assert_eq!(census.connections, model.conns.len(), "connections");
+        assert_eq!(census.sessions, model.sessions.len(), "sessions");
+        let lost = model.sessions.values().filter(|session| session.conn.is_none()).count();
+        assert_eq!(census.lost_sessions, lost, "lost sessions");
+        assert!(lost <= self.settings.config.max_connections, "too many lost sessions");
+        assert_eq!(census.store_requests, model.people.requests.len(), "requests to the store");
+        let waiting = model.waiting_count();
+        assert!(census.hash_jobs <= waiting + census.rehashes, "{census:?}, and {waiting} wait");
+        assert!(census.deadlines <= census.connections, "{census:?}");
+        let config = &self.settings.config;
+        let longest = config.max_frame_bytes as usize + 70;
+        let most_output = config.output_limit_bytes + longest + 200;
+        for conn in model.conns.values() {
+            assert!(conn.output <= most_output, "{} bytes wait for one connection: {conn:?}", conn.output);
+        }
+        let strangers = 2 * 4_100 * model.strangers_count();
+        let members = (longest + 2 * 65_540) * model.sessions.len();
+        assert!(census.input_bytes <= strangers + members, "{census:?}");
+    }
+
+    pub(crate) fn apply(&mut self, op: Op) {
+        match op {
+            Op::Act { who, salt } => {
+                self.act(who, &mut Random::new(salt), false);
+            }
+            Op::Arrive { who, salt } => self.arrive(who, salt),
+            Op::Flood { who, salt } => self.flood(who, salt),
+            Op::HalfClose { who } => {
+                if let Some(link) = self.agents[who].link {
+                    self.links[link].half_close();
+                }
+            }
+            Op::Break { who } => {
+                if let Some(link) = self.agents[who].link {
+                    self.links[link].sever();
+                    self.agents[who].disconnected();
+                }
+            }
+            Op::Turn { turns } => (0..turns).for_each(|_| self.turn_or_fall(1)),
+            Op::Pass { milliseconds } => {
+                let pause = Duration::from_millis(milliseconds);
+                self.clock.set(self.clock.get() + pause);
+            }
+            Op::Sleep => {
+                if let Some(pause) = self.patience() {
+                    self.clock.set(self.clock.get() + pause);
+                }
+            }
+            Op::Type { salt } => self.type_line(salt),
+            Op::Spoil { fault, skip, times } => self.disk.fail(fault, skip, times),
+            Op::Dry { times } => {
+                self.entropy.0.borrow_mut().failures = times;
+                self.model.dry = true;
+            }
+            Op::Late { salt } => self.late(salt),
+            Op::Crash { calls: Some(calls), .. } => self.disk.set_fuse(calls),
+            Op::Crash { machine, calls: None, salt } => self.fall(machine, salt),
+            Op::Restart { salt } => self.restart(salt),
+        }
+    }
+
+    fn turn_or_fall(&mut self, salt: u64) {
+        self.turn();
+        if self.disk.is_dead() {
+            let salt = salt ^ self.trace();
+            self.fall(true, salt);
+        }
+    }
+
+    fn restart(&mut self, salt: u64) {
+        self.call(Cause::Shutdown);
+        let end = self.clock.get() + Duration::from_millis(6_700);
+        while !self.engine().is_empty() {
+            assert!(self.clock.get() < end, "the server does not come to its end");
+            self.turn_or_fall(salt);
+            if !self.model.stopping {
+                return;
+            }
+            self.clock.set(self.clock.get() + Duration::from_millis(300));
+        }
+        self.engine().store_mut().real.close();
+        let died = self.disk.is_dead();
+        self.note_notices();
+        self.fall(died, salt);
+    }
+
+    /// An error among the store's notices means that it could not take back what it could not store.
+    pub(crate) fn note_notices(&mut self) {
+        while let Some(notice) = self.engine().store_mut().real.poll_notice() {
+            if notice.level == log::Level::Error {
+                self.model.people.doubt_waiting();
+                self.stores_nothing = true;
+            }
+        }
+    }
+
+    /// A client does something; whether its conversation went on.
+    pub(crate) fn act(&mut self, who: usize, random: &mut Random, eager: bool) -> bool {
+        let agent = &mut self.agents[who];
+        let Some(number) = agent.link else {
+            if agent.nature == Nature::Honest && agent.done {
+                return false;
+            }
+            if agent.rests() {
+                return false;
+            }
+            let number = self.links.len();
+            self.links.push(Link::new(agent.peer, self.settings.socket_bytes));
+            self.knocking.push_back(number);
+            agent.connected(number);
+            return false;
+        };
+        let link = &mut self.links[number];
+        let lazy = agent.nature == Nature::Hostile && !random.one_in(3);
+        let most = if eager { usize::MAX } else { random.pick(&[1, 7, 100, 5_000, usize::MAX]) };
+        let bytes = link.receive(if lazy { 0 } else { most });
+        agent.hear(&bytes, self.settings.mode);
+        if link.is_over() {
+            if agent.nature != Nature::Hostile {
+                link.leave();
+            }
+            agent.disconnected();
+            return false;
+        }
+        let mut sent = Vec::new();
+        if link.takes_more() {
+            let tokens: Vec<[u8; 16]> = self
+                .agents
+                .iter()
+                .filter(|agent| agent.nature != Nature::Honest)
+                .flat_map(|agent| agent.tokens.iter().copied())
+                .collect();
+            sent = self.agents[who].speak(random, &self.settings, &tokens);
+            link.send(&sent);
+        }
+        if self.settings.prompt_network || eager {
+            link.arrive(usize::MAX);
+        }
+        !bytes.is_empty() || !sent.is_empty()
+    }
+
+    fn arrive(&mut self, who: usize, salt: u64) {
+        let mut random = Random::new(salt);
+        if let Some(link) = self.agents[who].link {
+            let most = random.pick(&[0, 1, 3, 4, 30, 1_000, usize::MAX]);
+            self.links[link].arrive(most);
+        }
+    }
+
+    fn flood(&mut self, who: usize, salt: u64) {
+        let agent = &self.agents[who];
+        let (Some(link), true) = (agent.link, agent.nature != Nature::Honest) else { return };
+        if !self.links[link].takes_more() {
+            return;
+        }
+        let mut random = Random::new(salt);
+        let token = agent.tokens.last().copied().unwrap_or_default();
+        let one = match random.below(5) {
+            0 => frame(1, &[b""]),
+            1 => frame(1, &[b"n1"]),
+            2 => frame(5, &[&token, b""]),
+            3 => frame(5, &[&token, &[b'f'; 1_500]]),
+            _ => frame(5, &[&token, b"@nobody x"]),
+        };
+        let times = 100_000 / one.len();
+        self.links[link].send(&one.repeat(times));
+    }
+
+    fn type_line(&mut self, salt: u64) {
+        let mut random = Random::new(salt);
+        let name = random.below(4);
+        let line = match random.below(9) {
+            0 => "/who".to_owned(),
+            1 => "/stats".to_owned(),
+            2 => format!("/kick n{name}"),
+            3 => format!("@n{name} from the operator"),
+            4 => random.pick(&["/kick", "/kick server", "@", "@x", "", "/help", "/nonsense"]).to_owned(),
+            _ => format!("typed {salt}"),
+        };
+        self.call(Cause::Line(&line));
+        self.write();
+        self.close();
+    }
+
+    /// Something for a connection that is no more: it must not reach whoever has its slot now.
+    fn late(&mut self, salt: u64) {
+        if self.gone.is_empty() {
+            return;
+        }
+        let mut random = Random::new(salt);
+        let id = random.pick(&self.gone);
+        let now = self.tick();
+        let engine = self.engine();
+        match random.below(6) {
+            0 => engine.handle_bytes(id, &mut frame(6, &[]), now),
+            1 => engine.handle_turn(id, now),
+            2 => engine.handle_half_close(id, now),
+            3 => engine.handle_end(id, now),
+            4 => engine.handle_reset(id, now),
+            _ => engine.handle_written(id, 0, now),
+        }
+        self.observe(Cause::Late, now);
+    }
+
+    /// All faults are mended, the ill-meaning leave, and the honest get done what they came for. Then nothing is left.
+    pub(crate) fn end(&mut self, salt: u64) {
+        let mut random = Random::new(salt);
+        self.disk.heal();
+        self.entropy.0.borrow_mut().failures = 0;
+        if self.stores_nothing {
+            self.fall(false, 2);
+        }
+        for agent in &mut self.agents {
+            if let (Some(link), true) = (agent.link, agent.nature != Nature::Honest) {
+                match random.below(3) {
+                    0 => self.links[link].leave(),
+                    1 => self.links[link].sever(),
+                    _ => self.links[link].half_close(),
+                }
+                agent.disconnected();
+            }
+        }
+        let honest: Vec<usize> = (0..self.agents.len()).filter(|n| !self.agents[*n].is_content()).collect();
+        let mut turns = 0;
+        while let Some(waits) = honest.iter().find(|n| !self.agents[**n].is_content()) {
+            turns += 1;
+            assert!(turns < 3_000, "{} waits for ever: {:?}", self.agents[*waits].name, self.agents[*waits]);
+            let mut moved = false;
+            for who in &honest {
+                moved |= self.act(*who, &mut random, true);
+            }
+            self.settle_network(moved);
+        }
+        for link in &mut self.links {
+            link.leave();
+        }
+        while !self.engine().is_empty() || !self.knocking.is_empty() {
+            turns += 1;
+            assert!(turns < 6_000, "connections are left");
+            self.settle_network(false);
+        }
+        self.check_nothing_left();
+    }
+
+    /// All that flies arrives, the server has a turn, and if there is nothing to do then, time passes.
+    fn settle_network(&mut self, moved: bool) {
+        self.links.iter_mut().for_each(|link| link.arrive(usize::MAX));
+        self.turn_or_fall(1);
+        self.clock.set(self.clock.get() + Duration::from_millis(1));
+        let unread = |agent: &Agent| agent.link.is_some_and(|link| self.links[link].has_unread());
+        let moving = moved || self.agents.iter().any(unread);
+        if !moving && let Some(pause) = self.patience() {
+            self.clock.set(self.clock.get() + pause);
+        }
+    }
+
+    fn check_nothing_left(&mut self) {
+        let mut turns = 0;
+        loop {
+            self.turn();
+            match self.patience() {
+                None => break,
+                Some(pause) => self.clock.set(self.clock.get() + pause),
+            }
+            turns += 1;
+            assert!(turns < 2_000, "something is always due");
+        }
+        assert_eq!(self.engine().census(), Census::default(), "what is left at the end");
+        assert!(self.model.conns.is_empty() && self.model.sessions.is_empty());
+        // A machine that dies now has all that was acknowledged.
+        self.fall(true, 2);
+    }
+}
