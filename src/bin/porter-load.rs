@@ -1,22 +1,34 @@
 //! The load tester's command line.
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use porter::cli::{self, Failure};
-use porter::load::{self, Plan, Progress, Report};
+use porter::load::{self, LoginSort, Plan, Progress, Report, Scenario};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// Descriptors are an `int`, and memory is finite.
+const CLIENTS_AT_ONCE_MOST: u64 = 1_000_000;
 
 /// Sends virtual clients to a porter server in echo mode and measures what they see.
 ///
-/// Each client connects, logs in, sends messages and checks each against its
-/// echo, exits, and waits for the server's close. The users load-1, load-2 ...
-/// are registered on first use, before the clock starts, with a password that
-/// everybody can know: use it on test servers only.
+/// The scenarios, each with a load of its own unless flags say otherwise:
+///   sequential  clients one after another: connect, log in, send, check the
+///               echo, exit, wait for the server's close
+///   knock       clients one after another: connect, take Hello, close
+///   steady      clients that stay, each with messages in flight
+///   idle        clients that log in, stay, and say nothing
+///   storm       clients that send by the clock, alone, then beside others that
+///               log in again and again, then alone
+///   reconnect   clients that are all cut off at once and come back
+///
+/// The users load-1, load-2 ... are registered on first use, before the clock
+/// starts, with a password that everybody can know: use it on test servers only.
 /// Progress goes to stderr, the result to stdout; the exit code is 1 if any
 /// client failed.
 #[derive(Debug, Parser)]
@@ -26,24 +38,48 @@ struct Flags {
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
     host: String,
     /// Port of the server
-    #[arg(long, value_name = "P", default_value_t = 9090, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "P", default_value_t = 9090, value_parser = value_parser!(u16).range(1..))]
     port: u16,
-    /// Clients in all
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-    clients: u64,
-    /// Clients at once
-    #[arg(long, value_name = "C", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    concurrency: u32,
+    /// What the clients do
+    #[arg(long, value_enum, value_name = "NAME", default_value = "sequential")]
+    scenario: Scenario,
+    /// Clients in all [default: 1000; steady and storm: 50; idle: 10000]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    clients: Option<u64>,
     /// Users that the clients take turns to be
-    #[arg(long, value_name = "U", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "U", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
     users: u32,
-    /// Messages of each client
-    #[arg(long, value_name = "M", default_value_t = 1)]
-    messages: u32,
     /// Bytes of text in each message
     #[arg(long, value_name = "BYTES", default_value_t = 64,
-        value_parser = clap::value_parser!(u32).range(1..=load::SIZE_BYTES_MOST as i64))]
+        value_parser = value_parser!(u32).range(1..=load::SIZE_BYTES_MOST as i64))]
     size: u32,
+    /// sequential, knock: clients at once [default: 1]
+    #[arg(long, value_name = "C", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    concurrency: Option<u32>,
+    /// sequential: messages of each client [default: 1]
+    #[arg(long, value_name = "M")]
+    messages: Option<u32>,
+    /// sequential: take turns with knock, block by block, and print the ratio
+    #[arg(long)]
+    against_knock: bool,
+    /// steady: messages of each client in flight [default: 1]
+    #[arg(long, value_name = "P", value_parser = value_parser!(u32).range(1..=10_000))]
+    in_flight: Option<u32>,
+    /// steady: time measured [default: 10]; idle: time held [5]; storm: of each of its three parts [10]
+    #[arg(long, value_name = "S", value_parser = value_parser!(u32).range(1..=86_400))]
+    seconds: Option<u32>,
+    /// storm: messages of each client each second [default: 200]
+    #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// storm: clients that log in again and again [default: 8]
+    #[arg(long, value_name = "L", value_parser = value_parser!(u32).range(1..=100_000))]
+    logins: Option<u32>,
+    /// storm: how they do it; full needs a server with --login-cache 0 [default: cached]
+    #[arg(long, value_enum, value_name = "SORT")]
+    login: Option<LoginSort>,
+    /// The server's process on this machine: report its processor time and memory too
+    #[arg(long, value_name = "PID", value_parser = value_parser!(u32).range(1..))]
+    pid: Option<u32>,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -64,15 +100,7 @@ fn body(flags: Flags) -> Result<(), Failure> {
             "porter-load: warning: a debug build's figures mean nothing: use `cargo run --release --bin porter-load`"
         );
     }
-    let plan = Plan {
-        servers: addresses(&flags.host, flags.port)?,
-        clients: flags.clients,
-        concurrency: flags.concurrency as usize,
-        users: flags.users,
-        messages: flags.messages,
-        size_bytes: flags.size as usize,
-        ..Plan::default()
-    };
+    let plan = plan(&flags)?;
     let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let bar = progress_bar(flags.json);
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
@@ -86,11 +114,67 @@ fn body(flags: Flags) -> Result<(), Failure> {
     verdict(&report)
 }
 
+fn plan(flags: &Flags) -> Result<Plan, Failure> {
+    let scenario = flags.scenario;
+    refuse_useless(flags, scenario)?;
+    let usual = Plan::canonical(scenario);
+    let given = |flag: Option<u32>, usual: usize| flag.map_or(usual, |given| given as usize);
+    let clients = flags.clients.unwrap_or(usual.clients);
+    let comes_and_goes = matches!(scenario, Scenario::Sequential | Scenario::Knock);
+    if !comes_and_goes && clients > CLIENTS_AT_ONCE_MOST {
+        return Err(Failure::usage(format_args!(
+            "--clients {clients} are too many at once; there can be {CLIENTS_AT_ONCE_MOST}"
+        )));
+    }
+    Ok(Plan {
+        servers: addresses(&flags.host, flags.port)?,
+        clients,
+        concurrency: given(flags.concurrency, usual.concurrency),
+        users: flags.users,
+        messages: flags.messages.unwrap_or(usual.messages),
+        size_bytes: flags.size as usize,
+        against_knock: flags.against_knock,
+        in_flight: given(flags.in_flight, usual.in_flight),
+        span: flags.seconds.map_or(usual.span, |seconds| Duration::from_secs(seconds.into())),
+        rate_per_second: flags.rate.map_or(usual.rate_per_second, f64::from),
+        logins: given(flags.logins, usual.logins),
+        login: flags.login.unwrap_or(usual.login),
+        pid: flags.pid,
+        ..usual
+    })
+}
+
+/// A flag that the scenario does not look at was meant for another.
+fn refuse_useless(flags: &Flags, scenario: Scenario) -> Result<(), Failure> {
+    use Scenario::{Idle, Knock, Sequential, Steady, Storm};
+    let uses: [(&str, bool, &[Scenario]); 8] = [
+        ("--concurrency", flags.concurrency.is_some(), &[Sequential, Knock]),
+        ("--messages", flags.messages.is_some(), &[Sequential]),
+        ("--against-knock", flags.against_knock, &[Sequential]),
+        ("--in-flight", flags.in_flight.is_some(), &[Steady]),
+        ("--seconds", flags.seconds.is_some(), &[Steady, Idle, Storm]),
+        ("--rate", flags.rate.is_some(), &[Storm]),
+        ("--logins", flags.logins.is_some(), &[Storm]),
+        ("--login", flags.login.is_some(), &[Storm]),
+    ];
+    for (flag, given, scenarios) in uses {
+        if given && !scenarios.contains(&scenario) {
+            let scenario = format!("{scenario:?}").to_lowercase();
+            return Err(Failure::usage(format_args!("{flag} means nothing to --scenario {scenario}")));
+        }
+    }
+    Ok(())
+}
+
 fn verdict(report: &Report) -> Result<(), Failure> {
     let Some((_, first)) = report.failures.iter().max_by_key(|(_, failures)| failures.count) else {
         return Ok(());
     };
     let (failed, clients, reason) = (report.failed, report.clients, &first.reason);
+    if report.storm.is_some() {
+        // There a client can fail more than once.
+        return Err(Failure::failed(format_args!("{failed} failures; mostly: {reason}")));
+    }
     Err(Failure::failed(format_args!("{failed} of {clients} clients failed; mostly: {reason}")))
 }
 
@@ -135,10 +219,9 @@ fn progress_bar(json: bool) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, progress: Progress) {
-    let Progress { preparing, done, total, failed } = progress;
-    let counted = if preparing { "users" } else { "clients" };
+    let Progress { counted, done, total, failed } = progress;
     if !bar.message().starts_with(counted) {
-        // The first clients come after the last user: another speed, another time to go.
+        // Another thing to count: another speed, another time to go.
         bar.reset();
     }
     bar.set_message(match failed {

@@ -4,41 +4,24 @@
 //! ended, and fills the places that became free. This module must not know what the clients say or why.
 
 use super::Patience;
+use super::clock::Clock;
 use super::route::{Route, out_of_ports};
-use super::stats::{Mishap, Tally};
+use super::stats::{Latencies, Mishap, Tally};
 use super::visitor::{Errand, Visitor};
+use super::wire::{Course, READ_BYTES, Speaker, Wire, garbled, refused};
 use crate::Moment;
-use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
-use crate::protocol::{Inbox, Lent, Reply};
+use crate::protocol::Reply;
 use mio::event::Event;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use mio::{Events, Poll, Token};
+use std::io;
+use std::time::Duration;
 
-/// Bytes of one read; the buffer is shared by all clients.
-const READ_BYTES: usize = 256 * 1024;
 /// Events taken from one wait.
 const EVENTS: usize = 1_024;
 /// The longest between two looks at the clients' patience and at the progress.
 const SWEEP: Duration = Duration::from_millis(100);
 /// Between two attempts to connect while there is no local port.
 const PORT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "a load tester measures real time")]
-    pub(super) fn start() -> Clock {
-        Clock(Instant::now())
-    }
-
-    pub(super) fn now(&self) -> Moment {
-        Moment::START + self.0.elapsed()
-    }
-}
 
 /// Where a client of the crowd is.
 #[derive(Debug)]
@@ -57,21 +40,29 @@ enum Place {
 #[derive(Debug)]
 struct Guest {
     visitor: Visitor,
-    stream: TcpStream,
-    connected: bool,
-    /// Whether the poll tells when the connection takes bytes again.
-    tells_writable: bool,
-    inbox: Inbox,
-    unsent: Vec<u8>,
-    sent: usize,
-    /// Why nothing can be sent any more; what the server said last may tell better, so it is read first.
-    unsendable: Option<Mishap>,
+    wire: Wire,
 }
 
-/// Whether a client goes on.
-enum Course {
-    Stays,
-    Leaves(Result<(), Mishap>),
+/// A visitor who speaks, and what is measured of it.
+struct Voice<'a> {
+    visitor: &'a mut Visitor,
+    latencies: &'a mut Latencies,
+}
+
+impl Speaker for Voice<'_> {
+    fn handle_connected(&mut self, now: Moment, out: &mut Vec<u8>) {
+        self.visitor.handle_connected(now, out, self.latencies);
+    }
+
+    fn handle_frame(&mut self, body: &[u8], now: Moment, out: &mut Vec<u8>) -> Result<Course, Mishap> {
+        let reply = Reply::decode(body).map_err(|error| garbled(&error))?;
+        self.visitor.handle_reply(&reply, now, out, self.latencies)?;
+        Ok(if self.visitor.is_content() { Course::Leaves(Ok(())) } else { Course::Stays })
+    }
+
+    fn handle_closed(&mut self) -> Result<(), Mishap> {
+        self.visitor.handle_closed()
+    }
 }
 
 /// Clients that visit one server, so many at a time.
@@ -172,8 +163,9 @@ impl<'a> Crowd<'a> {
     fn enter(&mut self, place: usize, visitor: Visitor, until: Moment) {
         match self.route.connect() {
             Ok(stream) => {
-                let mut guest = Guest::new(visitor, stream);
-                let course = match guest.open(&self.poll, place, &self.clock, &mut self.tally) {
+                let mut guest = Guest { visitor, wire: Wire::new(stream) };
+                let mut voice = Voice { visitor: &mut guest.visitor, latencies: &mut self.tally.latencies };
+                let course = match guest.wire.open(&self.poll, place, &self.clock, &mut voice) {
                     Ok(()) => Course::Stays,
                     Err(mishap) => Course::Leaves(Err(mishap)),
                 };
@@ -194,8 +186,10 @@ impl<'a> Crowd<'a> {
     fn handle_event(&mut self, event: &Event) {
         let Token(place) = event.token();
         let Place::Inside(guest) = &mut self.places[place] else { return };
+        let mut voice = Voice { visitor: &mut guest.visitor, latencies: &mut self.tally.latencies };
         let course = guest
-            .handle_event(event, &self.poll, place, &mut self.buffer, &self.clock, &mut self.tally)
+            .wire
+            .handle_event(event, &self.poll, &mut self.buffer, &self.clock, &mut voice)
             .unwrap_or_else(|mishap| Course::Leaves(Err(mishap)));
         self.settle(place, course);
     }
@@ -228,147 +222,8 @@ impl<'a> Crowd<'a> {
     }
 }
 
-impl Guest {
-    fn new(visitor: Visitor, stream: TcpStream) -> Guest {
-        Guest {
-            visitor,
-            stream,
-            connected: false,
-            tells_writable: false,
-            inbox: Inbox::default(),
-            unsent: Vec::new(),
-            sent: 0,
-            unsendable: None,
-        }
-    }
-
-    /// Registers the new connection. On the loopback it is mostly there already, and the first words can go out
-    /// without a wait.
-    fn open(&mut self, poll: &Poll, place: usize, clock: &Clock, tally: &mut Tally) -> Result<(), Mishap> {
-        self.advance_connection(clock, tally)?;
-        self.flush();
-        self.tells_writable = !self.connected || self.has_unsent();
-        let interest = interest(self.tells_writable);
-        poll.registry().register(&mut self.stream, Token(place), interest).map_err(|error| lost(&error))
-    }
-
-    fn handle_event(
-        &mut self,
-        event: &Event,
-        poll: &Poll,
-        place: usize,
-        buffer: &mut [u8],
-        clock: &Clock,
-        tally: &mut Tally,
-    ) -> Result<Course, Mishap> {
-        if !self.connected {
-            self.advance_connection(clock, tally)?;
-        }
-        self.flush();
-        let mut course = Course::Stays;
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            course = self.read(event.is_read_closed(), buffer, clock, tally)?;
-        }
-        if let (Course::Stays, Some(mishap)) = (&course, self.unsendable.take()) {
-            return Err(mishap);
-        }
-        if self.has_unsent() && !self.tells_writable {
-            self.tells_writable = true;
-            let registered = poll.registry().reregister(&mut self.stream, Token(place), interest(true));
-            registered.map_err(|error| lost(&error))?;
-        }
-        Ok(course)
-    }
-
-    /// Finds out whether the connection is there by now, or never will be.
-    fn advance_connection(&mut self, clock: &Clock, tally: &mut Tally) -> Result<(), Mishap> {
-        let failed = |error: &io::Error| Mishap::new("connect_failed", format!("cannot connect: {error}"));
-        match self.stream.take_error() {
-            Ok(None) => {}
-            Ok(Some(error)) | Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(refused(&error));
-            }
-            Ok(Some(error)) | Err(error) => return Err(failed(&error)),
-        }
-        match self.stream.peer_addr() {
-            Ok(_) => {
-                self.connected = true;
-                self.visitor.handle_connected(clock.now(), &mut self.unsent, &mut tally.latencies);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
-    /// Reads until nothing more is there, and answers. A short read has emptied the socket: only if the peer has
-    /// closed, too, does another tell more.
-    fn read(
-        &mut self,
-        peer_closed: bool,
-        buffer: &mut [u8],
-        clock: &Clock,
-        tally: &mut Tally,
-    ) -> Result<Course, Mishap> {
-        loop {
-            let count = match self.stream.read(buffer) {
-                Ok(0) => return Ok(Course::Leaves(self.visitor.handle_closed())),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Course::Stays),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(lost(&error)),
-            };
-            self.handle_bytes(&mut buffer[..count], clock.now(), tally)?;
-            self.flush();
-            if count < buffer.len() && !peer_closed && self.unsendable.is_none() {
-                return Ok(Course::Stays);
-            }
-        }
-    }
-
-    fn handle_bytes(&mut self, bytes: &mut [u8], now: Moment, tally: &mut Tally) -> Result<(), Mishap> {
-        let garbled = |reason: &dyn std::fmt::Display| {
-            Mishap::new("malformed_reply", format!("the server does not speak the protocol: {reason}"))
-        };
-        let mut lent = Lent::new(bytes);
-        // A text comes back with its sender's name.
-        let limit_bytes = MAX_FRAME_BYTES_MOST + REPLY_EXTRA_BYTES;
-        while let Some(body) =
-            self.inbox.next_frame(&mut lent, limit_bytes).map_err(|error| garbled(&error))?
-        {
-            let reply = Reply::decode(body).map_err(|error| garbled(&error))?;
-            self.visitor.handle_reply(&reply, now, &mut self.unsent, &mut tally.latencies)?;
-        }
-        self.inbox.keep(&mut lent);
-        Ok(())
-    }
-
-    fn has_unsent(&self) -> bool {
-        self.sent < self.unsent.len()
-    }
-
-    fn flush(&mut self) {
-        while self.has_unsent() {
-            match self.stream.write(&self.unsent[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.unsendable.get_or_insert(lost(&error));
-                    break;
-                }
-            }
-        }
-        self.unsent.clear();
-        self.sent = 0;
-    }
-}
-
-fn interest(writable: bool) -> Interest {
-    if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-}
-
-fn unreachable(route: &Route, error: &io::Error) -> Mishap {
+/// What a connection that could not even begin is counted as.
+pub(super) fn unreachable(route: &Route, error: &io::Error) -> Mishap {
     if out_of_ports(error) {
         let reason =
             format!("ran out of local ports: no address and port here is free to connect from ({error})");
@@ -378,12 +233,4 @@ fn unreachable(route: &Route, error: &io::Error) -> Mishap {
         return refused(error);
     }
     Mishap::new("connect_failed", format!("cannot connect to {}: {error}", route.server()))
-}
-
-fn refused(error: &io::Error) -> Mishap {
-    Mishap::new("connection_refused", format!("no server listens there ({error})"))
-}
-
-fn lost(error: &io::Error) -> Mishap {
-    Mishap::new("connection_lost", format!("the connection was lost: {error}"))
 }

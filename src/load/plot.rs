@@ -5,18 +5,20 @@
 //! Light or dark is the reader's choice; colours are those of Okabe and Ito, which the colour-blind can tell apart,
 //! and each curve carries its name and has dashes of its own.
 
-use super::stats::{Latencies, Latency};
+use super::stats::Latency;
+use super::timeline::Timeline;
+use super::timeplot;
 use std::ops::RangeInclusive;
 use svg::Document;
 use svg::node::element::{Circle, Group, Line, Polyline, Rectangle, Style, Text, Title};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 460.0;
-const LEFT: f64 = 76.0;
+pub(super) const LEFT: f64 = 76.0;
 /// Right of it are the curves' names.
-const RIGHT: f64 = 640.0;
+pub(super) const RIGHT: f64 = 640.0;
 const TOP: f64 = 100.0;
-const BOTTOM: f64 = 400.0;
+pub(super) const BOTTOM: f64 = 400.0;
 /// A name and two lines of figures under it need as much.
 const LABEL_PITCH: f64 = 64.0;
 /// From the name to the last line under it.
@@ -52,6 +54,13 @@ text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sa
 .connect circle, .connect .name { fill: #00795a; }
 .login circle, .login .name { fill: #c65100; }
 .message circle, .message .name { fill: #0067a8; }
+.back .curve { stroke-dasharray: 14 5 2 5; }
+.back .curve, .back .leader { stroke: #a0357f; }
+.back circle, .back .name { fill: #a0357f; }
+.most .curve { stroke: #8b929b; }
+.most .name { fill: #5d646d; }
+.curve.thin { stroke-width: 1.6; stroke-dasharray: none; }
+.band { fill: #eef1f5; }
 @media (prefers-color-scheme: dark) {
 text { fill: #b9c0c9; }
 .page { fill: #14171b; }
@@ -64,8 +73,22 @@ text { fill: #b9c0c9; }
 .connect circle, .connect .name { fill: #2fc498; }
 .login circle, .login .name { fill: #f0a030; }
 .message circle, .message .name { fill: #62bdf2; }
+.back .curve, .back .leader { stroke: #e58cc5; }
+.back circle, .back .name { fill: #e58cc5; }
+.most .curve { stroke: #6d7680; }
+.most .name { fill: #98a1ab; }
+.band { fill: #1e2329; }
 }
 ";
+
+/// Latencies of one sort, as they are to be drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Curve<'a> {
+    pub(super) name: &'a str,
+    /// Its colour and dashes.
+    pub(super) class: &'a str,
+    pub(super) latency: &'a Latency,
+}
 
 /// Where latencies and percentiles lie on the page.
 struct Scale {
@@ -77,18 +100,12 @@ struct Scale {
 
 impl Scale {
     /// Wide enough for all that was measured, between round figures.
-    fn fitting(latencies: &[(&str, &Latency)]) -> Scale {
-        let least = latencies.iter().map(|(_, latency)| latency.nanoseconds_at(0.0)).min().unwrap_or(1_000);
-        let most =
-            latencies.iter().map(|(_, latency)| latency.nanoseconds_at(1.0)).max().unwrap_or(1_000_000);
-        let count = latencies.iter().map(|(_, latency)| latency.count()).max().unwrap_or(1);
-        let lower = round_figures().take_while(|figure| *figure <= least as f64).last().unwrap_or(1.0);
-        let upper = round_figures().find(|figure| *figure >= most as f64 && *figure > lower * 9.0);
-        let mut latency = lower..=upper.unwrap_or(lower * 10.0);
-        if crowded(&latency) {
-            let whole_decade = |exponent: f64| 10_f64.powf(exponent);
-            latency = whole_decade(lower.log10().floor())..=whole_decade(latency.end().log10().ceil());
-        }
+    fn fitting(curves: &[Curve<'_>]) -> Scale {
+        let latencies = || curves.iter().map(|curve| curve.latency);
+        let least = latencies().map(|latency| latency.nanoseconds_at(0.0)).min().unwrap_or(1_000);
+        let most = latencies().map(|latency| latency.nanoseconds_at(1.0)).max().unwrap_or(1_000_000);
+        let count = latencies().map(Latency::count).max().unwrap_or(1);
+        let latency = range_around(least as f64, most as f64);
         Scale { latency, decades: (count as f64).log10().ceil().clamp(2.0, 4.0) }
     }
 
@@ -107,30 +124,40 @@ impl Scale {
     }
 }
 
+/// From a round figure to a round figure, with both latencies between them.
+pub(super) fn range_around(least: f64, most: f64) -> RangeInclusive<f64> {
+    let lower = round_figures().take_while(|figure| *figure <= least).last().unwrap_or(1.0);
+    let upper = round_figures().find(|figure| *figure >= most && *figure > lower * 9.0);
+    let range = lower..=upper.unwrap_or(lower * 10.0);
+    if !crowded(&range) {
+        return range;
+    }
+    let whole_decade = |exponent: f64| 10_f64.powf(exponent);
+    whole_decade(lower.log10().floor())..=whole_decade(range.end().log10().ceil())
+}
+
 /// Whether there are so many decades that labels between them would run into each other.
-fn crowded(latency: &RangeInclusive<f64>) -> bool {
+pub(super) fn crowded(latency: &RangeInclusive<f64>) -> bool {
     latency.end() / latency.start() > 2_000.0
 }
 
 /// 1, 2, 5, 10, 20 and so on: nanoseconds, up to 500 seconds.
-fn round_figures() -> impl Iterator<Item = f64> {
+pub(super) fn round_figures() -> impl Iterator<Item = f64> {
     (0..=11).flat_map(|decade| [1.0, 2.0, 5.0].map(|figure| figure * 10_f64.powi(decade)))
 }
 
-/// Draws the picture.
-pub(super) fn draw(title: &str, subtitle: &str, latencies: &Latencies) -> String {
-    let Latencies { connect, login, message } = latencies;
-    let mut curves = vec![("connect", connect), ("login", login), ("message", message)];
-    curves.retain(|(_, latency)| latency.count() > 0);
-    let scale = Scale::fitting(&curves);
+/// Draws the picture, with latency over time below if there is any.
+pub(super) fn draw(title: &str, subtitle: &str, curves: &[Curve<'_>], timeline: Option<&Timeline>) -> String {
+    let scale = Scale::fitting(curves);
+    let height = if timeline.is_some() { HEIGHT + timeplot::HEIGHT } else { HEIGHT };
     let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, WIDTH, HEIGHT))
+        .set("viewBox", (0.0, 0.0, WIDTH, height))
         .set("width", WIDTH)
-        .set("height", HEIGHT)
+        .set("height", height)
         .set("role", "img")
         .add(Title::new(format!("{title}: {subtitle}")))
         .add(Style::new(STYLE))
-        .add(Rectangle::new().set("class", "page").set("width", WIDTH).set("height", HEIGHT))
+        .add(Rectangle::new().set("class", "page").set("width", WIDTH).set("height", height))
         .add(text(title, 24.0, 36.0, "start").set("class", "title"))
         .add(text(subtitle, 24.0, 60.0, "start").set("class", "subtitle"))
         .add(latency_axis(&scale))
@@ -139,9 +166,13 @@ pub(super) fn draw(title: &str, subtitle: &str, latencies: &Latencies) -> String
         let middle = (LEFT + RIGHT) / 2.0;
         document = document.add(text("nothing was measured", middle, (TOP + BOTTOM) / 2.0, "middle"));
     }
-    let ends: Vec<f64> = curves.iter().map(|(_, latency)| scale.y(at(latency, scale.end(latency)))).collect();
-    for ((name, latency), label_y) in curves.iter().zip(spread(&ends)) {
-        document = document.add(curve(name, latency, &scale, label_y));
+    if let Some(timeline) = timeline {
+        document = document.add(timeplot::panel(timeline));
+    }
+    let end_y = |curve: &Curve<'_>| scale.y(at(curve.latency, scale.end(curve.latency)));
+    let ends: Vec<f64> = curves.iter().map(end_y).collect();
+    for (one, label_y) in curves.iter().zip(spread(&ends)) {
+        document = document.add(curve(one, &scale, label_y));
     }
     format!("{document}\n")
 }
@@ -172,7 +203,8 @@ fn percentile_axis(scale: &Scale) -> Group {
     group.add(text("percentile", (LEFT + RIGHT) / 2.0, BOTTOM + 44.0, "middle"))
 }
 
-fn curve(name: &str, latency: &Latency, scale: &Scale, label_y: f64) -> Group {
+fn curve(curve: &Curve<'_>, scale: &Scale, label_y: f64) -> Group {
+    let Curve { name, class, latency } = *curve;
     let end = scale.end(latency);
     let steps = (end / CURVE_STEP) as u32;
     let mut points = String::new();
@@ -181,7 +213,7 @@ fn curve(name: &str, latency: &Latency, scale: &Scale, label_y: f64) -> Group {
     }
     let (end_x, end_y) = (scale.x(end), scale.y(at(latency, end)));
     let mut group = Group::new()
-        .set("class", name)
+        .set("class", class)
         .add(line(end_x, end_y, RIGHT + 14.0, label_y - 5.0, "leader"))
         .add(Polyline::new().set("class", "curve").set("points", points.trim_end()));
     for (decades, _) in PERCENTILES.into_iter().filter(|(decades, _)| (0.1..=end).contains(decades)) {
@@ -222,7 +254,7 @@ fn spread(wanted: &[f64]) -> Vec<f64> {
 }
 
 /// Three digits and a unit: `850 ns`, `21.3 µs`, `1.05 ms`, `2 s`.
-fn duration_shown(nanoseconds: f64) -> String {
+pub(super) fn duration_shown(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
         n if n < 1e3 => (n, "ns"),
         n if n < 1e6 => (n / 1e3, "µs"),
@@ -239,11 +271,13 @@ fn duration_shown(nanoseconds: f64) -> String {
     format!("{figure} {unit}")
 }
 
-fn text(content: &str, x: f64, y: f64, anchor: &str) -> Text {
+/// A text at a point: its left end (`start`), its `middle` or its right `end`.
+pub(super) fn text(content: &str, x: f64, y: f64, anchor: &str) -> Text {
     Text::new(content).set("x", round(x)).set("y", round(y)).set("text-anchor", anchor)
 }
 
-fn line(x1: f64, y1: f64, x2: f64, y2: f64, class: &str) -> Line {
+/// A line of a class.
+pub(super) fn line(x1: f64, y1: f64, x2: f64, y2: f64, class: &str) -> Line {
     let line = Line::new().set("x1", round(x1)).set("y1", round(y1));
     line.set("x2", round(x2)).set("y2", round(y2)).set("class", class)
 }
@@ -260,6 +294,7 @@ fn round(length: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Latencies;
     use std::time::Duration;
 
     fn latencies(nanoseconds: [u64; 3]) -> Latencies {
@@ -273,6 +308,15 @@ mod tests {
             }
         }
         latencies
+    }
+
+    fn curves(latencies: &Latencies) -> [Curve<'_>; 3] {
+        let Latencies { connect, login, message } = latencies;
+        [("connect", connect), ("login", login), ("message", message)].map(|(name, latency)| Curve {
+            name,
+            class: name,
+            latency,
+        })
     }
 
     #[test]
@@ -297,9 +341,9 @@ mod tests {
     fn everything_measured_lies_within_the_axes() {
         for nanoseconds in [[60_000, 90_000, 20_000], [1, 60_000_000_000, 5_000], [7; 3]] {
             let latencies = latencies(nanoseconds);
-            let curves = [("connect", &latencies.connect), ("login", &latencies.login)];
-            let scale = Scale::fitting(&curves);
-            for (_, latency) in curves {
+            let curves = curves(&latencies);
+            let scale = Scale::fitting(&curves[..2]);
+            for Curve { latency, .. } in &curves[..2] {
                 for decades in [0.0, 1.0, 4.0] {
                     let y = scale.y(at(latency, decades));
                     assert!((TOP - 0.001..=BOTTOM + 0.001).contains(&y), "{y}");
@@ -310,10 +354,11 @@ mod tests {
 
     #[test]
     fn a_curve_is_drawn_for_each_thing_measured() {
-        let picture = draw("Latency", "a < b", &latencies([60_000, 90_000, 20_000]));
+        let latencies = latencies([60_000, 90_000, 20_000]);
+        let picture = draw("Latency", "a < b", &curves(&latencies), None);
         assert_eq!(picture.matches("<polyline").count(), 3);
         assert!(picture.contains("a &lt; b") && picture.contains("p99.99"));
-        let empty = draw("Latency", "", &Latencies::default());
+        let empty = draw("Latency", "", &[], None);
         assert!(empty.contains("nothing was measured") && !empty.contains("<polyline"));
         assert!(!empty.contains("NaN") && !empty.contains("inf"));
     }

@@ -15,16 +15,26 @@ use std::time::Duration;
 pub const PASSWORD: &str = "porter-load's own password";
 
 /// The way out when what comes back is no echo.
-const ECHO_WANTED: &str = "the server must run with `--mode echo`";
+pub(super) const ECHO_WANTED: &str = "the server must run with `--mode echo`";
+
+/// What a client comes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be known: it may register its user, and waits for each answer.
+    Introduces,
+    /// To talk: it sends Identify and Login together.
+    Talks,
+    /// For Hello, and nothing else.
+    Knocks,
+}
 
 /// What one client is to do.
 #[derive(Clone, Debug)]
 pub(super) struct Errand {
     /// The user that it logs in as.
     pub(super) name: String,
-    /// Whether it may register that user. Such a client waits for each answer; any other sends Identify and Login
-    /// together.
-    pub(super) registers: bool,
+    /// What it comes for.
+    pub(super) purpose: Purpose,
     /// Messages to send, each after the echo of the last.
     pub(super) messages: u32,
     /// The number of the first message; every message of a run has its own.
@@ -53,6 +63,8 @@ enum Step {
     /// For the server's close. Who closes first keeps the port for a minute; that must not be the client, or a
     /// long run has no ports left.
     Parting,
+    /// For nothing more: it has what it came for, and is the one who closes.
+    Content,
 }
 
 /// A client on its way.
@@ -79,8 +91,10 @@ impl Visitor {
     /// The connection is there: says who it is.
     pub(super) fn handle_connected(&mut self, now: Moment, out: &mut Vec<u8>, latencies: &mut Latencies) {
         latencies.connect.record(now.since(self.since));
-        Request::Identify(self.errand.name.as_bytes()).encode(out);
-        if !self.errand.registers {
+        if self.errand.purpose != Purpose::Knocks {
+            Request::Identify(self.errand.name.as_bytes()).encode(out);
+        }
+        if self.errand.purpose == Purpose::Talks {
             Request::Login(PASSWORD.as_bytes()).encode(out);
         }
         self.enter(Step::Knocking { identified: now }, now);
@@ -99,6 +113,11 @@ impl Visitor {
     ) -> Result<(), Mishap> {
         let next = match (&self.step, reply) {
             (_, Reply::Error { code, explanation }) => return Err(refusal(*code, explanation)),
+            (Step::Knocking { .. }, Reply::Hello { version: VERSION, .. })
+                if self.errand.purpose == Purpose::Knocks =>
+            {
+                Step::Content
+            }
             (Step::Knocking { identified }, Reply::Hello { version: VERSION, .. }) => {
                 Step::Identifying { identified: *identified }
             }
@@ -107,7 +126,7 @@ impl Visitor {
                 return Err(Mishap::new("wrong_version", reason));
             }
             (Step::Identifying { identified }, Reply::PasswordWanted(Wanted::Register)) => {
-                if !self.errand.registers {
+                if self.errand.purpose != Purpose::Introduces {
                     let reason = format!("the server does not know {} any more", self.errand.name);
                     return Err(Mishap::new("unknown_user", reason));
                 }
@@ -118,7 +137,7 @@ impl Visitor {
                 Step::Identifying { identified } | Step::Registering { identified },
                 Reply::PasswordWanted(Wanted::Login),
             ) => {
-                if self.errand.registers {
+                if self.errand.purpose == Purpose::Introduces {
                     Request::Login(PASSWORD.as_bytes()).encode(out);
                 }
                 Step::LoggingIn { identified: *identified }
@@ -148,6 +167,11 @@ impl Visitor {
         Ok(())
     }
 
+    /// Whether it has what it came for, and leaves of its own accord.
+    pub(super) fn is_content(&self) -> bool {
+        matches!(self.step, Step::Content)
+    }
+
     /// The server closed the connection: the end of the visit.
     ///
     /// # Errors
@@ -172,7 +196,7 @@ impl Visitor {
             Step::Talking { .. } => {
                 Mishap::new("no_echo", format!("no echo of a message within {waited:?}; {ECHO_WANTED}"))
             }
-            Step::Leaving | Step::Parting => {
+            Step::Leaving | Step::Parting | Step::Content => {
                 Mishap::new("no_bye", format!("nothing came for {waited:?} {}", self.awaited()))
             }
             _ => Mishap::new("no_answer", format!("nothing came for {waited:?} {}", self.awaited())),
@@ -216,7 +240,7 @@ impl Visitor {
         match self.step {
             Step::Connecting => patience.connect,
             Step::Talking { .. } => patience.echo,
-            Step::Leaving | Step::Parting => patience.bye,
+            Step::Leaving | Step::Parting | Step::Content => patience.bye,
             _ => patience.login,
         }
     }
@@ -231,11 +255,13 @@ impl Visitor {
             Step::Talking { .. } => "where an echo was due",
             Step::Leaving => "where Bye was due",
             Step::Parting => "where the close after Bye was due",
+            Step::Content => "after all that was wanted",
         }
     }
 }
 
-fn refusal(number: u16, explanation: &str) -> Mishap {
+/// What an Error of the server's is counted as.
+pub(super) fn refusal(number: u16, explanation: &str) -> Mishap {
     let explanation = explanation.escape_debug();
     match Code::from_number(number) {
         Some(Code::WrongPassword) => {
@@ -263,9 +289,9 @@ mod tests {
     }
 
     impl Stage {
-        fn new(registers: bool, messages: u32) -> Stage {
+        fn new(purpose: Purpose, messages: u32) -> Stage {
             let name = "load-1".to_owned();
-            let errand = Errand { name, registers, messages, first_serial: 5, size_bytes: 20 };
+            let errand = Errand { name, purpose, messages, first_serial: 5, size_bytes: 20 };
             let visitor = Visitor::new(errand, Moment::START);
             Stage { visitor, latencies: Latencies::default(), now: Moment::START }
         }
@@ -285,7 +311,7 @@ mod tests {
         }
 
         fn talking(messages: u32) -> Stage {
-            let mut stage = Stage::new(false, messages);
+            let mut stage = Stage::new(Purpose::Talks, messages);
             stage.connected();
             stage.told(HELLO).unwrap();
             stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap();
@@ -311,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_known_user_logs_in_talks_and_leaves() {
-        let mut stage = Stage::new(false, 2);
+        let mut stage = Stage::new(Purpose::Talks, 2);
         assert_eq!(stage.connected(), ["Identify", "Login"]);
         assert!(stage.told(HELLO).unwrap().is_empty());
         assert!(stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap().is_empty());
@@ -332,12 +358,19 @@ mod tests {
 
     #[test]
     fn a_new_user_is_registered_step_by_step() {
-        let mut stage = Stage::new(true, 0);
+        let mut stage = Stage::new(Purpose::Introduces, 0);
         assert_eq!(stage.connected(), ["Identify"]);
         assert!(stage.told(HELLO).unwrap().is_empty());
         assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Register)).unwrap(), ["Register"]);
         assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap(), ["Login"]);
         assert_eq!(stage.told(WELCOME).unwrap(), ["Exit"]);
+    }
+
+    #[test]
+    fn who_only_knocks_says_nothing_and_is_content_with_hello() {
+        let mut stage = Stage::new(Purpose::Knocks, 1);
+        assert!(stage.connected().is_empty() && !stage.visitor.is_content());
+        assert!(stage.told(HELLO).unwrap().is_empty() && stage.visitor.is_content());
     }
 
     #[test]
@@ -356,7 +389,7 @@ mod tests {
     #[test]
     fn what_does_not_belong_here_fails_with_its_kind() {
         let knocking = |reply| {
-            let mut stage = Stage::new(false, 1);
+            let mut stage = Stage::new(Purpose::Talks, 1);
             stage.connected();
             stage.told(reply).unwrap_err()
         };
@@ -365,7 +398,7 @@ mod tests {
         assert_eq!(knocking(Reply::Hello { version: 9, last_name: "" }), "wrong_version");
         assert_eq!(knocking(Reply::Bye("closing")), "sent_away");
         assert_eq!(knocking(WELCOME), "unexpected_reply");
-        let mut stage = Stage::new(false, 1);
+        let mut stage = Stage::new(Purpose::Talks, 1);
         stage.connected();
         stage.told(HELLO).unwrap();
         assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Register)), Err("unknown_user".to_owned()));
@@ -379,7 +412,7 @@ mod tests {
         let mishap = stage.visitor.overdue(&patience);
         assert_eq!(mishap.kind, "no_echo");
         assert!(mishap.reason.contains("--mode echo") && mishap.reason.contains("5s"), "{}", mishap.reason);
-        let mut stage = Stage::new(false, 1);
+        let mut stage = Stage::new(Purpose::Talks, 1);
         assert_eq!(stage.visitor.overdue(&patience).kind, "connect_timeout");
         stage.connected();
         assert_eq!(stage.visitor.overdue(&patience).kind, "no_answer");

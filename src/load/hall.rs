@@ -1,0 +1,286 @@
+//! Where the clients of a scenario stay: one `mio` poll loop with a place for each, at which it comes, stays, is cut
+//! off and comes again.
+//!
+//! This module must not know what the clients say, nor which scenario this is.
+
+use super::Patience;
+use super::alarm::Alarm;
+use super::cast::{Cast, Stand};
+use super::clock::Clock;
+use super::crowd::unreachable;
+use super::route::Route;
+use super::stats::Mishap;
+use super::wire::{Course, READ_BYTES, Speaker, Wire};
+use crate::Moment;
+use mio::{Events, Poll, Token};
+use std::io;
+use std::time::Duration;
+
+/// Events taken from one wait.
+const EVENTS: usize = 1_024;
+/// Between two looks at the clients' patience.
+const SWEEP: Duration = Duration::from_millis(100);
+/// Clients on their way in at once while everybody enters: a full-cost login takes its time, and the server refuses
+/// those who would wait too long.
+const ENTERING: usize = 8;
+const ALARM: Token = Token(usize::MAX - 1);
+
+/// A poll loop with a place for each client.
+#[derive(Debug)]
+pub(super) struct Hall<'a> {
+    route: &'a mut Route,
+    pub(super) clock: Clock,
+    patience: Patience,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    alarm: Option<Alarm>,
+    alarm_at: Moment,
+    next_sweep: Moment,
+    wires: Vec<Option<Wire>>,
+    pub(super) cast: Cast,
+    /// Whether those who leave and come again do come again.
+    pub(super) reopens: bool,
+    returning: Vec<usize>,
+}
+
+/// One client at its place.
+struct Seat<'a> {
+    cast: &'a mut Cast,
+    place: usize,
+}
+
+impl Speaker for Seat<'_> {
+    fn handle_connected(&mut self, now: Moment, out: &mut Vec<u8>) {
+        self.cast.handle_connected(self.place, now, out);
+    }
+
+    fn handle_frame(&mut self, body: &[u8], now: Moment, out: &mut Vec<u8>) -> Result<Course, Mishap> {
+        self.cast.handle_frame(self.place, body, now, out)
+    }
+
+    fn handle_closed(&mut self) -> Result<(), Mishap> {
+        self.cast.handle_closed(self.place)
+    }
+}
+
+impl<'a> Hall<'a> {
+    /// A hall with a place for each of the cast; nobody is there yet.
+    ///
+    /// # Errors
+    /// If the system gives no poll.
+    pub(super) fn new(
+        route: &'a mut Route,
+        clock: Clock,
+        patience: Patience,
+        cast: Cast,
+    ) -> io::Result<Hall<'a>> {
+        Ok(Hall {
+            route,
+            clock,
+            patience,
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            buffer: vec![0; READ_BYTES],
+            alarm: None,
+            alarm_at: Moment::START,
+            next_sweep: clock.now() + SWEEP,
+            wires: (0..cast.len()).map(|_| None).collect(),
+            cast,
+            reopens: false,
+            returning: Vec::new(),
+        })
+    }
+
+    /// From now on waits end at the microsecond that they should.
+    ///
+    /// # Errors
+    /// If the system does not offer that.
+    pub(super) fn wait_precisely(&mut self) -> io::Result<()> {
+        self.alarm = Some(Alarm::new(&self.poll, ALARM)?);
+        Ok(())
+    }
+
+    /// Waits for events until that moment at the latest, and handles those that came.
+    ///
+    /// # Errors
+    /// If the poll fails. What fails for one client is counted in the cast.
+    pub(super) fn turn(&mut self, until: Moment) -> io::Result<()> {
+        let now = self.clock.now();
+        let until = until.min(self.next_sweep);
+        let pause = until.since(now);
+        if let Some(alarm) = &self.alarm
+            && self.alarm_at != until
+            && !pause.is_zero()
+        {
+            alarm.set(pause)?;
+            self.alarm_at = until;
+        }
+        match self.poll.poll(&mut self.events, Some(pause)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => outcome?,
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let Token(place) = event.token();
+            let Some(wire) = self.wires.get_mut(place).and_then(Option::as_mut) else { continue };
+            let mut seat = Seat { cast: &mut self.cast, place };
+            let course = wire
+                .handle_event(event, &self.poll, &mut self.buffer, &self.clock, &mut seat)
+                .unwrap_or_else(|mishap| Course::Leaves(Err(mishap)));
+            self.settle(place, course);
+        }
+        self.events = events;
+        if now >= self.next_sweep {
+            self.sweep(now);
+        }
+        self.let_return();
+        Ok(())
+    }
+
+    /// Turns until that moment, and tells `watch` about ten times a second.
+    ///
+    /// # Errors
+    /// If the poll fails.
+    pub(super) fn turn_until(&mut self, end: Moment, watch: &mut dyn FnMut(&Cast)) -> io::Result<()> {
+        let mut next_look = self.clock.now();
+        loop {
+            let now = self.clock.now();
+            if now >= end {
+                return Ok(());
+            }
+            if now >= next_look {
+                watch(&self.cast);
+                next_look = now + SWEEP;
+            }
+            self.turn(end)?;
+        }
+    }
+
+    /// Lets the client at a place connect; `lost` is when it lost its last connection, or now.
+    pub(super) fn admit(&mut self, place: usize, lost: Moment) {
+        self.cast.begin(place, lost, self.clock.now());
+        let mut wire = match self.route.connect() {
+            Ok(stream) => Wire::new(stream),
+            Err(error) => {
+                let mishap = unreachable(self.route, &error);
+                return self.cast.handle_left(place, Err(mishap));
+            }
+        };
+        let mut seat = Seat { cast: &mut self.cast, place };
+        let opened = wire.open(&self.poll, place, &self.clock, &mut seat);
+        self.wires[place] = Some(wire);
+        if let Err(mishap) = opened {
+            self.settle(place, Course::Leaves(Err(mishap)));
+        }
+    }
+
+    /// Lets all clients at these places in, a few at a time, until each is inside or has failed.
+    ///
+    /// # Errors
+    /// If the poll fails.
+    pub(super) fn admit_all(
+        &mut self,
+        places: std::ops::Range<usize>,
+        watch: &mut dyn FnMut(&Cast),
+    ) -> io::Result<()> {
+        let mut outside = places.peekable();
+        let mut next_look = self.clock.now();
+        loop {
+            let room = ENTERING.saturating_sub(self.cast.entering());
+            for place in outside.by_ref().take(room) {
+                self.admit(place, self.clock.now());
+            }
+            if self.clock.now() >= next_look {
+                watch(&self.cast);
+                next_look = self.clock.now() + SWEEP;
+            }
+            if self.cast.entering() == 0 && outside.peek().is_none() {
+                return Ok(());
+            }
+            self.turn(next_look)?;
+        }
+    }
+
+    /// Whether the client of this place is welcome there.
+    pub(super) fn is_inside(&self, place: usize) -> bool {
+        self.cast.stand(place) == Stand::Inside
+    }
+
+    /// Lets a client that is inside say something.
+    pub(super) fn say(&mut self, place: usize, words: impl FnOnce(&mut Cast, &mut Vec<u8>)) {
+        let (Stand::Inside, Some(wire)) = (self.cast.stand(place), &mut self.wires[place]) else { return };
+        let cast = &mut self.cast;
+        if let Err(mishap) = wire.say(&self.poll, place, |out| words(cast, out)) {
+            self.settle(place, Course::Leaves(Err(mishap)));
+        }
+    }
+
+    /// Cuts a client off: its connection breaks, and it knows its token.
+    pub(super) fn cut(&mut self, place: usize) {
+        if let Some(wire) = self.wires[place].take() {
+            wire.cut();
+            self.cast.handle_left(place, Ok(()));
+        }
+    }
+
+    /// Everybody says Exit and waits for the server's close, so that no session stays behind; who is still on the way
+    /// in is cut off.
+    ///
+    /// # Errors
+    /// If the poll fails.
+    pub(super) fn dismiss(&mut self) -> io::Result<()> {
+        self.reopens = false;
+        for place in 0..self.wires.len() {
+            match self.cast.stand(place) {
+                Stand::Inside => self.say(place, |cast, out| cast.exit(place, out)),
+                Stand::Leaving | Stand::Parting => {}
+                _ => self.cut(place),
+            }
+        }
+        let end = self.clock.now() + self.patience.bye;
+        while self.clock.now() < end && self.wires.iter().any(Option::is_some) {
+            self.turn(self.clock.now() + SWEEP)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, place: usize, course: Course) {
+        let Course::Leaves(outcome) = course else { return };
+        if let Some(wire) = self.wires[place].take() {
+            match self.cast.stand(place) {
+                // It left with its last word unsaid: a connection that broke.
+                Stand::LoggingIn => wire.cut(),
+                // Closing the socket takes it out of the poll.
+                _ => drop(wire),
+            }
+        }
+        self.cast.handle_left(place, outcome);
+        if self.cast.comes_again(place) {
+            self.returning.push(place);
+        }
+    }
+
+    /// Ends the visits of those who waited long enough, and lets those who failed at coming again try once more.
+    fn sweep(&mut self, now: Moment) {
+        self.next_sweep = now + SWEEP;
+        for place in 0..self.wires.len() {
+            if let Some(mishap) = self.cast.overdue(place, now, &self.patience) {
+                self.settle(place, Course::Leaves(Err(mishap)));
+            }
+            if self.reopens && self.cast.forgive(place) {
+                self.returning.push(place);
+            }
+        }
+    }
+
+    fn let_return(&mut self) {
+        // Who comes and goes at once shall not keep the others waiting: so many a turn, then those inside have theirs.
+        for _ in 0..self.returning.len() {
+            let Some(place) = self.returning.pop() else { return };
+            if self.reopens {
+                self.admit(place, self.clock.now());
+            }
+        }
+    }
+}

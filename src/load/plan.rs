@@ -1,0 +1,147 @@
+//! What a run is to do: scenario, amounts, patience.
+
+use crate::limits::{MAX_FRAME_BYTES_MOST, TOKEN_BYTES};
+use clap::ValueEnum;
+use serde::Serialize;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The most bytes of text that fit a frame of any legal server, beside the kind and the token.
+pub const SIZE_BYTES_MOST: usize = MAX_FRAME_BYTES_MOST as usize - 1 - TOKEN_BYTES;
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Scenario {
+    /// They come one after another, log in, talk, and exit.
+    Sequential,
+    /// They come one after another, take Hello and close.
+    Knock,
+    /// They stay, and each keeps messages in flight.
+    Steady,
+    /// They stay and say nothing.
+    Idle,
+    /// They send by the clock, beside others who log in again and again.
+    Storm,
+    /// They are cut off and come back.
+    Reconnect,
+}
+
+/// How those who log in again and again do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LoginSort {
+    /// By password, which the server hashes at full cost: it must run with `--login-cache 0`.
+    Full,
+    /// By password, which the server remembers.
+    Cached,
+    /// By the token of a session whose connection broke.
+    Resume,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the clients do.
+    pub scenario: Scenario,
+    /// Where the server may be; the first that can be reached is it.
+    pub servers: Vec<SocketAddr>,
+    /// Clients in all. In `sequential` and `knock` they come and go; in the others all are there at once.
+    pub clients: u64,
+    /// Clients at once in `sequential` and `knock`, at least 1.
+    pub concurrency: usize,
+    /// Users `load-1` to `load-U` that the clients take turns to be, at least 1.
+    pub users: u32,
+    /// Messages of each client in `sequential`.
+    pub messages: u32,
+    /// Bytes of text in each message, 1 to [`SIZE_BYTES_MOST`].
+    pub size_bytes: usize,
+    /// Whether `sequential` takes turns with blocks of `knock`.
+    pub against_knock: bool,
+    /// Messages of each client under way at any time in `steady`, at least 1.
+    pub in_flight: usize,
+    /// How long `steady` is measured, `idle` holds its connections, and each of the three parts of `storm` takes.
+    pub span: Duration,
+    /// Messages of each client each second in `storm`, above 0.
+    pub rate_per_second: f64,
+    /// Clients that log in again and again in `storm`, beside the others.
+    pub logins: usize,
+    /// How they log in.
+    pub login: LoginSort,
+    /// The server's process, if it is on this machine and what it uses is to be reported.
+    pub pid: Option<u32>,
+    /// How long a client waits before it fails.
+    pub patience: Patience,
+}
+
+impl Default for Plan {
+    /// The canonical load of `sequential`.
+    fn default() -> Plan {
+        Plan::canonical(Scenario::Sequential)
+    }
+}
+
+impl Plan {
+    /// The canonical load of a scenario, at a server with default flags on this machine. That of `sequential`: 1000
+    /// clients, one after another, each with one message of 64 bytes.
+    pub fn canonical(scenario: Scenario) -> Plan {
+        let clients = match scenario {
+            Scenario::Sequential | Scenario::Knock | Scenario::Reconnect => 1_000,
+            Scenario::Steady | Scenario::Storm => 50,
+            Scenario::Idle => 10_000,
+        };
+        Plan {
+            scenario,
+            servers: vec![(Ipv4Addr::LOCALHOST, 9090).into()],
+            clients,
+            concurrency: 1,
+            users: 1,
+            messages: 1,
+            size_bytes: 64,
+            against_knock: false,
+            in_flight: 1,
+            span: Duration::from_secs(if scenario == Scenario::Idle { 5 } else { 10 }),
+            rate_per_second: 200.0,
+            logins: if scenario == Scenario::Storm { 8 } else { 0 },
+            login: LoginSort::Cached,
+            pid: None,
+            patience: Patience::default(),
+        }
+    }
+
+    /// Clients that can be there at once, those who log in again and again not included.
+    pub(super) fn places(&self) -> usize {
+        let clients = usize::try_from(self.clients).unwrap_or(usize::MAX).max(1);
+        match self.scenario {
+            Scenario::Sequential | Scenario::Knock => self.concurrency.clamp(1, clients),
+            _ => clients,
+        }
+    }
+}
+
+/// How long a client waits before it fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the connection to be there.
+    pub connect: Duration,
+    /// For each answer on the way to Welcome; the server may hash for some, and have others waiting before.
+    pub login: Duration,
+    /// For the echo of a message.
+    pub echo: Duration,
+    /// For Bye after Exit, and for the close after Bye.
+    pub bye: Duration,
+    /// For a local port to become free.
+    pub ports: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            connect: Duration::from_secs(10),
+            login: Duration::from_secs(60),
+            echo: Duration::from_secs(5),
+            bye: Duration::from_secs(10),
+            ports: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Scenario `storm`: clients who talk by the clock, beside clients who log in again and again.
+//!
+//! The talkers' messages have a schedule that does not wait for the server, and each latency counts from when its
+//! message should have been sent: a server that stalls for a second is charged for every message of that second, and
+//! not only for the one that it was asked to echo.
+
+use super::cast::{Habit, Window};
+use super::figures::{Phase, Storm};
+use super::gauge::{Stretch, round};
+use super::held::{Stage, seconds_done};
+use super::report::Report;
+use super::stats::{Latency, Mishap};
+use super::timeline::Timeline;
+use super::{LoginSort, Plan, Progress, no_poll};
+use crate::Moment;
+use std::time::Duration;
+
+/// Messages before the first counted one.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// Between two looks at how far the run is.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// When the talkers send.
+struct Schedule {
+    start: Moment,
+    /// From one message of any of them to the next, in nanoseconds.
+    interval: f64,
+    talkers: usize,
+    sent: u64,
+    lateness: Latency,
+}
+
+impl Schedule {
+    fn new(plan: &Plan, start: Moment) -> Schedule {
+        let talkers = plan.places();
+        let interval = 1e9 / (plan.rate_per_second * talkers as f64);
+        Schedule { start, interval, talkers, sent: 0, lateness: Latency::default() }
+    }
+
+    /// When the next message is due.
+    fn due(&self) -> Moment {
+        self.start + Duration::from_nanos((self.sent as f64 * self.interval) as u64)
+    }
+
+    /// Sends all that is due, each talker in turn.
+    fn send(&mut self, stage: &mut Stage<'_>) {
+        let now = stage.now();
+        while self.due() <= now {
+            let (due, place) = (self.due(), (self.sent % self.talkers as u64) as usize);
+            self.lateness.record(stage.now().since(due));
+            stage.hall.say(place, |cast, out| cast.send(place, due, out));
+            self.sent += 1;
+        }
+    }
+}
+
+/// What the others do, and how many they are.
+pub(super) fn others(plan: &Plan) -> (usize, Habit) {
+    let habit = match plan.login {
+        LoginSort::Full | LoginSort::Cached => Habit::Returns,
+        LoginSort::Resume => Habit::Resumes,
+    };
+    (plan.logins, habit)
+}
+
+/// Talks alone, beside logins, and alone again.
+pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
+    let plan = stage.plan;
+    stage.admit(watch)?;
+    stage.hall.cast.prepare_messages(1);
+    stage.hall.wait_precisely().map_err(|error| no_poll(&error))?;
+    let warm = stage.now();
+    let mut schedule = Schedule::new(plan, warm);
+    let start = warm + WARM_UP;
+    let borders = [0, 1, 2, 3].map(|phases| start + plan.span * phases);
+    let run = [start, borders[3]];
+    stage.hall.cast.timeline = Some(Timeline::new(start, plan.span * 3));
+    for phase in borders.windows(2) {
+        stage.hall.cast.windows.push(Window::new(phase[0], phase[1]));
+    }
+    let mut readings = Vec::with_capacity(borders.len());
+    for (phase, border) in borders.into_iter().enumerate() {
+        talk_until(&mut stage, &mut schedule, border, run, watch)?;
+        readings.push(stage.gauge.read()?);
+        let visitors = plan.places()..plan.places() + plan.logins;
+        stage.hall.reopens = phase == 1;
+        for place in visitors {
+            match phase {
+                1 => stage.hall.admit(place, border),
+                2 => stage.hall.cut(place),
+                _ => {}
+            }
+        }
+    }
+    let memory_bytes = stage.gauge.server.memory_bytes()?.unwrap_or_default();
+    stage.await_echoes()?;
+    let stretches: Vec<Stretch> = readings.windows(2).map(|pair| pair[1].since(&pair[0])).collect();
+    let all = stretches.iter().fold(Stretch::default(), |sum, stretch| sum.and(*stretch));
+    let (mut report, cast) = stage.finish(all, memory_bytes)?;
+    let phases: Vec<Phase> = cast.windows.iter().zip(&stretches).map(figures).collect();
+    if let &[before, during, after] = phases.as_slice() {
+        report.storm = Some(Storm {
+            login: plan.login,
+            logins_at_once: plan.logins,
+            rate_per_client: round(plan.rate_per_second, 3),
+            before,
+            during,
+            after,
+            lateness_us: schedule.lateness.percentiles(),
+        });
+    }
+    for (name, window) in ["before", "during", "after"].into_iter().zip(cast.windows) {
+        report.curves.push((name, window.latencies.message));
+    }
+    report.timeline = cast.timeline;
+    Ok(report)
+}
+
+fn talk_until(
+    stage: &mut Stage<'_>,
+    schedule: &mut Schedule,
+    until: Moment,
+    run: [Moment; 2],
+    watch: &mut dyn FnMut(Progress),
+) -> Result<(), Mishap> {
+    let mut next_look = stage.now();
+    loop {
+        let now = stage.now();
+        if now >= until {
+            return Ok(());
+        }
+        if now >= next_look {
+            watch(seconds_done(now, run, &stage.hall.cast));
+            next_look = now + LOOK;
+        }
+        schedule.send(stage);
+        stage.hall.turn(schedule.due().min(until)).map_err(|error| no_poll(&error))?;
+    }
+}
+
+fn figures((window, stretch): (&Window, &Stretch)) -> Phase {
+    let (messages, logins) = (&window.latencies.message, &window.latencies.login);
+    let length = Stretch { elapsed: window.until.since(window.from), ..*stretch };
+    Phase {
+        seconds: round(length.elapsed.as_secs_f64(), 3),
+        messages_per_second: length.rate(messages.count() as f64),
+        message_us: messages.percentiles(),
+        logins_per_second: length.rate(logins.count() as f64),
+        login_us: logins.percentiles(),
+        server_processor_share: stretch.server_processor.map(|used| stretch.share(used)),
+        tester_processor_share: stretch.share(stretch.own_processor),
+    }
+}

@@ -1,0 +1,253 @@
+//! A report as a person reads it: tables, and a sentence where a figure needs one.
+
+use super::figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
+use super::stats::Percentiles;
+use super::{LoginSort, Report, Scenario};
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use std::fmt::Write;
+
+/// A full-cost login takes longer than this, unless hashes are cheap there.
+const FULL_LOGIN_LEAST_US: f64 = 10_000.0;
+
+/// Everything, ending with a line end.
+pub(super) fn written(report: &Report) -> String {
+    let mut text = format!("{}\n{}\n", totals(report), latency_table(report));
+    for (kind, failures) in &report.failures {
+        say(&mut text, format_args!("{} failed, {kind}: {}", failures.count, failures.reason));
+    }
+    if let Some(against) = &report.against_knock {
+        say(&mut text, knock_table(against));
+    }
+    if let Some(idle) = &report.idle {
+        held(&mut text, idle);
+    }
+    if let Some(storm) = &report.storm {
+        say(&mut text, storm_table(storm));
+        judge_storm(&mut text, storm);
+    }
+    if let Some(back) = &report.reconnect {
+        let Back { cut_off, came_back, all_back_seconds, .. } = back;
+        say(
+            &mut text,
+            format_args!(
+                "{cut_off} cut off at once; {came_back} came back, the last after {all_back_seconds:.3} s."
+            ),
+        );
+    }
+    if let Some(server) = &report.server {
+        server_use(&mut text, server);
+    }
+    if report.scenario == Scenario::Sequential {
+        say(
+            &mut text,
+            format_args!(
+                "Not measured: {} registered or logged in once before, in {:.2} s, so that the logins above are those \
+                 that the server\nremembers, without the full cost of a password hash.",
+                counted(u64::from(report.users), "user"),
+                report.preparation_seconds
+            ),
+        );
+    }
+    let limit =
+        if report.tester_was_limit { ": the figures may show its limit, not the server's" } else { "" };
+    let share = report.tester_processor_share * 100.0;
+    say(&mut text, format_args!("porter-load itself used {share:.0} % of one processor{limit}."));
+    text
+}
+
+fn say(text: &mut String, line: impl std::fmt::Display) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// How the clients were there.
+pub(super) fn manner(report: &Report) -> String {
+    match (report.scenario, report.concurrency) {
+        (Scenario::Sequential | Scenario::Knock, 1) => "one after another".to_owned(),
+        (Scenario::Sequential | Scenario::Knock, concurrency) => {
+            format!("{} at a time", grouped(concurrency as u64))
+        }
+        _ => "all at once".to_owned(),
+    }
+}
+
+fn totals(report: &Report) -> Table {
+    let mut table = empty_table();
+    table.set_header(["clients", "failed", "seconds", "clients/s", "messages/s", "MB/s"].map(right));
+    table.add_row(
+        [
+            format!("{} ({})", report.clients, manner(report)),
+            report.failed.to_string(),
+            format!("{:.3}", report.seconds),
+            format!("{:.0}", report.clients_per_second),
+            format!("{:.0}", report.messages_per_second),
+            format!("{:.3}", report.megabytes_per_second),
+        ]
+        .map(right),
+    );
+    table
+}
+
+fn latency_table(report: &Report) -> Table {
+    let mut table = empty_table();
+    let heads = ["p50", "p90", "p99", "p99.9", "max"].map(right);
+    table.set_header([Cell::new("latency in µs")].into_iter().chain(heads));
+    let mut add = |name: &str, shown: Percentiles| {
+        table.add_row([Cell::new(name)].into_iter().chain(percentile_cells(shown)));
+    };
+    let rows = [("connect", report.connect_us), ("login", report.login_us), ("message", report.message_us)];
+    for (name, shown) in rows {
+        if shown.count > 0 || report.scenario == Scenario::Sequential {
+            add(name, shown);
+        }
+    }
+    if let Some(back) = &report.reconnect {
+        add("cut until back", back.back_us);
+    }
+    if let Some(storm) = &report.storm {
+        add("sent too late by", storm.lateness_us);
+    }
+    table
+}
+
+fn percentile_cells(shown: Percentiles) -> impl Iterator<Item = Cell> {
+    let Percentiles { p50, p90, p99, p999, max, .. } = shown;
+    [p50, p90, p99, p999, max].into_iter().map(|figure| right(format!("{figure:.1}")))
+}
+
+fn knock_table(against: &AgainstKnock) -> Table {
+    let mut table = empty_table();
+    let title = format!("median of {} blocks", against.blocks);
+    table.set_header([Cell::new(title)].into_iter().chain(["sequential", "knock", "ratio"].map(right)));
+    let row = |name: &str, client: f64, knock: f64, ratio: f64| {
+        [
+            Cell::new(name),
+            right(format!("{client:.1}")),
+            right(format!("{knock:.1}")),
+            right(format!("{ratio:.2}")),
+        ]
+    };
+    table.add_row(row("µs a client", against.us_per_client, against.us_per_knock, against.ratio));
+    if let (Some(client), Some(knock), Some(ratio)) =
+        (against.server_us_per_client, against.server_us_per_knock, against.server_ratio)
+    {
+        table.add_row(row("server's processor, µs", client, knock, ratio));
+    }
+    table
+}
+
+fn held(text: &mut String, idle: &Idle) {
+    let memory = match idle.memory_per_connection_bytes {
+        Some(bytes) => format!("{bytes:.0} bytes of the server's memory for each"),
+        None => "give --pid for the server's memory".to_owned(),
+    };
+    let share = match idle.server_processor_share {
+        Some(share) => format!("; its processor while they idled: {:.2} %", share * 100.0),
+        None => String::new(),
+    };
+    let Idle { held, held_seconds, .. } = idle;
+    say(text, format_args!("{held} connections held for {held_seconds:.1} s: {memory}{share}."));
+}
+
+fn storm_table(storm: &Storm) -> Table {
+    let mut table = empty_table();
+    let heads =
+        ["messages/s", "p50", "p90", "p99", "p99.9", "max", "logins/s", "login p50", "server", "tester"];
+    table.set_header([Cell::new("echo in µs")].into_iter().chain(heads.map(right)));
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    for (name, phase) in [("before", &storm.before), ("during", &storm.during), ("after", &storm.after)] {
+        let logins = [format!("{:.1}", phase.logins_per_second), format!("{:.0}", phase.login_us.p50)];
+        let logins = if phase.login_us.count > 0 { logins } else { ["-"; 2].map(str::to_owned) };
+        let shares = [
+            phase.server_processor_share.map_or("-".to_owned(), percent),
+            percent(phase.tester_processor_share),
+        ];
+        table.add_row(
+            [Cell::new(name), right(format!("{:.0}", phase.messages_per_second))]
+                .into_iter()
+                .chain(percentile_cells(phase.message_us))
+                .chain(logins.into_iter().chain(shares).map(right)),
+        );
+    }
+    table
+}
+
+/// Says where the figures may not mean what they seem to.
+fn judge_storm(text: &mut String, storm: &Storm) {
+    let Phase { login_us, .. } = storm.during;
+    if storm.login == LoginSort::Full && login_us.count > 0 && login_us.p50 < FULL_LOGIN_LEAST_US {
+        say(
+            text,
+            "The logins came back too fast to have been hashed: for `--login full` start the server with \
+             --login-cache 0\nand its own --hash-rounds.",
+        );
+    }
+    if storm.during.login_us.count == 0 {
+        say(text, "No login came to its end while they were tried: give a longer --seconds.");
+    }
+}
+
+fn server_use(text: &mut String, server: &ServerUse) {
+    let mut parts = Vec::new();
+    for (each, noun) in [
+        (server.us_per_connection, "connection"),
+        (server.us_per_login, "login"),
+        (server.us_per_message, "message"),
+    ] {
+        if let Some(each) = each {
+            parts.push(format!("{each:.2} µs a {noun}"));
+        }
+    }
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    let kibibytes = |bytes: u64| grouped(bytes / 1_024);
+    let (seconds, share) = (server.processor_seconds, server.processor_share * 100.0);
+    say(
+        text,
+        format_args!(
+            "The server used {seconds:.2} s of processor time ({share:.0} % of one){parts}; memory {} KiB before, {} KiB \
+             after.",
+            kibibytes(server.memory_before_bytes),
+            kibibytes(server.memory_after_bytes)
+        ),
+    );
+}
+
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table
+}
+
+fn right(text: impl ToString) -> Cell {
+    Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
+}
+
+/// `1 user`, `40 000 users`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// With a space before each three digits.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in (0..digits.len()).rev().zip(digits.chars()) {
+        text.push(digit);
+        if place > 0 && place % 3 == 0 {
+            text.push(' ');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        let shown = [0, 7, 999, 1_000, 40_000, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "7", "999", "1 000", "40 000", "1 234 567"]);
+        assert_eq!((counted(1, "user").as_str(), counted(1_000, "user").as_str()), ("1 user", "1 000 users"));
+    }
+}
