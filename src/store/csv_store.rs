@@ -46,10 +46,12 @@ impl<D: Disk> DiskStore<D> {
     }
 
     /// When to call [`commit`](DiskStore::commit) next; a moment in the past is at once, `None` is not until something
-    /// is stored.
+    /// is stored or refused.
     pub fn next_commit(&self) -> Option<Moment> {
+        // Whoever was refused at once hears of it after the next commit, and must not wait for somebody else's.
+        let answers = self.users.has_answered().then_some(Moment::START);
         let users = self.users.waits().then(|| self.pace.due());
-        users.into_iter().chain(self.addresses.due(&self.pace)).min()
+        answers.into_iter().chain(users).chain(self.addresses.due(&self.pace)).min()
     }
 
     /// Stores what is due: all waiting users with one write and one sync, and all visits with one write. Completions and

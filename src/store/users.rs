@@ -123,6 +123,11 @@ impl<F> Users<F> {
         !self.waiting.is_empty()
     }
 
+    /// Whether an answer waits to be taken: a refusal needs no commit.
+    pub(super) fn has_answered(&self) -> bool {
+        !self.answered.is_empty()
+    }
+
     /// Stores all that waits, with one write and one sync, and answers it.
     pub(super) fn commit<D: Disk<File = F>>(
         &mut self,
