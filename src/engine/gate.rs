@@ -108,7 +108,9 @@ impl Pace {
         let elapsed = now.since(self.since);
         if elapsed >= PACE_WINDOW {
             let measured = u128::from(self.rounds) * 1_000_000_000 / elapsed.as_nanos();
-            self.rounds_per_second = u64::try_from(measured).unwrap_or(u64::MAX).max(1);
+            // One long sync, or a process that was stopped, must not make a queue of seconds look like one of hours.
+            let least = (self.rounds_per_second / 2).max(1);
+            self.rounds_per_second = u64::try_from(measured).unwrap_or(u64::MAX).max(least);
             self.begin(now);
         }
     }
@@ -133,7 +135,22 @@ mod tests {
         pace.begin(start);
         pace.record(50, start + Duration::from_millis(100));
         assert_eq!(pace.duration(500), Duration::from_millis(500));
-        pace.record(50, start + Duration::from_millis(500));
-        assert_eq!(pace.duration(500), Duration::from_millis(2500));
+        pace.record(150, start + Duration::from_millis(250));
+        assert_eq!(pace.duration(400), Duration::from_millis(500));
+    }
+
+    /// The server was stopped for an hour, or waited for a slow disk, between a login and its first rounds.
+    #[test]
+    fn one_long_pause_does_not_make_every_wait_hopeless() {
+        let mut pace = Pace::new(1000);
+        pace.begin(Moment::START);
+        let mut now = Moment::START + Duration::from_secs(3600);
+        pace.record(1, now);
+        assert_eq!(pace.duration(500), Duration::from_secs(1));
+        for _ in 0..4 {
+            now = now + PACE_WINDOW;
+            pace.record(25, now);
+        }
+        assert_eq!(pace.duration(500), Duration::from_secs(5), "one that lasts is believed");
     }
 }
