@@ -50,7 +50,8 @@ impl<T> Default for Slots<T> {
 impl<T> Slots<T> {
     pub(crate) fn insert(&mut self, value: T) -> Key {
         let generation = self.next_generation;
-        self.next_generation = generation.wrapping_add(1);
+        // Never 0: the words that begin so are the shell's own, for what is no connection.
+        self.next_generation = generation.wrapping_add(1).max(1);
         Key { index: self.slab.insert((generation, value)) as u32, generation }
     }
 
@@ -102,5 +103,12 @@ mod tests {
         assert_eq!(slots.remove(gone), None);
         assert_eq!(slots.get(here), Some(&"carol"));
         assert_eq!(Key::unpack(here.pack()), here);
+    }
+
+    #[test]
+    fn no_generation_is_0_after_any_number_of_values() {
+        let mut slots = Slots { next_generation: u32::MAX, ..Slots::default() };
+        let generations = [(); 2].map(|()| slots.insert(()).generation());
+        assert_eq!(generations, [u32::MAX, 1]);
     }
 }
