@@ -174,6 +174,10 @@ impl Lobby {
         self.leave_stage(id, why);
         let until = self.now + CLOSE_FLUSH;
         if let Some(connection) = self.connections.get_mut(id) {
+            if !connection.may_be_served() {
+                // What its socket holds was left there, and is now to be discarded.
+                self.hungry.push(id);
+            }
             connection.inbox.clear();
             connection.stage = Stage::Flushing { until, why };
         }

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+mod leftovers;
+
 const PASSWORD: &[u8] = b"open sesame";
 const ROUNDS: u32 = 1000;
 
