@@ -5,6 +5,7 @@ use super::post::Courier;
 use super::{ConnId, Engine};
 use crate::auth::{Name, SessionId, addressed};
 use crate::handler::Post;
+use crate::limits::TOKEN_BYTES;
 use crate::store::Store;
 
 /// What can be typed.
@@ -77,6 +78,12 @@ impl<S: Store> Engine<S> {
             Ok(Some(Command::Kick(name))) => self.kick(&name),
             Ok(Some(Command::Stats)) => self.list_figures(),
             Ok(Some(Command::Quit)) => self.quit_asked = true,
+            Ok(Some(Command::Direct(_, text) | Command::Text(text)))
+                if text.len() > self.text_bytes_most() =>
+            {
+                let most = self.text_bytes_most();
+                self.notice(&format!("not sent: {} bytes where --max-frame leaves {most}", text.len()));
+            }
             Ok(Some(Command::Direct(name, text))) => {
                 if (Courier { lobby: &mut self.lobby }).send_to_name(&name, None, text) == 0 {
                     self.notice(&format!("not sent: {name} is not online"));
@@ -87,6 +94,11 @@ impl<S: Store> Engine<S> {
             }
             Err(reason) => self.notice(&reason),
         }
+    }
+
+    /// What a client may write at most. No client need take more from the console.
+    fn text_bytes_most(&self) -> usize {
+        self.lobby.config.max_frame_bytes as usize - TOKEN_BYTES - 1
     }
 
     fn notice(&mut self, text: &str) {

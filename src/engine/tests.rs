@@ -369,3 +369,18 @@ fn a_throttled_address_is_refused_without_a_hash() {
     world.send(conn, Request::Login(PASSWORD));
     assert_eq!(world.said(conn).pop().unwrap()[0], 0x83);
 }
+
+/// What is pasted at the console or piped into it may be longer than a frame that clients take.
+#[test]
+fn the_console_sends_no_more_than_a_client_could() {
+    let mut world = World::new(Config { max_frame_bytes: 2048, ..config() }, Box::new(Chat));
+    let (ann, _) = world.log_in("ann");
+    world.said(ann);
+    for line in ["x".repeat(2032), format!("@ann {}", "x".repeat(2032))] {
+        world.engine.handle_console_line(&line, world.now);
+        assert!(world.engine.poll_console_line().unwrap().contains("not sent"));
+        assert!(world.said(ann).is_empty());
+    }
+    world.engine.handle_console_line(&"x".repeat(2031), world.now);
+    assert_eq!(world.said(ann)[0].len(), 2033);
+}
