@@ -72,11 +72,16 @@ impl<S: Store> Engine<S> {
     fn handle_frame(&mut self, id: ConnId, body: &mut [u8]) {
         let request = match Request::decode(body) {
             Ok(request) => request,
-            Err(malformed) => return self.lobby.refuse(id, Code::Malformed, &malformed.to_string()),
+            Err(malformed) => {
+                // It may be a password that was too long.
+                body.zeroize();
+                return self.lobby.refuse(id, Code::Malformed, &malformed.to_string());
+            }
         };
         let Some(connection) = self.lobby.connections.get(id) else { return };
         if !connection.allows(&request) {
             let explanation = format!("{} is not allowed while {}", request.name(), connection.state_name());
+            body.zeroize();
             return self.lobby.refuse(id, Code::UnexpectedFrame, &explanation);
         }
         match request {

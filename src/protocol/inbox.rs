@@ -117,7 +117,9 @@ impl Inbox {
 
     fn take(&mut self, lent: &mut Lent<'_>, count: usize) {
         self.reserve(count);
-        self.kept.extend_from_slice(&lent.rest()[..count]);
+        let moved = &mut lent.bytes[lent.taken..lent.taken + count];
+        self.kept.extend_from_slice(moved);
+        moved.zeroize();
         lent.taken += count;
         debug_assert!(self.handled <= self.kept.len());
     }
@@ -221,6 +223,18 @@ mod tests {
             assert_eq!(inbox.next_frame(&mut Lent::new(&mut last), LIMIT), Err(wrong));
             assert!(inbox.capacity() <= 8, "an announced length must not reserve memory");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_wiped_where_it_was_lent() {
+        let mut bytes = framed(&[vec![1; 20], vec![2; 20]]);
+        bytes.truncate(40);
+        let mut inbox = Inbox::default();
+        let mut lent = Lent::new(&mut bytes);
+        assert!(inbox.next_frame(&mut lent, LIMIT).unwrap().is_some());
+        inbox.keep(&mut lent);
+        assert_eq!(inbox.len(), 16);
+        assert!(bytes[4..24] == [1; 20] && bytes[24..] == [0; 16], "{bytes:?}");
     }
 
     #[test]

@@ -1,6 +1,14 @@
-//! What must not be left behind: input that nobody reads any more.
+//! What must not be left behind: input that nobody reads any more, and passwords where they were lent.
 
 use super::*;
+
+/// The bytes of these frames, after the engine has had them.
+fn lent(world: &mut World, conn: ConnId, requests: &[Request<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    requests.iter().for_each(|request| request.encode(&mut bytes));
+    world.engine.handle_bytes(conn, &mut bytes, world.now);
+    bytes
+}
 
 fn hungry(world: &mut World) -> Vec<ConnId> {
     std::iter::from_fn(|| world.engine.poll_hungry()).collect()
@@ -22,4 +30,29 @@ fn a_connection_that_was_not_read_is_read_again_when_it_closes() {
     let mut hungry = hungry(&mut world);
     hungry.sort();
     assert_eq!(hungry, [held, waiting]);
+}
+
+/// design.md, section 3: the shared read buffer is wiped after a frame that held a password; after one that was refused,
+/// or that has to wait its turn, too.
+#[test]
+fn no_password_stays_where_it_was_lent() {
+    let mut world = world();
+    let refused = world.connect();
+    let waiting = world.connect();
+    let too_long = [b'x'; 1025];
+    for (conn, requests) in [
+        (refused, &[Request::Identify(b"ann"), Request::Login(PASSWORD)][..]),
+        (waiting, &[Request::Identify(b"ann"), Request::Register(PASSWORD), Request::Login(PASSWORD)]),
+        (world.connect(), &[Request::Login(&too_long)]),
+    ] {
+        let bytes = lent(&mut world, conn, requests);
+        for secret in [PASSWORD, &too_long] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{bytes:?}");
+        }
+    }
+    assert_eq!(world.said(refused).pop().unwrap()[..3], [0x8f, 0, 102]);
+    world.hash();
+    world.store(Ok(()));
+    world.engine.handle_turn(waiting, world.now);
+    assert_eq!(world.said(waiting).pop().unwrap()[0], 0x83, "what waited is whole");
 }
