@@ -132,10 +132,11 @@ impl Connection {
 
     /// Whether its next frame may be handled.
     pub(super) fn may_be_served(&self) -> bool {
+        let is_heard = self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES;
         match &self.stage {
-            _ if self.outbox.len() >= OUTPUT_HOLDS_INPUT_BYTES => false,
-            Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { .. } => true,
+            // A stranger who reads no answer is not to fill the memory with them.
+            Stage::Visiting(visit) => is_heard && !matches!(visit.step, Step::Waiting(_)),
+            Stage::Authenticated { .. } => is_heard,
             Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
         }
     }

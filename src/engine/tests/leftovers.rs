@@ -1,6 +1,8 @@
-//! What must not be left behind: input that nobody reads any more, and passwords where they were lent.
+//! What must not be left behind: input that nobody reads any more, answers that nobody takes, and passwords where they
+//! were lent.
 
 use super::*;
+use crate::limits::OUTPUT_HOLDS_INPUT_BYTES;
 
 /// The bytes of these frames, after the engine has had them.
 fn lent(world: &mut World, conn: ConnId, requests: &[Request<'_>]) -> Vec<u8> {
@@ -30,6 +32,27 @@ fn a_connection_that_was_not_read_is_read_again_when_it_closes() {
     let mut hungry = hungry(&mut world);
     hungry.sort();
     assert_eq!(hungry, [held, waiting]);
+}
+
+/// failures.md 16: refusals below 100 are answers too. A stranger who sends for them and takes none is no longer read.
+#[test]
+fn a_stranger_who_takes_no_answer_is_not_read() {
+    let mut world = world();
+    let stranger = world.connect();
+    let names: Vec<_> = (0..200).map(|_| Request::Identify(b"")).collect();
+    for _ in 0..100 {
+        lent(&mut world, stranger, &names);
+        while world.engine.appetite(stranger) == Appetite::Backlog {
+            world.engine.handle_turn(stranger, world.now);
+        }
+    }
+    let waiting = world.engine.output(stranger).len();
+    assert!(waiting < OUTPUT_HOLDS_INPUT_BYTES + 100, "{waiting}");
+    assert_eq!(world.engine.appetite(stranger), Appetite::Nothing);
+    world.write_all();
+    assert_eq!(hungry(&mut world), [stranger]);
+    world.engine.handle_turn(stranger, world.now);
+    assert!(!world.engine.output(stranger).is_empty(), "and is served again once they are taken");
 }
 
 /// design.md, section 3: the shared read buffer is wiped after a frame that held a password; after one that was refused,
