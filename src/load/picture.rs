@@ -45,7 +45,7 @@ fn title(report: &Report) -> String {
                     LoginSort::Resume => "resumes",
                 };
                 let at_once = grouped(*logins_at_once as u64);
-                format!("porter: latency of echoes before, during and after {sort}, {at_once} at a time")
+                format!("porter: latency of echoes beside {sort}, {at_once} at a time")
             }
             None => "porter: latency of echoes".to_owned(),
         },
@@ -76,9 +76,12 @@ fn subtitle(report: &Report) -> String {
             Some(Storm { rate_per_client, logins_at_once, during, .. }) => {
                 let talkers = report.clients.saturating_sub(*logins_at_once as u64);
                 format!(
-                    "{}, {rate_per_client} messages/s of {size} each, counted from their schedule; {:.1} logins/s",
+                    "{}, {rate_per_client} messages/s of {size} each, counted from their schedule; {} logins/s",
                     counted(talkers, "client"),
-                    during.logins_per_second
+                    match during.logins_per_second {
+                        few if few < 100.0 => format!("{few:.1}"),
+                        many => whole(many),
+                    }
                 )
             }
             None => String::new(),

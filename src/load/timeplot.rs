@@ -92,7 +92,7 @@ fn latency_axis(range: &RangeInclusive<f64>) -> Group {
 fn time_axis(span: f64) -> Group {
     let step = round_figures().map(|figure| figure / 1e3).find(|step| span / step <= 12.0).unwrap_or(span);
     let mut group = Group::new().add(line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis"));
-    for tick in 0..=(span / step + 1e-9) as u32 {
+    for tick in 0..=(span / step + 0.001) as u32 {
         let seconds = f64::from(tick) * step;
         let x = LEFT + (RIGHT - LEFT) * seconds / span;
         let label = format!("{} s", (seconds * 1e3).round() / 1e3);
