@@ -72,7 +72,7 @@ pub(super) struct Window {
     /// Its beginning and its end.
     pub(super) from: Moment,
     pub(super) until: Moment,
-    /// Connections and logins by their end, messages by their beginning.
+    /// By the beginning of each, so that the end of a window cuts nothing off but what never came to its end.
     pub(super) latencies: Latencies,
     /// From the beginning of the way in, or the loss of the last connection, until Welcome.
     pub(super) absence: Latency,
@@ -174,7 +174,7 @@ impl Cast {
         part.stand = Stand::Knocking;
         part.identified = now;
         let waited = now.since(part.began);
-        if let Some(window) = window_of(&mut self.windows, now) {
+        if let Some(window) = window_of(&mut self.windows, part.began) {
             window.latencies.connect.record(waited);
         }
     }
@@ -261,7 +261,7 @@ impl Cast {
 
     fn welcome(&mut self, place: usize, token: Token, now: Moment, out: &mut Vec<u8>) -> Course {
         let part = &mut self.parts[place];
-        if let Some(window) = window_of(&mut self.windows, now) {
+        if let Some(window) = window_of(&mut self.windows, part.began) {
             window.latencies.login.record(now.since(part.identified));
             window.absence.record(now.since(part.lost));
         }
@@ -390,3 +390,6 @@ impl Stand {
 fn window_of(windows: &mut [Window], moment: Moment) -> Option<&mut Window> {
     windows.iter_mut().find(|window| window.holds(moment))
 }
+
+#[cfg(test)]
+mod tests;

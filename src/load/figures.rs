@@ -105,7 +105,7 @@ pub struct Phase {
     pub messages_per_second: f64,
     /// Microseconds from when a message should have been sent until its echo.
     pub message_us: Percentiles,
-    /// Logins that came to their end in it, each second.
+    /// Logins that began in it and came to their end, each second.
     pub logins_per_second: f64,
     /// Microseconds from saying who one is until Welcome.
     pub login_us: Percentiles,

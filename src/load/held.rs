@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Messages of the first moments are not counted: buffers grow, caches fill.
 const WARM_UP: Duration = Duration::from_millis(500);
 
+/// Clients that connect again before those who did are heard: nobody's answer shall wait for the last to connect.
+const CONNECTING_BETWEEN_TURNS: usize = 16;
+
 /// What every scenario here begins with.
 pub(super) struct Stage<'a> {
     pub(super) plan: &'a Plan,
@@ -189,8 +192,11 @@ pub(super) fn reconnect(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -
     for place in &places {
         stage.hall.cut(*place);
     }
-    for place in &places {
-        stage.hall.admit(*place, cut);
+    for some in places.chunks(CONNECTING_BETWEEN_TURNS) {
+        for place in some {
+            stage.hall.admit(*place, cut);
+        }
+        stage.hall.turn(cut).map_err(|error| no_poll(&error))?;
     }
     stage
         .hall

@@ -35,7 +35,7 @@ pub(super) fn written(report: &Report) -> String {
         );
     }
     if let Some(server) = &report.server {
-        server_use(&mut text, server);
+        server_use(&mut text, server, report.storm.is_some());
     }
     if report.scenario == Scenario::Sequential {
         say(
@@ -187,14 +187,15 @@ fn judge_storm(text: &mut String, storm: &Storm) {
     }
 }
 
-fn server_use(text: &mut String, server: &ServerUse) {
+fn server_use(text: &mut String, server: &ServerUse, mixed: bool) {
     let mut parts = Vec::new();
     for (each, noun) in [
         (server.us_per_connection, "connection"),
         (server.us_per_login, "login"),
         (server.us_per_message, "message"),
     ] {
-        if let Some(each) = each {
+        // Where logins and messages come together, the time of both divided by one of them says nothing.
+        if let Some(each) = each.filter(|_| !mixed) {
             parts.push(format!("{each:.2} µs a {noun}"));
         }
     }
