@@ -3,6 +3,7 @@
 //! explain what came of it.
 //!
 //! `PORTER_SEEDS=N cargo test --release --test sim` runs N seeds instead of 500; `PORTER_SEED=N` runs that one alone.
+//! `PORTER_SHRINK=no` tells a failure as it is.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +35,9 @@ fn check(seed: u64) {
     let settings = plan::settings(seed);
     let ops = plan::operations(seed, &settings);
     let Err(failure) = run(seed, &settings, &ops) else { return };
+    if env::var_os("PORTER_SHRINK").is_some_and(|value| value == "no") {
+        panic!("seed {seed}: {failure}");
+    }
     let (ops, failure) = shrink::shrink(seed, &settings, ops, failure);
     panic!("seed {seed}: {failure}\n{}", told(&settings, &ops));
 }

@@ -69,6 +69,9 @@ impl World {
         if !settings.config.registration_open || random.one_in(3) {
             world.register_all();
         }
+        if random.one_in(3) {
+            world.visit_often();
+        }
         world.boot(0);
         world
     }
@@ -95,6 +98,19 @@ impl World {
             self.model.people.add(name, password);
         }
         store.close();
+    }
+
+    /// Lets so many have been at one address that the file of visitors is about to be compacted.
+    fn visit_often(&mut self) {
+        let (mut store, _) = DiskStore::open(self.disk.clone()).unwrap();
+        for number in 0..20 {
+            let address = [10, 0, 0, 1].into();
+            let name = format!("visitor{number}");
+            store.note_visitor(address, &Name::new(&name).unwrap());
+            store.close();
+            self.model.people.note_visitor(address, &name);
+        }
+        self.model.people.visitors_synced();
     }
 
     /// Starts the server on what the disk has.
@@ -291,18 +307,23 @@ impl World {
         }
         self.engine().store_mut().real.close();
         let died = self.disk.is_dead();
-        self.note_notices();
+        if !self.note_notices() && !died {
+            self.model.people.visitors_synced();
+        }
         self.fall(died, salt);
     }
 
-    /// An error among the store's notices means that it could not take back what it could not store.
-    pub(crate) fn note_notices(&mut self) {
+    /// Whether the store complains. An error means that it could not take back what it could not store.
+    pub(crate) fn note_notices(&mut self) -> bool {
+        let mut any = false;
         while let Some(notice) = self.engine().store_mut().real.poll_notice() {
+            any |= notice.level <= log::Level::Warn;
             if notice.level == log::Level::Error {
                 self.model.people.doubt_waiting();
                 self.stores_nothing = true;
             }
         }
+        any
     }
 
     /// A client does something; whether its conversation went on.

@@ -18,8 +18,12 @@ struct User {
 
 #[derive(Default, Debug)]
 struct Visitor {
+    /// Who was last there; `None` if a crash has made that uncertain.
     last: Option<String>,
-    ever: BTreeSet<String>,
+    /// Who that was when the file was last known to be synced.
+    durable: Option<String>,
+    /// All since then.
+    since: BTreeSet<String>,
 }
 
 /// All of them.
@@ -120,7 +124,9 @@ impl People {
         match &visitor.last {
             Some(last) => assert_eq!(*last, name, "the last visitor of {address}"),
             None => {
-                assert!(name.is_empty() || visitor.ever.contains(&name), "{name} never was at {address}");
+                let lost = name.is_empty() && visitor.durable.is_none();
+                let known = lost || visitor.durable.as_ref() == Some(&name) || visitor.since.contains(&name);
+                assert!(known, "the last visitor of {address} is {name:?} after a crash: {visitor:?}");
                 visitor.last = Some(name);
             }
         }
@@ -129,7 +135,15 @@ impl People {
     pub(crate) fn note_visitor(&mut self, address: IpAddr, name: &str) {
         let visitor = self.visitors.entry(address.to_canonical()).or_default();
         visitor.last = Some(name.to_owned());
-        visitor.ever.insert(name.to_owned());
+        visitor.since.insert(name.to_owned());
+    }
+
+    /// The file of visitors is synced.
+    pub(crate) fn visitors_synced(&mut self) {
+        for visitor in self.visitors.values_mut().filter(|visitor| visitor.last.is_some()) {
+            visitor.durable = visitor.last.clone().filter(|name| !name.is_empty());
+            visitor.since.clear();
+        }
     }
 
     /// A crash may have cost the latest visits: they are a courtesy.
