@@ -59,7 +59,7 @@ impl Agent {
             4 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number as u16).into(),
             _ => Ipv4Addr::new(10, 0, 0, place + 1).into(),
         };
-        let left = random.below(12);
+        let left = random.below(12) + if settings.socket_bytes >= 1_000 && random.one_in(4) { 90 } else { 0 };
         Agent {
             nature,
             name,
@@ -145,10 +145,22 @@ impl Agent {
 
     /// What it sends now.
     pub(crate) fn speak(&mut self, random: &mut Random, settings: &Settings, tokens: &[[u8; 16]]) -> Vec<u8> {
+        let comes_back = self.nature != Nature::Honest && self.comes_back(random);
         match self.nature {
             Nature::Honest => self.speak_honestly(random, settings),
+            _ if comes_back => {
+                // With a token from before: the last, or one that may be dead.
+                frame(4, &[&random.pick(&self.tokens)])
+            }
             _ => (0..1 + random.below(4)).flat_map(|_| self.babble(random, settings, tokens)).collect(),
         }
+    }
+
+    /// Whether it begins this connection by going on with a session.
+    fn comes_back(&mut self, random: &mut Random) -> bool {
+        std::mem::replace(&mut self.wants, Wants::Answer) == Wants::Hello
+            && !self.tokens.is_empty()
+            && !random.one_in(3)
     }
 
     fn speak_honestly(&mut self, random: &mut Random, settings: &Settings) -> Vec<u8> {
@@ -172,7 +184,8 @@ impl Agent {
         self.wants = Wants::Talk;
         let Some(token) = self.tokens.last().copied() else { return Vec::new() };
         let mut bytes = Vec::new();
-        for _ in 0..1 + random.below(3) {
+        let burst = settings.socket_bytes >= 1_000 && random.one_in(6);
+        for _ in 0..if burst { 90 } else { 1 + random.below(3) } {
             if self.left == 0 {
                 if self.back == self.sent || settings.mode != Mode::Echo {
                     self.wants = Wants::Bye;
@@ -180,7 +193,7 @@ impl Agent {
                 }
                 return bytes;
             }
-            let tail = "ü".repeat(random.pick(&[0, 3, 30, 500]));
+            let tail = "ü".repeat(if burst { 990 } else { random.pick(&[0, 3, 30, 500]) });
             let number = self.sent;
             let text = match settings.mode {
                 Mode::Chat if random.one_in(3) => format!("@n{} psst {tail}", random.below(4)),
@@ -227,6 +240,10 @@ impl Agent {
             }
             9 | 11..17 => frame(5, &[&token, self.a_text(random, settings).as_bytes()]),
             17 => frame(5, &[&token, b"\xff\xfe"]),
+            18 if random.one_in(2) => {
+                let guess = frame(3, &[b"a guess at it"]);
+                [frame(1, &[self.name.as_bytes()]), guess.repeat(3)].concat()
+            }
             18 => frame(random.pick(&[0, 7, 0x81, 0xff]), &[b"what"]),
             19 => random.pick(&[0, 1_025, 4_097, settings.config.max_frame_bytes + 1]).to_be_bytes().to_vec(),
             20 => frame(random.pick(&[3, 4, 5, 6]), &[&vec![b'x'; random.pick(&[1, 15, 17, 1_025])]]),
