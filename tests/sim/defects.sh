@@ -7,7 +7,8 @@ seeds=${1:-10000}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- "$root"/tests/sim/defects/*.patch
 scratch=$(mktemp -d) || exit 1
-trap 'rm -rf "$scratch"' EXIT INT TERM
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' INT TERM
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 missed=0
 for patch in "$@"; do
