@@ -62,6 +62,9 @@ pub const MAX_ATTEMPTS_DEFAULT: u32 = 3;
 pub const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
 /// Connections above the limit that are being told so at once; one more is dropped without a word.
 pub const REFUSALS_AT_ONCE: usize = 64;
+/// Refusals that leave a connection open, of one connection, that are logged at info; further ones at debug, or a
+/// stranger could fill the disk with them.
+pub const REFUSALS_LOGGED: u8 = 16;
 /// Descriptors that are not connections: console, log, files, signals, and some to spare.
 pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Default for one connection's waiting output.

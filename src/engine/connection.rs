@@ -27,6 +27,8 @@ pub(super) struct Connection {
     pub(super) peer_finished: bool,
     /// All that the peer sent has been handed in.
     pub(super) input_ended: bool,
+    /// Refusals that left it open and were logged at info.
+    pub(super) refusals_logged: u8,
     /// It is in the list of connections that have output.
     pub(super) in_outgoing: bool,
     /// It was above the connection limit from the start.
@@ -117,6 +119,7 @@ impl Connection {
             armed: Moment::NEVER,
             peer_finished: false,
             input_ended: false,
+            refusals_logged: 0,
             in_outgoing: false,
             surplus: false,
         }

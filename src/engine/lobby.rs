@@ -6,7 +6,7 @@ use crate::Moment;
 use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
-use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONSOLE_BUFFER_BYTES};
+use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONSOLE_BUFFER_BYTES, REFUSALS_LOGGED};
 use crate::protocol::{Code, Outbox, Reply};
 use crate::slots::Slots;
 use std::collections::{BTreeSet, VecDeque};
@@ -139,10 +139,20 @@ impl Lobby {
 
     /// Answers with an error, and closes if the code says so.
     pub(super) fn refuse(&mut self, id: ConnId, code: Code, explanation: &str) {
-        let Some(connection) = self.connections.get(id).filter(|connection| !connection.is_closing()) else {
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_closing())
+        else {
             return;
         };
-        log::info!("refused conn={} peer={} why={code} ({explanation})", id.generation(), connection.peer);
+        let (conn, peer) = (id.generation(), connection.peer);
+        if code.closes() {
+            log::info!("refused conn={conn} peer={peer} why={code} ({explanation})");
+        } else {
+            // Without the explanation: it may name whom a message was for, which is part of the message's text.
+            let is_early = connection.refusals_logged < REFUSALS_LOGGED;
+            connection.refusals_logged += u8::from(is_early);
+            let level = if is_early { log::Level::Info } else { log::Level::Debug };
+            log::log!(level, "refused conn={conn} peer={peer} why={code}");
+        }
         let reply = Reply::Error { code: code.number(), explanation };
         if code.closes() {
             self.append(id, &reply);

@@ -114,8 +114,14 @@ fn no_secrets() {
         let mut server = Server::start(&["--log-level", level, "--mode", mode, "--login-cache", "0"]);
         let mut secrets: Vec<Vec<u8>> = Vec::new();
         let mut secret = |bytes: &[u8]| secrets.push(bytes.to_vec());
-        for text in ["xyzzy the password", "plugh wrong password", "frotz the text", "weakpw!", "grue typed"]
-        {
+        for text in [
+            "xyzzy the password",
+            "plugh wrong password",
+            "frotz the text",
+            "weakpw!",
+            "grue typed",
+            "grault",
+        ] {
             secret(text.as_bytes());
         }
         let mut visitor = Visitor::introduced(&server, "ann", Wanted::Register);
@@ -129,6 +135,7 @@ fn no_secrets() {
         let mut tokens = vec![visitor.expect_welcome()];
         visitor.message("frotz the text");
         visitor.message("@ann frotz the text");
+        visitor.message("@grault frotz the text");
         server.type_line("grue typed");
         let token = visitor.token;
         visitor.reset();
@@ -175,6 +182,22 @@ fn no_secrets() {
             assert!(!found, "{level}, {mode}: {} is in the log", String::from_utf8_lossy(&secret));
         }
     }
+}
+
+/// Refusals that leave a connection open are logged, but a stranger cannot fill the disk with them.
+#[test]
+fn a_stranger_who_asks_to_be_refused() {
+    let server = Server::start(&[]);
+    let mut stranger = Visitor::arrive(&server);
+    for _ in 0..50 {
+        stranger.identify("");
+        stranger.expect_error(1);
+    }
+    stranger.exit();
+    stranger.expect_bye();
+    drop(stranger);
+    let log = server.terminate().log_text();
+    assert_eq!(log.matches("why=BadName").count(), 16);
 }
 
 /// failures.md 28: what a stranger sends forges no line and moves no cursor in the log.
