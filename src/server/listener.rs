@@ -2,7 +2,7 @@
 
 use crate::Moment;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,6 +13,9 @@ const PORTS_TRIED: u16 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often that is logged at most.
 const PAUSE_LOGGED_EVERY: Duration = Duration::from_secs(1);
+/// Those who may wait to be accepted, as far as the system allows: a crowd that comes back at once after the network
+/// was away must not have to knock again a second later.
+const BACKLOG: i32 = 65_535;
 /// A silent peer is probed after this long: one that has lost its power must not hold a place for ever.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
@@ -34,9 +37,8 @@ impl Listener {
         let further = if strict || port == 0 { 0 } else { PORTS_TRIED };
         let last = port.saturating_add(further);
         for port in port..=last {
-            match TcpListener::bind(SocketAddr::new(host, port)) {
+            match listen(SocketAddr::new(host, port)) {
                 Ok(socket) => {
-                    inherit(&socket);
                     return Ok(Listener { socket, ready: true, paused_until: None, pause_logged: None });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < last => {}
@@ -115,16 +117,18 @@ impl Listener {
     }
 }
 
-/// Sets what accepted sockets inherit, once instead of at each: no waiting for more bytes before a small frame is
-/// sent, and probes for peers that have silently gone.
-fn inherit(socket: &TcpListener) {
-    let socket = SockRef::from(socket);
-    let set = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE)));
-    if let Err(error) = set {
-        log::warn!("socket options not set reason={error:?}");
-    }
+/// A listening socket with room for a crowd, whose accepted sockets inherit what is set here once instead of at each:
+/// no waiting for more bytes before a small frame is sent, and probes for peers that have silently gone.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A port that the last server has just left is free.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 /// Out of descriptors (of the process, of the system) or of memory.
