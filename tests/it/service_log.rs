@@ -112,76 +112,62 @@ fn lengths_at_debug() {
 fn no_secrets() {
     for (level, mode) in [("trace", "echo"), ("debug", "echo"), ("trace", "operator"), ("trace", "chat")] {
         let mut server = Server::start(&["--log-level", level, "--mode", mode, "--login-cache", "0"]);
-        let mut secrets: Vec<Vec<u8>> = Vec::new();
-        let mut secret = |bytes: &[u8]| secrets.push(bytes.to_vec());
-        for text in [
-            "xyzzy the password",
-            "plugh wrong password",
-            "frotz the text",
-            "weakpw!",
-            "grue typed",
-            "grault",
-        ] {
-            secret(text.as_bytes());
-        }
-        let mut visitor = Visitor::introduced(&server, "ann", Wanted::Register);
-        visitor.register("weakpw!");
-        visitor.expect_error(2);
-        visitor.register("xyzzy the password");
-        visitor.expect(Said::Wanted(Wanted::Login));
-        visitor.login("plugh wrong password");
-        visitor.expect_error(4);
-        visitor.login("xyzzy the password");
-        let mut tokens = vec![visitor.expect_welcome()];
-        visitor.message("frotz the text");
-        visitor.message("@ann frotz the text");
-        visitor.message("@grault frotz the text");
-        server.type_line("grue typed");
-        let token = visitor.token;
-        visitor.reset();
-        let mut visitor = server.resumed(token);
-        tokens.push(visitor.token);
-        visitor.message("frotz the text");
-        // A wrong token, and a password in the wrong place.
-        visitor.send_raw(&frame(0x05, &[&[0x5a; 16], &b"frotz the text"[..]].concat()));
-        loop {
-            match visitor.next() {
-                Said::Message(..) => {}
-                Said::Error(103, _) => break,
-                other => panic!("{other:?}"),
-            }
-        }
-        visitor.expect_closed();
-        let mut misplaced = Visitor::arrive(&server);
-        misplaced.send_raw(&frame(0x03, b"xyzzy the password"));
-        misplaced.expect_last_error(102);
-        drop((visitor, misplaced));
-
+        let mut secrets = secrets_spoken(&mut server);
         let users = server.folder.read("users.csv");
-        users
-            .lines()
-            .last()
-            .unwrap()
-            .split(['$', ','])
-            .skip(4)
-            .take(2)
-            .for_each(|part| secret(part.as_bytes()));
-        tokens.push([0x5a; 16]);
-        for token in tokens {
-            let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
-            secret(&token);
-            secret(hex.as_bytes());
-            secret(hex.to_uppercase().as_bytes());
-            secret(format!("{token:?}").as_bytes());
-        }
-        let folder = server.terminate();
-        let log = fs::read(folder.log()).unwrap();
+        let stored = users.lines().last().unwrap().split(['$', ',']).skip(4).take(2);
+        secrets.extend(stored.map(|part| part.as_bytes().to_vec()));
+        let log = fs::read(server.terminate().log()).unwrap();
         assert!(!log.is_empty());
         for secret in secrets {
             let found = log.windows(secret.len()).any(|window| window == secret);
             assert!(!found, "{level}, {mode}: {} is in the log", String::from_utf8_lossy(&secret));
         }
     }
+}
+
+/// Lets a user go all the ways on which something secret is said, and gives what was said.
+fn secrets_spoken(server: &mut Server) -> Vec<Vec<u8>> {
+    let mut visitor = Visitor::introduced(server, "ann", Wanted::Register);
+    visitor.register("weakpw!");
+    visitor.expect_error(2);
+    visitor.register("xyzzy the password");
+    visitor.expect(Said::Wanted(Wanted::Login));
+    visitor.login("plugh wrong password");
+    visitor.expect_error(4);
+    visitor.login("xyzzy the password");
+    let mut tokens = vec![visitor.expect_welcome(), [0x5a; 16]];
+    visitor.message("frotz the text");
+    visitor.message("@ann frotz the text");
+    visitor.message("@grault frotz the text");
+    server.type_line("grue typed");
+    let token = visitor.token;
+    visitor.reset();
+    let mut visitor = server.resumed(token);
+    tokens.push(visitor.token);
+    visitor.message("frotz the text");
+    // A wrong token, and a password in the wrong place.
+    visitor.send_raw(&frame(0x05, &[&[0x5a; 16], &b"frotz the text"[..]].concat()));
+    loop {
+        match visitor.next() {
+            Said::Message(..) => {}
+            Said::Error(103, _) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    visitor.expect_closed();
+    let mut misplaced = Visitor::arrive(server);
+    misplaced.send_raw(&frame(0x03, b"xyzzy the password"));
+    misplaced.expect_last_error(102);
+
+    let texts =
+        ["xyzzy the password", "plugh wrong password", "frotz the text", "weakpw!", "grue typed", "grault"];
+    let mut secrets: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    for token in tokens {
+        let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        secrets.push(token.to_vec());
+        secrets.extend([hex.to_uppercase(), hex, format!("{token:?}")].map(String::into_bytes));
+    }
+    secrets
 }
 
 /// Refusals that leave a connection open are logged, but a stranger cannot fill the disk with them.

@@ -1,3 +1,5 @@
+//! A client on its own: what it says to what it hears, without a socket.
+
 use super::*;
 use crate::limits::HEADER_BYTES;
 use std::time::Duration;
