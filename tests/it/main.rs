@@ -20,6 +20,7 @@ mod console_input;
 mod conversation;
 mod errors;
 mod errors_refusals;
+mod kill;
 mod limits;
 #[cfg(feature = "load")]
 mod load;
