@@ -12,7 +12,9 @@ impl Server {
     /// Remembers what an event says of a socket; events are hints.
     pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
-        if event.is_error() {
+        // What arrived before a reset can still be read, and may be an Exit: reading comes upon the reset after it.
+        let may_read = event.is_readable() && self.engine.appetite(conn) != Appetite::Nothing;
+        if event.is_error() && !may_read {
             self.engine.handle_reset(conn, now);
             return;
         }

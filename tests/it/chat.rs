@@ -1,6 +1,7 @@
 //! Row 11: everyone logged in reads what the others write.
 
-use crate::support::{Said, Server, Visitor};
+use crate::support::{Said, Server, Visitor, eventually, frame};
+use rustix::process::Signal;
 
 fn chat() -> Server {
     Server::start(&["--mode", "chat"])
@@ -33,6 +34,23 @@ fn all_others_read_it() {
     ann.expect(Said::message("bob", "and hi"));
     stranger.identify("-");
     stranger.expect_error(1);
+}
+
+/// Whoever closes with something unread resets the connection. What arrived before that still counts, an Exit above all.
+#[test]
+fn what_came_before_a_reset_is_heard() {
+    let server = chat();
+    let [mut ann, mut bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
+    ann.message("unread by bob");
+    cid.expect(Said::message("ann", "unread by bob"));
+    eventually("bob has it too", || (!bob.nothing_yet()).then_some(()));
+    // Stopped, so that the last words and the reset are there together when it looks.
+    server.signal(Signal::STOP);
+    bob.send_raw(&[bob.message_frame(b"last words"), frame(0x06, b"")].concat());
+    bob.reset();
+    server.signal(Signal::CONT);
+    ann.expect(Said::message("bob", "last words"));
+    ann.expect(Said::message("", "bob left"));
 }
 
 /// The sender's own other connections are others.
