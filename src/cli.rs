@@ -50,7 +50,11 @@ fn parse<Flags: Parser>(
         Ok(flags) => Ok(Some(flags)),
         Err(error) if error.use_stderr() => {
             let message = error.to_string();
-            let reason = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            // The error itself, with the values that are possible; what follows an empty line is advice.
+            let lines: Vec<&str> =
+                message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let reason = lines.join(" ");
+            let reason = reason.trim_start_matches("error: ");
             Err(Failure::usage(format_args!("{reason}; --help lists the flags")))
         }
         Err(help) => help.print().map(|()| None).map_err(Failure::failed),

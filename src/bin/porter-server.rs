@@ -36,7 +36,7 @@ struct Flags {
     #[arg(long, value_name = "FILE", default_value = "logs/server.log")]
     log_file: PathBuf,
     /// off, error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     log_level: LevelFilter,
     /// closed: an unknown name is treated like a wrong password
     #[arg(long, value_enum, value_name = "STATE", default_value = "open")]
@@ -169,6 +169,10 @@ fn host(text: &str) -> Result<IpAddr, String> {
 
 fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("{text:?} is not a port, 0 to 65535"))
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "not one of off, error, warn, info, debug, trace".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

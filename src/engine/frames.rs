@@ -122,7 +122,7 @@ impl<S: Store> Engine<S> {
         let Some(text) = self.text(id, text) else { return };
         self.lobby.totals.messages_in += 1;
         if let Some(connection) = self.lobby.connections.get_mut(id) {
-            connection.traffic.messages_in += 1;
+            connection.traffic.messages_in = connection.traffic.messages_in.saturating_add(1);
         }
         log::debug!("message received conn={} bytes={}", id.generation(), text.len());
         let from = Speaker { session, name: &name };

@@ -131,7 +131,7 @@ impl Lobby {
         }
         self.totals.messages_out += 1;
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.traffic.messages_out += 1;
+            connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
         }
         log::debug!("message sent conn={} bytes={}", id.generation(), text.len());
         true

@@ -98,12 +98,13 @@ impl Listener {
                     self.ready = false;
                     return None;
                 }
-                Err(error) if is_shortage(&error) => {
+                // The peer gave up while it waited, or the call was interrupted: the next one, please.
+                Err(error) if is_passing(&error) => log::debug!("accept failed reason={error:?}"),
+                // Out of descriptors or memory, or something that is not getting better by trying again at once.
+                Err(error) => {
                     self.pause(&error, now);
                     return None;
                 }
-                // The peer gave up while it waited, or the call was interrupted: the next one, please.
-                Err(error) => log::debug!("accept failed reason={error:?}"),
             }
         }
     }
@@ -131,10 +132,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Out of descriptors (of the process, of the system) or of memory.
-fn is_shortage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
-        .iter()
-        .any(|shortage| error.raw_os_error() == Some(shortage.raw_os_error()))
+/// Whether the error was about one who waited, and not about accepting.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }

@@ -54,6 +54,10 @@ const HASH_PORTIONS_PER_SECOND: u64 = 25_000;
 /// How often a log that could not be written is tried again while nothing else happens.
 const LOG_RETRY: Duration = Duration::from_secs(1);
 
+/// How long an orderly stop may take: each connection's last word and its discarded input, and some to spare for the
+/// deadlines' being met a little late.
+const STOP: Duration = Duration::from_secs(CLOSE_FLUSH.as_secs() + CLOSE_DISCARD.as_secs() + 1);
+
 const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index and its generation");
 
 /// How a server is to run.
@@ -282,7 +286,7 @@ impl Server {
         log::info!("stopping");
         self.signals.begin_stopping();
         self.listener = None;
-        self.stopping_until = Some(now + CLOSE_FLUSH + CLOSE_DISCARD);
+        self.stopping_until = Some(now + STOP);
         self.engine.handle_shutdown(now);
     }
 
