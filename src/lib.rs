@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`limits`] | every bound, its unit and its reason | anything else |
 //! | [`cli`] | what the programs share at their command lines | what the programs do |
+//! | [`tls`] | what both ends share of the encryption between them | sockets, frames, whom to trust |
 //! | [`protocol`] | what the bytes mean | who speaks, what is allowed when, that sockets exist |
 //! | [`auth`] | who may speak: names, passwords, tokens, sessions | sockets, files, the clock, randomness |
 //! | [`handler`] | what a message does: echo, operator, chat, or yours | connections, frames, time |
@@ -129,6 +130,8 @@ pub mod server;
 mod slots;
 pub mod store;
 mod text;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use moment::Moment;
 pub use slots::Key;

@@ -84,6 +84,10 @@ pub const SHARE_ACCEPTS: usize = 10;
 
 /// From accept until authenticated.
 pub const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// TLS handshakes under way at once: each costs processor time and memory, and more than these wait without either.
+pub const HANDSHAKES_AT_ONCE: usize = 32;
+/// While others wait, a handshake has its place for so long: a few silent peers must not close the door to all.
+pub const HANDSHAKE_PLACE: Duration = Duration::from_secs(2);
 /// How long a session waits for its lost client.
 pub const RESUME_WINDOW_DEFAULT: Duration = Duration::from_secs(60);
 /// Waiting output of which nothing could be written for this long: a slow consumer.

@@ -6,7 +6,9 @@ use porter::cli::{self, Failure};
 use porter::engine::Config;
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::limits;
-use porter::server::{LogFile, Options, Server};
+#[cfg(feature = "tls")]
+use porter::server::CertificateFiles;
+use porter::server::{Encryption, LogFile, Options, Server};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -26,6 +28,21 @@ struct Flags {
     /// Fail if the port is busy
     #[arg(long)]
     strict_port: bool,
+    /// Encrypt on a loopback address too; any other is encrypted always
+    #[cfg(feature = "tls")]
+    #[arg(long, conflicts_with = "plaintext")]
+    tls: bool,
+    /// Do not encrypt, whatever the address
+    #[arg(long)]
+    plaintext: bool,
+    /// Certificate in PEM, with --tls-key; without one a self-signed one is made and kept in the data folder
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "plaintext")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// What a message does: comes back, goes to the person at the console, or to everyone
     #[arg(long, value_enum, value_name = "MODE", default_value = "echo")]
     mode: Mode,
@@ -100,11 +117,14 @@ fn serve(flags: Flags) -> Result<(), Failure> {
     let config = config(&flags)?;
     let host = cli::given_or_asked(flags.host, "Address to listen on", "127.0.0.1", host)?;
     let port = cli::given_or_asked(flags.port, "Port", "9090", port)?;
+    let encryption = encryption(&flags, host)?;
     let log = LogFile::install(&flags.log_file, flags.log_level).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     log::info!("start version={} mode={mode} data={:?}", env!("CARGO_PKG_VERSION"), flags.data);
     warn_of_cheap_hashes(config.hash_rounds);
-    let options = Options { host, port, strict_port: flags.strict_port, data: flags.data, config };
+    warn_of_plaintext(&encryption, host);
+    let strict_port = flags.strict_port;
+    let options = Options { host, port, strict_port, data: flags.data, encryption, config };
     let handler: Box<dyn Handler> = match flags.mode {
         Mode::Echo => Box::new(Echo),
         Mode::Operator => Box::new(Operator::default()),
@@ -123,6 +143,11 @@ fn listen(options: Options, handler: Box<dyn Handler>, log: &LogFile) -> Result<
     let mut stdout = io::stdout();
     // With stdout gone the service is still wanted; the log has the address too.
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    #[cfg(feature = "tls")]
+    if let Some(fingerprint) = server.fingerprint() {
+        log::info!("fingerprint {fingerprint}");
+        let _ = writeln!(stdout, "fingerprint {fingerprint}").and_then(|()| stdout.flush());
+    }
     server.run().map_err(Failure::failed)
 }
 
@@ -152,15 +177,51 @@ fn config(flags: &Flags) -> Result<Config, Failure> {
     })
 }
 
+/// On a loopback address plain TCP unless something else is asked for; on any other TLS, unless it is turned off.
+#[cfg(feature = "tls")]
+fn encryption(flags: &Flags, host: IpAddr) -> Result<Encryption, Failure> {
+    let files = flags.tls_cert.clone().zip(flags.tls_key.clone());
+    Ok(match files {
+        Some((certificate, key)) => Encryption::Certificate(CertificateFiles { certificate, key }),
+        None if flags.tls => Encryption::OwnCertificate,
+        None if flags.plaintext || is_loopback(host) => Encryption::Plaintext,
+        None => Encryption::OwnCertificate,
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn encryption(flags: &Flags, host: IpAddr) -> Result<Encryption, Failure> {
+    if flags.plaintext || is_loopback(host) {
+        return Ok(Encryption::Plaintext);
+    }
+    Err(Failure::usage(format_args!(
+        "this porter-server was built without encryption; to listen on {host} all the same give --plaintext"
+    )))
+}
+
+fn is_loopback(host: IpAddr) -> bool {
+    host.to_canonical().is_loopback()
+}
+
+fn warn_of_plaintext(encryption: &Encryption, host: IpAddr) {
+    if matches!(encryption, Encryption::Plaintext) && !is_loopback(host) {
+        warn(&format!(
+            "--plaintext on {host}: passwords and messages travel unencrypted, for anyone on the way to read and change"
+        ));
+    }
+}
+
 fn warn_of_cheap_hashes(rounds: u32) {
     if rounds < limits::HASH_ROUNDS_WEAK {
-        let text = format!(
-            "--hash-rounds {rounds} makes stolen hashes cheap to guess; use at least {}",
-            limits::HASH_ROUNDS_WEAK
-        );
-        log::warn!("{text}");
-        let _ = writeln!(io::stderr(), "porter-server: warning: {text}");
+        let least = limits::HASH_ROUNDS_WEAK;
+        warn(&format!("--hash-rounds {rounds} makes stolen hashes cheap to guess; use at least {least}"));
     }
+}
+
+fn warn(text: &str) {
+    log::warn!("{text}");
+    // With stderr gone the log still has it.
+    let _ = writeln!(io::stderr(), "porter-server: warning: {text}");
 }
 
 fn host(text: &str) -> Result<IpAddr, String> {

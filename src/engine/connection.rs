@@ -19,6 +19,8 @@ pub(super) struct Connection {
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
     pub(super) traffic: Traffic,
+    /// What was written last has not yet left what lies between here and the socket.
+    pub(super) held: bool,
     /// Since when none of the waiting output could be written.
     pub(super) stalled_since: Option<Moment>,
     /// For when its deadline is set; never later than it is due.
@@ -68,6 +70,8 @@ pub(super) enum Why {
     TakenOver,
     ClosedByPeer,
     Reset,
+    /// The encryption around it did not come about, or failed.
+    Tls,
     Refused(Code),
 }
 
@@ -76,7 +80,7 @@ impl Why {
     pub(super) fn ends_session(self) -> bool {
         match self {
             Why::Exit | Why::Kicked | Why::Shutdown => true,
-            Why::TakenOver | Why::ClosedByPeer | Why::Reset => false,
+            Why::TakenOver | Why::ClosedByPeer | Why::Reset | Why::Tls => false,
             Why::Refused(code) => code.ends_session(),
         }
     }
@@ -91,6 +95,7 @@ impl fmt::Display for Why {
             Why::TakenOver => f.write_str("taken-over"),
             Why::ClosedByPeer => f.write_str("closed-by-peer"),
             Why::Reset => f.write_str("reset"),
+            Why::Tls => f.write_str("tls"),
             Why::Refused(code) => code.fmt(f),
         }
     }
@@ -115,6 +120,7 @@ impl Connection {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             traffic: Traffic::default(),
+            held: false,
             stalled_since: None,
             armed: Moment::NEVER,
             peer_finished: false,

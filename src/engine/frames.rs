@@ -66,7 +66,8 @@ impl<S: Store> Engine<S> {
             BadLength::Zero => Code::Malformed,
             BadLength::TooLarge { .. } => Code::FrameTooLarge,
         };
-        self.lobby.refuse(id, code, &bad.to_string());
+        let hint = if is_tls(bad) { "; this looks like TLS, which is not spoken on this port" } else { "" };
+        self.lobby.refuse(id, code, &format!("{bad}{hint}"));
     }
 
     fn handle_frame(&mut self, id: ConnId, body: &mut [u8]) {
@@ -136,4 +137,9 @@ impl<S: Store> Engine<S> {
         }
         text
     }
+}
+
+/// Whether the four bytes are rather the beginning of a TLS handshake.
+fn is_tls(bad: BadLength) -> bool {
+    matches!(bad, BadLength::TooLarge { announced_bytes, .. } if announced_bytes >> 16 == 0x1603)
 }

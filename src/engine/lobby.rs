@@ -218,6 +218,7 @@ impl Lobby {
         let Some(connection) = self.connections.get(id) else { return };
         if let Stage::Flushing { why, .. } = connection.stage
             && connection.outbox.is_empty()
+            && !connection.held
         {
             self.shut(id, why);
         }

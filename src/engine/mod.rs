@@ -11,6 +11,7 @@
 //!
 //! This module must not know mio, files, threads or the clock.
 
+mod carriage;
 mod census;
 mod config;
 mod connection;
@@ -183,7 +184,7 @@ impl<S: Store> Engine<S> {
         connection.traffic.bytes_out += count as u64;
         connection.outbox.advance(count);
         if connection.outbox.is_empty() {
-            connection.stalled_since = None;
+            connection.stalled_since = connection.stalled_since.filter(|_| connection.held);
             let outbox = std::mem::take(&mut connection.outbox);
             self.lobby.reclaim(outbox);
             self.lobby.flushed(id);
@@ -306,6 +307,11 @@ impl<S: Store> Engine<S> {
     /// Whether the person at the console wants the server to stop.
     pub fn is_quit_asked(&self) -> bool {
         self.quit_asked
+    }
+
+    /// Whether a connection's last word is said, or it is gone.
+    pub fn is_closing(&self, id: ConnId) -> bool {
+        self.lobby.connections.get(id).is_none_or(Connection::is_closing)
     }
 
     /// Whether nobody is connected.

@@ -7,33 +7,47 @@
 //!
 //! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
 
+#[cfg(feature = "tls")]
+mod certificate;
 mod clock;
 mod console;
 mod descriptors;
+#[cfg(feature = "tls")]
+mod door;
+#[cfg(feature = "tls")]
+mod encryption;
+#[cfg(not(feature = "tls"))]
+#[path = "unencrypted.rs"]
+mod encryption;
 mod listener;
 mod logfile;
 mod signals;
 mod socket;
 mod sockets;
+mod start;
+#[cfg(feature = "tls")]
+mod tls;
 
+#[cfg(feature = "tls")]
+pub use certificate::CertificateFiles;
+pub use encryption::Encryption;
 pub use logfile::LogFile;
+pub use start::Options;
 
 use crate::Moment;
-use crate::auth::{Password, hash_password};
-use crate::engine::{Config, ConnId, Engine, Entropy};
-use crate::handler::Handler;
-use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, HEADER_BYTES, SALT_BYTES, SHARE_BYTES};
+use crate::engine::{ConnId, Engine};
+use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH};
 use crate::slots::Key;
 use crate::store::{DiskStore, OsDisk};
 use clock::Clock;
 use console::Console;
+use encryption::Door;
 use listener::Listener;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use signals::{Signals, Wish};
 use socket::Socket;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const LISTENER: Token = Token(0);
@@ -60,27 +74,14 @@ const STOP: Duration = Duration::from_secs(CLOSE_FLUSH.as_secs() + CLOSE_DISCARD
 
 const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index and its generation");
 
-/// How a server is to run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Address to listen on.
-    pub host: IpAddr,
-    /// Port to listen on; 0 for any.
-    pub port: u16,
-    /// Whether a busy port is an error rather than the next one tried.
-    pub strict_port: bool,
-    /// The data directory.
-    pub data: PathBuf,
-    /// The engine's settings.
-    pub config: Config,
-}
-
 /// A server that listens.
 pub struct Server {
     poll: Poll,
     clock: Clock,
     engine: Engine<DiskStore<OsDisk>>,
     listener: Option<Listener>,
+    /// Where those wait whose connection is to be encrypted.
+    door: Door,
     /// By the connection's slot.
     sockets: Vec<Option<Socket>>,
     /// Sockets that have a turn.
@@ -96,72 +97,7 @@ pub struct Server {
     busy: bool,
 }
 
-/// The operating system's random source.
-struct OsEntropy;
-
-impl Entropy for OsEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the shell is what hands the random bytes in")]
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
-        getrandom::fill(bytes).map_err(|error| error.to_string())
-    }
-}
-
 impl Server {
-    /// Opens the data directory and listens. `log` is flushed at the end of each turn, and reopened on SIGHUP.
-    ///
-    /// # Errors
-    /// One line that says what could not be had, why, and what to do about it.
-    pub fn bind(
-        mut options: Options,
-        handler: Box<dyn Handler>,
-        log: Option<LogFile>,
-    ) -> Result<Server, String> {
-        let system =
-            |error: io::Error| format!("cannot wait for events: {error}; the system is short of something");
-        let clock = Clock::new();
-        let disk = OsDisk::open(&options.data, clock.start()).map_err(|error| error.to_string())?;
-        let (store, repairs) = DiskStore::open(disk).map_err(|error| error.to_string())?;
-        for repair in repairs {
-            log::warn!("repaired {repair}");
-        }
-        let config = &mut options.config;
-        let fitting = descriptors::connections_that_fit(config.max_connections);
-        if fitting < config.max_connections {
-            let wanted = config.max_connections;
-            let text = format!(
-                "the limit on descriptors leaves room for {fitting} of {wanted} connections; raise it with ulimit -n"
-            );
-            log::warn!("{text}");
-            logfile::complain(&text);
-            config.max_connections = fitting;
-        }
-        config.hash_rounds_per_second = measured_hash_pace(&clock);
-        let hash_portion_rounds =
-            (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
-        let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy))?;
-        let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
-        let poll = Poll::new().map_err(system)?;
-        let mut signals = Signals::new().map_err(system)?;
-        poll.registry().register(listener.source(), LISTENER, Interest::READABLE).map_err(system)?;
-        poll.registry().register(signals.source(), SIGNALS, Interest::READABLE).map_err(system)?;
-        let console = Console::new(poll.registry(), CONSOLE_INPUT, CONSOLE_OUTPUT);
-        Ok(Server {
-            poll,
-            clock,
-            engine,
-            listener: Some(listener),
-            sockets: Vec::new(),
-            ready: Vec::new(),
-            console,
-            signals,
-            log,
-            buffer: vec![0; SHARE_BYTES + HEADER_BYTES].into_boxed_slice(),
-            hash_portion_rounds,
-            stopping_until: None,
-            busy: false,
-        })
-    }
-
     /// The address that is listened on.
     ///
     /// # Errors
@@ -194,6 +130,7 @@ impl Server {
         self.take_events(events, began);
         self.engine.handle_time(began);
         self.accept(began);
+        self.admit(began);
         self.read(began);
         self.write(began);
         self.close();
@@ -222,11 +159,12 @@ impl Server {
         self.take_hungry();
         let now = self.clock.now();
         let accepting = self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
-        if !self.ready.is_empty() || self.engine.is_hashing() || accepting {
+        if !self.ready.is_empty() || self.engine.is_hashing() || accepting || self.door.has_next() {
             return Some(Duration::ZERO);
         }
         let deadlines = [
             self.engine.next_deadline(),
+            self.door.next_deadline(),
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_deadline),
             self.log.as_ref().filter(|log| log.is_waiting()).map(|_| now + LOG_RETRY),
@@ -274,6 +212,7 @@ impl Server {
                         log.reopen();
                     }
                     log::info!("log reopened");
+                    self.door.reload();
                 }
             }
         }
@@ -340,13 +279,4 @@ impl Server {
             log.flush();
         }
     }
-}
-
-/// How fast this machine hashes, in rounds a second.
-fn measured_hash_pace(clock: &Clock) -> u64 {
-    const ROUNDS: u32 = 5_000;
-    let began = clock.now();
-    std::hint::black_box(hash_password(&Password::new(b"pace"), [0; SALT_BYTES], ROUNDS));
-    let nanoseconds = clock.now().since(began).as_nanos().max(1);
-    u64::try_from(u128::from(ROUNDS) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX)
 }

@@ -5,16 +5,26 @@ use mio::net::TcpStream;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
+/// What lies between the socket and the engine.
+pub(super) enum Transport {
+    /// Nothing: plain TCP.
+    Plain,
+    /// TLS.
+    #[cfg(feature = "tls")]
+    Tls(super::tls::Tls),
+}
+
 /// A socket. mio tells of readiness once: what was not used up is remembered here.
 pub(super) struct Socket {
     pub(super) conn: ConnId,
-    stream: TcpStream,
+    pub(super) stream: TcpStream,
+    pub(super) transport: Transport,
     /// There may be bytes to read.
-    readable: bool,
+    pub(super) readable: bool,
     /// The peer has closed its sending side: after the bytes comes the end, and no event tells of it again.
-    ending: bool,
+    pub(super) ending: bool,
     /// Writing may succeed.
-    writable: bool,
+    pub(super) writable: bool,
     /// It is in the list of sockets that have a turn.
     pub(super) in_ready: bool,
 }
@@ -29,11 +39,14 @@ pub(super) enum Outcome {
     End,
     /// The connection is broken.
     Broken,
+    /// What came is not what the transport can go on with, for this reason.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "plain TCP takes whatever comes"))]
+    Fault(String),
 }
 
 impl Socket {
-    pub(super) fn new(conn: ConnId, stream: TcpStream) -> Socket {
-        Socket { conn, stream, readable: false, ending: false, writable: true, in_ready: false }
+    pub(super) fn new(conn: ConnId, stream: TcpStream, transport: Transport) -> Socket {
+        Socket { conn, stream, transport, readable: false, ending: false, writable: true, in_ready: false }
     }
 
     pub(super) fn source(&mut self) -> &mut TcpStream {
@@ -58,11 +71,70 @@ impl Socket {
         self.readable
     }
 
+    /// Whether the engine's bytes can go through it.
+    pub(super) fn is_open(&self) -> bool {
+        match &self.transport {
+            Transport::Plain => true,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.is_open(),
+        }
+    }
+
+    /// Whether what was written has not all been taken by the system.
+    pub(super) fn is_holding(&self) -> bool {
+        match &self.transport {
+            Transport::Plain => false,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.is_holding(),
+        }
+    }
+
+    /// Whether it was only accepted to be told that there is no room.
+    pub(super) fn is_refused(&self) -> bool {
+        match &self.transport {
+            Transport::Plain => false,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.is_refused,
+        }
+    }
+
     pub(super) fn is_writable(&self) -> bool {
         self.writable
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Outcome {
+        match self.transport {
+            Transport::Plain => self.read_plain(buffer),
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => self.read_tls(buffer),
+        }
+    }
+
+    /// Writes what the transport takes; with nothing to be written, what it holds.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome {
+        match self.transport {
+            Transport::Plain => self.write_plain(bytes),
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => self.write_tls(bytes),
+        }
+    }
+
+    /// Shuts the sending side.
+    pub(super) fn shut_down(&mut self) {
+        match self.transport {
+            Transport::Plain => self.shut_down_plain(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => self.shut_down_tls(),
+        }
+    }
+
+    /// The last word of the transport's own before the socket is closed, as far as it can be said now.
+    pub(super) fn say_goodbye(&mut self) {
+        #[cfg(feature = "tls")]
+        self.say_goodbye_tls();
+    }
+
+    pub(super) fn read_plain(&mut self, buffer: &mut [u8]) -> Outcome {
         loop {
             return match self.stream.read(buffer) {
                 Ok(0) => {
@@ -86,7 +158,7 @@ impl Socket {
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome {
+    fn write_plain(&mut self, bytes: &[u8]) -> Outcome {
         loop {
             return match self.stream.write(bytes) {
                 Ok(count) => {
@@ -105,8 +177,8 @@ impl Socket {
         }
     }
 
-    /// Shuts the sending side. A peer that has reset the connection meanwhile is found out by reading.
-    pub(super) fn shut_down(&mut self) {
+    /// A peer that has reset the connection meanwhile is found out by reading.
+    pub(super) fn shut_down_plain(&mut self) {
         if let Err(error) = self.stream.shutdown(Shutdown::Write) {
             log::debug!("shutdown failed conn={} reason={error:?}", self.conn.generation());
         }

@@ -44,7 +44,8 @@ impl Server {
             let Some((stream, peer)) = listener.accept(now) else { return };
             self.busy = true;
             let Some(conn) = self.engine.handle_connect(peer, now) else { continue };
-            let mut socket = Socket::new(conn, stream);
+            let refused = self.engine.is_closing(conn);
+            let mut socket = Socket::new(conn, stream, self.door.transport(refused));
             let registered = self.poll.registry().register(
                 socket.source(),
                 Token(conn.pack() as usize),
@@ -79,6 +80,10 @@ impl Server {
     fn read_one(&mut self, conn: ConnId, now: Moment) -> bool {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         socket.in_ready = false;
+        if let Some(again) = self.hold_at_door(conn, now) {
+            return again;
+        }
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         match self.engine.appetite(conn) {
             Appetite::Nothing => return false,
             Appetite::Backlog => self.engine.handle_turn(conn, now),
@@ -88,11 +93,15 @@ impl Server {
                 match socket.read(&mut self.buffer[..most]) {
                     Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
                     Outcome::Nothing => {}
+                    Outcome::End if !socket.is_open() => self.engine.handle_gone(conn, now),
                     Outcome::End => self.engine.handle_end(conn, now),
                     Outcome::Broken => self.engine.handle_reset(conn, now),
+                    Outcome::Fault(reason) => self.engine.handle_fault(conn, &reason, now),
                 }
             }
         }
+        self.welcome(conn, now);
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         match self.engine.appetite(conn) {
             Appetite::Nothing => false,
             Appetite::Backlog => true,
@@ -117,25 +126,34 @@ impl Server {
         }
     }
 
-    fn write_one(&mut self, conn: ConnId, now: Moment) {
+    pub(super) fn write_one(&mut self, conn: ConnId, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
-        let output = self.engine.output(conn);
-        if output.is_empty() || !socket.is_writable() {
+        if !socket.is_open() && !socket.is_refused() && self.engine.is_closing(conn) {
+            self.engine.handle_fault(conn, "closed before the handshake was done", now);
             return;
         }
-        match socket.write(output) {
+        let output = self.engine.output(conn);
+        if (output.is_empty() && !socket.is_holding()) || !socket.is_writable() {
+            return;
+        }
+        let outcome = socket.write(output);
+        self.engine.handle_held(conn, socket.is_holding(), now);
+        match outcome {
             Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),
-            Outcome::Nothing => self.engine.handle_written(conn, 0, now),
-            Outcome::End | Outcome::Broken => self.engine.handle_reset(conn, now),
+            Outcome::Nothing if socket.is_open() => self.engine.handle_written(conn, 0, now),
+            Outcome::Nothing => {}
+            _ => self.engine.handle_reset(conn, now),
         }
     }
 
     pub(super) fn close(&mut self) {
         while let Some((conn, command)) = self.engine.poll_command() {
+            self.door.leave(conn);
             let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
             match command {
                 SocketCommand::ShutDown => socket.shut_down(),
                 SocketCommand::Close => {
+                    socket.say_goodbye();
                     self.sockets[conn.index()] = None;
                     if let Some(listener) = &mut self.listener {
                         listener.end_pause();
@@ -147,6 +165,6 @@ impl Server {
 }
 
 /// The socket of a connection, unless its slot is somebody else's by now.
-fn socket_of(sockets: &mut [Option<Socket>], conn: ConnId) -> Option<&mut Socket> {
+pub(super) fn socket_of(sockets: &mut [Option<Socket>], conn: ConnId) -> Option<&mut Socket> {
     sockets.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
 }

@@ -14,7 +14,7 @@
 use porter::auth::Name;
 use porter::engine::Config;
 use porter::handler::{Handler, Post, Speaker};
-use porter::server::{Options, Server};
+use porter::server::{Encryption, Options, Server};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -61,6 +61,7 @@ fn serve(port: u16) -> Result<(), String> {
         port,
         strict_port: false,
         data: "target/custom_handler".into(),
+        encryption: Encryption::Plaintext,
         // Whatever an operator may set; here only that a name logs in anew when its connection breaks.
         config: Config { resume_window: std::time::Duration::ZERO, ..Config::default() },
     };

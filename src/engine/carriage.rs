@@ -1,0 +1,55 @@
+//! What may lie between the engine and a socket, such as encryption, has to say of a connection.
+//!
+//! It may hold what it was given before the socket takes it; it may fail; and the peer may go before it came about.
+//! This module must not know what it is.
+
+use super::connection::Why;
+use super::{ConnId, Engine};
+use crate::Moment;
+use crate::store::Store;
+
+impl<S: Store> Engine<S> {
+    /// What was written of a connection's output is held back, or no longer. As long as it is, the output is not
+    /// written whole: a closing connection waits for it, and it can stall.
+    pub fn handle_held(&mut self, id: ConnId, held: bool, now: Moment) {
+        self.lobby.now = now;
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
+        if std::mem::replace(&mut connection.held, held) == held {
+            return;
+        }
+        if held || !connection.outbox.is_empty() {
+            connection.stalled_since = Some(now);
+            self.lobby.arm(id);
+        } else {
+            connection.stalled_since = None;
+            self.lobby.flushed(id);
+        }
+    }
+
+    /// Nothing more can be carried to or from a connection, for this reason; its session can be resumed. What waits to
+    /// be written is dropped.
+    pub fn handle_fault(&mut self, id: ConnId, reason: &str, now: Moment) {
+        self.lobby.now = now;
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
+        let (peer, is_closing) = (connection.peer, connection.is_closing());
+        let mut outbox = std::mem::take(&mut connection.outbox);
+        connection.held = false;
+        connection.stalled_since = None;
+        outbox.advance(outbox.len());
+        self.lobby.reclaim(outbox);
+        if is_closing {
+            self.lobby.flushed(id);
+        } else {
+            log::info!("refused conn={} peer={peer} why=Tls ({reason})", id.generation());
+            self.lobby.begin_close(id, Why::Tls);
+        }
+        self.settle();
+    }
+
+    /// The peer has gone before anything could be carried to it.
+    pub fn handle_gone(&mut self, id: ConnId, now: Moment) {
+        self.lobby.now = now;
+        self.lobby.close_at_once(id, Why::ClosedByPeer);
+        self.settle();
+    }
+}

@@ -1,0 +1,186 @@
+//! The certificate that the server shows: the operator's, or one of its own making, kept in the data directory.
+//!
+//! This module must not know connections.
+
+use crate::store::{Disk, OsDisk};
+use crate::tls::{ALPN, Fingerprint, VERSIONS, provider};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::fmt::Display;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The server's own certificate in the data directory.
+const OWN_CERTIFICATE: &str = "tls-cert.pem";
+/// Its key.
+const OWN_KEY: &str = "tls-key.pem";
+
+/// Where a certificate and its key are, in PEM.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What a TLS connection begins with, as long as the files stay as they are.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) fingerprint: Fingerprint,
+}
+
+impl CertificateFiles {
+    /// The server's own, made now if the data directory has none yet. `host` is one of the names in a new one.
+    ///
+    /// # Errors
+    /// One line that names the file, the reason and the way out.
+    pub(super) fn own(disk: &mut OsDisk, host: IpAddr) -> Result<CertificateFiles, String> {
+        let [certificate, key] = [OWN_CERTIFICATE, OWN_KEY].map(|name| disk.place(name));
+        let exists = |disk: &mut OsDisk, name: &str| {
+            let opened = disk.open(name).map_err(|error| format!("{}: {error}", disk.place(name)))?;
+            Ok::<_, String>(opened.is_some())
+        };
+        match (exists(disk, OWN_CERTIFICATE)?, exists(disk, OWN_KEY)?) {
+            (true, true) => {}
+            (true, false) => {
+                return Err(format!(
+                    "{certificate} is there without its key {key}; bring that back, or remove the certificate for a new one that no client knows yet"
+                ));
+            }
+            // A key alone is what a crash left of making both: nobody has seen it.
+            (false, _) => {
+                make_own(disk, host).map_err(|reason| format!("cannot make {certificate}: {reason}"))?;
+                log::info!("certificate made file={certificate:?}");
+            }
+        }
+        Ok(CertificateFiles { certificate: certificate.into(), key: key.into() })
+    }
+
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// One line that names the file and the reason.
+    pub(super) fn read(&self) -> Result<Identity, String> {
+        let unusable =
+            |path: &PathBuf, reason: &dyn Display| format!("cannot use {}: {reason}", path.display());
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| unusable(&self.certificate, &error))?;
+        let Some(leaf) = chain.first() else {
+            return Err(unusable(&self.certificate, &"it holds no certificate in PEM"));
+        };
+        let fingerprint = Fingerprint::of(leaf);
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, &error))?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .map(|builder| builder.with_no_client_auth())
+            .and_then(|builder| builder.with_single_cert(chain, key))
+            .map_err(|error| {
+                format!("{} with the key {}", unusable(&self.certificate, &error), self.key.display())
+            })?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // Each connection is verified anew; no ticket outlives one.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Identity { config: Arc::new(config), fingerprint })
+    }
+}
+
+/// Makes a self-signed certificate. The key is in its place, for good, before the certificate appears.
+fn make_own(disk: &mut OsDisk, host: IpAddr) -> Result<(), String> {
+    let names = ["localhost".to_owned(), host.to_string()];
+    let (key, certificate) = self_signed(names.to_vec()).map_err(|error| error.to_string())?;
+    write_whole(disk, OWN_KEY, key.as_bytes())
+        .and_then(|()| write_whole(disk, OWN_CERTIFICATE, certificate.as_bytes()))
+        .map_err(|error| error.to_string())
+}
+
+/// A new key and a certificate for it, in PEM.
+fn self_signed(names: Vec<String>) -> Result<(Zeroizing<String>, String), rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut parameters = CertificateParams::new(names)?;
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, "porter");
+    let certificate = parameters.self_signed(&key)?;
+    Ok((Zeroizing::new(key.serialize_pem()), certificate.pem()))
+}
+
+/// Writes a file that appears under its name only when all of it is on stable storage.
+fn write_whole(disk: &mut OsDisk, name: &str, content: &[u8]) -> io::Result<()> {
+    let unfinished = format!("{name}.new");
+    let file = disk.create(&unfinished)?;
+    let mut rest = content;
+    while !rest.is_empty() {
+        match disk.append(&file, rest)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => rest = &rest[count..],
+        }
+    }
+    disk.sync(&file)?;
+    disk.rename(&unfinished, name)?;
+    disk.sync_directory()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::net::Ipv4Addr;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    #[expect(clippy::disallowed_methods, reason = "the real disk's clock begins somewhere")]
+    fn own(directory: &Path) -> Result<CertificateFiles, String> {
+        let mut disk = OsDisk::open(directory, std::time::Instant::now()).unwrap();
+        CertificateFiles::own(&mut disk, Ipv4Addr::LOCALHOST.into())
+    }
+
+    #[test]
+    fn the_own_certificate_is_made_once_and_only_its_owner_may_read_the_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = own(directory.path()).unwrap();
+        let fingerprint = first.read().unwrap().fingerprint;
+        let mode = fs::metadata(&first.key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        assert_eq!(own(directory.path()).unwrap().read().unwrap().fingerprint, fingerprint);
+        let left = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(left, 3, "certificate, key, lock");
+
+        // A crash between the two renames: a key that nobody has seen.
+        fs::remove_file(&first.certificate).unwrap();
+        assert_ne!(own(directory.path()).unwrap().read().unwrap().fingerprint, fingerprint);
+        fs::remove_file(&first.key).unwrap();
+        let refusal = own(directory.path()).unwrap_err();
+        assert!(refusal.contains("tls-key.pem") && !refusal.contains('\n'), "{refusal}");
+    }
+
+    #[test]
+    fn bad_files_are_named_with_their_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let good = own(directory.path()).unwrap();
+        let other_directory = tempfile::tempdir().unwrap();
+        let other = own(other_directory.path()).unwrap();
+        let empty = directory.path().join("empty");
+        fs::write(&empty, "no PEM").unwrap();
+        let missing = directory.path().join("missing");
+        for (certificate, key, named) in [
+            (&empty, &good.key, "empty"),
+            (&good.certificate, &empty, "empty"),
+            (&missing, &good.key, "missing"),
+            (&good.certificate, &missing, "missing"),
+            (&good.certificate, &other.key, "tls-key.pem"),
+            (&good.key, &good.key, "tls-key.pem"),
+        ] {
+            let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+            let reason = files.read().unwrap_err();
+            assert!(reason.contains(named) && !reason.contains('\n'), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How a server is to run, and all that must be there before it does.
+
+use super::clock::Clock;
+use super::console::Console;
+use super::encryption::{Door, Encryption};
+use super::listener::Listener;
+use super::signals::Signals;
+use super::{
+    CONSOLE_INPUT, CONSOLE_OUTPUT, HASH_PORTIONS_PER_SECOND, LISTENER, LogFile, SIGNALS, Server, descriptors,
+    logfile,
+};
+use crate::auth::{Password, hash_password};
+use crate::engine::{Config, Engine, Entropy};
+use crate::handler::Handler;
+use crate::limits::{HEADER_BYTES, SALT_BYTES, SHARE_BYTES};
+use crate::store::{DiskStore, OsDisk};
+use mio::{Interest, Poll};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// How a server is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 for any.
+    pub port: u16,
+    /// Whether a busy port is an error rather than the next one tried.
+    pub strict_port: bool,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Whether what is carried is encrypted, and with which certificate.
+    pub encryption: Encryption,
+    /// The engine's settings.
+    pub config: Config,
+}
+
+/// The operating system's random source.
+struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    #[expect(clippy::disallowed_methods, reason = "the shell is what hands the random bytes in")]
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+        getrandom::fill(bytes).map_err(|error| error.to_string())
+    }
+}
+
+impl Server {
+    /// Opens the data directory and listens. `log` is flushed at the end of each turn, and reopened on SIGHUP.
+    ///
+    /// # Errors
+    /// One line that says what could not be had, why, and what to do about it.
+    pub fn bind(
+        mut options: Options,
+        handler: Box<dyn Handler>,
+        log: Option<LogFile>,
+    ) -> Result<Server, String> {
+        let system =
+            |error: io::Error| format!("cannot wait for events: {error}; the system is short of something");
+        let clock = Clock::new();
+        let mut disk = OsDisk::open(&options.data, clock.start()).map_err(|error| error.to_string())?;
+        let door = Door::new(&options.encryption, &mut disk, options.host)?;
+        let (store, repairs) = DiskStore::open(disk).map_err(|error| error.to_string())?;
+        for repair in repairs {
+            log::warn!("repaired {repair}");
+        }
+        let config = &mut options.config;
+        fit_descriptors(config);
+        config.hash_rounds_per_second = measured_hash_pace(&clock);
+        let hash_portion_rounds =
+            (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
+        let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy))?;
+        let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
+        let poll = Poll::new().map_err(system)?;
+        let mut signals = Signals::new().map_err(system)?;
+        poll.registry().register(listener.source(), LISTENER, Interest::READABLE).map_err(system)?;
+        poll.registry().register(signals.source(), SIGNALS, Interest::READABLE).map_err(system)?;
+        let console = Console::new(poll.registry(), CONSOLE_INPUT, CONSOLE_OUTPUT);
+        Ok(Server {
+            poll,
+            clock,
+            engine,
+            listener: Some(listener),
+            door,
+            sockets: Vec::new(),
+            ready: Vec::new(),
+            console,
+            signals,
+            log,
+            buffer: vec![0; SHARE_BYTES + HEADER_BYTES].into_boxed_slice(),
+            hash_portion_rounds,
+            stopping_until: None,
+            busy: false,
+        })
+    }
+}
+
+/// Lowers the limit on connections to what the limit on descriptors has room for, and says so.
+fn fit_descriptors(config: &mut Config) {
+    let (wanted, fitting) =
+        (config.max_connections, descriptors::connections_that_fit(config.max_connections));
+    if fitting < wanted {
+        let text = format!(
+            "the limit on descriptors leaves room for {fitting} of {wanted} connections; raise it with ulimit -n"
+        );
+        log::warn!("{text}");
+        logfile::complain(&text);
+        config.max_connections = fitting;
+    }
+}
+
+/// How fast this machine hashes, in rounds a second.
+fn measured_hash_pace(clock: &Clock) -> u64 {
+    const ROUNDS: u32 = 5_000;
+    let began = clock.now();
+    std::hint::black_box(hash_password(&Password::new(b"pace"), [0; SALT_BYTES], ROUNDS));
+    let nanoseconds = clock.now().since(began).as_nanos().max(1);
+    u64::try_from(u128::from(ROUNDS) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX)
+}

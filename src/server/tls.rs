@@ -1,0 +1,210 @@
+//! TLS between one socket and the engine.
+//!
+//! The handshake begins when the [door](super::door) has a place for it, and everything is driven by readiness, as
+//! with a plain socket. This module must not know what is carried.
+
+use super::socket::{Outcome, Socket, Transport};
+use crate::tls::{Channel, NotTls};
+use rustls::{ServerConfig, ServerConnection};
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+
+/// `close_notify` as an alert in the clear, for those with whom no handshake was begun: a client that waits for a frame
+/// sees by it what is spoken here.
+const GOODBYE: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x01, 0x00];
+
+/// The TLS of one connection.
+pub(super) struct Tls {
+    /// None until the handshake is begun.
+    channel: Option<Box<Channel>>,
+    /// It was only accepted to be told that there is no room.
+    pub(super) is_refused: bool,
+    /// The handshake is done, and that has not been told yet.
+    is_new: bool,
+    /// The sending side is to be shut when what is held is written.
+    is_finishing: bool,
+    /// Why TLS failed, while text from before is still handed on.
+    fault: Option<String>,
+}
+
+/// How far a handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not begun.
+    Waiting,
+    /// The client's first message is not yet answered: the step that costs.
+    Unanswered,
+    /// Only the client's last message is missing.
+    Answered,
+    /// Done.
+    Open,
+}
+
+impl Tls {
+    pub(super) fn new(is_refused: bool) -> Tls {
+        Tls { channel: None, is_refused, is_new: true, is_finishing: false, fault: None }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.channel.as_ref().is_some_and(|channel| !channel.is_handshaking())
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.channel.as_ref().is_some_and(|channel| channel.is_holding())
+    }
+
+    fn phase(&self) -> Phase {
+        match &self.channel {
+            None => Phase::Waiting,
+            Some(channel) if channel.is_unanswered() => Phase::Unanswered,
+            Some(channel) if channel.is_handshaking() => Phase::Answered,
+            Some(_) => Phase::Open,
+        }
+    }
+}
+
+impl Socket {
+    /// How far its handshake is.
+    pub(super) fn phase(&self) -> Phase {
+        match &self.transport {
+            Transport::Plain => Phase::Open,
+            Transport::Tls(tls) => tls.phase(),
+        }
+    }
+
+    /// Whether the sending side is shut, or will be when what is held is written.
+    pub(super) fn is_finishing(&self) -> bool {
+        matches!(&self.transport, Transport::Tls(tls) if tls.is_finishing)
+    }
+
+    /// Whether the handshake is done since the last call.
+    pub(super) fn has_just_opened(&mut self) -> bool {
+        match &mut self.transport {
+            Transport::Tls(tls) if tls.is_open() => std::mem::replace(&mut tls.is_new, false),
+            _ => false,
+        }
+    }
+
+    /// Begins the handshake.
+    ///
+    /// # Errors
+    /// What `rustls` has against it.
+    pub(super) fn begin_handshake(&mut self, config: &Arc<ServerConfig>) -> Result<(), String> {
+        if let Transport::Tls(tls) = &mut self.transport {
+            let connection = ServerConnection::new(Arc::clone(config)).map_err(|error| error.to_string())?;
+            tls.channel = Some(Box::new(Channel::new(connection)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_tls(&mut self, buffer: &mut [u8]) -> Outcome {
+        let Transport::Tls(Tls { channel: Some(channel), fault, .. }) = &mut self.transport else {
+            // There never was a handshake, and now the connection is closing.
+            return self.read_plain(buffer);
+        };
+        if let Some(reason) = fault.take() {
+            return Outcome::Fault(reason);
+        }
+        let mut filled = 0;
+        let end = loop {
+            match channel.read(&mut self.stream, &mut buffer[filled..]) {
+                Ok(0) => break Outcome::End,
+                Ok(count) => {
+                    filled += count;
+                    let is_empty = channel.is_drained() && !channel.has_text();
+                    if filled == buffer.len() || is_empty {
+                        self.readable = !is_empty || self.ending;
+                        break Outcome::Nothing;
+                    }
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => {
+                        self.readable = !channel.is_drained();
+                        break Outcome::Nothing;
+                    }
+                    ErrorKind::InvalidData => break Outcome::Fault(reason(&error)),
+                    _ => break Outcome::Broken,
+                },
+            }
+        };
+        // What the handshake has to say is written while reading.
+        self.writable &= !channel.is_holding();
+        match end {
+            end if filled == 0 => end,
+            Outcome::Fault(reason) => {
+                *fault = Some(reason);
+                Outcome::Bytes(filled)
+            }
+            // The end, or what broke the connection, comes again at the next read.
+            _ => Outcome::Bytes(filled),
+        }
+    }
+
+    pub(super) fn write_tls(&mut self, bytes: &[u8]) -> Outcome {
+        let Transport::Tls(Tls { channel: Some(channel), is_finishing, .. }) = &mut self.transport else {
+            return Outcome::Nothing;
+        };
+        let mut taken = 0;
+        loop {
+            let outcome = if taken == bytes.len() || channel.is_handshaking() {
+                channel.flush(&mut self.stream).map(|()| 0)
+            } else {
+                channel.write(&mut self.stream, &bytes[taken..])
+            };
+            match outcome {
+                Ok(0) => break,
+                Ok(count) => taken += count,
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => break,
+                    _ => return Outcome::Broken,
+                },
+            }
+        }
+        self.writable = !channel.is_holding();
+        if *is_finishing && self.writable {
+            self.shut_down_plain();
+        }
+        if taken == 0 { Outcome::Nothing } else { Outcome::Bytes(taken) }
+    }
+
+    /// Says `close_notify`, then shuts the sending side, at once or when all is written.
+    pub(super) fn shut_down_tls(&mut self) {
+        if let Transport::Tls(tls) = &mut self.transport {
+            tls.is_finishing = true;
+        }
+        if !self.say_goodbye_tls() {
+            self.shut_down_plain();
+        }
+    }
+
+    /// Says `close_notify`; true if it, or something before it, is held.
+    pub(super) fn say_goodbye_tls(&mut self) -> bool {
+        match &mut self.transport {
+            Transport::Plain => false,
+            Transport::Tls(Tls { channel: Some(channel), .. }) => {
+                channel.finish();
+                // A peer that is gone hears nothing.
+                let _ = channel.flush(&mut self.stream);
+                self.writable &= !channel.is_holding();
+                channel.is_holding()
+            }
+            Transport::Tls(Tls { channel: None, .. }) => {
+                // Nothing was written before, so these few bytes have room.
+                let _ = self.stream.write(&GOODBYE);
+                false
+            }
+        }
+    }
+}
+
+/// What is logged of a failure.
+fn reason(error: &io::Error) -> String {
+    match error.get_ref() {
+        Some(inner) if inner.is::<NotTls>() => {
+            format!("{inner}; plain TCP needs a server with --plaintext")
+        }
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What server, client and load tester share of TLS: one version, one protocol name, a [`Fingerprint`], and the
+//! [`Channel`] that carries bytes between a socket and whoever reads and writes them.
+//!
+//! TLS 1.3 only, by `rustls` with `ring`. There is no resumption of TLS sessions: each connection shows its certificate
+//! and is verified, and no key outlives it.
+//!
+//! This module must not know sockets, frames or whom to trust: the socket is lent to each call.
+
+mod channel;
+mod fingerprint;
+
+pub use channel::{Channel, NotTls, RECORD_BYTES};
+pub use fingerprint::Fingerprint;
+
+use rustls::SupportedProtocolVersion;
+use rustls::crypto::{CryptoProvider, ring};
+use std::sync::Arc;
+
+/// The name that both sides offer for what they speak inside (ALPN).
+pub const ALPN: &[u8] = b"porter/1";
+
+/// The only version of TLS.
+pub(crate) const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+/// The cryptography of every connection.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Whether these first bytes of a peer's are of a TLS record: an alert or a handshake of any 3.x version.
+pub(crate) fn is_tls_record(first: &[u8]) -> bool {
+    match first {
+        [0x15 | 0x16] | [0x15 | 0x16, 0x03, ..] => true,
+        _ => first.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+    use std::sync::LazyLock;
+
+    static CERTIFICATE: LazyLock<rcgen::CertifiedKey<rcgen::KeyPair>> =
+        LazyLock::new(|| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+
+    pub(super) fn client() -> ClientConnection {
+        let mut roots = RootCertStore::empty();
+        roots.add(CERTIFICATE.cert.der().clone()).unwrap();
+        let builder =
+            ClientConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
+    }
+
+    pub(super) fn server() -> ServerConnection {
+        let key = PrivateKeyDer::try_from(CERTIFICATE.signing_key.serialize_der()).unwrap();
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS).unwrap();
+        let config =
+            builder.with_no_client_auth().with_single_cert(vec![CERTIFICATE.cert.der().clone()], key);
+        let mut config = config.unwrap();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        ServerConnection::new(Arc::new(config)).unwrap()
+    }
+
+    #[test]
+    fn records_of_tls_are_recognised() {
+        assert!(is_tls_record(b"\x15\x03\x03\0") && is_tls_record(b"\x16\x03\x01") && is_tls_record(b"\x16"));
+        assert!(!is_tls_record(b"\0\0\0\x02") && !is_tls_record(b"SSH-") && !is_tls_record(b"\x16\x04"));
+    }
+}
