@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Why a program ends without having done its work. Shown on stderr, on one line.
@@ -102,6 +103,12 @@ pub fn ask(prompt: &str) -> Result<String, Failure> {
         Ok(_) => Ok(line.trim().to_owned()),
         Err(error) => Err(Failure::failed(format_args!("cannot read the answer: {error}"))),
     }
+}
+
+/// Where a person's programs keep what they were told: `$XDG_CONFIG_HOME`, or `~/.config`. `None` if nothing says where.
+pub fn configuration_directory() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))
 }
 
 fn say(text: &str) -> Result<(), Failure> {

@@ -43,7 +43,7 @@ const WORLD: &[(&str, &[&str])] = &[
     ("TcpListener", &["server", "load"]),
     ("Instant", &["server", "store", "client", "load"]),
     ("SystemTime", &["store"]),
-    ("std::fs", &["server", "store", "load", "bin"]),
+    ("std::fs", &["server", "store", "client", "load", "bin"]),
     ("std::env", &["cli", "bin"]),
     ("std::thread", &[]),
     // The engine sees the store through its trait; where records and keys lie is between store and server.

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use porter::cli::{self, Failure};
-use porter::client::{Settings, converse};
+use porter::client::{ProtectionFlags, Settings, converse};
 use std::env;
 use std::fs::File;
 use std::io::Read;
@@ -30,6 +30,8 @@ struct Flags {
     /// A file with your password on its first line; the environment's PORTER_PASSWORD serves too
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    protection: ProtectionFlags,
 }
 
 /// Bytes of a password file that are looked at: far more than a password may have.
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
         };
         let host = cli::given_or_asked(flags.host, "Host", "127.0.0.1", reachable_host)?;
         let port = cli::given_or_asked(flags.port, "Port", "9090", port)?;
-        converse(Settings { host, port, name: flags.name, password })
+        let protection = flags.protection.protection();
+        converse(Settings { host, port, protection, name: flags.name, password })
     })
 }
 

@@ -3,6 +3,7 @@
 use clap::{Parser, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use porter::cli::{self, Failure};
+use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Plan, Progress, Report, Scenario};
 use std::fmt;
 use std::fs::File;
@@ -86,6 +87,8 @@ struct Flags {
     /// Write a picture of the latencies
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    protection: ProtectionFlags,
 }
 
 fn main() -> ExitCode {
@@ -126,8 +129,11 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
             "--clients {clients} are too many at once; there can be {CLIENTS_AT_ONCE_MOST}"
         )));
     }
+    let host = bare(&flags.host);
     Ok(Plan {
-        servers: addresses(&flags.host, flags.port)?,
+        servers: addresses(host, flags.port)?,
+        host: host.to_owned(),
+        protection: flags.protection.clone().protection(),
         clients,
         concurrency: given(flags.concurrency, usual.concurrency),
         users: flags.users,
@@ -178,8 +184,12 @@ fn verdict(report: &Report) -> Result<(), Failure> {
     Err(Failure::failed(format_args!("{failed} of {clients} clients failed; mostly: {reason}")))
 }
 
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     (host, port)
         .to_socket_addrs()
         .map(Iterator::collect)

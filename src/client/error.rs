@@ -26,6 +26,20 @@ pub enum ClientError {
     Closed,
     /// A text or a goodbye needs a session first: log in or resume.
     NotLoggedIn,
+    /// One side speaks TLS and the other does not.
+    Mismatch {
+        /// Whether it is the server.
+        server_speaks_tls: bool,
+    },
+    /// The server is not the one that is wanted, or that cannot be found out. Nothing was sent to it.
+    Untrusted(String),
+    /// Nothing is known of the server. Nothing was sent to it.
+    UnknownServer {
+        /// `HOST:PORT`.
+        server: String,
+        /// The fingerprint of its certificate.
+        fingerprint: String,
+    },
     /// The network failed.
     Io(io::Error),
 }
@@ -67,6 +81,17 @@ impl fmt::Display for ClientError {
             ClientError::Violation(what) => write!(f, "this is no porter server: {what}"),
             ClientError::Closed => f.write_str("the server closed the connection without a goodbye"),
             ClientError::NotLoggedIn => f.write_str("not logged in: log in or resume first"),
+            ClientError::Mismatch { server_speaks_tls: true } => {
+                f.write_str("the server speaks TLS; use --tls")
+            }
+            ClientError::Mismatch { server_speaks_tls: false } => {
+                f.write_str("the server does not speak TLS; use --plaintext if it may be so")
+            }
+            ClientError::Untrusted(reason) => f.write_str(reason),
+            ClientError::UnknownServer { server, fingerprint } => write!(
+                f,
+                "{server} is not known yet; if {fingerprint} is its fingerprint, give --fingerprint {fingerprint}, or --accept-new"
+            ),
             ClientError::Io(error) => write!(f, "the connection failed: {error}"),
         }
     }
@@ -83,6 +108,9 @@ impl std::error::Error for ClientError {
 
 impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> ClientError {
+        if let Some(length) = error.get_ref().and_then(|inner| inner.downcast_ref::<BadLength>()) {
+            return ClientError::from(*length);
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => ClientError::Closed,
             io::ErrorKind::InvalidData => ClientError::Violation(error.to_string()),
@@ -99,7 +127,13 @@ impl From<Malformed> for ClientError {
 
 impl From<BadLength> for ClientError {
     fn from(error: BadLength) -> ClientError {
-        ClientError::Violation(error.to_string())
+        match error {
+            // Not a length: the first bytes of an alert, by which a TLS server says that it did not understand.
+            BadLength::TooLarge { announced_bytes, .. } if announced_bytes >> 16 == 0x1503 => {
+                ClientError::Mismatch { server_speaks_tls: true }
+            }
+            _ => ClientError::Violation(error.to_string()),
+        }
     }
 }
 

@@ -22,10 +22,24 @@
 //! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
 
 mod error;
+#[cfg(any(feature = "client", feature = "load"))]
+mod flags;
+#[cfg(any(feature = "client", feature = "load"))]
+mod protection;
 #[cfg(feature = "client")]
 mod talk;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(all(not(feature = "tls"), any(feature = "client", feature = "load")))]
+mod unencrypted;
 
 pub use error::ClientError;
+#[cfg(any(feature = "client", feature = "load"))]
+pub use flags::ProtectionFlags;
+#[cfg(any(feature = "client", feature = "load"))]
+pub use protection::Protection;
+#[cfg(feature = "load")]
+pub(crate) use protection::{Carrier, Opening, failure};
 #[cfg(feature = "client")]
 pub use talk::{Settings, converse};
 

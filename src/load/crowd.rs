@@ -163,7 +163,11 @@ impl<'a> Crowd<'a> {
     fn enter(&mut self, place: usize, visitor: Visitor, until: Moment) {
         match self.route.connect() {
             Ok(stream) => {
-                let mut guest = Guest { visitor, wire: Wire::new(stream) };
+                let carrier = match self.route.carrier() {
+                    Ok(carrier) => carrier,
+                    Err(mishap) => return self.settle(place, Course::Leaves(Err(mishap))),
+                };
+                let mut guest = Guest { visitor, wire: Wire::new(stream, carrier) };
                 let mut voice = Voice { visitor: &mut guest.visitor, latencies: &mut self.tally.latencies };
                 let course = match guest.wire.open(&self.poll, place, &self.clock, &mut voice) {
                     Ok(()) => Course::Stays,

@@ -160,12 +160,11 @@ impl<'a> Hall<'a> {
     /// Lets the client at a place connect; `lost` is when it lost its last connection, or now.
     pub(super) fn admit(&mut self, place: usize, lost: Moment) {
         self.cast.begin(place, lost, self.clock.now());
-        let mut wire = match self.route.connect() {
-            Ok(stream) => Wire::new(stream),
-            Err(error) => {
-                let mishap = unreachable(self.route, &error);
-                return self.cast.handle_left(place, Err(mishap));
-            }
+        let stream = self.route.connect().map_err(|error| unreachable(self.route, &error));
+        let begun = stream.and_then(|stream| Ok(Wire::new(stream, self.route.carrier()?)));
+        let mut wire = match begun {
+            Ok(wire) => wire,
+            Err(mishap) => return self.cast.handle_left(place, Err(mishap)),
         };
         let mut seat = Seat { cast: &mut self.cast, place };
         let opened = wire.open(&self.poll, place, &self.clock, &mut seat);

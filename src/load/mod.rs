@@ -46,7 +46,7 @@
 //!
 //! Kinds of failures are `connection_refused`, `connect_timeout`, `connect_failed`, `out_of_ports`, `connection_lost`,
 //! `no_answer`, `no_echo`, `no_bye`, `wrong_echo`, `wrong_version`, `unknown_user`, `sent_away`, `unexpected_reply`,
-//! `malformed_reply`, the protocol's names of error codes such as `Busy`, and `unknown_error` for other codes.
+//! `malformed_reply`, `wrong_transport`, `untrusted`, the protocol's names of error codes such as `Busy`, and `unknown_error` for other codes.
 //!
 //! This module must not know the server's insides: it talks to it through a socket like any client.
 
@@ -81,6 +81,7 @@ pub use report::Report;
 pub use stats::{Failures, FailuresByKind, Latencies, Latency, Mishap, Percentiles};
 pub use visitor::PASSWORD;
 
+use crate::client::{ClientError, Opening};
 use crate::limits::DESCRIPTORS_RESERVED;
 use cast::Habit;
 use clock::Clock;
@@ -92,6 +93,7 @@ use route::Route;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stats::Tally;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use visitor::{Errand, Purpose};
 
@@ -160,7 +162,13 @@ fn prepare(plan: &Plan, clock: Clock, watch: &mut dyn FnMut(Progress)) -> Result
 fn find_server(plan: &Plan, clock: Clock) -> Result<Route, Mishap> {
     let mut outcome = Err(Mishap::new("connect_failed", "no address of a server was given"));
     for server in &plan.servers {
-        let mut route = Route::new(*server);
+        let mut route = match opening(plan, *server) {
+            Ok(opening) => Route::new(*server, opening),
+            Err(mishap) => {
+                outcome = Err(mishap);
+                continue;
+            }
+        };
         // An address that this machine cannot reach looks like a lack of ports: no waiting for some.
         let patience = Patience { ports: Duration::ZERO, ..plan.patience };
         let first = std::iter::once(Errand { messages: plan.messages.min(1), ..introduction(plan, 0) });
@@ -179,6 +187,18 @@ fn find_server(plan: &Plan, clock: Clock) -> Result<Route, Mishap> {
         }
     }
     outcome
+}
+
+/// Settles whom to trust at a server's address.
+fn opening(plan: &Plan, server: SocketAddr) -> Result<Opening, Mishap> {
+    Opening::settled(&plan.protection, &plan.host, server, plan.patience.connect).map_err(|error| {
+        let kind = match &error {
+            ClientError::Io(_) | ClientError::Closed => "connect_failed",
+            ClientError::Mismatch { .. } => "wrong_transport",
+            _ => "untrusted",
+        };
+        Mishap::new(kind, format!("{server}: {error}"))
+    })
 }
 
 /// Sends clients, so many at once; the first that fails is the outcome.

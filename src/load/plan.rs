@@ -1,5 +1,6 @@
 //! What a run is to do: scenario, amounts, patience.
 
+use crate::client::Protection;
 use crate::limits::{MAX_FRAME_BYTES_MOST, TOKEN_BYTES};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -46,6 +47,10 @@ pub struct Plan {
     pub scenario: Scenario,
     /// Where the server may be; the first that can be reached is it.
     pub servers: Vec<SocketAddr>,
+    /// The server's name, as certificates and known servers have it.
+    pub host: String,
+    /// Whether connections are encrypted, and whom to trust then.
+    pub protection: Protection,
     /// Clients in all. In `sequential` and `knock` they come and go; in the others all are there at once.
     pub clients: u64,
     /// Clients at once in `sequential` and `knock`, at least 1.
@@ -93,6 +98,8 @@ impl Plan {
         Plan {
             scenario,
             servers: vec![(Ipv4Addr::LOCALHOST, 9090).into()],
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            protection: Protection::Plaintext,
             clients,
             concurrency: 1,
             users: 1,

@@ -4,6 +4,9 @@
 //! while if this side closes first. So it does not; and if they run out all the same, a loopback address has
 //! neighbours, each with ports of its own.
 
+use super::stats::Mishap;
+use super::wire::refused_transport;
+use crate::client::{Carrier, Opening};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -16,13 +19,22 @@ const NEIGHBOURS: u8 = 32;
 #[derive(Debug)]
 pub(super) struct Route {
     server: SocketAddr,
+    opening: Opening,
     /// The last byte of the source address 127.0.0.x; 1 leaves the choice to the system.
     neighbour: u8,
 }
 
 impl Route {
-    pub(super) fn new(server: SocketAddr) -> Route {
-        Route { server, neighbour: 1 }
+    pub(super) fn new(server: SocketAddr, opening: Opening) -> Route {
+        Route { server, opening, neighbour: 1 }
+    }
+
+    /// What carries a new connection's frames.
+    ///
+    /// # Errors
+    /// What TLS has against it.
+    pub(super) fn carrier(&self) -> Result<Carrier, Mishap> {
+        self.opening.carrier().map_err(|error| refused_transport(&error))
     }
 
     pub(super) fn server(&self) -> SocketAddr {
@@ -86,7 +98,7 @@ mod tests {
     #[test]
     fn a_loopback_server_is_reached_from_other_addresses() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut route = Route::new(listener.local_addr().unwrap());
+        let mut route = Route::new(listener.local_addr().unwrap(), Opening::Plain);
         let mut sources = HashSet::new();
         // Elsewhere than on Linux the neighbours exist only when somebody set them up.
         let rounds = if cfg!(target_os = "linux") { NEIGHBOURS } else { 1 };
@@ -97,12 +109,12 @@ mod tests {
         }
         assert_eq!(sources.len(), usize::from(rounds));
         assert!(sources.iter().all(|source| source.is_loopback()));
-        assert_eq!(Route::new(listener.local_addr().unwrap()).source(), None);
+        assert_eq!(Route::new(listener.local_addr().unwrap(), Opening::Plain).source(), None);
     }
 
     #[test]
     fn only_loopback_ipv4_has_neighbours() {
-        let neighbours = |server: &str| Route::new(server.parse().unwrap()).has_neighbours();
+        let neighbours = |server: &str| Route::new(server.parse().unwrap(), Opening::Plain).has_neighbours();
         assert!(neighbours("127.0.0.1:9090"));
         assert!(!neighbours("[::1]:9090") && !neighbours("192.0.2.1:9090"));
     }

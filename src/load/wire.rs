@@ -5,13 +5,14 @@
 use super::clock::Clock;
 use super::stats::Mishap;
 use crate::Moment;
+use crate::client::{Carrier, ClientError, failure};
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
 use crate::protocol::{Inbox, Lent};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 use socket2::SockRef;
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::Duration;
 
 /// Bytes of one read; one buffer is shared by all connections of a loop.
@@ -46,7 +47,11 @@ pub(super) trait Speaker {
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
+    carrier: Carrier,
+    /// The socket is connected.
     connected: bool,
+    /// Frames can go through, and the speaker knows.
+    introduced: bool,
     /// Whether the poll tells when the connection takes bytes again.
     tells_writable: bool,
     inbox: Inbox,
@@ -58,10 +63,12 @@ pub(super) struct Wire {
 
 impl Wire {
     /// A connection that has begun.
-    pub(super) fn new(stream: TcpStream) -> Wire {
+    pub(super) fn new(stream: TcpStream, carrier: Carrier) -> Wire {
         Wire {
             stream,
+            carrier,
             connected: false,
+            introduced: false,
             tells_writable: false,
             inbox: Inbox::default(),
             unsent: Vec::new(),
@@ -159,7 +166,7 @@ impl Wire {
         match self.stream.peer_addr() {
             Ok(_) => {
                 self.connected = true;
-                speaker.handle_connected(clock.now(), &mut self.unsent);
+                self.introduce(clock, speaker);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -167,7 +174,15 @@ impl Wire {
         }
     }
 
-    /// Reads until nothing more is there, and answers. A short read has emptied the socket: only if the peer has
+    /// Once frames can go through, tells the speaker.
+    fn introduce(&mut self, clock: &Clock, speaker: &mut impl Speaker) {
+        if !self.introduced && self.carrier.is_open() {
+            self.introduced = true;
+            speaker.handle_connected(clock.now(), &mut self.unsent);
+        }
+    }
+
+    /// Reads until nothing more is there, and answers. A short read has emptied a plain socket: only if the peer has
     /// closed, too, does another tell more.
     fn read(
         &mut self,
@@ -177,11 +192,19 @@ impl Wire {
         speaker: &mut impl Speaker,
     ) -> Result<Course, Mishap> {
         loop {
-            let count = match self.stream.read(buffer) {
+            let outcome = self.carrier.read(&mut self.stream, buffer);
+            self.introduce(clock, speaker);
+            let count = match outcome {
                 Ok(0) => return Ok(Course::Leaves(speaker.handle_closed())),
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Course::Stays),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.flush();
+                    return Ok(Course::Stays);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(refused_transport(&failure(error)));
+                }
                 Err(error) => return Err(lost(&error)),
             };
             if let leaves @ Course::Leaves(_) =
@@ -190,7 +213,8 @@ impl Wire {
                 return Ok(leaves);
             }
             self.flush();
-            if count < buffer.len() && !peer_closed && self.unsendable.is_none() {
+            let is_short = count < buffer.len() && matches!(self.carrier, Carrier::Plain);
+            if is_short && !peer_closed && self.unsendable.is_none() {
                 return Ok(Course::Stays);
             }
         }
@@ -206,7 +230,10 @@ impl Wire {
         // A text comes back with its sender's name.
         let limit_bytes = MAX_FRAME_BYTES_MOST + REPLY_EXTRA_BYTES;
         while let Some(body) =
-            self.inbox.next_frame(&mut lent, limit_bytes).map_err(|error| garbled(&error))?
+            self.inbox.next_frame(&mut lent, limit_bytes).map_err(|bad| match ClientError::from(bad) {
+                mismatch @ ClientError::Mismatch { .. } => refused_transport(&mismatch),
+                _ => garbled(&bad),
+            })?
         {
             let course = speaker.handle_frame(body, now, &mut self.unsent)?;
             if !matches!(course, Course::Stays) {
@@ -218,12 +245,12 @@ impl Wire {
     }
 
     fn has_unsent(&self) -> bool {
-        self.sent < self.unsent.len()
+        self.sent < self.unsent.len() || self.carrier.is_holding()
     }
 
     fn flush(&mut self) {
-        while self.has_unsent() {
-            match self.stream.write(&self.unsent[self.sent..]) {
+        while self.connected && self.has_unsent() {
+            match self.carrier.write(&mut self.stream, &self.unsent[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -250,6 +277,12 @@ pub(super) fn garbled(reason: &dyn std::fmt::Display) -> Mishap {
 /// What a refused connection is counted as.
 pub(super) fn refused(error: &io::Error) -> Mishap {
     Mishap::new("connection_refused", format!("no server listens there ({error})"))
+}
+
+/// What a server is counted as that speaks otherwise, or is not the one that is wanted.
+pub(super) fn refused_transport(error: &ClientError) -> Mishap {
+    let kind = if matches!(error, ClientError::Mismatch { .. }) { "wrong_transport" } else { "untrusted" };
+    Mishap::new(kind, error.to_string())
 }
 
 fn lost(error: &io::Error) -> Mishap {

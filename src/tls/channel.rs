@@ -13,6 +13,9 @@ pub const RECORD_BYTES: usize = 16 * 1024;
 /// listened to for ever.
 const SHARE_BYTES: usize = 64 * 1024;
 
+/// Bytes of an alert in the clear, with its record's header.
+const GOODBYE_BYTES: usize = 7;
+
 /// What came from the other side is not TLS.
 #[derive(Clone, Copy, Debug)]
 pub struct NotTls;
@@ -175,7 +178,7 @@ impl Channel {
 
     /// Reads the socket once and sees to what came.
     fn take(&mut self, socket: &mut (impl Read + Write)) -> io::Result<usize> {
-        let mut tap = Tap { socket, first: None, is_short: false };
+        let mut tap = Tap { socket, first: None, last: [0; GOODBYE_BYTES], is_short: false };
         let count = loop {
             match self.tls.read_tls(&mut tap) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -187,6 +190,11 @@ impl Channel {
             }
         };
         self.is_drained = tap.is_short;
+        if self.tls.is_handshaking() && tap.is_goodbye() {
+            // As long as there is nothing to encrypt it with, rustls takes this for a mere warning, or for an error.
+            self.is_ended = true;
+            return Ok(count);
+        }
         if !self.has_heard && tap.first.is_some_and(|first| !super::is_tls_record(&[first])) {
             self.has_failed = true;
             // An alert is what a client that waits for a frame can tell from one.
@@ -217,11 +225,19 @@ impl Channel {
     }
 }
 
-/// A socket of which is noted what was read first, and whether it had less than was asked for.
+/// A socket of which is noted what was read first and last, and whether it had less than was asked for.
 struct Tap<'a, S> {
     socket: &'a mut S,
     first: Option<u8>,
+    last: [u8; GOODBYE_BYTES],
     is_short: bool,
+}
+
+impl<S> Tap<'_, S> {
+    /// Whether it ended with `close_notify`, not encrypted.
+    fn is_goodbye(&self) -> bool {
+        matches!(self.last, [0x15, 0x03, _, 0, 2, 1 | 2, 0])
+    }
 }
 
 impl<S: Read> Read for Tap<'_, S> {
@@ -229,6 +245,7 @@ impl<S: Read> Read for Tap<'_, S> {
         let count = self.socket.read(into)?;
         self.is_short = count < into.len();
         self.first = into[..count].first().copied();
+        self.last = into[..count].last_chunk().copied().unwrap_or_default();
         Ok(count)
     }
 }

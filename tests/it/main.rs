@@ -31,5 +31,7 @@ mod service_log;
 mod storage;
 mod storage_faults;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "client")]
 mod together;

@@ -1,13 +1,13 @@
 //! One connection that never blocks: a socket with what came in and what waits to go out.
 //!
-//! This is the one place between frames and the network; whatever is to lie between them, TLS for one, belongs here.
-//! It must not know what the frames are about.
+//! This is the one place between frames and the network. It must not know what the frames are about.
 
-use crate::client::{ClientError, REPLY_BYTES_MOST, connected};
+use crate::client::protection::{Carrier, Protection, failure};
+use crate::client::{ClientError, REPLY_BYTES_MOST};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::protocol::{Inbox, Lent, Outbox, Reply, Request};
 use socket2::{SockRef, TcpKeepalive};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -20,29 +20,37 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) struct Connection {
     socket: TcpStream,
+    carrier: Carrier,
     inbox: Inbox,
     outbox: Outbox,
     portion: Vec<u8>,
     nothing: Lent<'static>,
     written: u64,
+    /// Bytes that the carrier has taken and not yet passed on whole.
+    held: u64,
     /// A write failed. What the server said before is still to be read.
     deaf: bool,
 }
 
 impl Connection {
-    /// Connects, waiting for it.
-    pub(super) fn open(host: &str, port: u16) -> io::Result<Connection> {
-        let socket = connected((host, port), CONNECT_TIMEOUT)?;
+    /// Connects, waiting for it, and for the proof that the server is the one that is wanted.
+    ///
+    /// # Errors
+    /// Those of [`Protection::connect`].
+    pub(super) fn open(host: &str, port: u16, protection: &Protection) -> Result<Connection, ClientError> {
+        let (socket, carrier) = protection.connect(host, port, CONNECT_TIMEOUT)?;
         socket.set_nonblocking(true)?;
         // A server that vanished without a word would otherwise be waited for for ever.
         SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
         Ok(Connection {
             socket,
+            carrier,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             portion: vec![0; READ_BYTES],
             nothing: Lent::new(&mut []),
             written: 0,
+            held: 0,
             deaf: false,
         })
     }
@@ -52,14 +60,14 @@ impl Connection {
     /// # Errors
     /// [`ClientError::Closed`] at the end of the stream, and [`ClientError::Io`].
     pub(super) fn read(&mut self) -> Result<(), ClientError> {
-        match self.socket.read(&mut self.portion) {
+        match self.carrier.read(&mut self.socket, &mut self.portion) {
             Ok(0) => Err(ClientError::Closed),
             Ok(count) => {
                 self.inbox.keep(&mut Lent::new(&mut self.portion[..count]));
                 Ok(())
             }
             Err(error) if is_passing(&error) => Ok(()),
-            Err(error) => Err(ClientError::Io(error)),
+            Err(error) => Err(failure(error)),
         }
     }
 
@@ -77,16 +85,19 @@ impl Connection {
     /// Takes a request for sending, and gives the count of [`written`](Connection::written) bytes at which it is sent.
     pub(super) fn push(&mut self, request: &Request<'_>) -> u64 {
         self.outbox.push_request(request);
-        self.written + self.outbox.len() as u64
+        self.written + self.held + self.outbox.len() as u64
     }
 
     /// Writes what waits and can be written without waiting. A failure shows when the rest is read.
     pub(super) fn write(&mut self) {
         while self.wants_write() {
-            match self.socket.write(self.outbox.unsent()) {
+            match self.carrier.write(&mut self.socket, self.outbox.unsent()) {
                 Ok(count) => {
                     self.outbox.advance(count);
-                    self.written += count as u64;
+                    self.held += count as u64;
+                    if !self.carrier.is_holding() {
+                        self.written += std::mem::take(&mut self.held);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -101,7 +112,17 @@ impl Connection {
 
     /// Whether something waits that can still be written.
     pub(super) fn wants_write(&self) -> bool {
-        !self.deaf && !self.outbox.is_empty()
+        !self.deaf && (!self.outbox.is_empty() || self.carrier.is_holding())
+    }
+
+    /// Whether something was received that the socket does not tell of.
+    pub(super) fn has_received(&self) -> bool {
+        self.carrier.has_text()
+    }
+
+    /// Whether whoever is on the way can read along.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.carrier, Carrier::Plain)
     }
 
     /// Bytes that wait to be written.
@@ -112,6 +133,12 @@ impl Connection {
     /// Bytes that the operating system has taken.
     pub(super) fn written(&self) -> u64 {
         self.written
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.carrier.finish(&mut self.socket);
     }
 }
 

@@ -8,6 +8,7 @@ mod connection;
 mod hearing;
 mod input;
 mod login;
+mod meeting;
 mod terminal;
 mod waiting;
 
@@ -16,9 +17,10 @@ use self::connection::Connection;
 use self::hearing::{Trouble, hear, with_advice};
 use self::input::{Line, Lines};
 use self::login::{Dialogue, Next};
+use self::meeting::{greeting_due, met, now};
 use self::terminal::{Person, failed, notice};
 use self::waiting::Waiting;
-use super::ClientError;
+use super::{ClientError, Protection};
 use crate::auth::Token;
 use crate::cli::Failure;
 use crate::limits::{RECONNECT_MOST, TYPED_WAITING_BYTES};
@@ -41,6 +43,8 @@ pub struct Settings {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Whether the connection is encrypted, and whom to trust then.
+    pub protection: Protection,
     /// The person's name at the server; asked for on a terminal if it is not given.
     pub name: Option<String>,
     /// Their password; asked for on a terminal if it is not given.
@@ -54,12 +58,13 @@ pub struct Settings {
 /// refuses, and if the connection is lost for good.
 pub fn converse(settings: Settings) -> Result<(), Failure> {
     let person = Person::new(settings.name, settings.password)?;
-    let connection = Connection::open(&settings.host, settings.port).map_err(|error| {
-        failed(format_args!("cannot connect to {}, port {}: {error}", settings.host, settings.port))
-    })?;
+    let Settings { host, port, protection, .. } = settings;
+    let connection = met(&host, port, &protection, &person)?;
     let mut talk = Talk {
-        host: settings.host,
-        port: settings.port,
+        silent_until: greeting_due(&connection),
+        host,
+        port,
+        protection,
         person,
         link: Link::Joining(connection, Dialogue::fresh()),
         token: None,
@@ -99,6 +104,9 @@ enum Link {
 struct Talk {
     host: String,
     port: u16,
+    protection: Protection,
+    /// Until when a server's silence is nothing to speak of; `None` once it has spoken or that was said.
+    silent_until: Option<Instant>,
     person: Person,
     link: Link,
     /// The session's; kept while the connection is lost. Without one, a lost connection is the end.
@@ -120,6 +128,10 @@ impl Talk {
         let (input_is_ready, connection_is_ready) = self.wait().map_err(Stop::Failed)?;
         if input_is_ready {
             self.read_input();
+        }
+        if self.silent_until.is_some_and(|until| until <= now()) {
+            self.silent_until = None;
+            notice("the server has said nothing yet; if it speaks TLS, use --tls");
         }
         if connection_is_ready && let Err(trouble) = self.read_connection() {
             self.end_or_retry(trouble)?;
@@ -164,7 +176,7 @@ impl Talk {
 
     /// Waits until the input or the connection is ready, or it is time to connect again.
     fn wait(&self) -> Result<(bool, bool), Failure> {
-        let (stdin, timeout) = (io::stdin(), self.patience());
+        let (stdin, mut has_received) = (io::stdin(), false);
         let mut ports = Vec::with_capacity(2);
         if self.wants_input() {
             ports.push(PollFd::new(&stdin, PollFlags::IN));
@@ -173,11 +185,16 @@ impl Talk {
         if let Link::Joining(connection, _) | Link::Up(connection, _) = &self.link {
             let writable = if connection.wants_write() { PollFlags::OUT } else { PollFlags::empty() };
             ports.push(PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN | writable));
+            has_received = connection.has_received();
         }
+        let timeout = if has_received { Some(Timespec::default()) } else { self.patience() };
         match poll(&mut ports, timeout.as_ref()) {
             Ok(_) => {
                 let is_ready = |port: &PollFd<'_>| port.revents().intersects(!PollFlags::OUT);
-                Ok((ports[..inputs].iter().any(is_ready), ports[inputs..].iter().any(is_ready)))
+                Ok((
+                    ports[..inputs].iter().any(is_ready),
+                    has_received || ports[inputs..].iter().any(is_ready),
+                ))
             }
             Err(Errno::INTR) => Ok((false, false)),
             Err(error) => Err(failed(format_args!("cannot wait for the input and the server: {error}"))),
@@ -185,8 +202,12 @@ impl Talk {
     }
 
     fn patience(&self) -> Option<Timespec> {
-        let Link::Away(again) = self.link else { return None };
-        Timespec::try_from(again.saturating_duration_since(now())).ok()
+        let due = match self.link {
+            Link::Away(again) => Some(again),
+            Link::Joining(..) => self.silent_until,
+            Link::Up(..) => None,
+        };
+        Timespec::try_from(due?.saturating_duration_since(now())).ok()
     }
 
     /// While the server does not take what was typed, what is still to be read waits where it is. Before the first
@@ -236,6 +257,7 @@ impl Talk {
                 },
                 Link::Joining(connection, dialogue) => {
                     let Some(reply) = connection.next_reply()? else { return Ok(()) };
+                    self.silent_until = None;
                     let next = dialogue.handle(reply)?;
                     self.answer(next)?;
                 }
@@ -359,20 +381,17 @@ impl Talk {
 
     fn connect_again(&mut self) -> Result<(), Stop> {
         let Some(token) = self.token.clone() else { return Ok(()) };
-        match Connection::open(&self.host, self.port) {
+        match Connection::open(&self.host, self.port, &self.protection) {
             Ok(connection) => {
+                self.silent_until = greeting_due(&connection);
                 self.person.is_met_again();
                 self.link = Link::Joining(connection, Dialogue::returning(token));
                 Ok(())
             }
-            Err(error) => self.lost(&ClientError::Io(error)),
+            Err(error) if self.is_passing(&error) => self.lost(&error),
+            Err(error) => Err(Stop::Failed(failed(error))),
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the client waits between its tries to connect")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// A uniform random number. Without a random source every pause is its longest.

@@ -63,6 +63,28 @@ impl Person {
         Ok(Person { name, password, password_is_used: false, terminal })
     }
 
+    /// Whether there is somebody to ask.
+    pub(super) fn can_be_asked(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Whether a server that is met for the first time is the one that is wanted.
+    ///
+    /// # Errors
+    /// [`Failure`] if the terminal fails.
+    pub(super) fn trusts(&self, server: &str, fingerprint: &str) -> Result<bool, Failure> {
+        notice(format_args!(
+            "{server} is not known yet; the fingerprint of its certificate is {fingerprint}"
+        ));
+        loop {
+            match cli::ask("Is that what its operator says? (yes/no) ")?.as_str() {
+                "yes" => return Ok(true),
+                "no" => return Ok(false),
+                _ => notice("type yes or no"),
+            }
+        }
+    }
+
     /// The name that was settled.
     pub(super) fn settled_name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()

@@ -1,0 +1,223 @@
+//! Whether a connection is encrypted, and what then lies between its socket and the frames.
+//!
+//! This module must not know what the frames are about.
+
+#[cfg(feature = "tls")]
+use super::tls::{self, Trust};
+#[cfg(not(feature = "tls"))]
+use super::unencrypted::Trust;
+use super::{ClientError, connected};
+#[cfg(feature = "tls")]
+use crate::tls::Channel;
+use std::io::{self, Read, Write};
+#[cfg(feature = "load")]
+use std::net::SocketAddr;
+use std::net::{IpAddr, TcpStream};
+use std::time::Duration;
+
+/// How the connections to a server are protected.
+#[derive(Clone, Debug)]
+pub enum Protection {
+    /// Plain TCP.
+    Plaintext,
+    /// TLS.
+    Tls(Trust),
+    /// TLS, unless the server is on this machine.
+    TlsBeyondLoopback(Trust),
+}
+
+/// What carries frames over a socket that is lent to each call.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// The socket alone.
+    Plain,
+    /// TLS.
+    #[cfg(feature = "tls")]
+    Tls(Box<Channel>),
+}
+
+/// What each of many connections to one server begins with.
+#[cfg(feature = "load")]
+#[derive(Clone, Debug)]
+pub(crate) enum Opening {
+    /// Nothing.
+    Plain,
+    /// A handshake.
+    #[cfg(feature = "tls")]
+    Tls(tls::Handshakes),
+}
+
+impl Protection {
+    /// Whom to trust at a server's address; `None` for plain TCP.
+    pub(crate) fn trust(&self, server: IpAddr) -> Option<&Trust> {
+        match self {
+            Protection::Tls(trust) => Some(trust),
+            Protection::TlsBeyondLoopback(trust) if !server.to_canonical().is_loopback() => Some(trust),
+            _ => None,
+        }
+    }
+
+    /// Remembers a server that a person has accepted.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`] if that cannot be written, or nobody is remembered.
+    pub(crate) fn remember(&self, server: &str, fingerprint: &str) -> Result<(), ClientError> {
+        match self {
+            Protection::Plaintext => Ok(()),
+            Protection::Tls(trust) | Protection::TlsBeyondLoopback(trust) => {
+                trust.remember(server, fingerprint)
+            }
+        }
+    }
+
+    /// Connects to a host and, if it is to be, shakes hands and judges the server, each wait for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`], [`ClientError::UnknownServer`], [`ClientError::Mismatch`], and
+    /// [`ClientError::Io`] if no address answers.
+    pub(crate) fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        timeout: Duration,
+    ) -> Result<(TcpStream, Carrier), ClientError> {
+        let mut socket = connected((host, port), timeout)?;
+        let carrier = match self.trust(socket.peer_addr()?.ip()) {
+            None => Carrier::Plain,
+            Some(trust) => secured(&mut socket, host, port, trust, timeout)?,
+        };
+        Ok((socket, carrier))
+    }
+}
+
+#[cfg(feature = "load")]
+impl Opening {
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "nothing is waited for"))]
+    /// Settles whom to trust at a server's address; where that rests on what was trusted before, by a connection.
+    ///
+    /// # Errors
+    /// Those of [`Protection::connect`].
+    pub(crate) fn settled(
+        protection: &Protection,
+        host: &str,
+        server: SocketAddr,
+        timeout: Duration,
+    ) -> Result<Opening, ClientError> {
+        match protection.trust(server.ip()) {
+            None => Ok(Opening::Plain),
+            #[cfg(feature = "tls")]
+            Some(trust) => tls::settled(host, server, trust, timeout).map(Opening::Tls),
+            #[cfg(not(feature = "tls"))]
+            Some(_) => Err(not_built(host)),
+        }
+    }
+
+    /// What carries a new connection.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`].
+    pub(crate) fn carrier(&self) -> Result<Carrier, ClientError> {
+        match self {
+            Opening::Plain => Ok(Carrier::Plain),
+            #[cfg(feature = "tls")]
+            Opening::Tls(handshakes) => handshakes.begin().map(|channel| Carrier::Tls(Box::new(channel))),
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn secured(
+    socket: &mut TcpStream,
+    host: &str,
+    port: u16,
+    trust: &Trust,
+    timeout: Duration,
+) -> Result<Carrier, ClientError> {
+    tls::secured(socket, host, port, trust, timeout).map(|channel| Carrier::Tls(Box::new(channel)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn secured(_: &mut TcpStream, host: &str, _: u16, _: &Trust, _: Duration) -> Result<Carrier, ClientError> {
+    Err(not_built(host))
+}
+
+#[cfg(not(feature = "tls"))]
+fn not_built(host: &str) -> ClientError {
+    let reason = "this program was built without encryption; to talk with";
+    ClientError::Untrusted(format!("{reason} {host} all the same give --plaintext"))
+}
+
+#[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "the socket alone knows nothing"))]
+impl Carrier {
+    /// Reads what came.
+    ///
+    /// # Errors
+    /// What the socket gives, and `InvalidData` with what TLS has against it.
+    pub(crate) fn read(&mut self, socket: &mut (impl Read + Write), into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Carrier::Plain => socket.read(into),
+            #[cfg(feature = "tls")]
+            Carrier::Tls(channel) => channel.read(socket, into),
+        }
+    }
+
+    /// Writes what is taken; with no bytes, what is held.
+    ///
+    /// # Errors
+    /// What the socket gives.
+    pub(crate) fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Carrier::Plain => socket.write(bytes),
+            #[cfg(feature = "tls")]
+            Carrier::Tls(channel) if bytes.is_empty() => channel.flush(socket).map(|()| 0),
+            #[cfg(feature = "tls")]
+            Carrier::Tls(channel) => channel.write(socket, bytes),
+        }
+    }
+
+    /// Whether frames can go through it.
+    #[cfg(feature = "load")]
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Carrier::Plain => true,
+            #[cfg(feature = "tls")]
+            Carrier::Tls(channel) => !channel.is_handshaking(),
+        }
+    }
+
+    /// Whether what was written has not all been taken by the system.
+    pub(crate) fn is_holding(&self) -> bool {
+        match self {
+            Carrier::Plain => false,
+            #[cfg(feature = "tls")]
+            Carrier::Tls(channel) => channel.is_holding(),
+        }
+    }
+
+    /// Whether something can be read though the socket may have nothing.
+    pub(crate) fn has_text(&self) -> bool {
+        match self {
+            Carrier::Plain => false,
+            #[cfg(feature = "tls")]
+            Carrier::Tls(channel) => channel.has_text(),
+        }
+    }
+
+    /// Says that nothing more will be sent, as far as that can be said at once.
+    pub(crate) fn finish(&mut self, _socket: &mut impl Write) {
+        #[cfg(feature = "tls")]
+        if let Carrier::Tls(channel) = self {
+            channel.finish();
+            // A server that is gone hears no goodbye.
+            let _ = channel.flush(_socket);
+        }
+    }
+}
+
+/// What a carrier's error means to a client.
+pub(crate) fn failure(error: io::Error) -> ClientError {
+    #[cfg(feature = "tls")]
+    return tls::failure(error);
+    #[cfg(not(feature = "tls"))]
+    ClientError::from(error)
+}

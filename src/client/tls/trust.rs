@@ -1,0 +1,242 @@
+//! Whom to trust: an authority, a fingerprint, or what was trusted before.
+
+use super::known_servers::{find, remember, server_name};
+use crate::client::ClientError;
+use crate::tls::{ALPN, Channel, Fingerprint, VERSIONS, provider};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
+    PeerIncompatible, RootCertStore, SignatureScheme,
+};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Whom a client takes for the server that it wants.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Whoever has a certificate for the host's name from an authority in this file (PEM).
+    Authority(PathBuf),
+    /// Whoever has the certificate with this fingerprint.
+    Fingerprint(Fingerprint),
+    /// Whoever was trusted before.
+    Known {
+        /// The file that remembers; without one nobody is known.
+        file: Option<PathBuf>,
+        /// Whether a server that is met for the first time is trusted, and remembered.
+        accept_new: bool,
+    },
+}
+
+/// How connections to one server begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshakes {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    /// Whom to ask about a certificate that nothing is known of.
+    unknown: Option<Stranger>,
+}
+
+/// A server that is met for the first time.
+#[derive(Clone, Debug)]
+struct Stranger {
+    server: String,
+    file: PathBuf,
+    accept_new: bool,
+}
+
+impl Trust {
+    /// How connections to a host begin, which was found at this address.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`] if what the trust rests on cannot be read.
+    pub(crate) fn handshakes(
+        &self,
+        host: &str,
+        port: u16,
+        address: IpAddr,
+    ) -> Result<Handshakes, ClientError> {
+        let name = ServerName::try_from(host.to_owned());
+        if let Trust::Authority(file) = self {
+            let name =
+                name.map_err(|_| untrusted(format!("{host:?} cannot be the name in a certificate")))?;
+            return Handshakes::new(authority(file)?, name, None);
+        }
+        // A fingerprint names no host: the name is only what the server is told.
+        let name = name.unwrap_or(ServerName::IpAddress(address.into()));
+        let (expected, unknown) = match self {
+            Trust::Known { file: Some(file), accept_new } => {
+                let server = server_name(host, port);
+                let expected = find(file, &server).map_err(untrusted)?;
+                let stranger = Stranger { server, file: file.clone(), accept_new: *accept_new };
+                let unknown = expected.is_empty().then_some(stranger);
+                (expected, unknown)
+            }
+            Trust::Fingerprint(fingerprint) => (vec![*fingerprint], None),
+            _ => {
+                return Err(untrusted(
+                    "there is no place for known servers: set HOME or XDG_CONFIG_HOME, or give --fingerprint",
+                ));
+            }
+        };
+        let pinned = Pinned {
+            expected,
+            server: server_name(host, port),
+            file: if let Trust::Known { file, .. } = self { file.clone() } else { None },
+            algorithms: provider().signature_verification_algorithms,
+        };
+        Handshakes::new(Arc::new(pinned), name, unknown)
+    }
+
+    /// Remembers a server that a person has accepted.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`] if that cannot be written, or this trust remembers nobody.
+    pub fn remember(&self, server: &str, fingerprint: &str) -> Result<(), ClientError> {
+        let Trust::Known { file: Some(file), .. } = self else {
+            return Err(untrusted("this trust remembers no servers"));
+        };
+        fingerprint.parse().and_then(|fingerprint| remember(file, server, fingerprint)).map_err(untrusted)
+    }
+}
+
+impl Handshakes {
+    fn new(
+        verifier: Arc<dyn ServerCertVerifier>,
+        name: ServerName<'static>,
+        unknown: Option<Stranger>,
+    ) -> Result<Handshakes, ClientError> {
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .map_err(|error| untrusted(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // Each connection verifies anew.
+        config.resumption = Resumption::disabled();
+        Ok(Handshakes { config: Arc::new(config), name, unknown })
+    }
+
+    /// A channel that has not said anything yet.
+    pub(crate) fn begin(&self) -> Result<Channel, ClientError> {
+        let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
+        tls.map(Channel::new).map_err(|error| untrusted(error.to_string()))
+    }
+
+    /// Judges a server once its handshake has proved that it has its certificate's key. Before that nothing is to be
+    /// sent.
+    pub(super) fn judge(&self, channel: &Channel) -> Result<(), ClientError> {
+        let Some(Stranger { server, file, accept_new }) = &self.unknown else { return Ok(()) };
+        let certificate =
+            channel.peer_certificate().ok_or_else(|| untrusted("the server has no certificate"))?;
+        let fingerprint = Fingerprint::of(certificate);
+        if !accept_new {
+            let (server, fingerprint) = (server.clone(), fingerprint.to_string());
+            return Err(ClientError::UnknownServer { server, fingerprint });
+        }
+        remember(file, server, fingerprint).map_err(untrusted)
+    }
+}
+
+fn untrusted(reason: impl Into<String>) -> ClientError {
+    ClientError::Untrusted(reason.into())
+}
+
+fn authority(file: &Path) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+    let cannot = |reason: String| untrusted(format!("cannot use {}: {reason}", file.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| cannot(error.to_string()))? {
+        let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
+        roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(cannot("it holds no certificate in PEM".to_owned()));
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    Ok(verifier.map_err(|error| cannot(error.to_string()))?)
+}
+
+/// Verifies that the server has the key of a certificate with one of these fingerprints; with none, that it has the key
+/// of the certificate that it shows, whose fingerprint is judged afterwards.
+#[derive(Debug)]
+struct Pinned {
+    expected: Vec<Fingerprint>,
+    server: String,
+    file: Option<PathBuf>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let shown = Fingerprint::of(certificate);
+        if self.expected.is_empty() || self.expected.contains(&shown) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let (server, expected) = (self.server.clone(), self.expected.clone());
+        let changed = Changed { server, expected, shown, file: self.file.clone() };
+        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(changed)))))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// The server shows another certificate than it should.
+#[derive(Debug)]
+struct Changed {
+    server: String,
+    expected: Vec<Fingerprint>,
+    shown: Fingerprint,
+    file: Option<PathBuf>,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Changed { server, shown, .. } = self;
+        let expected: Vec<String> = self.expected.iter().map(ToString::to_string).collect();
+        let expected = expected.join(" or ");
+        match &self.file {
+            Some(file) => write!(
+                f,
+                "THE CERTIFICATE OF {server} HAS CHANGED: it is {shown} and was {expected}; somebody may be between \
+                 you and the server, so nothing was sent; if you know that the change is right, remove its line from {}",
+                file.display()
+            ),
+            None => write!(f, "the certificate of {server} is {shown}, not {expected}; nothing was sent"),
+        }
+    }
+}
+
+impl std::error::Error for Changed {}

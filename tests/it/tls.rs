@@ -1,0 +1,89 @@
+//! Encryption, as clients of porter's own and others meet it at the real server.
+
+mod certificate;
+mod handshakes;
+#[cfg(feature = "client")]
+mod programs;
+
+use crate::support::{CEILING, PASSWORD, Server};
+use porter::client::Client;
+use porter::client::tls::{TlsStream, Trust, connect};
+use porter::protocol::Wanted;
+use porter::tls::{ALPN, Channel};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// The fingerprint that the server has printed.
+fn fingerprint(server: &mut Server) -> String {
+    let line = server.stdout.wait_for_line(|_| true);
+    line.strip_prefix("fingerprint ").expect("the line after the first is the fingerprint").to_owned()
+}
+
+/// A client of the library's that trusts this fingerprint.
+fn met(address: SocketAddr, fingerprint: &str) -> Client<TlsStream> {
+    let trust = Trust::Fingerprint(fingerprint.parse().unwrap());
+    connect(&address.ip().to_string(), address.port(), &trust, CEILING).unwrap()
+}
+
+fn logged_in(address: SocketAddr, fingerprint: &str, name: &str) -> Client<TlsStream> {
+    let mut client = met(address, fingerprint);
+    if client.identify(name).unwrap() == Wanted::Register {
+        client.register(PASSWORD).unwrap();
+    }
+    client.login(PASSWORD).unwrap();
+    client
+}
+
+fn expect_echo(client: &mut Client<TlsStream>, text: &str) {
+    client.send(text).unwrap();
+    assert_eq!(client.receive().unwrap().text, text);
+}
+
+/// A connection whose every step the test takes itself. It trusts the server's own certificate.
+struct Stranger {
+    socket: TcpStream,
+    channel: Channel,
+}
+
+impl Stranger {
+    fn new(server: &Server) -> Stranger {
+        let mut roots = RootCertStore::empty();
+        let own = server.folder.data().join("tls-cert.pem");
+        roots.add(CertificateDer::from_pem_file(own).unwrap()).unwrap();
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        let name = ServerName::try_from("localhost").unwrap();
+        let channel = Channel::new(ClientConnection::new(Arc::new(config), name).unwrap());
+        let socket = TcpStream::connect(server.address).unwrap();
+        socket.set_read_timeout(Some(CEILING)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Stranger { socket, channel }
+    }
+
+    /// Says its first words, and does not listen to the answer.
+    fn says_hello(server: &Server) -> Stranger {
+        let mut stranger = Stranger::new(server);
+        stranger.channel.flush(&mut stranger.socket).unwrap();
+        stranger
+    }
+
+    fn read(&mut self) -> usize {
+        self.channel.read(&mut self.socket, &mut [0; 4096]).unwrap()
+    }
+}
+
+/// What `openssl s_client` says of a server, and whether it was content.
+fn openssl(server: &Server, arguments: &[&str]) -> (String, bool) {
+    let output = Command::new("openssl")
+        .args(["s_client", "-connect", &server.address.to_string()])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("openssl is there");
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&said).into_owned(), output.status.success())
+}
