@@ -71,6 +71,16 @@ impl Stranger {
         stranger
     }
 
+    /// Reads until this has come.
+    fn read_until(&mut self, text: &str) {
+        let (mut came, mut portion) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&came).contains(text) {
+            let count = self.channel.read(&mut self.socket, &mut portion).unwrap();
+            assert!(count > 0, "{came:?}");
+            came.extend_from_slice(&portion[..count]);
+        }
+    }
+
     fn read(&mut self) -> usize {
         self.channel.read(&mut self.socket, &mut [0; 4096]).unwrap()
     }

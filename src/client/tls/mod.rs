@@ -157,3 +157,6 @@ impl Drop for TlsStream {
         let _ = self.channel.flush(&mut self.socket);
     }
 }
+
+#[cfg(test)]
+mod tests;
