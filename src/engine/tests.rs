@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+mod carriage;
 mod leftovers;
 
 const PASSWORD: &[u8] = b"open sesame";

@@ -1,0 +1,57 @@
+//! What lies between the engine and a socket holds back, fails, or never comes about.
+
+use super::*;
+
+#[test]
+fn the_last_word_is_said_only_when_nothing_is_held() {
+    let mut world = world();
+    let (ann, _) = world.log_in("ann");
+    world.send(ann, Request::Exit);
+    let count = world.engine.output(ann).len();
+    world.engine.handle_held(ann, true, world.now);
+    world.engine.handle_written(ann, count, world.now);
+    assert_eq!(world.engine.poll_command(), None, "Bye is still on its way");
+    world.engine.handle_held(ann, false, world.now);
+    assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
+}
+
+#[test]
+fn what_is_held_for_long_is_a_slow_consumers() {
+    let mut world = world();
+    let (ann, token) = world.log_in("ann");
+    world.send(ann, Request::Message { token: &token, text: b"hi" });
+    let count = world.engine.output(ann).len();
+    world.engine.handle_held(ann, true, world.now);
+    world.engine.handle_written(ann, count, world.now);
+    world.pass(OUTPUT_STALL - Duration::from_secs(1));
+    assert!(!world.engine.is_closing(ann));
+    world.pass(Duration::from_secs(1));
+    assert!(world.engine.is_closing(ann));
+    // Its error waits, and the time for that is up soon.
+    world.pass(crate::limits::CLOSE_FLUSH);
+    assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
+}
+
+#[test]
+fn after_a_fault_nothing_waits_and_the_session_can_be_resumed() {
+    let mut world = world();
+    let (ann, token) = world.log_in("ann");
+    world.send(ann, Request::Message { token: &token, text: b"hi" });
+    world.engine.handle_fault(ann, "a bad record", world.now);
+    assert!(world.engine.output(ann).is_empty());
+    assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
+    world.engine.handle_end(ann, world.now);
+    assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::Close)));
+    let again = world.connect();
+    world.send(again, Request::Resume(&token));
+    assert_eq!(world.said(again)[0][0], 0x83);
+}
+
+#[test]
+fn who_goes_before_anything_was_carried_is_forgotten_at_once() {
+    let mut world = world();
+    let conn = world.engine.handle_connect(([192, 0, 2, 1], 4000).into(), world.now).unwrap();
+    world.engine.handle_gone(conn, world.now);
+    assert_eq!(world.engine.poll_command(), Some((conn, SocketCommand::Close)));
+    assert!(world.engine.is_empty() && world.engine.is_closing(conn));
+}
