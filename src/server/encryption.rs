@@ -46,7 +46,7 @@ impl Door {
     /// What a new connection begins with.
     pub(super) fn transport(&self, is_refused: bool) -> Transport {
         match &self.shown {
-            Some(_) => Transport::Tls(Tls::new(is_refused)),
+            Some(_) => Transport::Tls(Box::new(Tls::new(is_refused))),
             None => Transport::Plain,
         }
     }

@@ -9,9 +9,9 @@ use std::net::Shutdown;
 pub(super) enum Transport {
     /// Nothing: plain TCP.
     Plain,
-    /// TLS.
+    /// TLS; boxed, so that a plain connection does not pay for it.
     #[cfg(feature = "tls")]
-    Tls(super::tls::Tls),
+    Tls(Box<super::tls::Tls>),
 }
 
 /// A socket. mio tells of readiness once: what was not used up is remembered here.

@@ -63,6 +63,15 @@ impl Tls {
     }
 }
 
+impl Transport {
+    fn tls(&mut self) -> Option<&mut Tls> {
+        match self {
+            Transport::Plain => None,
+            Transport::Tls(tls) => Some(tls),
+        }
+    }
+}
+
 impl Socket {
     /// How far its handshake is.
     pub(super) fn phase(&self) -> Phase {
@@ -98,7 +107,7 @@ impl Socket {
     }
 
     pub(super) fn read_tls(&mut self, buffer: &mut [u8]) -> Outcome {
-        let Transport::Tls(Tls { channel: Some(channel), fault, .. }) = &mut self.transport else {
+        let Some(Tls { channel: Some(channel), fault, .. }) = self.transport.tls() else {
             // There never was a handshake, and now the connection is closing.
             return self.read_plain(buffer);
         };
@@ -142,7 +151,7 @@ impl Socket {
     }
 
     pub(super) fn write_tls(&mut self, bytes: &[u8]) -> Outcome {
-        let Transport::Tls(Tls { channel: Some(channel), is_finishing, .. }) = &mut self.transport else {
+        let Some(Tls { channel: Some(channel), is_finishing, .. }) = self.transport.tls() else {
             return Outcome::Nothing;
         };
         let mut taken = 0;
@@ -181,16 +190,16 @@ impl Socket {
 
     /// Says `close_notify`; true if it, or something before it, is held.
     pub(super) fn say_goodbye_tls(&mut self) -> bool {
-        match &mut self.transport {
-            Transport::Plain => false,
-            Transport::Tls(Tls { channel: Some(channel), .. }) => {
+        match self.transport.tls() {
+            None => false,
+            Some(Tls { channel: Some(channel), .. }) => {
                 channel.finish();
                 // A peer that is gone hears nothing.
                 let _ = channel.flush(&mut self.stream);
                 self.writable &= !channel.is_holding();
                 channel.is_holding()
             }
-            Transport::Tls(Tls { channel: None, .. }) => {
+            Some(Tls { channel: None, .. }) => {
                 // Nothing was written before, so these few bytes have room.
                 let _ = self.stream.write(&GOODBYE);
                 false
