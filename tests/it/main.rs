@@ -28,6 +28,7 @@ mod operator;
 mod resume;
 mod service;
 mod service_log;
+mod siege;
 mod storage;
 mod storage_faults;
 mod support;
