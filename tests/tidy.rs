@@ -80,6 +80,9 @@ const MAY_SLEEP: &[(&str, &str)] = &[
         "asks again whether a server has ended: std has no such wait with a ceiling",
     ),
     ("tests/it/load.rs", "a server that stalls is what its test is about"),
+    ("tests/bench/honest.rs", "sends at set times, whatever becomes of what it sent before"),
+    ("tests/bench/besiegers.rs", "keeps to a pace, so that a siege is bounded"),
+    ("tests/bench/siege.rs", "measures a stretch in which nothing happens"),
 ];
 
 const FILE_LINES: usize = 400;

@@ -1,0 +1,394 @@
+//! The scenarios: who besieges a server, how, and what came of it. All of them are bounded in number and in time.
+
+use crate::host::{Guest, HOME, Host, error_code, frame, reset};
+use porter::protocol::{FrameRead, Reply};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// One kind of siege.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// The server's flags; all others have their defaults.
+    pub(crate) flags: &'static [&'static str],
+    /// Whether an honest client is there; without one the server's own work is what is measured.
+    pub(crate) honest: bool,
+    pub(crate) target: Target,
+    /// What is there before the siege, at rest too; gives the siege itself.
+    pub(crate) prepare: fn(&Host) -> Attack,
+}
+
+/// What is to be reached.
+pub(crate) enum Target {
+    /// The honest p99 stays within 2 ms of its rest.
+    Unharmed,
+    /// The server's share of a core is below this.
+    Processor(f64),
+    /// Everybody is back within this time.
+    Back(Duration),
+}
+
+/// A siege until a moment; it may look after that what has become of it.
+pub(crate) type Attack = Box<dyn FnOnce(&Host, Instant) -> Outcome + Send>;
+
+/// What came of a siege.
+pub(crate) struct Outcome {
+    pub(crate) told: String,
+    /// The longest of what it waited for, if that is what it is about.
+    pub(crate) took: Option<Duration>,
+}
+
+impl From<String> for Outcome {
+    fn from(told: String) -> Outcome {
+        Outcome { told, took: None }
+    }
+}
+
+/// Every row of the table; those of TLS handshakes belong here too.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "idle: 2 000 in, nobody speaks",
+        flags: &[],
+        honest: false,
+        target: Target::Processor(0.001),
+        prepare: idle,
+    },
+    Scenario {
+        name: "slowloris: 1 000 strangers, a byte a second each",
+        flags: &["--login-timeout", "2"],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: |_| Box::new(|host, until| strangers(host, until, 1000, true)),
+    },
+    Scenario {
+        name: "silent crowd: 2 000 strangers",
+        flags: &["--login-timeout", "2"],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: |_| Box::new(|host, until| strangers(host, until, 2000, false)),
+    },
+    Scenario {
+        name: "non-readers: 50 who only write",
+        flags: &[],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: non_readers,
+    },
+    Scenario {
+        name: "one flooder, as fast as it can",
+        flags: &[],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: flooder,
+    },
+    Scenario {
+        name: "connection limit: 200 in, others knock",
+        flags: &["--max-connections", "200", "--login-timeout", "600"],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: connection_limit,
+    },
+    Scenario {
+        name: "out of descriptors, 200 wait",
+        flags: &[],
+        honest: true,
+        target: Target::Processor(0.05),
+        prepare: |_| Box::new(out_of_descriptors),
+    },
+    Scenario {
+        name: "log on a full disk, at debug, 500 visits a second",
+        flags: &["--log-file", "/dev/full", "--log-level", "debug"],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: |_| Box::new(visits),
+    },
+    Scenario {
+        name: "guessing from one address, 20 at once",
+        flags: &[],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: |_| Box::new(|host, until| guessing(host, until, 1, 20)),
+    },
+    Scenario {
+        name: "guessing from 50 addresses, 2 at once from each",
+        flags: &[],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: |_| Box::new(|host, until| guessing(host, until, 50, 2)),
+    },
+    Scenario {
+        name: "hash storm: clients leave while hashed, no penalty",
+        flags: &["--penalty", "0"],
+        honest: true,
+        target: Target::Unharmed,
+        prepare: |_| Box::new(hash_storm),
+    },
+    Scenario {
+        name: "reconnect storm: 2 000 lose their connections, again and again",
+        flags: &[],
+        honest: true,
+        target: Target::Back(Duration::from_secs(2)),
+        prepare: reconnect_storm,
+    },
+];
+
+fn pause(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
+/// Friends of the house: the first login is hashed, the others are recognised.
+fn friends(host: &Host, count: usize) -> Vec<Guest> {
+    (0..count).map(|_| Host::log_in(host.connect(), "bob")).collect()
+}
+
+fn idle(host: &Host) -> Attack {
+    let crowd = friends(host, 2000);
+    Box::new(move |_, until| {
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        format!("{} sessions open", crowd.len()).into()
+    })
+}
+
+/// Strangers who never get anywhere. Each that is sent away comes again.
+fn strangers(host: &Host, until: Instant, count: usize, drips: bool) -> Outcome {
+    let arrive = || {
+        let stream = host.connect();
+        stream.set_nonblocking(true).unwrap();
+        (stream, Instant::now())
+    };
+    let mut crowd: Vec<_> = (0..count).map(|_| arrive()).collect();
+    let (mut gone, mut longest, mut tick) = (0, Duration::ZERO, 0);
+    while Instant::now() < until {
+        for (n, (stream, since)) in crowd.iter_mut().enumerate() {
+            // A name that is never finished: the length of the longest frame, and then letters.
+            let age = since.elapsed().as_secs() as usize;
+            if drips && n % 10 == tick % 10 {
+                let _ = stream.write(&[[0, 0, 0x10, 0, 0x01, b'a'][age.min(5)]]);
+            }
+            if has_ended(stream) {
+                gone += 1;
+                longest = longest.max(since.elapsed());
+                (*stream, *since) = arrive();
+            }
+        }
+        tick += 1;
+        pause(100);
+    }
+    format!("{gone} sent away, each within {:.1} s", longest.as_secs_f64()).into()
+}
+
+/// Reads what there is; whether that was the end.
+fn has_ended(stream: &mut TcpStream) -> bool {
+    loop {
+        match stream.read(&mut [0; 512]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+fn non_readers(host: &Host) -> Attack {
+    let mut crowd: Vec<_> = (0..50)
+        .map(|_| {
+            let guest = Host::log_in(host.connect_from(HOME, Some(65_536)), "bob");
+            guest.stream.set_nonblocking(true).unwrap();
+            let bytes = frame(0x05, &[&guest.token[..], &[b'x'; 30_000]].concat());
+            (guest.stream, bytes, 0)
+        })
+        .collect();
+    Box::new(move |_, until| {
+        while Instant::now() < until {
+            for (stream, bytes, sent) in &mut crowd {
+                while let Ok(count) = stream.write(&bytes[*sent % bytes.len()..]) {
+                    *sent += count;
+                }
+            }
+            pause(20);
+        }
+        let taken: usize = crowd.iter().map(|(_, _, sent)| sent).sum();
+        format!("{} KiB of each taken, then no more", taken / 50 / 1024).into()
+    })
+}
+
+fn flooder(host: &Host) -> Attack {
+    let mut guest = Host::log_in(host.connect(), "bob");
+    Box::new(move |_, until| {
+        let began = Instant::now();
+        let message = frame(0x05, &guest.token);
+        let flood = message.repeat(2000);
+        let mut source = guest.stream.try_clone().unwrap();
+        let bytes = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    source.write_all(&flood).unwrap();
+                }
+                source.shutdown(Shutdown::Write).unwrap();
+            });
+            let (mut buffer, mut bytes) = (vec![0; 65_536], 0);
+            while let Ok(count @ 1..) = guest.stream.read(&mut buffer) {
+                bytes += count;
+            }
+            bytes
+        });
+        // An echo of nothing is header, kind and the length of no name.
+        let pace = (bytes / 6) as f64 / began.elapsed().as_secs_f64();
+        format!("{pace:.0} echoes a second for the flooder").into()
+    })
+}
+
+fn connection_limit(host: &Host) -> Attack {
+    let crowd: Vec<_> = (0..199).map(|_| host.connect()).collect();
+    Box::new(move |host, until| {
+        let (mut refused, mut others) = (0, 0);
+        while Instant::now() < until {
+            match error_code(&mut host.connect()) {
+                Some(106) => refused += 1,
+                _ => others += 1,
+            }
+            pause(1);
+        }
+        drop(crowd);
+        format!("{refused} told Busy, {others} not").into()
+    })
+}
+
+fn out_of_descriptors(host: &Host, until: Instant) -> Outcome {
+    host.limit_descriptors(Some(8));
+    let mut waiting: Vec<_> = (0..200).map(|_| host.connect()).collect();
+    std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    host.limit_descriptors(None);
+    let greeted = waiting.iter_mut().filter(|stream| {
+        let mut stream: &TcpStream = stream;
+        matches!(stream.read_frame(u32::MAX), Ok(Some(body)) if matches!(Reply::decode(&body), Ok(Reply::Hello { .. })))
+    });
+    format!("{} of 200 greeted when there was room again", greeted.count()).into()
+}
+
+fn visits(host: &Host, until: Instant) -> Outcome {
+    let mut visits = 0;
+    while Instant::now() < until {
+        let mut stream = host.connect();
+        stream.write_all(&frame(0x06, &[])).unwrap();
+        while let Ok(Some(_)) = stream.read_frame(u32::MAX) {}
+        visits += 1;
+        pause(2);
+    }
+    format!("{visits} visits came and went").into()
+}
+
+/// A guess, and the code of its answer, if one comes before `until`.
+fn guess(host: &Host, source: Ipv4Addr, until: Instant) -> Option<u16> {
+    let mut stream = host.connect_from(source, None);
+    let patience = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.write_all(&[frame(0x01, b"bob"), frame(0x03, b"wrong password")].concat()).unwrap();
+    error_code(&mut stream)
+}
+
+/// Some guessers at each address, who ask again as soon as there is an answer, each a hundred times a second at most.
+fn guessing(host: &Host, until: Instant, addresses: u8, each: u8) -> Outcome {
+    let mut answers = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let guessers: Vec<_> = (0..each)
+            .flat_map(|_| 1..=addresses)
+            .map(|n| {
+                scope.spawn(move || {
+                    let mut codes = Vec::new();
+                    while Instant::now() < until {
+                        codes.push(guess(host, Ipv4Addr::new(127, 0, 3, n), until));
+                        pause(10);
+                    }
+                    codes
+                })
+            })
+            .collect();
+        for code in guessers.into_iter().flat_map(|guesser| guesser.join().unwrap()) {
+            *answers.entry(code).or_insert(0) += 1;
+        }
+    });
+    let of = |code| answers.get(&code).copied().unwrap_or(0);
+    let (hashed, throttled, busy, unanswered) = (of(Some(4)), of(Some(105)), of(Some(106)), of(None));
+    format!("{hashed} hashed, {throttled} throttled, {busy} told Busy, {unanswered} still waited").into()
+}
+
+/// Four who send a wrong password and leave a moment after its hash has been asked for.
+fn hash_storm(host: &Host, until: Instant) -> Outcome {
+    let left = std::thread::scope(|scope| {
+        let leavers: Vec<_> = (1..=4)
+            .map(|n| {
+                scope.spawn(move || {
+                    let mut left = 0;
+                    while Instant::now() < until {
+                        let mut stream = host.connect_from(Ipv4Addr::new(127, 0, 4, n), None);
+                        let words = [frame(0x01, b"bob"), frame(0x03, b"wrong password")].concat();
+                        stream.write_all(&words).unwrap();
+                        // Hello and PasswordWanted: the login is next.
+                        stream.read_frame(u32::MAX).unwrap();
+                        stream.read_frame(u32::MAX).unwrap();
+                        pause(5);
+                        reset(stream);
+                        left += 1;
+                    }
+                    left
+                })
+            })
+            .collect();
+        leavers.into_iter().map(|leaver| leaver.join().unwrap()).sum::<u32>()
+    });
+    // What is left of the storm, once the last resets have arrived.
+    pause(200);
+    let before = host.processor();
+    pause(500);
+    let after = (host.processor() - before).as_secs_f64() / 0.5;
+    format!("{left} left; then {:.2} % of a core", after * 100.0).into()
+}
+
+fn reconnect_storm(host: &Host) -> Attack {
+    let mut crowd = friends(host, 2000);
+    host.settle();
+    let logins = host.logged("logged in");
+    Box::new(move |host, until| {
+        let (mut rounds, mut slowest) = (0, Duration::ZERO);
+        while rounds == 0 || Instant::now() < until {
+            let tokens: Vec<_> = crowd
+                .drain(..)
+                .map(|guest| {
+                    reset(guest.stream);
+                    guest.token
+                })
+                .collect();
+            let began = Instant::now();
+            crowd.extend(tokens.into_iter().map(|token| {
+                let mut stream = host.connect();
+                stream.write_all(&frame(0x04, &token)).unwrap();
+                Guest { stream, token }
+            }));
+            for guest in &mut crowd {
+                guest.token = welcome(&mut guest.stream);
+            }
+            slowest = slowest.max(began.elapsed());
+            rounds += 1;
+        }
+        host.settle();
+        // Only who resumes is in without a login, and only a login can have a hash.
+        let told = format!(
+            "{rounds} times all 2 000 back, in {:.2} s at most: {} logins, {} resumes",
+            slowest.as_secs_f64(),
+            host.logged("logged in") - logins,
+            host.logged("resumed")
+        );
+        Outcome { told, took: Some(slowest) }
+    })
+}
+
+/// The token of the Welcome that follows Hello.
+fn welcome(stream: &mut TcpStream) -> [u8; 16] {
+    stream.read_frame(u32::MAX).unwrap();
+    let body = stream.read_frame(u32::MAX).unwrap().expect("a resume is answered");
+    match Reply::decode(&body) {
+        Ok(Reply::Welcome { token, .. }) => *token,
+        other => panic!("no Welcome: {:?}", other.map(|reply| reply.name())),
+    }
+}

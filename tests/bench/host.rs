@@ -1,0 +1,164 @@
+//! The server under siege, as a child process, and what the system tells of it.
+
+use porter::client::Client;
+use porter::protocol::{FrameRead, Reply};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use socket2::{Domain, Socket, Type};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The password of everyone in the server's file.
+pub(crate) const PASSWORD: &str = "open sesame";
+/// The longest wait for anything: whoever waits longer has found a fault.
+const CEILING: Duration = Duration::from_secs(60);
+/// Everyone comes from here who has no reason for another address.
+pub(crate) const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// A running server. Killed when dropped.
+pub(crate) struct Host {
+    child: Child,
+    // Kept open, or the server would have nowhere to write to.
+    _stdout: BufReader<ChildStdout>,
+    folder: TempDir,
+    address: SocketAddr,
+}
+
+/// A connection with its session's token.
+pub(crate) struct Guest {
+    pub(crate) stream: TcpStream,
+    pub(crate) token: [u8; 16],
+}
+
+/// One frame as it travels.
+pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u32 + 1).to_be_bytes()[..], &[kind], payload].concat()
+}
+
+/// Loses a connection without any farewell.
+pub(crate) fn reset(stream: TcpStream) {
+    let _ = Socket::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// The code of the next Error, whatever comes before it; `None` if the connection ends first.
+pub(crate) fn error_code(stream: &mut TcpStream) -> Option<u16> {
+    while let Ok(Some(body)) = stream.read_frame(u32::MAX) {
+        if let Ok(Reply::Error { code, .. }) = Reply::decode(&body) {
+            return Some(code);
+        }
+    }
+    None
+}
+
+impl Host {
+    /// Starts a server with the flags' defaults, in a folder of its own where `ann` and `bob` are known by `stored`.
+    pub(crate) fn start(flags: &[&str], stored: &str) -> Host {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        fs::create_dir(at("data")).unwrap();
+        let users = ["ann", "bob"].map(|name| format!("{name},{stored},2026-01-02T03:04:05Z\n")).concat();
+        fs::write(folder.path().join("data/users.csv"), format!("name,password,registered\n{users}"))
+            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
+        command.args(["--host", "127.0.0.1", "--port", "0", "--data", &at("data")]).args(flags);
+        if !flags.contains(&"--log-file") {
+            command.args(["--log-file", &at("log")]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").expect("where it listens").parse().unwrap();
+        Host { child, _stdout: stdout, folder, address }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        self.connect_from(HOME, None)
+    }
+
+    /// Connects from one of the loopback's addresses, and with a receive buffer that does not grow.
+    pub(crate) fn connect_from(&self, source: Ipv4Addr, receive_bytes: Option<usize>) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        if source != HOME {
+            socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        }
+        if let Some(bytes) = receive_bytes {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        socket.connect(&self.address.into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(CEILING)).unwrap();
+        stream.set_write_timeout(Some(CEILING)).unwrap();
+        stream
+    }
+
+    /// Leads a connection through its login.
+    pub(crate) fn log_in(stream: TcpStream, name: &str) -> Guest {
+        let mut client = Client::over(stream.try_clone().unwrap()).unwrap();
+        client.identify(name).unwrap();
+        client.login(PASSWORD).unwrap();
+        let token = *client.token().unwrap().expose();
+        Guest { stream, token }
+    }
+
+    /// Waits until what happened before is in the log: it is written at the end of a turn.
+    pub(crate) fn settle(&self) {
+        for _ in 0..2 {
+            self.connect().read_frame(u32::MAX).unwrap();
+        }
+    }
+
+    /// How many lines of the log have this in them.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains(words)).count()
+    }
+
+    fn told(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// Processor time that it has used.
+    pub(crate) fn processor(&self) -> Duration {
+        // Its first number: nanoseconds on a processor, of the only thread.
+        let told = self.told("schedstat");
+        Duration::from_nanos(told.split_whitespace().next().unwrap().parse().unwrap())
+    }
+
+    fn memory_kibibytes(&self, field: &str) -> i64 {
+        let told = self.told("status");
+        let rest = told.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// What it holds now; from now on the most that it holds is looked for anew.
+    pub(crate) fn memory_now(&self) -> i64 {
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+        self.memory_kibibytes("VmRSS:")
+    }
+
+    /// The most that it held since.
+    pub(crate) fn memory_most(&self) -> i64 {
+        self.memory_kibibytes("VmHWM:")
+    }
+
+    /// Leaves it so many descriptors more than it has open; `None` lifts the limit.
+    pub(crate) fn limit_descriptors(&self, spare: Option<u64>) {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count() as u64;
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = spare.map(|spare| open + spare).or(maximum);
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
