@@ -339,9 +339,9 @@ fn hash_storm(host: &Host, until: Instant) -> Outcome {
     });
     // What is left of the storm, once the last resets have arrived.
     pause(200);
-    let before = host.processor();
+    let [before, _] = host.processor();
     pause(500);
-    let after = (host.processor() - before).as_secs_f64() / 0.5;
+    let after = (host.processor()[0] - before).as_secs_f64() / 0.5;
     format!("{left} left; then {:.2} % of a core", after * 100.0).into()
 }
 

@@ -123,11 +123,12 @@ impl Host {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
-    /// Processor time that it has used.
-    pub(crate) fn processor(&self) -> Duration {
-        // Its first number: nanoseconds on a processor, of the only thread.
+    /// Processor time that it has used, and how long it was ready to run and had no processor.
+    pub(crate) fn processor(&self) -> [Duration; 2] {
+        // The first two numbers, in nanoseconds, of its only thread.
         let told = self.told("schedstat");
-        Duration::from_nanos(told.split_whitespace().next().unwrap().parse().unwrap())
+        let mut numbers = told.split_whitespace().map(|number| Duration::from_nanos(number.parse().unwrap()));
+        [numbers.next().unwrap(), numbers.next().unwrap()]
     }
 
     fn memory_kibibytes(&self, field: &str) -> i64 {

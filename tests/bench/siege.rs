@@ -44,7 +44,7 @@ fn main() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     println!("{processors} processors, load average {}, {} s a stretch", load.trim(), span.as_secs());
-    println!("echo times: p50 / p99 / max in ms; processor: share of one core\n");
+    println!("echo times: p50 / p99 / max in ms; processor: share of one core, and of waiting for one\n");
     println!(
         "| scenario | echo at rest | echo under siege | memory | processor, rest -> siege | outcome | target |"
     );
@@ -76,8 +76,9 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str) -> String {
                 None
             }
         };
-        let share = (host.processor() - before).as_secs_f64() / began.elapsed().as_secs_f64();
-        (echoes, share)
+        let (after, took) = (host.processor(), began.elapsed());
+        let [used, waited] = [0, 1].map(|n| (after[n] - before[n]).as_secs_f64() / took.as_secs_f64());
+        (echoes, Shares { used, waited })
     };
     let (rest, share_at_rest) = stretch();
     let memory_before = host.memory_now();
@@ -92,14 +93,14 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str) -> String {
         (measured, grown, attack.join().unwrap())
     });
     let shown = |echoes: &Option<Echoes>| echoes.as_ref().map_or("-".to_owned(), Echoes::shown);
-    let verdict = judge(&scenario.target, rest.as_ref().zip(siege.as_ref()), share, &outcome);
+    let verdict = judge(&scenario.target, rest.as_ref().zip(siege.as_ref()), share.used, &outcome);
     format!(
         "| {} | {} | {} | {grown:+} KiB | {} -> {} | {} | {verdict} |",
         scenario.name,
         shown(&rest),
         shown(&siege),
-        percent(share_at_rest),
-        percent(share),
+        share_at_rest.shown(),
+        share.shown(),
         outcome.told,
     )
 }
@@ -139,6 +140,19 @@ fn judge(
         (Target::Unharmed, None) => return "-".to_owned(),
     };
     format!("{told}, {}", if met { "met" } else { "missed" })
+}
+
+/// Shares of a stretch in which the server worked, and in which it would have and others had the processors: how noisy
+/// the machine was.
+struct Shares {
+    used: f64,
+    waited: f64,
+}
+
+impl Shares {
+    fn shown(&self) -> String {
+        format!("{} (waited {})", percent(self.used), percent(self.waited))
+    }
 }
 
 fn percent(share: f64) -> String {
