@@ -50,6 +50,7 @@ impl Agent {
         let nature = settings.natures[number];
         let name = match nature {
             Nature::Honest => format!("honest{number}"),
+            Nature::Roaming => format!("roaming{number}"),
             _ => format!("n{}", random.below(4)),
         };
         let password = format!("password of {name}");
@@ -108,10 +109,20 @@ impl Agent {
                     self.tokens.remove(0);
                 }
             }
-            if self.nature == Nature::Honest {
+            if self.is_civil() {
                 self.understand(&said, mode);
             }
         }
+    }
+
+    /// Whether it speaks only when it is its turn, and then as it should.
+    pub(crate) fn is_civil(&self) -> bool {
+        matches!(self.nature, Nature::Honest | Nature::Roaming)
+    }
+
+    /// Whether it leaves its connection as it is, to go on in another.
+    pub(crate) fn moves_on(&self, random: &mut Random) -> bool {
+        self.nature == Nature::Roaming && self.wants == Wants::Talk && random.one_in(3)
     }
 
     fn understand(&mut self, said: &Said, mode: Mode) {
@@ -131,7 +142,9 @@ impl Agent {
             Said::Message(..) => {}
             Said::Bye => self.done |= self.wants == Wants::Bye,
             Said::Error(6, _) => {
-                self.tokens.clear();
+                // If it was an older one that is dead, there is still the newest.
+                let kept = usize::from(self.nature == Nature::Roaming && self.tokens.len() > 1);
+                self.tokens.drain(..self.tokens.len() - kept);
                 self.wants = Wants::Identify;
             }
             Said::Error(1 | 2, text) => panic!("{} is honest, and told {text:?}", self.name),
@@ -145,9 +158,9 @@ impl Agent {
 
     /// What it sends now.
     pub(crate) fn speak(&mut self, random: &mut Random, settings: &Settings, tokens: &[[u8; 16]]) -> Vec<u8> {
-        let comes_back = self.nature != Nature::Honest && self.comes_back(random);
+        let comes_back = !self.is_civil() && self.comes_back(random);
         match self.nature {
-            Nature::Honest => self.speak_honestly(random, settings),
+            Nature::Honest | Nature::Roaming => self.speak_honestly(random, settings),
             _ if comes_back => {
                 // With a token from before: the last, or one that may be dead.
                 frame(4, &[&random.pick(&self.tokens)])
@@ -166,8 +179,8 @@ impl Agent {
     fn speak_honestly(&mut self, random: &mut Random, settings: &Settings) -> Vec<u8> {
         let before = std::mem::replace(&mut self.wants, Wants::Answer);
         match before {
-            Wants::Identify => match self.tokens.last() {
-                Some(token) => frame(4, &[token]),
+            Wants::Identify => match self.token_to_present(random) {
+                Some(token) => frame(4, &[&token]),
                 None => frame(1, &[self.name.as_bytes()]),
             },
             Wants::Register => frame(2, &[self.password.as_bytes()]),
@@ -180,9 +193,18 @@ impl Agent {
         }
     }
 
+    /// The newest; from those who roam sometimes the one before, which is dead if the newest was used.
+    fn token_to_present(&self, random: &mut Random) -> Option<[u8; 16]> {
+        let one_before = self.nature == Nature::Roaming && self.tokens.len() > 1 && random.one_in(2);
+        self.tokens.iter().rev().nth(usize::from(one_before)).copied()
+    }
+
     fn talk(&mut self, random: &mut Random, settings: &Settings) -> Vec<u8> {
         self.wants = Wants::Talk;
         let Some(token) = self.tokens.last().copied() else { return Vec::new() };
+        if self.nature == Nature::Roaming {
+            return frame(5, &[&token, b"on the road"]);
+        }
         let mut bytes = Vec::new();
         let burst = settings.socket_bytes >= 1_000 && random.one_in(6);
         for _ in 0..if burst { 90 } else { 1 + random.below(3) } {

@@ -25,6 +25,8 @@ pub(crate) enum Nature {
     Clumsy,
     /// Means ill.
     Hostile,
+    /// Does all right, but moves from connection to connection, and remembers its last tokens too well.
+    Roaming,
 }
 
 /// What stays the same for a whole run.
@@ -105,9 +107,12 @@ pub(crate) fn settings(seed: u64) -> Settings {
     };
     let count = 3 + random.below(14);
     let honest = random.below(count + 1);
-    let natures = (0..count)
+    let mut natures: Vec<Nature> = (0..count)
         .map(|n| if n < honest { Nature::Honest } else { random.pick(&[Nature::Clumsy, Nature::Hostile]) })
         .collect();
+    if seed % 4 == 2 {
+        natures[count - 1] = Nature::Roaming;
+    }
     Settings {
         mode,
         config,

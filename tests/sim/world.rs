@@ -342,6 +342,10 @@ impl World {
             agent.connected(number);
             return false;
         };
+        if agent.moves_on(random) {
+            agent.disconnected();
+            return false;
+        }
         let link = &mut self.links[number];
         let lazy = agent.nature == Nature::Hostile && !random.one_in(3);
         let most = if eager { usize::MAX } else { random.pick(&[1, 7, 100, 5_000, usize::MAX]) };
@@ -381,7 +385,7 @@ impl World {
 
     fn flood(&mut self, who: usize, salt: u64) {
         let agent = &self.agents[who];
-        let (Some(link), true) = (agent.link, agent.nature != Nature::Honest) else { return };
+        let (Some(link), true) = (agent.link, !agent.is_civil()) else { return };
         if !self.links[link].takes_more() {
             return;
         }
