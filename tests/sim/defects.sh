@@ -9,7 +9,8 @@ seeds=${1:-10000}
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+# A directory of its own: cargo takes the scratch copy for the project itself, and would test what is planted there later on.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/defects"
 missed=0
 for patch in "$@"; do
     rm -rf "$scratch/src" "$scratch/tests"

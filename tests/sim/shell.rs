@@ -179,6 +179,10 @@ impl World {
 
     fn read(&mut self) {
         self.take_hungry();
+        for (id, _) in self.sockets.iter().filter(|(_, socket)| !socket.in_ready) {
+            let appetite = self.engine.as_ref().map(|engine| engine.appetite(*id));
+            assert!(appetite != Some(Appetite::Backlog), "{id:?} has frames left, and nobody knows");
+        }
         for id in std::mem::take(&mut self.ready) {
             if self.read_one(id)
                 && let Some(socket) = self.sockets.get_mut(&id)

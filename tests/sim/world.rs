@@ -128,6 +128,9 @@ impl World {
         });
         let (store, _) = opened.unwrap_or_else(|error| panic!("the server does not start again: {error}"));
         self.model.people.check(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
+        self.model.people.check_visitors(|address| {
+            store.last_visitor(address).map_or_else(String::new, |name| name.as_str().to_owned())
+        });
         let real: Box<dyn Handler> = match self.settings.mode {
             Mode::Echo => Box::new(Echo),
             Mode::Operator => Box::<Operator>::default(),
@@ -239,6 +242,9 @@ impl World {
         let most_output = config.output_limit_bytes + longest + 200;
         for conn in model.conns.values() {
             assert!(conn.output <= most_output, "{} bytes wait for one connection: {conn:?}", conn.output);
+            // One answer may go past what holds a stranger's input.
+            let held = !conn.is_stranger() || conn.output < 64 * 1024 + 500;
+            assert!(held, "{} bytes wait for a stranger: {conn:?}", conn.output);
         }
         let strangers = 2 * 4_100 * model.strangers_count();
         let members = (longest + 2 * 65_540) * model.sessions.len();

@@ -384,6 +384,11 @@ impl Model {
 }
 
 impl Conn {
+    /// Whether it has yet to show who it is.
+    pub(crate) fn is_stranger(&self) -> bool {
+        !matches!(self.state, State::Authenticated(_) | State::Closing)
+    }
+
     /// At the end of a turn: what was due when it began is done.
     fn check_closing(&self, began: Moment) {
         let Some(since) = self.closing else { return };

@@ -119,6 +119,12 @@ impl People {
         assert_eq!(count, self.users.len(), "users after the restart that nobody was told of");
     }
 
+    /// After a restart: the file of visitors is as old as it may be, and no older.
+    pub(crate) fn check_visitors(&mut self, find: impl Fn(IpAddr) -> String) {
+        let addresses: Vec<IpAddr> = self.visitors.keys().copied().collect();
+        addresses.into_iter().for_each(|address| self.check_last_visitor(address, find(address)));
+    }
+
     pub(crate) fn check_last_visitor(&mut self, address: IpAddr, name: String) {
         let visitor = self.visitors.entry(address.to_canonical()).or_default();
         match &visitor.last {
