@@ -161,6 +161,7 @@ impl Agent {
         let comes_back = !self.is_civil() && self.comes_back(random);
         match self.nature {
             Nature::Honest | Nature::Roaming => self.speak_honestly(random, settings),
+            Nature::Deaf => frame(1, &[b""]).repeat(2_000),
             _ if comes_back => {
                 // With a token from before: the last, or one that may be dead.
                 frame(4, &[&random.pick(&self.tokens)])

@@ -27,6 +27,8 @@ pub(crate) enum Nature {
     Hostile,
     /// Does all right, but moves from connection to connection, and remembers its last tokens too well.
     Roaming,
+    /// Asks and asks without saying who it is, and seldom listens.
+    Deaf,
 }
 
 /// What stays the same for a whole run.
@@ -112,6 +114,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
         .collect();
     if seed % 4 == 2 {
         natures[count - 1] = Nature::Roaming;
+        natures[count - 2] = Nature::Deaf;
     }
     Settings {
         mode,

@@ -353,7 +353,11 @@ impl World {
             return false;
         }
         let link = &mut self.links[number];
-        let lazy = agent.nature == Nature::Hostile && !random.one_in(3);
+        let lazy = match agent.nature {
+            Nature::Hostile => !random.one_in(3),
+            Nature::Deaf => !random.one_in(10),
+            _ => false,
+        };
         let most = if eager { usize::MAX } else { random.pick(&[1, 7, 100, 5_000, usize::MAX]) };
         let bytes = link.receive(if lazy { 0 } else { most });
         agent.hear(&bytes, self.settings.mode);
