@@ -154,6 +154,9 @@ impl Visitor {
                 self.talk(token, left, out)
             }
             (Step::Leaving, Reply::Bye(_)) => Step::Parting,
+            (Step::Talking { left: 0, .. }, Reply::Bye(_)) => {
+                return Err(Mishap::new("no_echo", format!("Bye came before the echo; {ECHO_WANTED}")));
+            }
             (_, Reply::Bye(reason)) => {
                 let reason = format!("the server said Bye {}: {}", self.awaited(), reason.escape_debug());
                 return Err(Mishap::new("sent_away", reason));
@@ -203,16 +206,22 @@ impl Visitor {
         }
     }
 
-    /// Sends the next of `left` messages, or Exit when none is left, and gives the step that follows.
+    /// Sends the next of `left` messages, and gives the step that follows. Exit goes along with the last of them: it need
+    /// not wait for the echo, and saves a way there and back.
     fn talk(&mut self, token: Token, left: u32, out: &mut Vec<u8>) -> Step {
         let Some(left) = left.checked_sub(1) else {
-            Request::Exit.encode(out);
+            if self.errand.messages == 0 {
+                Request::Exit.encode(out);
+            }
             return Step::Leaving;
         };
         let sent_before = u64::from(self.errand.messages - left - 1);
         let serial = self.errand.first_serial.wrapping_add(sent_before);
         text::compose(&mut self.text, serial, self.errand.size_bytes);
         Request::Message { token: token.expose(), text: self.text.as_bytes() }.encode(out);
+        if left == 0 {
+            Request::Exit.encode(out);
+        }
         Step::Talking { token, left }
     }
 
@@ -343,10 +352,10 @@ mod tests {
         assert!(stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap().is_empty());
         assert_eq!(stage.told(WELCOME).unwrap(), ["Message"]);
         let first = stage.echo();
-        assert_eq!(stage.told(Reply::Message { sender: "", text: &first }).unwrap(), ["Message"]);
+        assert_eq!(stage.told(Reply::Message { sender: "", text: &first }).unwrap(), ["Message", "Exit"]);
         let second = stage.echo();
         assert_ne!(first, second);
-        assert_eq!(stage.told(Reply::Message { sender: "", text: &second }).unwrap(), ["Exit"]);
+        assert!(stage.told(Reply::Message { sender: "", text: &second }).unwrap().is_empty());
         assert!(stage.visitor.handle_closed().is_err(), "the close may not come before Bye");
         assert!(stage.told(Reply::Bye("")).unwrap().is_empty());
         assert!(stage.visitor.handle_closed().is_ok());
