@@ -313,7 +313,9 @@ impl World {
         }
         self.engine().store_mut().real.close();
         let died = self.disk.is_dead();
-        if !self.note_notices() && !died {
+        // A failure that goes on is told once, but what could not be written still waits.
+        let all_written = self.engine().store_mut().real.next_commit().is_none();
+        if !self.note_notices() && !died && all_written {
             self.model.people.visitors_synced();
         }
         self.fall(died, salt);

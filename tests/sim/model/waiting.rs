@@ -55,7 +55,10 @@ impl Model {
         }
         self.stop_waiting(id, &waiting);
         match waiting.errand {
-            Errand::Register { kept, .. } => self.resolve_register(id, waiting.name, kept),
+            Errand::Register { kept, .. } => {
+                let kept = kept.or_else(|| self.swap_with_twin(id, &waiting));
+                self.resolve_register(id, waiting.name, kept)
+            }
             Errand::Login { right } => {
                 self.resolve_login(id, waiting.name, waiting.since, right.unwrap_or(false))
             }
@@ -68,6 +71,28 @@ impl Model {
         let conn = self.conn(id);
         conn.login_due = conn.login_due + now.since(waiting.since);
         conn.state = State::LoggingIn(waiting.name.clone());
+    }
+
+    /// Of two who register the same name with the same password, the store's request does not tell whose it is: if this
+    /// one hears what is due to the other, it was this one's.
+    fn swap_with_twin(&mut self, id: ConnId, waiting: &Waiting) -> Option<bool> {
+        if self.conns[&id].said.front().is_some_and(|said| is_error(said, 3)) {
+            return None;
+        }
+        self.conns.iter_mut().find_map(|(other, conn)| match &mut conn.state {
+            State::Waiting(twin)
+                if *other != id && twin.name == waiting.name && twin.password == waiting.password =>
+            {
+                match &mut twin.errand {
+                    Errand::Register { asked, kept } if kept.is_some() => {
+                        *asked = false;
+                        kept.take()
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        })
     }
 
     fn resolve_register(&mut self, id: ConnId, name: String, kept: Option<bool>) -> bool {
