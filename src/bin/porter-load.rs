@@ -66,7 +66,7 @@ struct Flags {
     /// steady: messages of each client in flight [default: 1]
     #[arg(long, value_name = "P", value_parser = value_parser!(u32).range(1..=10_000))]
     in_flight: Option<u32>,
-    /// steady: time measured [default: 10]; idle: time held [5]; storm: of each of its three parts [10]
+    /// steady: time measured (default: 10); idle: time held (5); storm: of each of its three parts (10)
     #[arg(long, value_name = "S", value_parser = value_parser!(u32).range(1..=86_400))]
     seconds: Option<u32>,
     /// storm: messages of each client each second [default: 200]
