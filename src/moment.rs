@@ -1,29 +1,36 @@
 //! Time as the core sees it: handed in, never asked for.
 
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point of the monotonic clock, in nanoseconds since some start.
 ///
 /// Unlike `std::time::Instant` it can be made from nothing, so that a simulated clock is as good as a real
-/// one. It saturates at both ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(u64);
+/// one. It saturates at both ends. Counted from 1, so that an `Option` of it takes no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(NonZeroU64);
 
 impl Moment {
     /// The start of the clock.
-    pub const START: Moment = Moment(0);
+    pub const START: Moment = Moment(NonZeroU64::MIN);
     /// Later than anything that happens.
-    pub const NEVER: Moment = Moment(u64::MAX);
+    pub const NEVER: Moment = Moment(NonZeroU64::MAX);
 
     /// The time since the start of the clock.
     pub fn since_start(self) -> Duration {
-        Duration::from_nanos(self.0)
+        Duration::from_nanos(self.0.get() - 1)
     }
 
     /// The time from `earlier` to this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Moment) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Moment {
+        Moment::START
     }
 }
 
@@ -37,6 +44,7 @@ impl Add<Duration> for Moment {
 impl Sub<Duration> for Moment {
     type Output = Moment;
     fn sub(self, span: Duration) -> Moment {
-        Moment(self.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        let nanoseconds = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Moment(NonZeroU64::new(self.0.get().saturating_sub(nanoseconds)).unwrap_or(NonZeroU64::MIN))
     }
 }

@@ -4,12 +4,14 @@
 //! any completion, come late): so a key is an index *and* a generation, and only both together find a value.
 
 use slab::Slab;
+use std::num::NonZeroU32;
 
 /// Names one value for ever: the slot it is in, and which of the slot's values it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     index: u32,
-    generation: u32,
+    /// Never 0: the words that begin so are the shell's own, for what is no connection.
+    generation: NonZeroU32,
 }
 
 impl Key {
@@ -20,38 +22,47 @@ impl Key {
 
     /// A number that no other value among the last four thousand million had.
     pub fn generation(self) -> u32 {
-        self.generation
+        self.generation.get()
+    }
+
+    /// Its slot alone.
+    pub(crate) fn slot(self) -> Slot {
+        Slot(self.index)
     }
 
     /// Both in one word.
     pub fn pack(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
+        u64::from(self.generation.get()) << 32 | u64::from(self.index)
     }
 
-    /// What [`pack`](Key::pack) packed.
-    pub fn unpack(word: u64) -> Key {
-        Key { index: word as u32, generation: (word >> 32) as u32 }
+    /// What [`pack`](Key::pack) packed; `None` for any other word.
+    pub fn unpack(word: u64) -> Option<Key> {
+        let generation = NonZeroU32::new((word >> 32) as u32)?;
+        Some(Key { index: word as u32, generation })
     }
 }
+
+/// A slot alone: half the size of a key, for whoever forgets it before its value goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
 
 /// A slab whose keys outlive their values harmlessly.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    slab: Slab<(u32, T)>,
-    next_generation: u32,
+    slab: Slab<(NonZeroU32, T)>,
+    next_generation: NonZeroU32,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Slots { slab: Slab::new(), next_generation: 1 }
+        Slots { slab: Slab::new(), next_generation: NonZeroU32::MIN }
     }
 }
 
 impl<T> Slots<T> {
     pub(crate) fn insert(&mut self, value: T) -> Key {
         let generation = self.next_generation;
-        // Never 0: the words that begin so are the shell's own, for what is no connection.
-        self.next_generation = generation.wrapping_add(1).max(1);
+        self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         Key { index: self.slab.insert((generation, value)) as u32, generation }
     }
 
@@ -61,6 +72,17 @@ impl<T> Slots<T> {
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         self.slab.get_mut(key.index()).filter(|slot| slot.0 == key.generation).map(|slot| &mut slot.1)
+    }
+
+    /// The value in a slot, and its key.
+    pub(crate) fn at(&self, Slot(index): Slot) -> Option<(Key, &T)> {
+        self.slab
+            .get(index as usize)
+            .map(|(generation, value)| (Key { index, generation: *generation }, value))
+    }
+
+    pub(crate) fn at_mut(&mut self, Slot(index): Slot) -> Option<&mut T> {
+        self.slab.get_mut(index as usize).map(|(_, value)| value)
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
@@ -102,12 +124,12 @@ mod tests {
         assert_eq!(slots.get(gone), None);
         assert_eq!(slots.remove(gone), None);
         assert_eq!(slots.get(here), Some(&"carol"));
-        assert_eq!(Key::unpack(here.pack()), here);
+        assert_eq!(Key::unpack(here.pack()), Some(here));
     }
 
     #[test]
     fn no_generation_is_0_after_any_number_of_values() {
-        let mut slots = Slots { next_generation: u32::MAX, ..Slots::default() };
+        let mut slots = Slots { next_generation: NonZeroU32::MAX, ..Slots::default() };
         let generations = [(); 2].map(|()| slots.insert(()).generation());
         assert_eq!(generations, [u32::MAX, 1]);
     }

@@ -3,8 +3,10 @@
 use super::{Name, Token};
 use crate::Moment;
 use crate::limits::TOKEN_BYTES;
-use crate::slots::{Key, Slots};
+use crate::slots::{Key, Slot, Slots};
+use hashbrown::HashTable;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 /// Names one session for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +21,9 @@ pub struct Session {
     connection: Option<Key>,
     /// When a lost one ends.
     expires: Moment,
+    /// Those of the same name are a ring, in the order in which they were opened.
+    next: Slot,
+    previous: Slot,
 }
 
 impl Session {
@@ -41,41 +46,62 @@ impl Session {
     pub fn connection(&self) -> Option<Key> {
         self.connection
     }
+
+    fn half(&self) -> Half {
+        half(self.token.expose())
+    }
 }
 
+/// What a token is found by.
+type Half = [u8; TOKEN_BYTES / 2];
+
 /// Every session, found by its id, by a token that is good for it, or by its user's name.
+///
+/// An idle client's session should cost little beside its slot: so both tables hold slots only, and look into them for
+/// what they are found by.
 #[derive(Debug, Default)]
 pub struct Sessions {
     slots: Slots<Session>,
-    /// By the first half of a token. The map tells by its timing no more than whether a keyed hash of that half
+    /// By the first half of its own token. The table tells by its timing no more than whether a keyed hash of that half
     /// falls in a filled place; the whole token is compared in constant time.
-    by_token: HashMap<u64, SessionId>,
-    by_name: HashMap<Name, Vec<SessionId>>,
+    by_token: HashTable<Slot>,
+    /// The oldest of each name.
+    by_name: HashTable<Slot>,
+    /// Keyed, since names are chosen by strangers.
+    hasher: RandomState,
     /// The tokens that were presented at the last Resume, good for another until the new one has been used.
     presented: HashMap<SessionId, Token>,
+    presented_halves: HashMap<Half, SessionId>,
     lost: BTreeSet<(Moment, SessionId)>,
 }
 
 impl Sessions {
     /// Opens a session on a connection.
     pub fn open(&mut self, name: Name, token: Token, connection: Key) -> SessionId {
-        let half = half(token.expose());
-        let session =
-            Session { name: name.clone(), token, connection: Some(connection), expires: Moment::NEVER };
-        let id = SessionId(self.slots.insert(session));
-        self.by_token.insert(half, id);
-        self.by_name.entry(name).or_insert_with(|| Vec::with_capacity(1)).push(id);
-        id
+        let oldest = self.oldest(&name);
+        let session = Session {
+            name,
+            token,
+            connection: Some(connection),
+            expires: Moment::NEVER,
+            next: Slot::default(),
+            previous: Slot::default(),
+        };
+        let key = self.slots.insert(session);
+        self.join_ring(key, oldest);
+        self.index_token(key);
+        SessionId(key)
     }
 
     /// The session, unless it has ended.
+    #[inline]
     pub fn session(&self, SessionId(key): SessionId) -> Option<&Session> {
         self.slots.get(key)
     }
 
     /// The session that this token is good for a Resume of.
     pub fn resumable(&self, presented: &[u8; TOKEN_BYTES]) -> Option<SessionId> {
-        let id = *self.by_token.get(&half(presented))?;
+        let id = self.by_half(half(presented))?;
         let current = self.session(id)?.token.matches(presented);
         let before = self.presented.get(&id).is_some_and(|token| token.matches(presented));
         (current | before).then_some(id)
@@ -90,26 +116,24 @@ impl Sessions {
         token: Token,
         connection: Key,
     ) -> Option<Key> {
+        self.forget_presented(id);
+        self.forget_token(id);
         let session = self.slots.get_mut(id.0)?;
-        self.by_token.remove(&half(session.token.expose()));
-        if let Some(before) = self.presented.remove(&id) {
-            self.by_token.remove(&half(before.expose()));
-        }
-        self.by_token.insert(half(presented), id);
-        self.by_token.insert(half(token.expose()), id);
-        self.presented.insert(id, Token::new(*presented));
-        self.lost.remove(&(session.expires, id));
         session.token = token;
+        self.lost.remove(&(session.expires, id));
         session.expires = Moment::NEVER;
-        session.connection.replace(connection)
+        let before = session.connection.replace(connection);
+        self.index_token(id.0);
+        self.presented.insert(id, Token::new(*presented));
+        self.presented_halves.insert(half(presented), id);
+        before
     }
 
     /// The session's own token has been used: the one presented at the last Resume is dead.
+    #[inline]
     pub fn confirm(&mut self, id: SessionId) {
-        if !self.presented.is_empty()
-            && let Some(before) = self.presented.remove(&id)
-        {
-            self.by_token.remove(&half(before.expose()));
+        if !self.presented.is_empty() {
+            self.forget_presented(id);
         }
     }
 
@@ -124,20 +148,11 @@ impl Sessions {
 
     /// Ends a session and says whose it was, and whether it was the last of that name.
     pub fn end(&mut self, id: SessionId) -> Option<(Session, bool)> {
+        self.forget_presented(id);
+        self.forget_token(id);
+        let last = self.leave_ring(id.0)?;
         let session = self.slots.remove(id.0)?;
-        self.by_token.remove(&half(session.token.expose()));
-        if let Some(before) = self.presented.remove(&id) {
-            self.by_token.remove(&half(before.expose()));
-        }
         self.lost.remove(&(session.expires, id));
-        let of_name = self.by_name.get_mut(&session.name);
-        let last = of_name.is_none_or(|ids| {
-            ids.retain(|other| *other != id);
-            ids.is_empty()
-        });
-        if last {
-            self.by_name.remove(&session.name);
-        }
         if self.slots.is_empty() {
             // A crowd that has left must not be paid for ever after.
             *self = Sessions { slots: std::mem::take(&mut self.slots), ..Sessions::default() };
@@ -145,14 +160,22 @@ impl Sessions {
         Some((session, last))
     }
 
-    /// The sessions of a name, lost ones too.
-    pub fn of(&self, name: &Name) -> &[SessionId] {
-        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    /// The sessions of a name, lost ones too, the oldest first.
+    pub fn of(&self, name: &Name) -> impl Iterator<Item = SessionId> {
+        let oldest = self.oldest(name);
+        let next = move |slot: &Slot| self.slots.at(*slot).map(|(_, session)| session.next);
+        std::iter::successors(oldest, move |slot| next(slot).filter(|next| Some(*next) != oldest))
+            .filter_map(|slot| self.slots.at(slot).map(|(key, _)| SessionId(key)))
+    }
+
+    /// Whether a name has a session, be it a lost one.
+    pub fn has_any(&self, name: &Name) -> bool {
+        self.oldest(name).is_some()
     }
 
     /// Whether a token drawn at random is in use, in whole or by half: then another is to be drawn.
     pub fn is_taken(&self, token: &Token) -> bool {
-        self.by_token.contains_key(&half(token.expose()))
+        self.by_half(half(token.expose())).is_some()
     }
 
     /// The lost session that ends first, and when.
@@ -179,25 +202,107 @@ impl Sessions {
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
+
+    fn by_half(&self, half: Half) -> Option<SessionId> {
+        let is_own = |slot: &Slot| self.slots.at(*slot).is_some_and(|(_, session)| session.half() == half);
+        match self.by_token.find(self.hasher.hash_one(half), is_own) {
+            Some(slot) => self.slots.at(*slot).map(|(key, _)| SessionId(key)),
+            None => self.presented_halves.get(&half).copied(),
+        }
+    }
+
+    fn index_token(&mut self, key: Key) {
+        let Some(half) = self.slots.get(key).map(Session::half) else { return };
+        let rehash =
+            |slot: &Slot| self.slots.at(*slot).map_or(0, |(_, other)| self.hasher.hash_one(other.half()));
+        self.by_token.insert_unique(self.hasher.hash_one(half), key.slot(), rehash);
+    }
+
+    fn forget_token(&mut self, id: SessionId) {
+        let Some(half) = self.session(id).map(Session::half) else { return };
+        let entry = self.by_token.find_entry(self.hasher.hash_one(half), |slot| *slot == id.0.slot());
+        if let Ok(entry) = entry {
+            entry.remove();
+        }
+    }
+
+    fn forget_presented(&mut self, id: SessionId) {
+        if let Some(before) = self.presented.remove(&id) {
+            self.presented_halves.remove(&half(before.expose()));
+        }
+    }
+
+    fn oldest(&self, name: &Name) -> Option<Slot> {
+        let is_of = |slot: &Slot| self.slots.at(*slot).is_some_and(|(_, session)| session.name == *name);
+        self.by_name.find(self.hasher.hash_one(name), is_of).copied()
+    }
+
+    /// Puts a new session behind the others of its name, or begins a ring with it.
+    fn join_ring(&mut self, key: Key, oldest: Option<Slot>) {
+        let own = key.slot();
+        let first = oldest.unwrap_or(own);
+        let last =
+            self.slots.at(first).filter(|_| oldest.is_some()).map_or(own, |(_, oldest)| oldest.previous);
+        self.link(last, own);
+        self.link(own, first);
+        if oldest.is_none()
+            && let Some(session) = self.slots.get(key)
+        {
+            let rehash =
+                |slot: &Slot| self.slots.at(*slot).map_or(0, |(_, other)| self.hasher.hash_one(&other.name));
+            self.by_name.insert_unique(self.hasher.hash_one(&session.name), own, rehash);
+        }
+    }
+
+    /// Takes a session out of its ring, and says whether it was alone there.
+    fn leave_ring(&mut self, key: Key) -> Option<bool> {
+        let own = key.slot();
+        let &Session { ref name, next, previous, .. } = self.slots.get(key)?;
+        let entry = self.by_name.find_entry(self.hasher.hash_one(name), |slot| *slot == own);
+        let is_last = next == own;
+        if let Ok(mut entry) = entry {
+            *entry.get_mut() = next;
+            if is_last {
+                entry.remove();
+            }
+        }
+        self.link(previous, next);
+        Some(is_last)
+    }
+
+    fn link(&mut self, before: Slot, after: Slot) {
+        if let Some(session) = self.slots.at_mut(before) {
+            session.next = after;
+        }
+        if let Some(session) = self.slots.at_mut(after) {
+            session.previous = before;
+        }
+    }
 }
 
-fn half(token: &[u8; TOKEN_BYTES]) -> u64 {
-    let (half, _) = token.split_at(TOKEN_BYTES / 2);
-    half.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+fn half(token: &[u8; TOKEN_BYTES]) -> Half {
+    let mut half = Half::default();
+    half.copy_from_slice(&token[..TOKEN_BYTES / 2]);
+    half
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::time::Duration;
 
     fn token(byte: u8) -> [u8; TOKEN_BYTES] {
         [byte; TOKEN_BYTES]
     }
 
+    fn connection(generation: u64) -> Key {
+        Key::unpack(generation << 32).unwrap()
+    }
+
     fn opened() -> (Sessions, SessionId) {
         let mut sessions = Sessions::default();
-        let id = sessions.open(Name::new("ann").unwrap(), Token::new(token(1)), Key::unpack(1));
+        let id = sessions.open(Name::new("ann").unwrap(), Token::new(token(1)), connection(1));
         (sessions, id)
     }
 
@@ -205,17 +310,14 @@ mod tests {
     fn the_presented_token_lasts_until_the_new_one_is_used() {
         let (mut sessions, id) = opened();
         assert_eq!(sessions.resumable(&token(1)), Some(id));
-        assert_eq!(
-            sessions.resume(id, &token(1), Token::new(token(2)), Key::unpack(2)),
-            Some(Key::unpack(1))
-        );
+        assert_eq!(sessions.resume(id, &token(1), Token::new(token(2)), connection(2)), Some(connection(1)));
         assert_eq!((sessions.resumable(&token(1)), sessions.resumable(&token(2))), (Some(id), Some(id)));
         // The Welcome with 2 was lost: 1 is presented again, 2 was never seen by anyone and dies.
-        sessions.resume(id, &token(1), Token::new(token(3)), Key::unpack(3));
+        sessions.resume(id, &token(1), Token::new(token(3)), connection(3));
         assert_eq!((sessions.resumable(&token(1)), sessions.resumable(&token(2))), (Some(id), None));
         sessions.confirm(id);
         assert_eq!((sessions.resumable(&token(1)), sessions.resumable(&token(3))), (None, Some(id)));
-        assert_eq!(sessions.by_token.len(), 1);
+        assert_eq!((sessions.by_token.len(), sessions.presented_halves.len()), (1, 0));
     }
 
     #[test]
@@ -230,12 +332,12 @@ mod tests {
     #[test]
     fn lost_sessions_end_in_the_order_of_their_windows() {
         let (mut sessions, ann) = opened();
-        let bob = sessions.open(Name::new("bob").unwrap(), Token::new(token(5)), Key::unpack(2));
+        let bob = sessions.open(Name::new("bob").unwrap(), Token::new(token(5)), connection(2));
         let soon = Moment::START + Duration::from_secs(1);
         sessions.lose(bob, soon + Duration::from_secs(1));
         sessions.lose(ann, soon);
         assert_eq!(sessions.first_lost(), Some((soon, ann)));
-        sessions.resume(ann, &token(1), Token::new(token(2)), Key::unpack(3));
+        sessions.resume(ann, &token(1), Token::new(token(2)), connection(3));
         assert_eq!((sessions.first_lost().map(|(_, id)| id), sessions.lost_count()), (Some(bob), 1));
     }
 
@@ -243,13 +345,44 @@ mod tests {
     fn an_ended_session_leaves_nothing() {
         let (mut sessions, id) = opened();
         let name = Name::new("ann").unwrap();
-        let second = sessions.open(name.clone(), Token::new(token(9)), Key::unpack(2));
-        sessions.resume(id, &token(1), Token::new(token(2)), Key::unpack(3));
+        let second = sessions.open(name.clone(), Token::new(token(9)), connection(2));
+        sessions.resume(id, &token(1), Token::new(token(2)), connection(3));
         sessions.lose(id, Moment::START);
         assert!(sessions.end(id).is_some_and(|(session, last)| session.name == name && !last));
-        assert_eq!(sessions.of(&name), [second]);
+        assert!(sessions.of(&name).eq([second]));
         assert!(sessions.end(second).is_some_and(|(_, last)| last));
         assert!(sessions.by_token.is_empty() && sessions.by_name.is_empty());
-        assert!(sessions.presented.is_empty() && sessions.lost.is_empty() && sessions.is_empty());
+        assert!(sessions.presented.is_empty() && sessions.presented_halves.is_empty());
+        assert!(sessions.lost.is_empty() && sessions.is_empty());
+    }
+
+    proptest! {
+        /// A name's sessions are those opened and not ended, in order; every token finds its own.
+        #[test]
+        fn whatever_is_opened_and_ended_the_rest_is_found(
+            steps in prop::collection::vec((any::<bool>(), 0..3usize, any::<prop::sample::Index>()), 0..60),
+        ) {
+            let names = ["ann", "bob", "carol"].map(|name| Name::new(name).unwrap());
+            let (mut sessions, mut open) = (Sessions::default(), Vec::new());
+            for (step, (ends, name, index)) in steps.into_iter().enumerate() {
+                if ends && !open.is_empty() {
+                    let (id, name, _) = open.remove(index.index(open.len()));
+                    let others = open.iter().any(|(_, other, _)| *other == name);
+                    prop_assert!(sessions.end(id).is_some_and(|(_, last)| last != others));
+                    prop_assert!(sessions.end(id).is_none());
+                } else {
+                    let id = sessions.open(names[name].clone(), Token::new(token(step as u8)), connection(1));
+                    open.push((id, name, token(step as u8)));
+                }
+                for (number, name) in names.iter().enumerate() {
+                    let of_name = open.iter().filter(|(_, other, _)| *other == number).map(|(id, ..)| *id);
+                    prop_assert!(sessions.of(name).eq(of_name.clone()));
+                    prop_assert_eq!(sessions.has_any(name), of_name.count() > 0);
+                }
+                for (id, _, token) in &open {
+                    prop_assert_eq!(sessions.resumable(token), Some(*id));
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One connection, as the engine sees it.
 
 use super::Config;
+use super::peer::Peer;
 use crate::Moment;
 use crate::auth::SessionId;
 use crate::auth::conversation::{Step, Visit};
@@ -9,12 +10,11 @@ use crate::limits::{
 };
 use crate::protocol::{Code, Inbox, Outbox, Request};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// A connection's state and what waits in it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) stage: Stage,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
@@ -113,7 +113,7 @@ pub enum Appetite {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, stage: Stage) -> Connection {
+    pub(super) fn new(peer: Peer, stage: Stage) -> Connection {
         Connection {
             peer,
             stage,

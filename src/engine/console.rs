@@ -1,6 +1,7 @@
 //! The person at the server's console.
 
 use super::connection::Why;
+use super::peer::Peer;
 use super::post::Courier;
 use super::{ConnId, Engine};
 use crate::auth::{Name, SessionId, addressed};
@@ -106,7 +107,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn kick(&mut self, name: &Name) {
-        let sessions: Vec<SessionId> = self.lobby.sessions.of(name).to_vec();
+        let sessions: Vec<SessionId> = self.lobby.sessions.of(name).collect();
         for session in &sessions {
             match self.lobby.sessions.session(*session).and_then(|session| session.connection()) {
                 Some(conn) => self.lobby.bye(conn, "kicked by the operator", Why::Kicked),
@@ -142,7 +143,7 @@ impl<S: Store> Engine<S> {
         lines.iter().for_each(|line| self.notice(line));
     }
 
-    fn peer(&self, conn: ConnId) -> Option<std::net::SocketAddr> {
+    fn peer(&self, conn: ConnId) -> Option<Peer> {
         self.lobby.connections.get(conn).map(|connection| connection.peer)
     }
 

@@ -196,12 +196,12 @@ impl<S: Store> Engine<S> {
         let Some(token) = self.draw_token(id) else { return };
         let Some(peer) = self.lobby.connections.get(id).map(|connection| connection.peer) else { return };
         let welcome = *token.expose();
-        let first = self.lobby.sessions.of(&name).is_empty();
+        let first = !self.lobby.sessions.has_any(&name);
         let session = self.lobby.sessions.open(name.clone(), token, id);
         self.admit(id, session);
         self.lobby.totals.logins += 1;
         self.log_entry("logged in", id, &name);
-        self.store.note_visitor(peer.ip().to_canonical(), &name);
+        self.store.note_visitor(peer.ip(), &name);
         self.lobby.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
         if first {
             self.lobby.changes.push_back(Change::Joined { session, name });

@@ -7,14 +7,14 @@ use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
 use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONSOLE_BUFFER_BYTES, REFUSALS_LOGGED};
-use crate::protocol::{Code, Outbox, Reply};
+use crate::protocol::{Code, Outbox, Reply, Spare};
 use crate::slots::Slots;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Buffers kept for the next output, so that a message costs no allocation.
-const SPARE_BUFFERS: usize = 128;
-/// A buffer that has grown beyond this is given back instead.
-const SPARE_BUFFER_BYTES: usize = 16 * 1024;
+/// Outboxes' memory kept for the next output, so that a message costs no allocation.
+const SPARES: usize = 128;
+/// Memory that has grown beyond this is given back instead.
+const SPARE_BYTES: usize = 16 * 1024;
 
 /// Connections and sessions, and the lists of what has changed about them.
 ///
@@ -35,8 +35,10 @@ pub(super) struct Lobby {
     pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
     /// Connections above the limit that are being told so.
     pub(super) surplus: usize,
+    /// Those whom a text is for, while it is delivered.
+    pub(super) recipients: Vec<ConnId>,
     deadlines: BTreeSet<(Moment, ConnId)>,
-    spare_buffers: Vec<Vec<u8>>,
+    spares: Vec<Spare>,
 }
 
 /// What others have to hear of.
@@ -103,8 +105,9 @@ impl Lobby {
             hungry: Vec::new(),
             commands: VecDeque::new(),
             surplus: 0,
+            recipients: Vec::new(),
             deadlines: BTreeSet::new(),
-            spare_buffers: Vec::new(),
+            spares: Vec::new(),
         }
     }
 
@@ -112,11 +115,8 @@ impl Lobby {
     ///
     /// A connection whose output reaches the limit is a slow consumer, whoever filled it.
     pub(super) fn send(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
-        if !self.append(id, reply) {
-            return false;
-        }
-        let Some(connection) = self.connections.get(id) else { return false };
-        if connection.outbox.len() < self.config.output_limit_bytes {
+        let Some(waiting_bytes) = self.append(id, reply) else { return false };
+        if waiting_bytes < self.config.output_limit_bytes {
             return true;
         }
         self.refuse_slow_consumer(id, "its waiting output reached the limit");
@@ -307,35 +307,31 @@ impl Lobby {
 
     /// Takes back the memory of an outbox that is empty.
     pub(super) fn reclaim(&mut self, mut outbox: Outbox) {
-        let mut buffer = outbox.reclaim();
-        if buffer.capacity() > 0
-            && buffer.capacity() <= SPARE_BUFFER_BYTES
-            && self.spare_buffers.len() < SPARE_BUFFERS
+        if self.spares.len() < SPARES
+            && let Some(spare) = outbox.reclaim().filter(|spare| spare.capacity() <= SPARE_BYTES)
         {
-            buffer.clear();
-            self.spare_buffers.push(buffer);
+            self.spares.push(spare);
         }
     }
 
-    /// Puts a frame into a connection's output, whatever waits there already.
-    fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
-        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_closing())
-        else {
-            return false;
-        };
-        if connection.outbox.capacity() == 0
-            && let Some(buffer) = self.spare_buffers.pop()
+    /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
+    /// if it is closing or gone.
+    fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> Option<usize> {
+        let connection = self.connections.get_mut(id).filter(|connection| !connection.is_closing())?;
+        if connection.outbox.is_bare()
+            && let Some(spare) = self.spares.pop()
         {
-            connection.outbox.lend(buffer);
+            connection.outbox.lend(spare);
         }
         let before = connection.outbox.len();
         connection.outbox.push(reply);
-        self.totals.bytes_out += (connection.outbox.len() - before) as u64;
+        let waiting_bytes = connection.outbox.len();
+        self.totals.bytes_out += (waiting_bytes - before) as u64;
         if !connection.in_outgoing {
             connection.in_outgoing = true;
             self.outgoing.push(id);
         }
-        true
+        Some(waiting_bytes)
     }
 
     /// What a connection leaves behind when it stops being served: a session that ends or is lost, a hash that nobody

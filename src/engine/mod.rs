@@ -20,6 +20,7 @@ mod entry;
 mod frames;
 mod gate;
 mod lobby;
+mod peer;
 mod post;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use connection::{Connection, Stage, Why};
 use entry::seconds_first;
 use gate::Gate;
 use lobby::{Change, Lobby};
+use peer::Peer;
 use post::Courier;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -105,6 +107,7 @@ impl<S: Store> Engine<S> {
             return None;
         }
         let visit = Visit::new(now + self.lobby.config.login_timeout);
+        let peer = Peer::from(peer);
         let mut connection = Connection::new(peer, Stage::Visiting(Box::new(visit)));
         connection.surplus = surplus;
         let id = self.lobby.connections.insert(connection);
@@ -117,7 +120,7 @@ impl<S: Store> Engine<S> {
         }
         self.lobby.totals.connections += 1;
         log::info!("connected conn={} peer={peer}", id.generation());
-        let last = self.store.last_visitor(peer.ip().to_canonical());
+        let last = self.store.last_visitor(peer.ip());
         let last_name = last.as_ref().map_or("", |name| name.as_str());
         self.lobby.send(id, &Reply::Hello { version: VERSION, last_name });
         self.lobby.arm(id);

@@ -1,7 +1,7 @@
 //! What a handler may do, done.
 
 use super::lobby::Lobby;
-use crate::auth::{Name, SessionId};
+use crate::auth::{Name, Session, SessionId, Sessions};
 use crate::handler::Post;
 use crate::protocol::Code;
 use crate::slots::Key;
@@ -17,8 +17,20 @@ impl Courier<'_> {
         self.lobby.sessions.session(session)?.connection()
     }
 
-    fn deliver(&mut self, to: &[Key], sender: Option<&Name>, text: &str) -> usize {
-        to.iter().filter(|conn| self.lobby.send_message(**conn, sender, text)).count()
+    /// Delivering may end a session (a slow consumer's), so the list is made first.
+    fn deliver(
+        &mut self,
+        list: impl FnOnce(&Sessions, &mut Vec<Key>),
+        sender: Option<&Name>,
+        text: &str,
+    ) -> usize {
+        let mut recipients = std::mem::take(&mut self.lobby.recipients);
+        recipients.clear();
+        list(&self.lobby.sessions, &mut recipients);
+        let delivered =
+            recipients.iter().filter(|conn| self.lobby.send_message(**conn, sender, text)).count();
+        self.lobby.recipients = recipients;
+        delivered
     }
 }
 
@@ -28,16 +40,19 @@ impl Post for Courier<'_> {
     }
 
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
-        // Delivering may end a session (a slow consumer's), so the list is made first.
-        let connections: Vec<Key> =
-            self.lobby.sessions.of(to).iter().filter_map(|session| self.connection(*session)).collect();
-        self.deliver(&connections, sender, text)
+        let of_name = |sessions: &Sessions, recipients: &mut Vec<Key>| {
+            let connection = |session| sessions.session(session).and_then(Session::connection);
+            recipients.extend(sessions.of(to).filter_map(connection));
+        };
+        self.deliver(of_name, sender, text)
     }
 
     fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str) {
-        let sessions = self.lobby.sessions.iter().filter(|(id, _)| Some(*id) != but);
-        let connections: Vec<Key> = sessions.filter_map(|(_, session)| session.connection()).collect();
-        self.deliver(&connections, sender, text);
+        let others = |sessions: &Sessions, recipients: &mut Vec<Key>| {
+            let others = sessions.iter().filter(|(id, _)| Some(*id) != but);
+            recipients.extend(others.filter_map(|(_, session)| session.connection()));
+        };
+        self.deliver(others, sender, text);
     }
 
     fn refuse(&mut self, to: SessionId, code: Code, explanation: &str) {

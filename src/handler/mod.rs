@@ -86,7 +86,8 @@ pub(crate) mod tests {
     impl Notes {
         pub(crate) fn login(&mut self, name: &str) -> SessionId {
             let serial = self.sessions.len() as u8;
-            self.sessions.open(Name::new(name).unwrap(), Token::new([serial; 16]), Key::unpack(serial.into()))
+            let conn = Key::unpack((u64::from(serial) + 1) << 32).unwrap();
+            self.sessions.open(Name::new(name).unwrap(), Token::new([serial; 16]), conn)
         }
 
         pub(crate) fn taken(&mut self) -> Vec<String> {
@@ -123,7 +124,7 @@ pub(crate) mod tests {
         }
 
         fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
-            let sessions = self.sessions.of(to).to_vec();
+            let sessions: Vec<_> = self.sessions.of(to).collect();
             sessions.iter().filter(|id| self.send(**id, sender, text)).count()
         }
 

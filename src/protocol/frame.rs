@@ -45,7 +45,8 @@ pub fn body_length(header: [u8; HEADER_BYTES], limit_bytes: u32) -> Result<usize
 ///
 /// Bodies beyond `u32::MAX` bytes cannot be framed; callers hold far tighter limits, so such a length is
 /// cut to what the header can say only in theory.
-pub(crate) fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
+#[inline]
+pub(crate) fn append<const PARTS: usize>(out: &mut Vec<u8>, parts: [&[u8]; PARTS]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     debug_assert!(length > 0 && u32::try_from(length).is_ok());
     out.reserve(HEADER_BYTES + length);

@@ -27,11 +27,17 @@ impl<'a> Lent<'a> {
 
 /// What one connection has sent and is not yet handled: an incomplete frame, or whole ones that waited.
 ///
-/// The counters keep `handled <= kept.len()`, and the buffer is given back as soon as all of it is handled.
-/// Bytes that it gives back or moves are wiped, since they may have been a password.
+/// Empty it is one word: what is kept lies in a buffer of its own, which is given back as soon as all of it is
+/// handled. Bytes that it gives back or moves are wiped, since they may have been a password.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    kept: Vec<u8>,
+    kept: Option<Box<Kept>>,
+}
+
+/// Bytes of which the first `handled` are done with; `handled <= bytes.len()`.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
     handled: usize,
 }
 
@@ -41,6 +47,7 @@ impl Inbox {
     ///
     /// # Errors
     /// [`BadLength`] as soon as the header is there, before any of its body is kept.
+    #[inline]
     pub fn next_frame<'b>(
         &'b mut self,
         lent: &'b mut Lent<'_>,
@@ -48,18 +55,11 @@ impl Inbox {
     ) -> Result<Option<&'b mut [u8]>, BadLength> {
         if self.is_empty() {
             self.clear();
-            return next_lent_frame(lent, limit_bytes);
         }
-        if !self.top_up(lent, HEADER_BYTES) {
-            return Ok(None);
+        match &mut self.kept {
+            None => next_lent_frame(lent, limit_bytes),
+            Some(kept) => kept.next_frame(lent, limit_bytes),
         }
-        let length = length_at(&self.kept[self.handled..], limit_bytes)?.unwrap_or_default();
-        if !self.top_up(lent, HEADER_BYTES + length) {
-            return Ok(None);
-        }
-        let body = self.handled + HEADER_BYTES;
-        self.handled = body + length;
-        Ok(Some(&mut self.kept[body..body + length]))
     }
 
     /// Keeps what is left of the lent bytes for the next time.
@@ -69,45 +69,69 @@ impl Inbox {
         }
         let rest = lent.rest().len();
         if rest > 0 {
-            self.take(lent, rest);
+            self.kept.get_or_insert_default().take(lent, rest);
         }
     }
 
     /// Whether a whole frame, or a header that will be refused, is waiting among the kept bytes.
     pub fn has_frame(&self, limit_bytes: u32) -> bool {
-        let waiting = &self.kept[self.handled..];
-        match length_at(waiting, limit_bytes) {
-            Ok(Some(length)) => waiting.len() >= HEADER_BYTES + length,
+        self.kept.as_ref().is_some_and(|kept| kept.has_frame(limit_bytes))
+    }
+
+    /// Forgets everything, wiped.
+    pub fn clear(&mut self) {
+        self.kept = None;
+    }
+
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.waiting().len())
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory held.
+    pub fn capacity(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.capacity())
+    }
+}
+
+impl Kept {
+    fn waiting(&self) -> &[u8] {
+        &self.bytes[self.handled..]
+    }
+
+    fn next_frame<'b>(
+        &'b mut self,
+        lent: &mut Lent<'_>,
+        limit_bytes: u32,
+    ) -> Result<Option<&'b mut [u8]>, BadLength> {
+        if !self.top_up(lent, HEADER_BYTES) {
+            return Ok(None);
+        }
+        let length = length_at(self.waiting(), limit_bytes)?.unwrap_or_default();
+        if !self.top_up(lent, HEADER_BYTES + length) {
+            return Ok(None);
+        }
+        let body = self.handled + HEADER_BYTES;
+        self.handled = body + length;
+        Ok(Some(&mut self.bytes[body..body + length]))
+    }
+
+    fn has_frame(&self, limit_bytes: u32) -> bool {
+        match length_at(self.waiting(), limit_bytes) {
+            Ok(Some(length)) => self.waiting().len() >= HEADER_BYTES + length,
             Ok(None) => false,
             Err(_) => true,
         }
     }
 
-    /// Forgets everything, wiped.
-    pub fn clear(&mut self) {
-        self.kept.zeroize();
-        self.kept = Vec::new();
-        self.handled = 0;
-    }
-
-    /// Bytes that wait.
-    pub fn len(&self) -> usize {
-        self.kept.len() - self.handled
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.handled == self.kept.len()
-    }
-
-    /// Bytes of memory held.
-    pub fn capacity(&self) -> usize {
-        self.kept.capacity()
-    }
-
     /// Moves lent bytes over until `wanted` wait here; false if there are too few.
     fn top_up(&mut self, lent: &mut Lent<'_>, wanted: usize) -> bool {
-        let missing = wanted.saturating_sub(self.len());
+        let missing = wanted.saturating_sub(self.waiting().len());
         let moved = missing.min(lent.rest().len());
         if moved > 0 {
             self.take(lent, moved);
@@ -118,29 +142,29 @@ impl Inbox {
     fn take(&mut self, lent: &mut Lent<'_>, count: usize) {
         self.reserve(count);
         let moved = &mut lent.bytes[lent.taken..lent.taken + count];
-        self.kept.extend_from_slice(moved);
+        self.bytes.extend_from_slice(moved);
         moved.zeroize();
         lent.taken += count;
-        debug_assert!(self.handled <= self.kept.len());
+        debug_assert!(self.handled <= self.bytes.len());
     }
 
     /// Makes room by moving to the front, or to a larger buffer, leaving no copy behind.
     fn reserve(&mut self, more: usize) {
-        if self.kept.capacity() - self.kept.len() >= more {
+        if self.bytes.capacity() - self.bytes.len() >= more {
             return;
         }
-        let wanted = self.len() + more;
-        let mut larger = Vec::with_capacity(wanted.max(self.len() * 2));
-        larger.extend_from_slice(&self.kept[self.handled..]);
-        self.kept.zeroize();
-        self.kept = larger;
+        let waiting = self.waiting();
+        let mut larger = Vec::with_capacity((waiting.len() + more).max(waiting.len() * 2));
+        larger.extend_from_slice(waiting);
+        self.bytes.zeroize();
+        self.bytes = larger;
         self.handled = 0;
     }
 }
 
-impl Drop for Inbox {
+impl Drop for Kept {
     fn drop(&mut self) {
-        self.clear();
+        self.bytes.zeroize();
     }
 }
 
@@ -169,7 +193,7 @@ mod tests {
     fn framed(bodies: &[Vec<u8>]) -> Vec<u8> {
         let mut stream = Vec::new();
         for body in bodies {
-            super::super::frame::append(&mut stream, &[body]);
+            super::super::frame::append(&mut stream, [body]);
         }
         stream
     }

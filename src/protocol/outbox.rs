@@ -3,31 +3,50 @@
 use super::frame::body_length;
 use super::{Reply, Request};
 use crate::limits::HEADER_BYTES;
+use zeroize::Zeroize;
 
 /// Frames that wait for the peer to take them.
 ///
-/// The buffer begins at a frame's first byte and `sent <= frames.len()`; when all is sent it is empty and
-/// its memory can be taken away for another connection.
+/// Empty it is one word. The memory for what waits can be [lent](Outbox::lend), and is
+/// [taken back](Outbox::reclaim) for another connection when all is sent.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    waiting: Option<Box<Waiting>>,
+}
+
+/// Whole frames, of whose bytes the first `sent` are written; `sent <= frames.len()`, and both are 0 when all are.
+#[derive(Debug, Default)]
+struct Waiting {
     frames: Vec<u8>,
     sent: usize,
 }
 
+/// An outbox's memory, with nothing in it: to be lent to another.
+#[derive(Debug)]
+pub struct Spare(Box<Waiting>);
+
+impl Spare {
+    /// Bytes of memory held.
+    pub fn capacity(&self) -> usize {
+        self.0.frames.capacity()
+    }
+}
+
 impl Outbox {
     /// Appends a frame.
+    #[inline]
     pub fn push(&mut self, reply: &Reply<'_>) {
-        reply.encode(&mut self.frames);
+        reply.encode(self.frames());
     }
 
     /// Appends a frame of the client's.
     pub fn push_request(&mut self, request: &Request<'_>) {
-        request.encode(&mut self.frames);
+        request.encode(self.frames());
     }
 
     /// What is to be written next.
     pub fn unsent(&self) -> &[u8] {
-        &self.frames[self.sent..]
+        self.waiting.as_ref().map_or(&[], |waiting| waiting.unsent())
     }
 
     /// Notes that the first `count` of the unsent bytes were written.
@@ -36,47 +55,72 @@ impl Outbox {
     /// If there were not so many: a fault of the caller's, never of the peer's.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "wrote more than was waiting");
-        self.sent += count;
-        if self.is_empty() {
-            self.frames.clear();
-            self.sent = 0;
-        } else if self.sent > self.len() {
-            self.forget_sent_frames();
+        if let Some(waiting) = &mut self.waiting {
+            waiting.advance(count);
         }
     }
 
     /// Drops the frames of which nothing was written yet, so that the stream ends at a frame's end.
     pub fn drop_unsent_frames(&mut self) {
-        let keep = self.first_frame_end_from(self.sent);
-        self.frames.truncate(keep);
-        self.advance(0);
+        if let Some(waiting) = &mut self.waiting {
+            let keep = waiting.first_frame_end_from(waiting.sent);
+            waiting.frames.truncate(keep);
+            waiting.advance(0);
+        }
     }
 
     /// Bytes that wait.
     pub fn len(&self) -> usize {
-        self.frames.len() - self.sent
+        self.unsent().len()
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.sent == self.frames.len()
+        self.len() == 0
     }
 
-    /// Bytes of memory held.
-    pub fn capacity(&self) -> usize {
-        self.frames.capacity()
+    /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.
+    pub fn is_bare(&self) -> bool {
+        self.waiting.is_none()
     }
 
-    /// Gives an outbox that holds no memory some to use.
-    pub fn lend(&mut self, buffer: Vec<u8>) {
-        debug_assert!(self.capacity() == 0 && buffer.is_empty());
-        self.frames = buffer;
+    /// Gives a [bare](Outbox::is_bare) outbox memory to use.
+    pub fn lend(&mut self, spare: Spare) {
+        debug_assert!(self.is_bare());
+        self.waiting = Some(spare.0);
     }
 
     /// Takes the memory of an outbox in which nothing waits.
-    pub fn reclaim(&mut self) -> Vec<u8> {
+    pub fn reclaim(&mut self) -> Option<Spare> {
         debug_assert!(self.is_empty());
-        std::mem::take(&mut self.frames)
+        self.waiting.take().map(Spare)
+    }
+
+    fn frames(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting.get_or_insert_default().frames
+    }
+}
+
+/// A client's frames may have held a password.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.frames.zeroize();
+    }
+}
+
+impl Waiting {
+    fn unsent(&self) -> &[u8] {
+        &self.frames[self.sent..]
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.frames.len() {
+            self.frames.clear();
+            self.sent = 0;
+        } else if self.sent > self.unsent().len() {
+            self.forget_sent_frames();
+        }
     }
 
     /// Moves what waits to the front, keeping the start of the frame that is half sent. Called when the

