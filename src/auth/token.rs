@@ -24,7 +24,8 @@ impl Token {
 
     /// Whether these are the token's bytes, in a time that does not tell where they differ.
     pub fn matches(&self, presented: &[u8; TOKEN_BYTES]) -> bool {
-        self.0.ct_eq(presented).into()
+        // As one word: byte by byte takes longer than all else that a message costs here.
+        u128::from_ne_bytes(self.0).ct_eq(&u128::from_ne_bytes(*presented)).into()
     }
 }
 

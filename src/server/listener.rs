@@ -76,9 +76,9 @@ impl Listener {
         self.ready && self.paused_until.is_none_or(|until| until <= now)
     }
 
-    /// When to try again, if accepting pauses.
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.paused_until.filter(|_| self.ready)
+    /// When to try again, if somebody may be waiting: at once, unless accepting pauses.
+    pub(super) fn next_attempt(&self) -> Option<Moment> {
+        self.ready.then_some(self.paused_until.unwrap_or(Moment::START))
     }
 
     /// A descriptor has become free: no need to wait any longer.

@@ -134,10 +134,10 @@ impl Server {
         self.read(began);
         self.write(began);
         self.close();
-        self.store();
-        self.hash(began);
-        self.write(self.clock.now());
-        self.close();
+        if self.store() | self.hash(began) {
+            self.write(self.clock.now());
+            self.close();
+        }
         self.show();
         self.flush_log();
         Ok(())
@@ -157,21 +157,21 @@ impl Server {
 
     fn patience(&mut self) -> Option<Duration> {
         self.take_hungry();
-        let now = self.clock.now();
-        let accepting = self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
-        if !self.ready.is_empty() || self.engine.is_hashing() || accepting || self.door.has_next() {
+        if !self.ready.is_empty() || self.engine.is_hashing() || self.door.has_next() {
             return Some(Duration::ZERO);
         }
         let deadlines = [
             self.engine.next_deadline(),
             self.door.next_deadline(),
             self.engine.store_mut().next_commit(),
-            self.listener.as_ref().and_then(Listener::next_deadline),
-            self.log.as_ref().filter(|log| log.is_waiting()).map(|_| now + LOG_RETRY),
+            self.listener.as_ref().and_then(Listener::next_attempt),
             self.console.next_look(),
             self.stopping_until,
         ];
-        deadlines.into_iter().flatten().min().map(|due| due.since(now))
+        let log_retry = self.log.as_ref().filter(|log| log.is_waiting()).map(|_| LOG_RETRY);
+        // The clock is asked only if something is due some time: its price is felt when there is one client.
+        let due = deadlines.into_iter().flatten().min().map(|due| due.since(self.clock.now()));
+        due.into_iter().chain(log_retry).min()
     }
 
     fn take_events(&mut self, events: &Events, now: Moment) {
@@ -237,14 +237,17 @@ impl Server {
         self.stopping_until.is_some_and(|until| self.engine.is_empty() || until <= self.clock.now())
     }
 
-    /// Lets the store work if it is due: the one thing that may block.
-    fn store(&mut self) {
+    /// Lets the store work if it is due: the one thing that may block. Says whether it was.
+    fn store(&mut self) -> bool {
+        let Some(due) = self.engine.store_mut().next_commit() else { return false };
         let now = self.clock.now();
-        if self.engine.store_mut().next_commit().is_some_and(|due| due <= now) {
-            self.engine.store_mut().commit(now);
-            self.log_store_notices();
-            self.engine.handle_completions(self.clock.now());
+        if due > now {
+            return false;
         }
+        self.engine.store_mut().commit(now);
+        self.log_store_notices();
+        self.engine.handle_completions(self.clock.now());
+        true
     }
 
     fn log_store_notices(&mut self) {
@@ -253,10 +256,11 @@ impl Server {
         }
     }
 
-    /// Advances the hash whose turn it is, for a time that is short when others have something to do.
-    fn hash(&mut self, began: Moment) {
+    /// Advances the hash whose turn it is, for a time that is short when others have something to do. Says whether
+    /// there was one.
+    fn hash(&mut self, began: Moment) -> bool {
         if !self.engine.is_hashing() {
-            return;
+            return false;
         }
         let mut now = self.clock.now();
         let slice = if self.busy {
@@ -269,6 +273,7 @@ impl Server {
             self.engine.handle_hashing(self.hash_portion_rounds, now);
             now = self.clock.now();
         }
+        true
     }
 
     fn show(&mut self) {

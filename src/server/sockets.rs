@@ -13,8 +13,8 @@ impl Server {
     pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
         // What arrived before a reset can still be read, and may be an Exit: reading comes upon the reset after it.
-        let may_read = event.is_readable() && self.engine.appetite(conn) != Appetite::Nothing;
-        if event.is_error() && !may_read {
+        let may_read = || event.is_readable() && self.engine.appetite(conn) != Appetite::Nothing;
+        if event.is_error() && !may_read() {
             self.engine.handle_reset(conn, now);
             return;
         }
@@ -101,6 +101,8 @@ impl Server {
             }
         }
         self.welcome(conn, now);
+        // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
+        self.write_one(conn, now);
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         match self.engine.appetite(conn) {
             Appetite::Nothing => false,
