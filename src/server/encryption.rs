@@ -95,9 +95,7 @@ impl Server {
         if let Err(reason) = socket.begin_handshake(&identity.config) {
             return self.engine.handle_fault(conn, &reason, now);
         }
-        if !std::mem::replace(&mut socket.in_ready, true) {
-            self.ready.push(conn);
-        }
+        self.give_turn(conn);
     }
 
     /// Whether a connection may be read now. If not, says whether it is to have another turn soon: one that waits for a

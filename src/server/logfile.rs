@@ -1,11 +1,10 @@
-//! The log file: lines are gathered during a turn and written at its end, and a log that cannot be written never stops
-//! the service.
+//! The log file: lines are gathered and written together, and a log that cannot be written never stops the service.
 
 use crate::limits::LOG_BUFFER_BYTES;
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, LineWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +23,8 @@ struct Sink {
     /// The line that is being made.
     line: Vec<u8>,
     dropped_lines: u64,
+    /// A line that waits is a warning or worse.
+    urgent: bool,
     /// It could not be written, and that has been said.
     failing: bool,
 }
@@ -45,8 +46,9 @@ impl LogFile {
             .set_location_level(LevelFilter::Off)
             .add_filter_allow_str("porter")
             .build();
-        let lines = WriteLogger::new(level, config, Lines(log.clone()));
-        log::set_boxed_logger(Box::new(Levelled(*lines)))?;
+        // The logger writes each line in dozens of pieces.
+        let lines = WriteLogger::new(level, config, LineWriter::new(Lines(log.clone())));
+        log::set_boxed_logger(Box::new(Levelled { lines: *lines, log_file: log.clone() }))?;
         log::set_max_level(level);
         log.reopen();
         Ok(log)
@@ -63,15 +65,19 @@ impl LogFile {
     /// Writes what was gathered; what the file does not take waits, bounded, for the next call.
     pub fn flush(&self) {
         let mut sink = self.sink();
-        if !sink.waiting.is_empty() || sink.dropped_lines > 0 {
+        if sink.is_waiting() {
             sink.write_out();
         }
     }
 
-    /// Whether lines wait for a file or pipe that did not take them.
+    /// Whether lines wait to be written.
     pub fn is_waiting(&self) -> bool {
-        let sink = self.sink();
-        !sink.waiting.is_empty() || sink.dropped_lines > 0
+        self.sink().is_waiting()
+    }
+
+    /// Whether one of them is a warning or worse, for which the file was not yet tried.
+    pub fn is_urgent(&self) -> bool {
+        self.sink().urgent
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {
@@ -88,8 +94,13 @@ impl Sink {
             waiting: Vec::new(),
             line: Vec::new(),
             dropped_lines: 0,
+            urgent: false,
             failing: false,
         }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.dropped_lines > 0
     }
 
     /// The line is whole: it waits, or is dropped and counted if too many wait already.
@@ -106,6 +117,7 @@ impl Sink {
     }
 
     fn write_out(&mut self) {
+        self.urgent = false;
         let written = self.try_write();
         match written {
             Ok(()) if self.failing => {
@@ -196,17 +208,20 @@ impl Write for Lines {
 }
 
 /// Puts the level before the event as a plain word; simplelog would put it in brackets.
-struct Levelled(WriteLogger<Lines>);
+struct Levelled {
+    lines: WriteLogger<LineWriter<Lines>>,
+    log_file: LogFile,
+}
 
 impl Log for Levelled {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        self.lines.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
         let (level, event) = (record.level(), record.args());
         let (target, module) = (record.target(), record.module_path());
-        self.0.log(
+        self.lines.log(
             &Record::builder()
                 .level(level)
                 .target(target)
@@ -214,10 +229,13 @@ impl Log for Levelled {
                 .args(format_args!("{level} {event}"))
                 .build(),
         );
+        if level <= Level::Warn {
+            self.log_file.sink().urgent = true;
+        }
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.log_file.flush();
     }
 }
 

@@ -65,6 +65,9 @@ const HASH_SLICE_LEAST: Duration = Duration::from_micros(100);
 const HASH_SLICE_MOST: Duration = Duration::from_micros(900);
 /// A slice looks at the clock about so many times a second.
 const HASH_PORTIONS_PER_SECOND: u64 = 25_000;
+/// What is logged waits so long for what else there is, unless it is a warning: a write for each line would cost more
+/// than the line's client.
+const LOG_DELAY: Duration = Duration::from_millis(100);
 /// How often a log that could not be written is tried again while nothing else happens.
 const LOG_RETRY: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,8 @@ pub struct Server {
     console: Console,
     signals: Signals,
     log: Option<LogFile>,
+    /// When what was logged is to be written.
+    log_due: Option<Moment>,
     /// What every read is lent from.
     buffer: Box<[u8]>,
     hash_portion_rounds: u32,
@@ -112,7 +117,6 @@ impl Server {
     /// If the system does not let it wait for events.
     pub fn run(mut self) -> Result<(), String> {
         let mut events = Events::with_capacity(EVENTS);
-        self.flush_log();
         while !self.is_done() {
             self.turn(&mut events).map_err(|error| format!("cannot wait for events: {error}"))?;
         }
@@ -120,7 +124,6 @@ impl Server {
         self.log_store_notices();
         log::info!("stopped");
         self.console.flush();
-        self.flush_log();
         Ok(())
     }
 
@@ -139,7 +142,7 @@ impl Server {
             self.close();
         }
         self.show();
-        self.flush_log();
+        self.flush_log(began);
         Ok(())
     }
 
@@ -165,13 +168,12 @@ impl Server {
             self.door.next_deadline(),
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_attempt),
+            self.log_due,
             self.console.next_look(),
             self.stopping_until,
         ];
-        let log_retry = self.log.as_ref().filter(|log| log.is_waiting()).map(|_| LOG_RETRY);
         // The clock is asked only if something is due some time: its price is felt when there is one client.
-        let due = deadlines.into_iter().flatten().min().map(|due| due.since(self.clock.now()));
-        due.into_iter().chain(log_retry).min()
+        deadlines.into_iter().flatten().min().map(|due| due.since(self.clock.now()))
     }
 
     fn take_events(&mut self, events: &Events, now: Moment) {
@@ -283,7 +285,22 @@ impl Server {
         self.console.flush();
     }
 
-    fn flush_log(&self) {
+    fn flush_log(&mut self, now: Moment) {
+        let Some(log) = self.log.as_ref().filter(|log| log.is_waiting()) else {
+            self.log_due = None;
+            return;
+        };
+        let due = *self.log_due.get_or_insert(now + LOG_DELAY);
+        if due <= now || log.is_urgent() {
+            log.flush();
+            self.log_due = log.is_waiting().then(|| now + LOG_RETRY);
+        }
+    }
+}
+
+/// Whatever ends it, be it a panic, its last lines are written.
+impl Drop for Server {
+    fn drop(&mut self) {
         if let Some(log) = &self.log {
             log.flush();
         }

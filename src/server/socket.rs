@@ -2,8 +2,16 @@
 
 use super::ConnId;
 use mio::net::TcpStream;
-use std::io::{self, Read, Write};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use std::io::{self, Read};
 use std::net::Shutdown;
+
+/// Says that more follows at once; a system that has no such flag sends the end in a packet of its own.
+#[cfg(target_os = "linux")]
+const FOLLOWED: SendFlags = SendFlags::MORE;
+#[cfg(not(target_os = "linux"))]
+const FOLLOWED: SendFlags = SendFlags::empty();
 
 /// What lies between the socket and the engine.
 pub(super) enum Transport {
@@ -46,7 +54,7 @@ pub(super) enum Outcome {
 
 impl Socket {
     pub(super) fn new(conn: ConnId, stream: TcpStream, transport: Transport) -> Socket {
-        Socket { conn, stream, transport, readable: false, ending: false, writable: true, in_ready: false }
+        Socket { conn, stream, transport, readable: true, ending: false, writable: true, in_ready: false }
     }
 
     pub(super) fn source(&mut self) -> &mut TcpStream {
@@ -113,7 +121,17 @@ impl Socket {
     /// Writes what the transport takes; with nothing to be written, what it holds.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome {
         match self.transport {
-            Transport::Plain => self.write_plain(bytes),
+            Transport::Plain => self.write_plain(bytes, SendFlags::empty()),
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => self.write_tls(bytes),
+        }
+    }
+
+    /// Writes what is followed by a [shutdown](Socket::shut_down) in the same turn, if all of it is taken: the system may
+    /// hold it back until then, so that the end goes along in the same packet.
+    pub(super) fn write_last(&mut self, bytes: &[u8]) -> Outcome {
+        match self.transport {
+            Transport::Plain => self.write_plain(bytes, FOLLOWED),
             #[cfg(feature = "tls")]
             Transport::Tls(_) => self.write_tls(bytes),
         }
@@ -158,21 +176,19 @@ impl Socket {
         }
     }
 
-    fn write_plain(&mut self, bytes: &[u8]) -> Outcome {
+    fn write_plain(&mut self, bytes: &[u8], flags: SendFlags) -> Outcome {
         loop {
-            return match self.stream.write(bytes) {
+            return match send(&self.stream, bytes, flags | SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.writable = count == bytes.len();
                     Outcome::Bytes(count)
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => continue,
-                    io::ErrorKind::WouldBlock => {
-                        self.writable = false;
-                        Outcome::Nothing
-                    }
-                    _ => Outcome::Broken,
-                },
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    self.writable = false;
+                    Outcome::Nothing
+                }
+                Err(_) => Outcome::Broken,
             };
         }
     }

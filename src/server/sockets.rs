@@ -25,8 +25,8 @@ impl Server {
             socket.notice_ending();
         }
         let may_write = event.is_writable() && socket.notice_writable();
-        if socket.is_readable() && !std::mem::replace(&mut socket.in_ready, true) {
-            self.ready.push(conn);
+        if socket.is_readable() {
+            self.give_turn(conn);
         }
         if event.is_read_closed() {
             self.engine.handle_half_close(conn, now);
@@ -58,6 +58,9 @@ impl Server {
             if let Err(error) = registered {
                 log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
                 self.engine.handle_reset(conn, now);
+            } else if !refused {
+                // Who speaks without waiting to be greeted has done so by now, and is answered in one with the greeting.
+                self.give_turn(conn);
             }
         }
     }
@@ -67,11 +70,8 @@ impl Server {
         self.take_hungry();
         self.busy |= !self.ready.is_empty();
         for conn in std::mem::take(&mut self.ready) {
-            if self.read_one(conn, now)
-                && let Some(socket) = socket_of(&mut self.sockets, conn)
-            {
-                socket.in_ready = true;
-                self.ready.push(conn);
+            if self.read_one(conn, now) {
+                self.give_turn(conn);
             }
         }
     }
@@ -114,11 +114,16 @@ impl Server {
     /// Connections that could not be served before are given a turn.
     pub(super) fn take_hungry(&mut self) {
         while let Some(conn) = self.engine.poll_hungry() {
-            if let Some(socket) = socket_of(&mut self.sockets, conn)
-                && !std::mem::replace(&mut socket.in_ready, true)
-            {
-                self.ready.push(conn);
-            }
+            self.give_turn(conn);
+        }
+    }
+
+    /// Puts a socket on the list of those that are read in this turn or the next.
+    pub(super) fn give_turn(&mut self, conn: ConnId) {
+        if let Some(socket) = socket_of(&mut self.sockets, conn)
+            && !std::mem::replace(&mut socket.in_ready, true)
+        {
+            self.ready.push(conn);
         }
     }
 
@@ -138,7 +143,8 @@ impl Server {
         if (output.is_empty() && !socket.is_holding()) || !socket.is_writable() {
             return;
         }
-        let outcome = socket.write(output);
+        let is_last = self.engine.is_closing(conn);
+        let outcome = if is_last { socket.write_last(output) } else { socket.write(output) };
         self.engine.handle_held(conn, socket.is_holding(), now);
         match outcome {
             Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),

@@ -12,12 +12,13 @@ use super::{
 use crate::auth::{Password, hash_password};
 use crate::engine::{Config, Engine, Entropy};
 use crate::handler::Handler;
-use crate::limits::{HEADER_BYTES, SALT_BYTES, SHARE_BYTES};
+use crate::limits::{HEADER_BYTES, SALT_BYTES, SHARE_BYTES, TOKEN_BYTES};
 use crate::store::{DiskStore, OsDisk};
 use mio::{Interest, Poll};
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use zeroize::Zeroize;
 
 /// How a server is to run.
 #[derive(Clone, Debug)]
@@ -36,18 +37,39 @@ pub struct Options {
     pub config: Config,
 }
 
-/// The operating system's random source.
-struct OsEntropy;
+/// The operating system's random source, asked for several tokens' worth at a time: the call costs more than the bytes.
+struct OsEntropy {
+    /// What was drawn and not yet handed out; wiped where it was.
+    drawn: [u8; 16 * TOKEN_BYTES],
+    left: usize,
+}
+
+impl OsEntropy {
+    fn new() -> OsEntropy {
+        OsEntropy { drawn: [0; 16 * TOKEN_BYTES], left: 0 }
+    }
+}
 
 impl Entropy for OsEntropy {
     #[expect(clippy::disallowed_methods, reason = "the shell is what hands the random bytes in")]
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
-        getrandom::fill(bytes).map_err(|error| error.to_string())
+        if bytes.len() > self.drawn.len() {
+            return getrandom::fill(bytes).map_err(|error| error.to_string());
+        }
+        if bytes.len() > self.left {
+            getrandom::fill(&mut self.drawn).map_err(|error| error.to_string())?;
+            self.left = self.drawn.len();
+        }
+        let handed_out = &mut self.drawn[self.left - bytes.len()..self.left];
+        bytes.copy_from_slice(handed_out);
+        handed_out.zeroize();
+        self.left -= bytes.len();
+        Ok(())
     }
 }
 
 impl Server {
-    /// Opens the data directory and listens. `log` is flushed at the end of each turn, and reopened on SIGHUP.
+    /// Opens the data directory and listens. `log` is flushed soon after each line, and reopened on SIGHUP.
     ///
     /// # Errors
     /// One line that says what could not be had, why, and what to do about it.
@@ -70,7 +92,7 @@ impl Server {
         config.hash_rounds_per_second = measured_hash_pace(&clock);
         let hash_portion_rounds =
             (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
-        let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy))?;
+        let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
         let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
         let poll = Poll::new().map_err(system)?;
         let mut signals = Signals::new().map_err(system)?;
@@ -88,6 +110,7 @@ impl Server {
             console,
             signals,
             log,
+            log_due: None,
             buffer: vec![0; SHARE_BYTES + HEADER_BYTES].into_boxed_slice(),
             hash_portion_rounds,
             stopping_until: None,
@@ -117,4 +140,25 @@ fn measured_hash_pace(clock: &Clock) -> u64 {
     std::hint::black_box(hash_password(&Password::new(b"pace"), [0; SALT_BYTES], ROUNDS));
     let nanoseconds = clock.now().since(began).as_nanos().max(1);
     u64::try_from(u128::from(ROUNDS) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn random_bytes_are_handed_out_once_and_not_kept() {
+        let mut entropy = OsEntropy::new();
+        let mut tokens = HashSet::new();
+        for _ in 0..100 {
+            let mut token = [0; TOKEN_BYTES];
+            entropy.fill(&mut token).unwrap();
+            assert!(tokens.insert(token), "twice the same token");
+            assert!(entropy.drawn[entropy.left..].iter().all(|byte| *byte == 0));
+        }
+        let mut long = [0; 1000];
+        entropy.fill(&mut long).unwrap();
+        assert!(long.iter().any(|byte| *byte != 0));
+    }
 }
