@@ -19,18 +19,24 @@ struct User {
 }
 
 /// Users by name.
-pub(super) struct Table {
+pub(super) struct Table<S = RandomState> {
     users: Vec<User>,
     names: String,
     /// A power of two of places, at most three quarters taken: the user's number, above it 32 bits of the name's hash.
     index: Vec<u64>,
     /// With a secret of its own, since strangers choose the names.
-    hasher: RandomState,
+    hasher: S,
 }
 
 impl Table {
     pub(super) fn new() -> Table {
-        Table { users: Vec::new(), names: String::new(), index: vec![FREE; 16], hasher: RandomState::new() }
+        Table::with_hasher(RandomState::new())
+    }
+}
+
+impl<S: BuildHasher> Table<S> {
+    fn with_hasher(hasher: S) -> Table<S> {
+        Table { users: Vec::new(), names: String::new(), index: vec![FREE; 16], hasher }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,44 +51,47 @@ impl Table {
 
     /// A user's password and time of registration.
     pub(super) fn find(&self, name: &str) -> Option<(&PasswordHash, Stamp)> {
-        let (_, number) = self.search(name);
-        number.map(|number| (&self.users[number].password, self.users[number].registered))
+        let number = self.search(self.hash(name), name).ok()?;
+        Some((&self.users[number].password, self.users[number].registered))
     }
 
     /// Puts a user in, or in place of the one with this name. There must be room.
     pub(super) fn put(&mut self, name: &str, password: PasswordHash, registered: Stamp) {
-        if let (_, Some(number)) = self.search(name) {
-            let user = &mut self.users[number];
-            (user.password, user.registered) = (password, registered);
-            return;
-        }
+        // Before the search, so that one is enough.
         if (self.users.len() + 1) * 4 > self.index.len() * 3 {
             self.grow();
         }
-        let (place, _) = self.search(name);
-        self.index[place] = u64::from(self.hash(name)) << 32 | self.users.len() as u64;
-        debug_assert!(self.has_room(1) && name.len() <= NAME_BYTES);
-        let (name_start, name_bytes) = (self.names.len() as u32, name.len() as u8);
-        self.names.push_str(name);
-        self.users.push(User { password, name_start, name_bytes, registered });
+        let hash = self.hash(name);
+        match self.search(hash, name) {
+            Ok(number) => {
+                let user = &mut self.users[number];
+                (user.password, user.registered) = (password, registered);
+            }
+            Err(place) => {
+                debug_assert!(self.has_room(1) && name.len() <= NAME_BYTES);
+                self.index[place] = u64::from(hash) << 32 | self.users.len() as u64;
+                let (name_start, name_bytes) = (self.names.len() as u32, name.len() as u8);
+                self.names.push_str(name);
+                self.users.push(User { password, name_start, name_bytes, registered });
+            }
+        }
     }
 
     fn hash(&self, name: &str) -> u32 {
         self.hasher.hash_one(name) as u32
     }
 
-    /// The place where a name is, with its user's number, or the free one where it would be.
-    fn search(&self, name: &str) -> (usize, Option<usize>) {
-        let hash = self.hash(name);
+    /// The number of the user with this name, or the free place of the index where it would be.
+    fn search(&self, hash: u32, name: &str) -> Result<usize, usize> {
         let mut place = hash as usize & (self.index.len() - 1);
         loop {
             let entry = self.index[place];
             if entry == FREE {
-                return (place, None);
+                return Err(place);
             }
             let number = (entry as u32) as usize;
             if (entry >> 32) as u32 == hash && self.name(number) == name {
-                return (place, Some(number));
+                return Ok(number);
             }
             place = (place + 1) & (self.index.len() - 1);
         }
@@ -111,26 +120,58 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::hash::{BuildHasherDefault, Hasher};
+
+    /// So poor a hash that most names share theirs with others, on both sides of the index's end.
+    #[derive(Default)]
+    struct Poor(u8);
+
+    impl Hasher for Poor {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0 = bytes.iter().fold(self.0, |sum, byte| sum.wrapping_add(*byte));
+        }
+
+        fn finish(&self) -> u64 {
+            u64::from(self.0 % 5).wrapping_sub(2)
+        }
+    }
+
+    /// Puts users into both, and asks both for these and for names that were never put in.
+    fn compare<S: BuildHasher>(mut table: Table<S>, puts: &[(u16, u32)]) {
+        let registered =
+            |rounds| Stamp::of(time::OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(rounds));
+        let mut map = HashMap::new();
+        for (number, rounds) in puts {
+            // Some names begin others.
+            let name = format!("user{number}");
+            let password = PasswordHash { rounds: *rounds, salt: [1; 16], hash: [2; 16] };
+            table.put(&name, password.clone(), registered((*rounds).into()));
+            map.insert(name, (password, registered((*rounds).into())));
+            assert_eq!(table.len(), map.len());
+        }
+        for name in (0..=u16::MAX / 512).map(|number| format!("user{number}")).chain(map.keys().cloned()) {
+            let found = table.find(&name).map(|(password, registered)| (password.clone(), registered));
+            assert_eq!(found.as_ref(), map.get(&name), "{name}");
+        }
+        assert_eq!(table.find(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_map_would(puts in prop::collection::vec((0..u16::MAX / 512, any::<u32>()), 0..300)) {
+            compare(Table::new(), &puts);
+            compare(Table::with_hasher(BuildHasherDefault::<Poor>::default()), &puts);
+        }
+    }
 
     #[test]
-    fn it_holds_what_a_map_would() {
-        let registered = Stamp::parse("2026-07-20T10:15:00Z").unwrap();
-        let mut table = Table::new();
-        let mut map = HashMap::new();
-        for round in 0..3000_u32 {
-            // Every third comes a second time, with another hash.
-            let name = format!("user{}", round - round % 3 / 2);
-            let password = PasswordHash { rounds: round + 1, salt: [1; 16], hash: [2; 16] };
-            table.put(&name, password.clone(), registered);
-            map.insert(name, password);
-        }
-        assert_eq!(table.len(), map.len());
-        for (name, password) in &map {
-            assert_eq!(table.find(name), Some((password, registered)));
-        }
-        assert_eq!(table.find("user"), None);
-        assert_eq!(table.find(""), None);
+    fn it_holds_what_a_map_would_when_it_has_grown_often() {
+        // Every third comes a second time, with another hash.
+        let puts: Vec<(u16, u32)> =
+            (0..30_000).map(|round| (round - round % 3 / 2, u32::from(round))).collect();
+        compare(Table::new(), &puts);
     }
 
     #[test]

@@ -65,13 +65,13 @@ impl<F> ScannedUsers<F> {
 
 /// Takes a record of the file.
 fn take(table: &mut Table, [name, password, registered]: [&str; 3]) -> Result<(), String> {
-    let name = Name::new(name).map_err(|error| error.to_string())?;
+    Name::check(name).map_err(|error| error.to_string())?;
     let password = PasswordHash::from_phc(password).map_err(|error| error.to_string())?;
     let registered = Stamp::parse(registered)?;
     if !table.has_room(1) {
         return Err("there are more users than this server can hold".into());
     }
-    table.put(name.as_str(), password, registered);
+    table.put(name, password, registered);
     Ok(())
 }
 
