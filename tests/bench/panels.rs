@@ -94,7 +94,7 @@ fn drawn(panel: &Panel, (left, top): (f64, f64)) -> Group {
     let mut group = Group::new().add(text(&name, left, top - 14.0, "start").set("class", "name"));
     for decade in up.decades() {
         group = group.add(line((left, y(decade)), (right, y(decade)), "grid")).add(text(
-            &spaced(decade),
+            &short(decade),
             left - 10.0,
             y(decade) + 4.5,
             "end",
@@ -102,7 +102,7 @@ fn drawn(panel: &Panel, (left, top): (f64, f64)) -> Group {
     }
     for decade in across.decades() {
         group = group.add(line((x(decade), bottom), (x(decade), bottom + 5.0), "axis")).add(text(
-            &spaced(decade),
+            &short(decade),
             x(decade),
             bottom + 20.0,
             "middle",
@@ -114,9 +114,13 @@ fn drawn(panel: &Panel, (left, top): (f64, f64)) -> Group {
         .add(line((left, bottom), (right, bottom), "axis"))
         .add(text(panel.across, (left + right) / 2.0, bottom + 42.0, "middle"))
         .add(Polyline::new().set("class", "curve").set("points", points.join(" ")));
-    for (size, figure) in &panel.points {
-        // Within the panel, at its ends too.
-        let anchor = if x(*size) > right - 20.0 { "end" } else { "start" };
+    for (place, (size, figure)) in panel.points.iter().enumerate() {
+        // Beside a rising curve, not on it, and within the panel at both ends.
+        let anchor = match panel.points.get(place + 1) {
+            _ if place == 0 => "start",
+            Some((_, next)) if next <= figure => "start",
+            _ => "end",
+        };
         group = group
             .add(Circle::new().set("cx", round(x(*size))).set("cy", round(y(*figure))).set("r", 3.5))
             .add(text(&shown(*figure), x(*size), y(*figure) - 9.0, anchor));
@@ -135,11 +139,11 @@ pub(crate) fn shown(figure: f64) -> String {
     format!("{figure:.decimals$}")
 }
 
-/// A power of ten, its thousands apart.
-fn spaced(decade: f64) -> String {
+/// A power of ten, short enough for the axis.
+fn short(decade: f64) -> String {
     match decade {
-        d if d >= 1e6 => format!("{} 000 000", d / 1e6),
-        d if d >= 1e4 => format!("{} 000", d / 1e3),
+        d if d >= 1e6 => format!("{}M", d / 1e6),
+        d if d >= 1e3 => format!("{}k", d / 1e3),
         d => format!("{d}"),
     }
 }
