@@ -101,6 +101,9 @@ pub const CLOSE_DISCARD: Duration = Duration::from_secs(1);
 pub const ADDRESSES: usize = 65_536;
 /// Records that `addresses.csv` has before it is compacted, so that a small file is not rewritten all the time.
 pub const ADDRESS_RECORDS_LEAST: u64 = 16;
+/// From one compaction of `addresses.csv` to the next: it syncs, and users who take turns at one address fill the file
+/// with old records hundreds of times a second.
+pub const ADDRESS_COMPACTION_PAUSE: Duration = Duration::from_secs(1);
 /// Before a failed write of `addresses.csv` is tried again.
 pub const ADDRESS_RETRY: Duration = Duration::from_secs(1);
 /// After a sync that took t the next waits this many t: syncs take at most a fifth of the time from others.

@@ -8,7 +8,7 @@ use super::stamp::Stamp;
 use super::visitors::Visitors;
 use crate::Moment;
 use crate::auth::Name;
-use crate::limits::{ADDRESS_RECORDS_LEAST, ADDRESS_RETRY, ADDRESSES};
+use crate::limits::{ADDRESS_COMPACTION_PAUSE, ADDRESS_RECORDS_LEAST, ADDRESS_RETRY, ADDRESSES};
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ pub(super) struct Addresses<F> {
     records: u64,
     /// Not to be compacted with fewer records: raised when it failed.
     compact_at_least: u64,
+    /// Not to be compacted before.
+    compaction_due: Moment,
     /// After a failed write, not to be written before.
     due: Moment,
     /// The end of the file may hold part of a failed write.
@@ -59,6 +61,7 @@ impl<F> ScannedAddresses<F> {
             visitors: self.visitors,
             records,
             compact_at_least: ADDRESS_RECORDS_LEAST,
+            compaction_due: Moment::START,
             due: Moment::START,
             unsure: false,
             append_fails: false,
@@ -88,12 +91,16 @@ impl<F> Addresses<F> {
         self.visitors.note(address.to_canonical(), name.clone(), Stamp::of(disk.wall()));
     }
 
-    /// When to write what waits, or to compact the file, if there is something to do. A compaction syncs, and so keeps
-    /// to the pace of syncs.
+    /// When to write what waits, or to compact the file, if there is something to do.
     pub(super) fn due(&self, pace: &Pace) -> Option<Moment> {
         let write = (self.visitors.unwritten_count() > 0).then_some(self.due);
-        let compact = self.is_bloated().then(|| pace.due());
+        let compact = self.is_bloated().then(|| self.compaction_due(pace));
         write.into_iter().chain(compact).min()
+    }
+
+    /// When the file may be compacted, a pause after the last time. It syncs, and so keeps to the pace of syncs as well.
+    fn compaction_due(&self, pace: &Pace) -> Moment {
+        self.compaction_due.max(pace.due())
     }
 
     /// Whether most of the file would be records that no longer count.
@@ -113,7 +120,8 @@ impl<F> Addresses<F> {
         pace: &mut Pace,
         notices: &mut VecDeque<Notice>,
     ) {
-        if self.is_bloated() && pace.due() <= now {
+        if self.is_bloated() && self.compaction_due(pace) <= now {
+            self.compaction_due = now + ADDRESS_COMPACTION_PAUSE;
             let outcome = self.compact(disk, pace);
             change(&mut self.compaction_fails, &outcome, "compacted", notices);
             match outcome {

@@ -1,7 +1,7 @@
 //! What becomes of `addresses.csv` in good times and bad.
 
 use super::*;
-use crate::limits::{ADDRESS_RECORDS_LEAST, ADDRESS_RETRY};
+use crate::limits::{ADDRESS_COMPACTION_PAUSE, ADDRESS_RECORDS_LEAST, ADDRESS_RETRY};
 
 #[test]
 fn a_failed_note_is_kept_reported_once_and_written_later() {
@@ -65,6 +65,24 @@ fn the_file_is_compacted_when_most_of_it_is_old() {
         assert!((0..3).all(|number| store.last_visitor(address(number)).is_some()));
     }
     assert_eq!(disk.restarted(true).bytes("addresses.csv.new"), None);
+}
+
+#[test]
+fn the_file_is_compacted_once_a_second_at_most() {
+    let disk = FaultyDisk::new();
+    let mut store = open(&disk);
+    let mut take_turns = |now| {
+        for visit in 0..4 * ADDRESS_RECORDS_LEAST {
+            store.note_visitor(address(1), &name(&format!("user{visit}")));
+            store.commit(now);
+        }
+        (store.sync_figures().count, store.next_commit())
+    };
+    let first = Moment::START + Duration::from_secs(3);
+    let (syncs, due) = take_turns(first);
+    assert_eq!(due, Some(first + ADDRESS_COMPACTION_PAUSE));
+    assert_eq!(take_turns(first + ADDRESS_COMPACTION_PAUSE - Duration::from_nanos(1)).0, syncs);
+    assert_eq!(take_turns(first + ADDRESS_COMPACTION_PAUSE).0, syncs + 1);
 }
 
 #[test]
