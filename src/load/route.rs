@@ -56,19 +56,13 @@ impl Route {
     }
 
     fn begin(&self) -> io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(self.server), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
+        let stream = match self.source() {
+            None => TcpStream::connect(self.server)?,
+            Some(source) => bound(source, self.server)?,
+        };
         // One frame is one packet, now.
-        socket.set_tcp_nodelay(true)?;
-        if let Some(source) = self.source() {
-            socket.bind(&source.into())?;
-        }
-        match socket.connect(&self.server.into()) {
-            // It goes on by itself; the poll tells when it is there.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
-            outcome => outcome?,
-        }
-        Ok(TcpStream::from_std(socket.into()))
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     fn source(&self) -> Option<SocketAddr> {
@@ -82,6 +76,19 @@ impl Route {
     fn turn_to_neighbour(&mut self) {
         self.neighbour = self.neighbour % NEIGHBOURS + 1;
     }
+}
+
+/// Begins a connection from a chosen address, which mio's own way, two system calls shorter, does not offer.
+fn bound(source: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&source.into())?;
+    match socket.connect(&server.into()) {
+        // It goes on by itself; the poll tells when it is there.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        outcome => outcome?,
+    }
+    Ok(TcpStream::from_std(socket.into()))
 }
 
 /// Whether a connection failed for lack of a local port: connecting says one, binding the other.

@@ -89,8 +89,11 @@ impl Wire {
         clock: &Clock,
         speaker: &mut impl Speaker,
     ) -> Result<(), Mishap> {
-        self.advance_connection(clock, speaker)?;
-        self.flush();
+        if self.stream.peer_addr().is_ok() {
+            self.connected = true;
+            self.introduce(clock, speaker);
+            self.flush();
+        }
         self.tells_writable = !self.connected || self.has_unsent();
         let interest = interest(self.tells_writable);
         poll.registry().register(&mut self.stream, Token(place), interest).map_err(|error| lost(&error))
@@ -114,7 +117,8 @@ impl Wire {
         self.flush();
         let mut course = Course::Stays;
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            course = self.read(event.is_read_closed(), buffer, clock, speaker)?;
+            let ended = event.is_read_closed() && !event.is_error();
+            course = self.read(ended, buffer, clock, speaker)?;
         }
         if let (Course::Stays, Some(mishap)) = (&course, self.unsendable.take()) {
             return Err(mishap);
@@ -182,11 +186,11 @@ impl Wire {
         }
     }
 
-    /// Reads until nothing more is there, and answers. A short read has emptied a plain socket: only if the peer has
-    /// closed, too, does another tell more.
+    /// Reads until nothing more is there, and answers. A short read has emptied a plain socket; if the poll has told that
+    /// the peer has `ended` what it sends, that was the last of it, and another read would only say so again.
     fn read(
         &mut self,
-        peer_closed: bool,
+        ended: bool,
         buffer: &mut [u8],
         clock: &Clock,
         speaker: &mut impl Speaker,
@@ -214,7 +218,10 @@ impl Wire {
             }
             self.flush();
             let is_short = count < buffer.len() && matches!(self.carrier, Carrier::Plain);
-            if is_short && !peer_closed && self.unsendable.is_none() {
+            if is_short && ended {
+                return Ok(Course::Leaves(speaker.handle_closed()));
+            }
+            if is_short && self.unsendable.is_none() {
                 return Ok(Course::Stays);
             }
         }
