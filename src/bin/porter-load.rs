@@ -33,7 +33,7 @@ const CLIENTS_AT_ONCE_MOST: u64 = 1_000_000;
 /// Progress goes to stderr, the result to stdout; the exit code is 1 if any
 /// client failed.
 #[derive(Debug, Parser)]
-#[command(name = "porter-load", version, verbatim_doc_comment)]
+#[command(name = "porter-load", version, verbatim_doc_comment, after_long_help = json_help())]
 struct Flags {
     /// Address or name of the server
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
@@ -81,7 +81,7 @@ struct Flags {
     /// The server's process on this machine: report its processor time and memory too
     #[arg(long, value_name = "PID", value_parser = value_parser!(u32).range(1..))]
     pid: Option<u32>,
-    /// Print one JSON object instead of the table
+    /// Print one JSON object instead of the table: its keys are below
     #[arg(long)]
     json: bool,
     /// Write a picture of the latencies
@@ -105,7 +105,7 @@ fn body(flags: Flags) -> Result<(), Failure> {
     }
     let plan = plan(&flags)?;
     let picture = flags.plot.as_ref().map(open_picture).transpose()?;
-    let bar = progress_bar(flags.json);
+    let bar = progress_bar();
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let report = outcome.map_err(|mishap| Failure::failed(format_args!("cannot begin: {mishap}")))?;
@@ -115,6 +115,13 @@ fn body(flags: Flags) -> Result<(), Failure> {
         file.write_all(report.plot().as_bytes()).map_err(|error| unwritable(path, &error))?;
     }
     verdict(&report)
+}
+
+fn json_help() -> String {
+    format!(
+        "The keys of the JSON object; those in brackets are there only with that flag or scenario:\n\n{}",
+        load::SCHEMA
+    )
 }
 
 fn plan(flags: &Flags) -> Result<Plan, Failure> {
@@ -215,8 +222,8 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn progress_bar(json: bool) -> ProgressBar {
-    if json || !io::stderr().is_terminal() {
+fn progress_bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());

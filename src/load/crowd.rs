@@ -5,10 +5,11 @@
 
 use super::Patience;
 use super::clock::Clock;
+use super::mishap::{Mishap, garbled, unreachable};
 use super::route::{Route, out_of_ports};
-use super::stats::{Latencies, Mishap, Tally};
+use super::stats::{Latencies, Tally};
 use super::visitor::{Errand, Visitor};
-use super::wire::{Course, READ_BYTES, Speaker, Wire, garbled, refused};
+use super::wire::{Course, READ_BYTES, Speaker, Wire};
 use crate::Moment;
 use crate::protocol::Reply;
 use mio::event::Event;
@@ -224,17 +225,4 @@ impl<'a> Crowd<'a> {
             self.tally.count(outcome);
         }
     }
-}
-
-/// What a connection that could not even begin is counted as.
-pub(super) fn unreachable(route: &Route, error: &io::Error) -> Mishap {
-    if out_of_ports(error) {
-        let reason =
-            format!("ran out of local ports: no address and port here is free to connect from ({error})");
-        return Mishap::new("out_of_ports", reason);
-    }
-    if error.kind() == io::ErrorKind::ConnectionRefused {
-        return refused(error);
-    }
-    Mishap::new("connect_failed", format!("cannot connect to {}: {error}", route.server()))
 }

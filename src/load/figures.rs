@@ -2,17 +2,20 @@
 
 use super::LoginSort;
 use super::gauge::{Stretch, round};
+use super::process::ProcessorTime;
 use super::stats::Percentiles;
 use serde::Serialize;
 
 /// What the server used, where its process was named.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ServerUse {
-    /// Seconds of processor time in the measured run, in user and system mode, to a hundredth or so.
+    /// Seconds of processor time in the measured run, in user and system mode.
     pub processor_seconds: f64,
     /// The part of one processor that this is, 0 to 1.
     pub processor_share: f64,
-    /// All of that time, in microseconds, for each connection that was made; `null` if there was none.
+    /// The part of the time that it could have run and others had the processor; `null` where the system does not tell.
+    pub waited_share: Option<f64>,
+    /// All of that processor time, in microseconds, for each connection that was made; `null` if there was none.
     pub us_per_connection: Option<f64>,
     /// The same for each login (or Resume).
     pub us_per_login: Option<f64>,
@@ -30,11 +33,12 @@ impl ServerUse {
         memory_bytes: (u64, u64),
         [connections, logins, messages]: [u64; 3],
     ) -> Option<ServerUse> {
-        let processor = stretch.server_processor?;
+        let ProcessorTime { used: processor, waited } = stretch.server?;
         let each = |count: u64| (count > 0).then(|| round(processor.as_secs_f64() * 1e6 / count as f64, 3));
         Some(ServerUse {
             processor_seconds: round(processor.as_secs_f64(), 3),
             processor_share: stretch.share(processor),
+            waited_share: waited.map(|waited| stretch.share(waited)),
             us_per_connection: each(connections),
             us_per_login: each(logins),
             us_per_message: each(messages),

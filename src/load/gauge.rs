@@ -1,8 +1,8 @@
 //! Readings of time and processors before and after something, and what lies between two of them.
 
 use super::clock::{Clock, own_processor_time};
-use super::process::Process;
-use super::stats::Mishap;
+use super::mishap::Mishap;
+use super::process::{Process, ProcessorTime};
 use crate::Moment;
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ pub(super) struct Gauge {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     at: Moment,
-    own_processor: Duration,
-    server_processor: Option<Duration>,
+    own: ProcessorTime,
+    server: Option<ProcessorTime>,
 }
 
 /// What lies between two readings, or in several such stretches.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stretch {
     pub(super) elapsed: Duration,
-    /// Of a processor's time, the load tester's own.
-    pub(super) own_processor: Duration,
-    /// Of a processor's time, the server's, if it was named.
-    pub(super) server_processor: Option<Duration>,
+    /// What the load tester itself had of its processor.
+    pub(super) own: ProcessorTime,
+    /// What the server had, if it was named.
+    pub(super) server: Option<ProcessorTime>,
 }
 
 impl Gauge {
@@ -37,22 +37,17 @@ impl Gauge {
     /// # Errors
     /// [`Mishap`] if the server's process cannot be looked at.
     pub(super) fn read(&self) -> Result<Reading, Mishap> {
-        Ok(Reading {
-            at: self.clock.now(),
-            own_processor: own_processor_time(),
-            server_processor: self.server.processor()?,
-        })
+        Ok(Reading { at: self.clock.now(), own: own_time(), server: self.server.processor()? })
     }
 }
 
 impl Reading {
     /// What lies between an earlier reading and this one.
     pub(super) fn since(&self, earlier: &Reading) -> Stretch {
-        let server = self.server_processor.zip(earlier.server_processor);
         Stretch {
             elapsed: self.at.since(earlier.at),
-            own_processor: self.own_processor.saturating_sub(earlier.own_processor),
-            server_processor: server.map(|(now, before)| now.saturating_sub(before)),
+            own: self.own.since(earlier.own),
+            server: self.server.zip(earlier.server).map(|(now, before)| now.since(before)),
         }
     }
 }
@@ -60,14 +55,10 @@ impl Reading {
 impl Stretch {
     /// Both together.
     pub(super) fn and(self, other: Stretch) -> Stretch {
-        let sum = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
-            (Some(a), Some(b)) => Some(a + b),
-            (one, other) => one.or(other),
-        };
         Stretch {
             elapsed: self.elapsed + other.elapsed,
-            own_processor: self.own_processor + other.own_processor,
-            server_processor: sum(self.server_processor, other.server_processor),
+            own: self.own.and(other.own),
+            server: self.server.zip(other.server).map(|(one, another)| one.and(another)),
         }
     }
 
@@ -81,6 +72,12 @@ impl Stretch {
     pub(super) fn share(&self, processor: Duration) -> f64 {
         self.rate(processor.as_secs_f64())
     }
+}
+
+/// What this process has had: the clock tells what it used exactly up to now, on every system.
+fn own_time() -> ProcessorTime {
+    let waited = Process::own().processor().ok().flatten().and_then(|time| time.waited);
+    ProcessorTime { used: own_processor_time(), waited }
 }
 
 /// To so many digits after the point.

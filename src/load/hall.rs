@@ -5,11 +5,10 @@
 
 use super::Patience;
 use super::alarm::Alarm;
-use super::cast::{Cast, Stand};
 use super::clock::Clock;
-use super::crowd::unreachable;
+use super::mishap::{Mishap, unreachable};
+use super::regulars::{Regulars, Stand};
 use super::route::Route;
-use super::stats::Mishap;
 use super::wire::{Course, READ_BYTES, Speaker, Wire};
 use crate::Moment;
 use mio::{Events, Poll, Token};
@@ -38,7 +37,7 @@ pub(super) struct Hall<'a> {
     alarm_at: Moment,
     next_sweep: Moment,
     wires: Vec<Option<Wire>>,
-    pub(super) cast: Cast,
+    pub(super) regulars: Regulars,
     /// Whether those who leave and come again do come again.
     pub(super) reopens: bool,
     returning: Vec<usize>,
@@ -46,26 +45,26 @@ pub(super) struct Hall<'a> {
 
 /// One client at its place.
 struct Seat<'a> {
-    cast: &'a mut Cast,
+    regulars: &'a mut Regulars,
     place: usize,
 }
 
 impl Speaker for Seat<'_> {
     fn handle_connected(&mut self, now: Moment, out: &mut Vec<u8>) {
-        self.cast.handle_connected(self.place, now, out);
+        self.regulars.handle_connected(self.place, now, out);
     }
 
     fn handle_frame(&mut self, body: &[u8], now: Moment, out: &mut Vec<u8>) -> Result<Course, Mishap> {
-        self.cast.handle_frame(self.place, body, now, out)
+        self.regulars.handle_frame(self.place, body, now, out)
     }
 
     fn handle_closed(&mut self) -> Result<(), Mishap> {
-        self.cast.handle_closed(self.place)
+        self.regulars.handle_closed(self.place)
     }
 }
 
 impl<'a> Hall<'a> {
-    /// A hall with a place for each of the cast; nobody is there yet.
+    /// A hall with a place for each of the regulars; nobody is there yet.
     ///
     /// # Errors
     /// If the system gives no poll.
@@ -73,7 +72,7 @@ impl<'a> Hall<'a> {
         route: &'a mut Route,
         clock: Clock,
         patience: Patience,
-        cast: Cast,
+        regulars: Regulars,
     ) -> io::Result<Hall<'a>> {
         Ok(Hall {
             route,
@@ -85,8 +84,8 @@ impl<'a> Hall<'a> {
             alarm: None,
             alarm_at: Moment::START,
             next_sweep: clock.now() + SWEEP,
-            wires: (0..cast.len()).map(|_| None).collect(),
-            cast,
+            wires: (0..regulars.len()).map(|_| None).collect(),
+            regulars,
             reopens: false,
             returning: Vec::new(),
         })
@@ -104,7 +103,7 @@ impl<'a> Hall<'a> {
     /// Waits for events until that moment at the latest, and handles those that came.
     ///
     /// # Errors
-    /// If the poll fails. What fails for one client is counted in the cast.
+    /// If the poll fails. What fails for one client is counted in the regulars.
     pub(super) fn turn(&mut self, until: Moment) -> io::Result<()> {
         let now = self.clock.now();
         let until = until.min(self.next_sweep);
@@ -124,7 +123,7 @@ impl<'a> Hall<'a> {
         for event in &events {
             let Token(place) = event.token();
             let Some(wire) = self.wires.get_mut(place).and_then(Option::as_mut) else { continue };
-            let mut seat = Seat { cast: &mut self.cast, place };
+            let mut seat = Seat { regulars: &mut self.regulars, place };
             let course = wire
                 .handle_event(event, &self.poll, &mut self.buffer, &self.clock, &mut seat)
                 .unwrap_or_else(|mishap| Course::Leaves(Err(mishap)));
@@ -142,7 +141,7 @@ impl<'a> Hall<'a> {
     ///
     /// # Errors
     /// If the poll fails.
-    pub(super) fn turn_until(&mut self, end: Moment, watch: &mut dyn FnMut(&Cast)) -> io::Result<()> {
+    pub(super) fn turn_until(&mut self, end: Moment, watch: &mut dyn FnMut(&Regulars)) -> io::Result<()> {
         let mut next_look = self.clock.now();
         loop {
             let now = self.clock.now();
@@ -150,7 +149,7 @@ impl<'a> Hall<'a> {
                 return Ok(());
             }
             if now >= next_look {
-                watch(&self.cast);
+                watch(&self.regulars);
                 next_look = now + SWEEP;
             }
             self.turn(end)?;
@@ -159,14 +158,14 @@ impl<'a> Hall<'a> {
 
     /// Lets the client at a place connect; `lost` is when it lost its last connection, or now.
     pub(super) fn admit(&mut self, place: usize, lost: Moment) {
-        self.cast.begin(place, lost, self.clock.now());
+        self.regulars.begin(place, lost, self.clock.now());
         let stream = self.route.connect().map_err(|error| unreachable(self.route, &error));
         let begun = stream.and_then(|stream| Ok(Wire::new(stream, self.route.carrier()?)));
         let mut wire = match begun {
             Ok(wire) => wire,
-            Err(mishap) => return self.cast.handle_left(place, Err(mishap)),
+            Err(mishap) => return self.regulars.handle_left(place, Err(mishap)),
         };
-        let mut seat = Seat { cast: &mut self.cast, place };
+        let mut seat = Seat { regulars: &mut self.regulars, place };
         let opened = wire.open(&self.poll, place, &self.clock, &mut seat);
         self.wires[place] = Some(wire);
         if let Err(mishap) = opened {
@@ -181,20 +180,20 @@ impl<'a> Hall<'a> {
     pub(super) fn admit_all(
         &mut self,
         places: std::ops::Range<usize>,
-        watch: &mut dyn FnMut(&Cast),
+        watch: &mut dyn FnMut(&Regulars),
     ) -> io::Result<()> {
         let mut outside = places.peekable();
         let mut next_look = self.clock.now();
         loop {
-            let room = ENTERING.saturating_sub(self.cast.entering());
+            let room = ENTERING.saturating_sub(self.regulars.entering());
             for place in outside.by_ref().take(room) {
                 self.admit(place, self.clock.now());
             }
             if self.clock.now() >= next_look {
-                watch(&self.cast);
+                watch(&self.regulars);
                 next_look = self.clock.now() + SWEEP;
             }
-            if self.cast.entering() == 0 && outside.peek().is_none() {
+            if self.regulars.entering() == 0 && outside.peek().is_none() {
                 return Ok(());
             }
             self.turn(next_look)?;
@@ -203,14 +202,16 @@ impl<'a> Hall<'a> {
 
     /// Whether the client of this place is welcome there.
     pub(super) fn is_inside(&self, place: usize) -> bool {
-        self.cast.stand(place) == Stand::Inside
+        self.regulars.stand(place) == Stand::Inside
     }
 
     /// Lets a client that is inside say something.
-    pub(super) fn say(&mut self, place: usize, words: impl FnOnce(&mut Cast, &mut Vec<u8>)) {
-        let (Stand::Inside, Some(wire)) = (self.cast.stand(place), &mut self.wires[place]) else { return };
-        let cast = &mut self.cast;
-        if let Err(mishap) = wire.say(&self.poll, place, |out| words(cast, out)) {
+    pub(super) fn say(&mut self, place: usize, words: impl FnOnce(&mut Regulars, &mut Vec<u8>)) {
+        let (Stand::Inside, Some(wire)) = (self.regulars.stand(place), &mut self.wires[place]) else {
+            return;
+        };
+        let regulars = &mut self.regulars;
+        if let Err(mishap) = wire.say(&self.poll, place, |out| words(regulars, out)) {
             self.settle(place, Course::Leaves(Err(mishap)));
         }
     }
@@ -219,7 +220,7 @@ impl<'a> Hall<'a> {
     pub(super) fn cut(&mut self, place: usize) {
         if let Some(wire) = self.wires[place].take() {
             wire.cut();
-            self.cast.handle_left(place, Ok(()));
+            self.regulars.handle_left(place, Ok(()));
         }
     }
 
@@ -231,8 +232,8 @@ impl<'a> Hall<'a> {
     pub(super) fn dismiss(&mut self) -> io::Result<()> {
         self.reopens = false;
         for place in 0..self.wires.len() {
-            match self.cast.stand(place) {
-                Stand::Inside => self.say(place, |cast, out| cast.exit(place, out)),
+            match self.regulars.stand(place) {
+                Stand::Inside => self.say(place, |regulars, out| regulars.exit(place, out)),
                 Stand::Leaving | Stand::Parting => {}
                 _ => self.cut(place),
             }
@@ -247,15 +248,15 @@ impl<'a> Hall<'a> {
     fn settle(&mut self, place: usize, course: Course) {
         let Course::Leaves(outcome) = course else { return };
         if let Some(wire) = self.wires[place].take() {
-            match self.cast.stand(place) {
+            match self.regulars.stand(place) {
                 // It left with its last word unsaid: a connection that broke.
                 Stand::LoggingIn => wire.cut(),
                 // Closing the socket takes it out of the poll.
                 _ => drop(wire),
             }
         }
-        self.cast.handle_left(place, outcome);
-        if self.cast.comes_again(place) {
+        self.regulars.handle_left(place, outcome);
+        if self.regulars.comes_again(place) {
             self.returning.push(place);
         }
     }
@@ -264,10 +265,10 @@ impl<'a> Hall<'a> {
     fn sweep(&mut self, now: Moment) {
         self.next_sweep = now + SWEEP;
         for place in 0..self.wires.len() {
-            if let Some(mishap) = self.cast.overdue(place, now, &self.patience) {
+            if let Some(mishap) = self.regulars.overdue(place, now, &self.patience) {
                 self.settle(place, Course::Leaves(Err(mishap)));
             }
-            if self.reopens && self.cast.forgive(place) {
+            if self.reopens && self.regulars.forgive(place) {
                 self.returning.push(place);
             }
         }

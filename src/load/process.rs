@@ -2,7 +2,7 @@
 //!
 //! This module must not know what the server does meanwhile.
 
-use super::stats::Mishap;
+use super::mishap::Mishap;
 use rustix::param::clock_ticks_per_second;
 use std::fs;
 use std::time::Duration;
@@ -11,21 +11,54 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Process(Option<u32>);
 
+/// What a process has had of its processors so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProcessorTime {
+    /// In user and system mode: to the nanosecond where Linux tells that, else to a tick, mostly 10 ms.
+    pub(super) used: Duration,
+    /// How long it could have run and others did, if the system tells.
+    pub(super) waited: Option<Duration>,
+}
+
+impl ProcessorTime {
+    /// What came to it since an earlier look.
+    pub(super) fn since(self, earlier: ProcessorTime) -> ProcessorTime {
+        ProcessorTime {
+            used: self.used.saturating_sub(earlier.used),
+            waited: self.waited.zip(earlier.waited).map(|(now, before)| now.saturating_sub(before)),
+        }
+    }
+
+    /// Both together.
+    pub(super) fn and(self, other: ProcessorTime) -> ProcessorTime {
+        let waited = self.waited.zip(other.waited).map(|(one, another)| one + another);
+        ProcessorTime { used: self.used + other.used, waited }
+    }
+}
+
 impl Process {
+    /// This one.
+    pub(super) fn own() -> Process {
+        Process(Some(std::process::id()))
+    }
+
     pub(super) fn new(pid: Option<u32>) -> Process {
         Process(pid)
     }
 
-    /// What it has used of its processors, in user and system mode, to a tick, mostly 10 ms; `None` if no process
-    /// was named.
+    /// What it has had of its processors; `None` if no process was named.
     ///
     /// # Errors
     /// [`Mishap`] if the system does not tell.
-    pub(super) fn processor(self) -> Result<Option<Duration>, Mishap> {
+    pub(super) fn processor(self) -> Result<Option<ProcessorTime>, Mishap> {
         self.0
-            .map(|pid| {
-                let ticks = tell(pid, "stat", processor_ticks)?;
-                Ok(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64))
+            .map(|pid| match schedule(pid) {
+                Some(exact) => Ok(exact),
+                None => {
+                    let ticks = tell(pid, "stat", processor_ticks)?;
+                    let used = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64);
+                    Ok(ProcessorTime { used, waited: None })
+                }
             })
             .transpose()
     }
@@ -57,6 +90,25 @@ fn tell(pid: u32, file: &str, find: impl Fn(&str) -> Option<u64>) -> Result<u64,
     })
 }
 
+/// What the scheduler has counted of all threads together, if it lets itself be asked.
+fn schedule(pid: u32) -> Option<ProcessorTime> {
+    let mut sum = ProcessorTime { used: Duration::ZERO, waited: Some(Duration::ZERO) };
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        // A thread that has ended meanwhile is not there any more.
+        if let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) {
+            sum = sum.and(scheduled(&text)?);
+        }
+    }
+    (!sum.used.is_zero()).then_some(sum)
+}
+
+/// Nanoseconds on a processor, nanoseconds of waiting for one, and how often it got one.
+fn scheduled(schedstat: &str) -> Option<ProcessorTime> {
+    let mut fields = schedstat.split_ascii_whitespace();
+    let mut time = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
+    Some(ProcessorTime { used: time()?, waited: Some(time()?) })
+}
+
 /// User and system ticks: the 14th and 15th field. The second is a name in brackets that may have anything in it.
 fn processor_ticks(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -80,6 +132,11 @@ mod tests {
         let stat = "17 (a) (b c) S 1 2 3 4 5 6 7 8 9 10 300 45 6 7 20 0 1 0 99";
         assert_eq!(processor_ticks(stat), Some(345));
         assert_eq!(processor_ticks("17 (a) S 1 2"), None);
+        let scheduled = scheduled("71503280 53649102 244\n").unwrap();
+        assert_eq!(
+            (scheduled.used.as_nanos(), scheduled.waited.unwrap().as_nanos()),
+            (71_503_280, 53_649_102)
+        );
         assert_eq!(memory_bytes("Name: x\nVmRSS:\t   12 kB\nVmHWM: 9 kB", "VmRSS:"), Some(12_288));
     }
 

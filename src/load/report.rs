@@ -2,8 +2,9 @@
 
 use super::figures::{AgainstKnock, Back, Idle, ServerUse, Storm};
 use super::gauge::{Stretch, round};
+use super::mishap::FailuresByKind;
 use super::picture;
-use super::stats::{FailuresByKind, Latencies, Latency, Percentiles};
+use super::stats::{Latencies, Latency, Percentiles};
 use super::table;
 use super::timeline::Timeline;
 use super::{Mishap, Plan, Scenario};
@@ -51,7 +52,10 @@ pub struct Report {
     pub failures: FailuresByKind,
     /// The part of one processor that the load tester itself used, 0 to 1.
     pub tester_processor_share: f64,
-    /// Whether that is so much that the figures may show the tester's limit and not the server's.
+    /// The part of the time that the load tester could have run and others had the processor; `null` where the system
+    /// does not tell. Latencies contain it.
+    pub tester_waited_share: Option<f64>,
+    /// Whether the first is so much, in any part of the run, that the figures may show the tester's limit and not the server's.
     pub tester_was_limit: bool,
     /// Whether this is a debug build, whose figures mean nothing.
     pub debug_build: bool,
@@ -101,7 +105,7 @@ impl Report {
         let visits = matches!(plan.scenario, Scenario::Sequential | Scenario::Knock);
         let (logins, echoed) = (latencies.login.count(), latencies.message.count());
         let through = if visits { clients.saturating_sub(failed) } else { logins };
-        let share = stretch.share(stretch.own_processor);
+        let share = stretch.share(stretch.own.used);
         let counts = [latencies.connect.count(), logins, echoed];
         Report {
             scenario: plan.scenario,
@@ -121,7 +125,8 @@ impl Report {
             message_us: latencies.message.percentiles(),
             failures,
             tester_processor_share: share,
-            tester_was_limit: share >= SHARE_OF_LIMIT,
+            tester_waited_share: stretch.own.waited.map(|waited| stretch.share(waited)),
+            tester_was_limit: is_limit(share),
             debug_build: cfg!(debug_assertions),
             server: ServerUse::new(&stretch, memory_bytes, counts),
             against_knock: None,
@@ -155,9 +160,15 @@ impl Report {
     }
 }
 
+/// Whether such a share of a processor is as good as all of it.
+pub(super) fn is_limit(share: f64) -> bool {
+    share >= SHARE_OF_LIMIT
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::process::ProcessorTime;
     use crate::load::stats::Tally;
 
     #[test]
@@ -169,9 +180,10 @@ mod tests {
             tally.latencies.message.record(Duration::from_micros(20));
         }
         let second = Duration::from_secs(1);
-        let report = |own_processor, server_processor| {
+        let report = |own, server: Option<Duration>| {
+            let time = |used| ProcessorTime { used, waited: None };
             let Tally { visits: clients, failed, failures, latencies } = tally.clone();
-            let stretch = Stretch { elapsed: second * 2, own_processor, server_processor };
+            let stretch = Stretch { elapsed: second * 2, own: time(own), server: server.map(time) };
             let measured = Measured { clients, failed, failures, latencies, stretch, ..Measured::default() };
             Report::new(&Plan::default(), measured)
         };

@@ -4,8 +4,7 @@
 //! while if this side closes first. So it does not; and if they run out all the same, a loopback address has
 //! neighbours, each with ports of its own.
 
-use super::stats::Mishap;
-use super::wire::refused_transport;
+use super::mishap::{Mishap, refused_transport};
 use crate::client::{Carrier, Opening};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};

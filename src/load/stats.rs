@@ -2,56 +2,13 @@
 //!
 //! This module must not know what was measured, or how.
 
+use super::mishap::{Failures, FailuresByKind, Mishap, count_failure};
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 /// Latencies above this count as this.
 const LATENCY_MOST: Duration = Duration::from_secs(60);
-
-/// Why a visit failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mishap {
-    /// What it is counted under: a word, or the protocol's name of an error code.
-    pub kind: Cow<'static, str>,
-    /// For a person: what happened and the way out, on one line.
-    pub reason: String,
-}
-
-impl Mishap {
-    /// A mishap of a kind.
-    pub(super) fn new(kind: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Mishap {
-        Mishap { kind: kind.into(), reason: reason.into() }
-    }
-}
-
-impl fmt::Display for Mishap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for Mishap {}
-
-/// Visits that failed in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failures {
-    /// How many.
-    pub count: u64,
-    /// What the first of them met.
-    pub reason: String,
-}
-
-/// Counts one more failure under its kind.
-pub(super) fn count_failure(failures: &mut FailuresByKind, Mishap { kind, reason }: Mishap) {
-    failures.entry(kind).or_insert(Failures { count: 0, reason }).count += 1;
-}
-
-/// Failures by kind.
-pub type FailuresByKind = BTreeMap<Cow<'static, str>, Failures>;
 
 /// Durations of one sort, from 1 ns to 60 s, to three digits.
 #[derive(Clone, Debug)]

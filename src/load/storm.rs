@@ -4,14 +4,15 @@
 //! message should have been sent: a server that stalls for a second is charged for every message of that second, and
 //! not only for the one that it was asked to echo.
 
-use super::cast::{Habit, Window};
 use super::figures::{Phase, Storm};
 use super::gauge::{Stretch, round};
-use super::held::{Stage, seconds_done};
-use super::report::Report;
-use super::stats::{Latency, Mishap};
+use super::mishap::{Mishap, no_poll};
+use super::regulars::{Habit, Window};
+use super::report::{Report, is_limit};
+use super::stage::{Stage, seconds_done};
+use super::stats::Latency;
 use super::timeline::Timeline;
-use super::{LoginSort, Plan, Progress, no_poll};
+use super::{LoginSort, Plan, Progress};
 use crate::Moment;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl Schedule {
         while self.due() <= now {
             let (due, place) = (self.due(), (self.sent % self.talkers as u64) as usize);
             self.lateness.record(stage.now().since(due));
-            stage.hall.say(place, |cast, out| cast.send(place, due, out));
+            stage.hall.say(place, |regulars, out| regulars.send(place, due, out));
             self.sent += 1;
         }
     }
@@ -67,16 +68,16 @@ pub(super) fn others(plan: &Plan) -> (usize, Habit) {
 pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
     let plan = stage.plan;
     stage.admit(watch)?;
-    stage.hall.cast.prepare_messages(1);
+    stage.hall.regulars.prepare_messages(1);
     stage.hall.wait_precisely().map_err(|error| no_poll(&error))?;
     let warm = stage.now();
     let mut schedule = Schedule::new(plan, warm);
     let start = warm + WARM_UP;
     let borders = [0, 1, 2, 3].map(|phases| start + plan.span * phases);
     let run = [start, borders[3]];
-    stage.hall.cast.timeline = Some(Timeline::new(start, plan.span * 3));
+    stage.hall.regulars.timeline = Some(Timeline::new(start, plan.span * 3));
     for phase in borders.windows(2) {
-        stage.hall.cast.windows.push(Window::new(phase[0], phase[1]));
+        stage.hall.regulars.windows.push(Window::new(phase[0], phase[1]));
     }
     let mut readings = Vec::with_capacity(borders.len());
     for (phase, border) in borders.into_iter().enumerate() {
@@ -95,10 +96,12 @@ pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Re
     let memory_bytes = stage.gauge.server.memory_bytes()?.unwrap_or_default();
     stage.await_echoes()?;
     let stretches: Vec<Stretch> = readings.windows(2).map(|pair| pair[1].since(&pair[0])).collect();
-    let all = stretches.iter().fold(Stretch::default(), |sum, stretch| sum.and(*stretch));
-    let (mut report, cast) = stage.finish(all, memory_bytes)?;
-    let phases: Vec<Phase> = cast.windows.iter().zip(&stretches).map(figures).collect();
+    let all = stretches.iter().copied().reduce(Stretch::and).unwrap_or_default();
+    let (mut report, regulars) = stage.finish(all, memory_bytes)?;
+    let phases: Vec<Phase> = regulars.windows.iter().zip(&stretches).map(figures).collect();
     if let &[before, during, after] = phases.as_slice() {
+        report.tester_was_limit |=
+            [before, during, after].iter().any(|phase| is_limit(phase.tester_processor_share));
         report.storm = Some(Storm {
             login: plan.login,
             logins_at_once: plan.logins,
@@ -109,10 +112,10 @@ pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Re
             lateness_us: schedule.lateness.percentiles(),
         });
     }
-    for (name, window) in ["before", "during", "after"].into_iter().zip(cast.windows) {
+    for (name, window) in ["before", "during", "after"].into_iter().zip(regulars.windows) {
         report.curves.push((name, window.latencies.message));
     }
-    report.timeline = cast.timeline;
+    report.timeline = regulars.timeline;
     Ok(report)
 }
 
@@ -132,7 +135,7 @@ fn talk_until(
             return Ok(());
         }
         if now >= next_look {
-            watch(seconds_done(now, run, &stage.hall.cast));
+            watch(seconds_done(now, run, &stage.hall.regulars));
             next_look = now + LOOK;
         }
         schedule.send(stage);
@@ -149,7 +152,7 @@ fn figures((window, stretch): (&Window, &Stretch)) -> Phase {
         message_us: messages.percentiles(),
         logins_per_second: length.rate(logins.count() as f64),
         login_us: logins.percentiles(),
-        server_processor_share: stretch.server_processor.map(|used| stretch.share(used)),
-        tester_processor_share: stretch.share(stretch.own_processor),
+        server_processor_share: stretch.server.map(|server| stretch.share(server.used)),
+        tester_processor_share: stretch.share(stretch.own.used),
     }
 }

@@ -9,6 +9,9 @@ use std::fmt::Write;
 /// A full-cost login takes longer than this, unless hashes are cheap there.
 const FULL_LOGIN_LEAST_US: f64 = 10_000.0;
 
+/// Of the time, from which on waiting for a processor belongs beside the latencies.
+const WORTH_TELLING: f64 = 0.05;
+
 /// Everything, ending with a line end.
 pub(super) fn written(report: &Report) -> String {
     let mut text = format!("{}\n{}\n", totals(report), latency_table(report));
@@ -48,10 +51,7 @@ pub(super) fn written(report: &Report) -> String {
             ),
         );
     }
-    let limit =
-        if report.tester_was_limit { ": the figures may show its limit, not the server's" } else { "" };
-    let share = report.tester_processor_share * 100.0;
-    say(&mut text, format_args!("porter-load itself used {share:.0} % of one processor{limit}."));
+    tester_use(&mut text, report);
     text
 }
 
@@ -73,18 +73,19 @@ pub(super) fn manner(report: &Report) -> String {
 
 fn totals(report: &Report) -> Table {
     let mut table = empty_table();
-    table.set_header(["clients", "failed", "seconds", "clients/s", "messages/s", "MB/s"].map(right));
-    table.add_row(
-        [
-            format!("{} ({})", report.clients, manner(report)),
-            report.failed.to_string(),
-            format!("{:.3}", report.seconds),
-            format!("{:.0}", report.clients_per_second),
-            format!("{:.0}", report.messages_per_second),
-            format!("{:.3}", report.megabytes_per_second),
-        ]
-        .map(right),
-    );
+    let talks = report.message_us.count > 0 || report.scenario == Scenario::Sequential;
+    let columns = [
+        ("clients", format!("{} ({})", report.clients, manner(report)), true),
+        ("failed", report.failed.to_string(), true),
+        ("seconds", format!("{:.3}", report.seconds), true),
+        // In `steady` all have come before the clock started.
+        ("clients/s", format!("{:.0}", report.clients_per_second), report.scenario != Scenario::Steady),
+        ("messages/s", format!("{:.0}", report.messages_per_second), talks),
+        ("MB/s", format!("{:.3}", report.megabytes_per_second), talks),
+    ];
+    let shown = || columns.iter().filter(|(.., shown)| *shown);
+    table.set_header(shown().map(|(name, ..)| right(name)));
+    table.add_row(shown().map(|(_, figure, _)| right(figure)));
     table
 }
 
@@ -202,15 +203,34 @@ fn server_use(text: &mut String, server: &ServerUse, mixed: bool) {
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let kibibytes = |bytes: u64| grouped(bytes / 1_024);
     let (seconds, share) = (server.processor_seconds, server.processor_share * 100.0);
+    let waited = match server.waited_share {
+        Some(waited) if waited >= WORTH_TELLING => {
+            format!(", and waited for it {:.0} % of the time", waited * 100.0)
+        }
+        _ => String::new(),
+    };
     say(
         text,
         format_args!(
-            "The server used {seconds:.2} s of processor time ({share:.0} % of one){parts}; memory {} KiB before, {} KiB \
-             after.",
+            "The server used {seconds:.2} s of processor time ({share:.0} % of one{waited}){parts};\nmemory {} KiB before, \
+             {} KiB after.",
             kibibytes(server.memory_before_bytes),
             kibibytes(server.memory_after_bytes)
         ),
     );
+}
+
+fn tester_use(text: &mut String, report: &Report) {
+    let share = report.tester_processor_share * 100.0;
+    let waited = match report.tester_waited_share {
+        Some(waited) if waited >= WORTH_TELLING => {
+            format!(", and waited for one {:.0} % of the time: others had it", waited * 100.0)
+        }
+        _ => String::new(),
+    };
+    let limit =
+        if report.tester_was_limit { "; the figures may show its limit, not the server's" } else { "" };
+    say(text, format_args!("porter-load itself used {share:.0} % of one processor{waited}{limit}."));
 }
 
 fn empty_table() -> Table {

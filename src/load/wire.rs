@@ -3,7 +3,7 @@
 //! This module must not know what the frames mean: a [`Speaker`] hears them and answers.
 
 use super::clock::Clock;
-use super::stats::Mishap;
+use super::mishap::{Mishap, garbled, lost, refused, refused_transport};
 use crate::Moment;
 use crate::client::{Carrier, ClientError, failure};
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
@@ -274,24 +274,4 @@ impl Wire {
 
 fn interest(writable: bool) -> Interest {
     if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-}
-
-/// What a frame that is none is counted as.
-pub(super) fn garbled(reason: &dyn std::fmt::Display) -> Mishap {
-    Mishap::new("malformed_reply", format!("the server does not speak the protocol: {reason}"))
-}
-
-/// What a refused connection is counted as.
-pub(super) fn refused(error: &io::Error) -> Mishap {
-    Mishap::new("connection_refused", format!("no server listens there ({error})"))
-}
-
-/// What a server is counted as that speaks otherwise, or is not the one that is wanted.
-pub(super) fn refused_transport(error: &ClientError) -> Mishap {
-    let kind = if matches!(error, ClientError::Mismatch { .. }) { "wrong_transport" } else { "untrusted" };
-    Mishap::new(kind, error.to_string())
-}
-
-fn lost(error: &io::Error) -> Mishap {
-    Mishap::new("connection_lost", format!("the connection was lost: {error}"))
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "the small server may have threads")]
 
+mod schema;
+
 use super::support::Server;
 use porter::load::{self, LoginSort, Patience, Plan, Scenario};
 use porter::protocol::{FrameRead, Reply, Request, Wanted};
@@ -498,29 +500,6 @@ fn knocks_are_compared_with_visits_in_turn() {
     assert!(against.ratio > 0.0 && report.table().contains("knock"), "{against:?}");
     let knocks = measured(&short(Scenario::Knock, &server));
     assert_eq!((knocks.connect_us.count, knocks.login_us.count, knocks.message_us.count), (20, 0, 0));
-}
-
-#[test]
-fn each_scenario_has_its_keys_on_one_line() {
-    let server = Server::start(&[]);
-    let pid = server.pid().as_raw_nonzero().to_string();
-    for (scenario, flags, key) in [
-        ("sequential", &["--against-knock"][..], "against_knock"),
-        ("knock", &[], "server"),
-        ("steady", &["--seconds", "1"], "in_flight"),
-        ("idle", &["--seconds", "1"], "idle"),
-        ("storm", &["--seconds", "1", "--logins", "1", "--rate", "10", "--login", "resume"], "storm"),
-        ("reconnect", &[], "reconnect"),
-    ] {
-        let usual = ["--scenario", scenario, "--clients", "5", "--json", "--pid", &pid];
-        let (code, stdout, stderr) = finish(start(server.address, &[&usual, flags].concat()));
-        assert_eq!((code, stdout.lines().count(), stderr.as_str()), (0, 1, ""), "{scenario}");
-        let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-        assert_eq!(report["scenario"], scenario);
-        for key in [key, "server", "failures", "tester_processor_share", "message_us"] {
-            assert!(!report[key].is_null(), "{scenario} {key}: {stdout}");
-        }
-    }
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use super::crowd::Crowd;
 use super::figures::AgainstKnock;
 use super::gauge::{Gauge, Stretch, round};
+use super::mishap::{Mishap, no_poll};
 use super::report::{Measured, Report};
 use super::route::Route;
-use super::stats::{Mishap, Tally};
+use super::stats::Tally;
 use super::visitor::{Errand, Purpose};
-use super::{Plan, Progress, Scenario, no_poll, user_name};
+use super::{Plan, Progress, Scenario, user_name};
 use std::time::Duration;
 
 /// Blocks of each kind when two take turns: enough for a median that one disturbance does not move.
@@ -30,7 +31,7 @@ pub(super) fn visits(
 ) -> Result<Report, Mishap> {
     let purpose = if plan.scenario == Scenario::Knock { Purpose::Knocks } else { Purpose::Talks };
     let memory_before = gauge.server.memory_bytes()?.unwrap_or_default();
-    let (mut sum, mut all) = (Tally::default(), Stretch::default());
+    let (mut sum, mut all) = (Tally::default(), None::<Stretch>);
     let mut blocks = Vec::new();
     let mut next = 0;
     while next < plan.clients {
@@ -53,12 +54,20 @@ pub(super) fn visits(
         }
         next = clients.end;
         sum.add(tally);
-        all = all.and(stretch);
+        all = Some(all.map_or(stretch, |all| all.and(stretch)));
     }
     let memory_after = gauge.server.memory_bytes()?.unwrap_or_default();
     let Tally { visits: clients, failed, failures, latencies } = sum;
     let memory_bytes = (memory_before, memory_after);
-    let measured = Measured { clients, failed, failures, latencies, preparation, stretch: all, memory_bytes };
+    let measured = Measured {
+        clients,
+        failed,
+        failures,
+        latencies,
+        preparation,
+        stretch: all.unwrap_or_default(),
+        memory_bytes,
+    };
     let mut report = Report::new(plan, measured);
     report.against_knock = (!blocks.is_empty()).then(|| compared(&blocks));
     Ok(report)
@@ -104,8 +113,8 @@ fn compared(blocks: &[Pair]) -> AgainstKnock {
     let ratio = |client: f64, knock: f64| (knock > 0.0).then(|| round(client / knock, 3));
     let us_per_client = median(&|pair| Some(pair.visits.elapsed)).unwrap_or_default();
     let us_per_knock = median(&|pair| Some(pair.knocks.elapsed)).unwrap_or_default();
-    let server_us_per_client = median(&|pair| pair.visits.server_processor);
-    let server_us_per_knock = median(&|pair| pair.knocks.server_processor);
+    let server_us_per_client = median(&|pair| pair.visits.server.map(|server| server.used));
+    let server_us_per_knock = median(&|pair| pair.knocks.server.map(|server| server.used));
     AgainstKnock {
         blocks: blocks.len(),
         us_per_client,

@@ -1,12 +1,13 @@
-//! The clients of a scenario in which they stay: how each comes in, what it says there, what it does after that,
-//! and what is measured.
+//! The regulars: clients that stay, or come again and again. How each comes in, what it says there, what it does after
+//! that, and what is measured.
 //!
 //! This module must not know sockets: frames and times are handed in, requests are appended to a buffer.
 
-use super::parcel::Parcel;
-use super::stats::{FailuresByKind, Latencies, Latency, Mishap, count_failure};
-use super::visitor::{ECHO_WANTED, PASSWORD, refusal};
-use super::wire::{Course, garbled};
+use super::mishap::{ECHO_WANTED, FailuresByKind, Mishap, count_failure, garbled, refusal};
+use super::stats::{Latencies, Latency};
+use super::template::Template;
+use super::visitor::PASSWORD;
+use super::wire::Course;
 use super::{Patience, timeline::Timeline};
 use crate::Moment;
 use crate::auth::Token;
@@ -47,7 +48,7 @@ pub(super) enum Stand {
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Regular {
     name: String,
     habit: Habit,
     stand: Stand,
@@ -63,7 +64,7 @@ pub(super) struct Part {
     echoed: u64,
     /// When each message whose echo is to come was sent, or should have been.
     waiting: VecDeque<Moment>,
-    parcel: Parcel,
+    template: Template,
 }
 
 /// What was measured in a part of the run.
@@ -90,8 +91,8 @@ impl Window {
 
 /// All clients, and what they measure.
 #[derive(Debug)]
-pub(super) struct Cast {
-    parts: Vec<Part>,
+pub(super) struct Regulars {
+    all: Vec<Regular>,
     size_bytes: usize,
     /// Clients inside.
     pub(super) inside: usize,
@@ -106,11 +107,11 @@ pub(super) struct Cast {
     pub(super) messages_waiting: u64,
 }
 
-impl Cast {
+impl Regulars {
     /// Clients outside, who will send messages of this size.
-    pub(super) fn new(size_bytes: usize) -> Cast {
-        Cast {
-            parts: Vec::new(),
+    pub(super) fn new(size_bytes: usize) -> Regulars {
+        Regulars {
+            all: Vec::new(),
             size_bytes,
             inside: 0,
             failed: 0,
@@ -124,7 +125,7 @@ impl Cast {
 
     /// Adds a client and gives its place.
     pub(super) fn add(&mut self, name: String, habit: Habit) -> usize {
-        self.parts.push(Part {
+        self.all.push(Regular {
             name,
             habit,
             stand: Stand::Outside,
@@ -135,46 +136,46 @@ impl Cast {
             sent: 0,
             echoed: 0,
             waiting: VecDeque::new(),
-            parcel: Parcel::default(),
+            template: Template::default(),
         });
-        self.parts.len() - 1
+        self.all.len() - 1
     }
 
     pub(super) fn len(&self) -> usize {
-        self.parts.len()
+        self.all.len()
     }
 
     pub(super) fn stand(&self, place: usize) -> Stand {
-        self.parts[place].stand
+        self.all[place].stand
     }
 
     /// The clients on their way in.
     pub(super) fn entering(&self) -> usize {
-        self.parts.iter().filter(|part| part.is_entering()).count()
+        self.all.iter().filter(|regular| regular.is_entering()).count()
     }
 
     /// A client begins to connect; `lost` is when it lost its last connection, or now.
     pub(super) fn begin(&mut self, place: usize, lost: Moment, now: Moment) {
-        let part = &mut self.parts[place];
-        part.stand = Stand::Connecting;
-        part.lost = lost;
-        part.began = now;
+        let regular = &mut self.all[place];
+        regular.stand = Stand::Connecting;
+        regular.lost = lost;
+        regular.began = now;
     }
 
     /// The client's connection is there: it says who it is.
     pub(super) fn handle_connected(&mut self, place: usize, now: Moment, out: &mut Vec<u8>) {
-        let part = &mut self.parts[place];
-        match &part.token {
+        let regular = &mut self.all[place];
+        match &regular.token {
             Some(token) => Request::Resume(token.expose()).encode(out),
             None => {
-                Request::Identify(part.name.as_bytes()).encode(out);
+                Request::Identify(regular.name.as_bytes()).encode(out);
                 Request::Login(PASSWORD.as_bytes()).encode(out);
             }
         }
-        part.stand = Stand::Knocking;
-        part.identified = now;
-        let waited = now.since(part.began);
-        if let Some(window) = window_of(&mut self.windows, part.began) {
+        regular.stand = Stand::Knocking;
+        regular.identified = now;
+        let waited = now.since(regular.began);
+        if let Some(window) = window_of(&mut self.windows, regular.began) {
             window.latencies.connect.record(waited);
         }
     }
@@ -190,13 +191,13 @@ impl Cast {
         now: Moment,
         out: &mut Vec<u8>,
     ) -> Result<Course, Mishap> {
-        let part = &mut self.parts[place];
-        if part.stand == Stand::Inside
-            && let Some(&began) = part.waiting.front()
-            && part.parcel.is_echo(part.echoed, body)
+        let regular = &mut self.all[place];
+        if regular.stand == Stand::Inside
+            && let Some(&began) = regular.waiting.front()
+            && regular.template.is_echo(regular.echoed, body)
         {
-            part.waiting.pop_front();
-            part.echoed += 1;
+            regular.waiting.pop_front();
+            regular.echoed += 1;
             self.messages_waiting -= 1;
             let latency = now.since(began);
             if let Some(window) = window_of(&mut self.windows, began) {
@@ -216,10 +217,10 @@ impl Cast {
 
     /// Sends a client's next message; its latency counts from `since`.
     pub(super) fn send(&mut self, place: usize, since: Moment, out: &mut Vec<u8>) {
-        let part = &mut self.parts[place];
-        part.parcel.append(part.sent, out);
-        part.sent += 1;
-        part.waiting.push_back(since);
+        let regular = &mut self.all[place];
+        regular.template.append(regular.sent, out);
+        regular.sent += 1;
+        regular.waiting.push_back(since);
         self.messages_waiting += 1;
     }
 
@@ -230,9 +231,9 @@ impl Cast {
         now: Moment,
         out: &mut Vec<u8>,
     ) -> Result<Course, Mishap> {
-        let part = &mut self.parts[place];
-        let resumes = part.token.is_some();
-        part.stand = match (part.stand, reply) {
+        let regular = &mut self.all[place];
+        let resumes = regular.token.is_some();
+        regular.stand = match (regular.stand, reply) {
             (_, Reply::Error { code, explanation }) => return Err(refusal(*code, explanation)),
             (Stand::Knocking, Reply::Hello { version: VERSION, .. }) if resumes => Stand::LoggingIn,
             (Stand::Knocking, Reply::Hello { version: VERSION, .. }) => Stand::Identifying,
@@ -260,25 +261,25 @@ impl Cast {
     }
 
     fn welcome(&mut self, place: usize, token: Token, now: Moment, out: &mut Vec<u8>) -> Course {
-        let part = &mut self.parts[place];
-        if let Some(window) = window_of(&mut self.windows, part.began) {
-            window.latencies.login.record(now.since(part.identified));
-            window.absence.record(now.since(part.lost));
+        let regular = &mut self.all[place];
+        if let Some(window) = window_of(&mut self.windows, regular.began) {
+            window.latencies.login.record(now.since(regular.identified));
+            window.absence.record(now.since(regular.lost));
         }
-        match part.habit {
+        match regular.habit {
             Habit::Stays => {
-                part.stand = Stand::Inside;
-                part.token = Some(token);
+                regular.stand = Stand::Inside;
+                regular.token = Some(token);
                 self.inside += 1;
                 Course::Stays
             }
             Habit::Returns => {
-                part.stand = Stand::Leaving;
+                regular.stand = Stand::Leaving;
                 Request::Exit.encode(out);
                 Course::Stays
             }
             Habit::Resumes => {
-                part.token = Some(token);
+                regular.token = Some(token);
                 Course::Leaves(Ok(()))
             }
         }
@@ -286,17 +287,17 @@ impl Cast {
 
     /// Makes ready the messages of all clients inside, which costs memory that those who only stay do not need.
     pub(super) fn prepare_messages(&mut self, in_flight: usize) {
-        for (client, part) in (0..).zip(&mut self.parts) {
-            if let (Stand::Inside, Some(token)) = (part.stand, &part.token) {
-                part.parcel = Parcel::new(token, client, self.size_bytes);
-                part.waiting.reserve(in_flight);
+        for (client, regular) in (0..).zip(&mut self.all) {
+            if let (Stand::Inside, Some(token)) = (regular.stand, &regular.token) {
+                regular.template = Template::new(token, client, self.size_bytes);
+                regular.waiting.reserve(in_flight);
             }
         }
     }
 
     /// The client says that it goes.
     pub(super) fn exit(&mut self, place: usize, out: &mut Vec<u8>) {
-        self.parts[place].stand = Stand::Leaving;
+        self.all[place].stand = Stand::Leaving;
         self.inside -= 1;
         Request::Exit.encode(out);
     }
@@ -306,7 +307,7 @@ impl Cast {
     /// # Errors
     /// [`Mishap`] if it came too early.
     pub(super) fn handle_closed(&self, place: usize) -> Result<(), Mishap> {
-        match self.parts[place].stand {
+        match self.all[place].stand {
             Stand::Parting => Ok(()),
             stand => {
                 let reason = format!("the server closed the connection {}", stand.awaited());
@@ -317,13 +318,13 @@ impl Cast {
 
     /// The client has no connection any more: as it should be, by its own choice or the tester's, or by a mishap.
     pub(super) fn handle_left(&mut self, place: usize, outcome: Result<(), Mishap>) {
-        let part = &mut self.parts[place];
-        self.messages_waiting -= part.waiting.len() as u64;
-        part.waiting.clear();
-        if part.stand == Stand::Inside {
+        let regular = &mut self.all[place];
+        self.messages_waiting -= regular.waiting.len() as u64;
+        regular.waiting.clear();
+        if regular.stand == Stand::Inside {
             self.inside -= 1;
         }
-        part.stand = if outcome.is_ok() { Stand::Outside } else { Stand::Failed };
+        regular.stand = if outcome.is_ok() { Stand::Outside } else { Stand::Failed };
         if let Err(mishap) = outcome {
             self.failed += 1;
             count_failure(&mut self.failures, mishap);
@@ -332,32 +333,32 @@ impl Cast {
 
     /// Whether the client comes again by itself: at once, or after a mishap when everybody is looked after.
     pub(super) fn comes_again(&self, place: usize) -> bool {
-        let part = &self.parts[place];
-        part.habit != Habit::Stays && part.stand == Stand::Outside
+        let regular = &self.all[place];
+        regular.habit != Habit::Stays && regular.stand == Stand::Outside
     }
 
     /// Lets those who come again forget their mishap, so that a server which refused one for once is tried again.
     pub(super) fn forgive(&mut self, place: usize) -> bool {
-        let part = &mut self.parts[place];
-        let forgiven = part.habit != Habit::Stays && part.stand == Stand::Failed;
+        let regular = &mut self.all[place];
+        let forgiven = regular.habit != Habit::Stays && regular.stand == Stand::Failed;
         if forgiven {
-            part.stand = Stand::Outside;
+            regular.stand = Stand::Outside;
         }
         forgiven
     }
 
     /// What a client has waited for in vain, if it has.
     pub(super) fn overdue(&self, place: usize, now: Moment, patience: &Patience) -> Option<Mishap> {
-        let part = &self.parts[place];
-        if part.stand == Stand::Connecting && part.began + patience.connect <= now {
+        let regular = &self.all[place];
+        if regular.stand == Stand::Connecting && regular.began + patience.connect <= now {
             let waited = patience.connect;
             return Some(Mishap::new("connect_timeout", format!("no connection within {waited:?}")));
         }
-        if part.is_entering() && part.began + patience.login <= now {
-            let reason = format!("nothing came for {:?} {}", patience.login, part.stand.awaited());
+        if regular.is_entering() && regular.began + patience.login <= now {
+            let reason = format!("nothing came for {:?} {}", patience.login, regular.stand.awaited());
             return Some(Mishap::new("no_answer", reason));
         }
-        if part.waiting.front().is_some_and(|sent| *sent + patience.echo <= now) {
+        if regular.waiting.front().is_some_and(|sent| *sent + patience.echo <= now) {
             let waited = patience.echo;
             let reason = format!("no echo of a message within {waited:?}; {ECHO_WANTED}");
             return Some(Mishap::new("no_echo", reason));
@@ -366,7 +367,7 @@ impl Cast {
     }
 }
 
-impl Part {
+impl Regular {
     fn is_entering(&self) -> bool {
         matches!(self.stand, Stand::Connecting | Stand::Knocking | Stand::Identifying | Stand::LoggingIn)
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::HEADER_BYTES;
+use crate::load::visitor::tests::names;
 use std::time::Duration;
 
 const HELLO: Reply<'_> = Reply::Hello { version: VERSION, last_name: "" };
@@ -9,24 +10,24 @@ const WELCOME: Reply<'_> = Reply::Welcome { token: &[7; 16], greeting: "Hello" }
 
 /// One client, and the clock's hand.
 struct Scene {
-    cast: Cast,
+    regulars: Regulars,
     now: Moment,
 }
 
 impl Scene {
     fn new(habit: Habit) -> Scene {
-        let mut cast = Cast::new(20);
-        cast.add("load-1".to_owned(), habit);
-        cast.windows.push(Window::new(Moment::START, Moment::NEVER));
-        Scene { cast, now: Moment::START }
+        let mut regulars = Regulars::new(20);
+        regulars.add("load-1".to_owned(), habit);
+        regulars.windows.push(Window::new(Moment::START, Moment::NEVER));
+        Scene { regulars, now: Moment::START }
     }
 
     /// What it says when its connection is there, a millisecond after it began.
     fn connected(&mut self) -> Vec<String> {
-        self.cast.begin(0, self.now, self.now);
+        self.regulars.begin(0, self.now, self.now);
         self.pass(1);
         let mut out = Vec::new();
-        self.cast.handle_connected(0, self.now, &mut out);
+        self.regulars.handle_connected(0, self.now, &mut out);
         names(&out)
     }
 
@@ -34,7 +35,7 @@ impl Scene {
         self.pass(1);
         let (mut frame, mut out) = (Vec::new(), Vec::new());
         reply.encode(&mut frame);
-        let course = self.cast.handle_frame(0, &frame[HEADER_BYTES..], self.now, &mut out);
+        let course = self.regulars.handle_frame(0, &frame[HEADER_BYTES..], self.now, &mut out);
         let leaves = matches!(course.map_err(|mishap| mishap.kind.into_owned())?, Course::Leaves(Ok(())));
         Ok((names(&out), leaves))
     }
@@ -45,14 +46,14 @@ impl Scene {
         for reply in [HELLO, Reply::PasswordWanted(Wanted::Login), WELCOME] {
             scene.told(reply).unwrap();
         }
-        scene.cast.prepare_messages(1);
+        scene.regulars.prepare_messages(1);
         scene
     }
 
     /// Sends a message now, and gives its text.
     fn sent(&mut self) -> String {
         let mut out = Vec::new();
-        self.cast.send(0, self.now, &mut out);
+        self.regulars.send(0, self.now, &mut out);
         match Request::decode(&out[HEADER_BYTES..]) {
             Ok(Request::Message { text, .. }) => String::from_utf8(text.to_vec()).unwrap(),
             other => panic!("{other:?}"),
@@ -64,20 +65,9 @@ impl Scene {
     }
 
     fn overdue(&self) -> Option<String> {
-        let mishap = self.cast.overdue(0, self.now, &Patience::default());
+        let mishap = self.regulars.overdue(0, self.now, &Patience::default());
         mishap.map(|mishap| mishap.kind.into_owned())
     }
-}
-
-/// The kinds of the requests in a buffer.
-fn names(mut out: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    while let Some((header, rest)) = out.split_first_chunk::<HEADER_BYTES>() {
-        let (body, rest) = rest.split_at(u32::from_be_bytes(*header) as usize);
-        names.push(Request::decode(body).unwrap().name().to_owned());
-        out = rest;
-    }
-    names
 }
 
 fn echo(text: &str) -> Reply<'_> {
@@ -91,17 +81,17 @@ fn who_stays_comes_in_by_password_and_back_by_token() {
     for reply in [HELLO, Reply::PasswordWanted(Wanted::Login), WELCOME] {
         assert_eq!(scene.told(reply), Ok((vec![], false)));
     }
-    assert_eq!(scene.cast.inside, 1);
-    scene.cast.handle_left(0, Ok(()));
+    assert_eq!(scene.regulars.inside, 1);
+    scene.regulars.handle_left(0, Ok(()));
     assert_eq!(
-        (scene.cast.inside, scene.cast.stand(0), scene.cast.comes_again(0)),
+        (scene.regulars.inside, scene.regulars.stand(0), scene.regulars.comes_again(0)),
         (0, Stand::Outside, false)
     );
     assert_eq!(scene.connected(), ["Resume"]);
     scene.told(HELLO).unwrap();
     scene.told(WELCOME).unwrap();
-    assert_eq!((scene.cast.inside, scene.cast.failed), (1, 0));
-    let window = &scene.cast.windows[0];
+    assert_eq!((scene.regulars.inside, scene.regulars.failed), (1, 0));
+    let window = &scene.regulars.windows[0];
     assert_eq!((window.latencies.login.count(), window.absence.count()), (2, 2));
     // Four milliseconds from the beginning of the way in, three from saying who one is.
     let whole = |latency: &Latency| (latency.nanoseconds_at(1.0) as f64 / 1e6).round();
@@ -115,10 +105,10 @@ fn who_returns_exits_first_and_whose_connection_breaks_resumes() {
     scene.told(HELLO).unwrap();
     scene.told(Reply::PasswordWanted(Wanted::Login)).unwrap();
     assert_eq!(scene.told(WELCOME), Ok((vec!["Exit".to_owned()], false)));
-    assert!(scene.cast.handle_closed(0).is_err(), "the close may not come before Bye");
+    assert!(scene.regulars.handle_closed(0).is_err(), "the close may not come before Bye");
     scene.told(Reply::Bye("")).unwrap();
-    scene.cast.handle_left(0, scene.cast.handle_closed(0));
-    assert!(scene.cast.comes_again(0));
+    scene.regulars.handle_left(0, scene.regulars.handle_closed(0));
+    assert!(scene.regulars.comes_again(0));
     assert_eq!(scene.connected(), ["Identify", "Login"]);
 
     let mut scene = Scene::new(Habit::Resumes);
@@ -126,22 +116,22 @@ fn who_returns_exits_first_and_whose_connection_breaks_resumes() {
     scene.told(HELLO).unwrap();
     scene.told(Reply::PasswordWanted(Wanted::Login)).unwrap();
     assert_eq!(scene.told(WELCOME), Ok((vec![], true)));
-    scene.cast.handle_left(0, Ok(()));
+    scene.regulars.handle_left(0, Ok(()));
     assert_eq!(scene.connected(), ["Resume"]);
 }
 
 #[test]
 fn each_echo_is_checked_measured_and_followed_by_a_message_while_there_is_time() {
     let mut scene = Scene::inside();
-    scene.cast.talks_until = scene.now + Duration::from_millis(2);
+    scene.regulars.talks_until = scene.now + Duration::from_millis(2);
     let first = scene.sent();
     assert_eq!(scene.told(echo(&first)), Ok((vec!["Message".to_owned()], false)));
     assert_eq!(scene.told(echo(&first)), Err("wrong_echo".to_owned()));
     let mut scene = Scene::inside();
     let text = scene.sent();
     assert_eq!(scene.told(echo(&text)), Ok((vec![], false)), "the time to talk is over");
-    assert_eq!(scene.cast.messages_waiting, 0);
-    assert_eq!(scene.cast.windows[0].latencies.message.count(), 1);
+    assert_eq!(scene.regulars.messages_waiting, 0);
+    assert_eq!(scene.regulars.windows[0].latencies.message.count(), 1);
     assert_eq!(scene.told(echo(&text)), Err("wrong_echo".to_owned()), "nothing was sent");
 }
 
@@ -152,18 +142,18 @@ fn what_failed_is_counted_and_who_comes_again_is_forgiven() {
         scene.connected();
         let refused = scene.told(Reply::Error { code: 106, explanation: "1 s" });
         assert_eq!(refused, Err("Busy".to_owned()));
-        scene.cast.handle_left(0, Err(Mishap::new("Busy", "")));
-        assert_eq!((scene.cast.failed, scene.cast.failures["Busy"].count), (1, 1));
-        assert!(!scene.cast.comes_again(0), "not at once");
-        assert_eq!(scene.cast.forgive(0), forgiven);
-        assert_eq!(scene.cast.comes_again(0), forgiven);
+        scene.regulars.handle_left(0, Err(Mishap::new("Busy", "")));
+        assert_eq!((scene.regulars.failed, scene.regulars.failures["Busy"].count), (1, 1));
+        assert!(!scene.regulars.comes_again(0), "not at once");
+        assert_eq!(scene.regulars.forgive(0), forgiven);
+        assert_eq!(scene.regulars.comes_again(0), forgiven);
     }
 }
 
 #[test]
 fn patience_ends_for_connection_login_and_echo() {
     let mut scene = Scene::new(Habit::Stays);
-    scene.cast.begin(0, scene.now, scene.now);
+    scene.regulars.begin(0, scene.now, scene.now);
     scene.pass(9_999);
     assert_eq!(scene.overdue(), None);
     scene.pass(1);

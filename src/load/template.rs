@@ -11,22 +11,22 @@ const DIGITS: usize = 8;
 
 /// The frames of one client's messages, all alike but for the digits at the text's start.
 #[derive(Debug, Default)]
-pub(super) struct Parcel {
+pub(super) struct Template {
     request: Vec<u8>,
     echo: Vec<u8>,
     text_bytes: usize,
 }
 
-impl Parcel {
+impl Template {
     /// Messages of this size under this token; `client` makes their filling differ from others'.
-    pub(super) fn new(token: &Token, client: u64, size_bytes: usize) -> Parcel {
+    pub(super) fn new(token: &Token, client: u64, size_bytes: usize) -> Template {
         let mut text = String::new();
         text::compose(&mut text, client, size_bytes.saturating_sub(DIGITS));
         let text = format!("{:0>1$}", "", size_bytes.min(DIGITS)) + &text;
         let (mut request, mut echo) = (Vec::new(), Vec::new());
         Request::Message { token: token.expose(), text: text.as_bytes() }.encode(&mut request);
         Reply::Message { sender: "", text: &text }.encode(&mut echo);
-        Parcel { request, echo: echo.split_off(HEADER_BYTES), text_bytes: text.len() }
+        Template { request, echo: echo.split_off(HEADER_BYTES), text_bytes: text.len() }
     }
 
     /// Appends the frame of the message with this number.
@@ -62,9 +62,9 @@ mod tests {
     fn every_size_comes_out_right_and_only_its_own_echo_is_one() {
         let token = Token::new([7; 16]);
         for size_bytes in [1, 4, 8, 9, 64, 5_000] {
-            let mut parcel = Parcel::new(&token, 3, size_bytes);
+            let mut template = Template::new(&token, 3, size_bytes);
             let mut frame = Vec::new();
-            parcel.append(5, &mut frame);
+            template.append(5, &mut frame);
             let request = Request::decode(&frame[HEADER_BYTES..]).unwrap();
             let Request::Message { token: [7, ..], text } = request else { panic!("{request:?}") };
             assert_eq!(text.len(), size_bytes);
@@ -74,9 +74,9 @@ mod tests {
                 Reply::Message { sender, text }.encode(&mut frame);
                 frame.split_off(HEADER_BYTES)
             };
-            assert!(parcel.is_echo(5, &body("", text)));
-            assert!(!parcel.is_echo(6, &body("", text)));
-            assert!(!parcel.is_echo(5, &body("ann", text)) && !parcel.is_echo(5, &body("", &text[1..])));
+            assert!(template.is_echo(5, &body("", text)));
+            assert!(!template.is_echo(6, &body("", text)));
+            assert!(!template.is_echo(5, &body("ann", text)) && !template.is_echo(5, &body("", &text[1..])));
         }
     }
 }
