@@ -56,5 +56,11 @@ esac
 echo "porter-server on $address, $clients clients one after another"
 # Not the last command of the trap's shell: its exit code must outlive the clean-up.
 status=0
-"$programs/porter-load" --host 127.0.0.1 --port "$port" --clients "$clients" || status=$?
+# Where the system tells what a process uses, the figures say what each client cost the server.
+if [ -r "/proc/$server/stat" ]; then
+    set -- --pid "$server"
+else
+    set --
+fi
+"$programs/porter-load" --host 127.0.0.1 --port "$port" --clients "$clients" "$@" || status=$?
 exit "$status"

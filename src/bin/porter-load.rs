@@ -60,7 +60,8 @@ struct Flags {
     /// sequential: messages of each client [default: 1]
     #[arg(long, value_name = "M")]
     messages: Option<u32>,
-    /// sequential: take turns with knock, block by block, and print the ratio
+    /// sequential: take turns with knock, block by block, and print how many times as much a login and messages cost as
+    /// a bare visit
     #[arg(long)]
     against_knock: bool,
     /// steady: messages of each client in flight [default: 1]
@@ -226,13 +227,20 @@ fn progress_bar() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let template = "{msg} {wide_bar} {pos}/{len} {rate}, {eta} to go";
-    // The template is a constant; with the default style the bar would still be one.
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(""))
+}
+
+/// How a bar looks that counts this; so many seconds a second would tell nobody anything.
+fn style(counted: &str) -> ProgressStyle {
+    let template = match counted {
+        "seconds" => "{msg} {wide_bar} {pos}/{len}, {eta} to go",
+        _ => "{msg} {wide_bar} {pos}/{len} {rate}, {eta} to go",
+    };
+    // The templates are constants; with the default style the bar would still be one.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+    style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
         let _ = write!(text, "{:.0}/s", state.per_sec());
-    }))
+    })
 }
 
 fn show(bar: &ProgressBar, progress: Progress) {
@@ -240,11 +248,12 @@ fn show(bar: &ProgressBar, progress: Progress) {
     if !bar.message().starts_with(counted) {
         // Another thing to count: another speed, another time to go.
         bar.reset();
+        bar.set_style(style(counted));
     }
+    bar.set_length(total);
+    bar.set_position(done);
     bar.set_message(match failed {
         0 => counted.to_owned(),
         failed => format!("{counted} ({failed} failed)"),
     });
-    bar.set_length(total);
-    bar.set_position(done);
 }

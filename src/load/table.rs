@@ -38,7 +38,7 @@ pub(super) fn written(report: &Report) -> String {
         );
     }
     if let Some(server) = &report.server {
-        server_use(&mut text, server, report.storm.is_some());
+        server_use(&mut text, server, report.scenario);
     }
     if report.scenario == Scenario::Sequential {
         say(
@@ -188,18 +188,21 @@ fn judge_storm(text: &mut String, storm: &Storm) {
     }
 }
 
-fn server_use(text: &mut String, server: &ServerUse, mixed: bool) {
-    let mut parts = Vec::new();
-    for (each, noun) in [
+fn server_use(text: &mut String, server: &ServerUse, scenario: Scenario) {
+    let each = [
         (server.us_per_connection, "connection"),
         (server.us_per_login, "login"),
         (server.us_per_message, "message"),
-    ] {
+    ];
+    let mut parts: Vec<(f64, &str)> = each.into_iter().filter_map(|(us, noun)| Some((us?, noun))).collect();
+    if scenario == Scenario::Storm {
         // Where logins and messages come together, the time of both divided by one of them says nothing.
-        if let Some(each) = each.filter(|_| !mixed) {
-            parts.push(format!("{each:.2} µs a {noun}"));
-        }
+        parts.clear();
+    } else if parts.iter().all(|(us, _)| Some(*us) == server.us_per_connection) {
+        parts.truncate(1);
+        parts.iter_mut().for_each(|(_, noun)| *noun = "client");
     }
+    let parts: Vec<String> = parts.into_iter().map(|(us, noun)| format!("{us:.2} µs a {noun}")).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let kibibytes = |bytes: u64| grouped(bytes / 1_024);
     let (seconds, share) = (server.processor_seconds, server.processor_share * 100.0);

@@ -349,6 +349,8 @@ fn steady_keeps_messages_in_flight_and_tells_what_each_costs() {
     assert_eq!((report.clients, report.concurrency, report.in_flight), (20, 20, Some(4)));
     // More than those that were in flight at first: echoes were followed by messages.
     assert!(report.message_us.count > 80, "{:?}", report.message_us);
+    let text = report.table();
+    assert!(text.contains("messages/s") && !text.contains("clients/s"), "all were there before: {text}");
     let used = report.server.unwrap();
     assert!(used.memory_after_bytes > 100_000 && used.us_per_message.is_some(), "{used:?}");
 }
@@ -400,6 +402,7 @@ fn idle_holds_its_connections_and_tells_their_memory() {
     assert!((0.0..10_000.0).contains(&bytes), "{bytes}");
     assert!(idle.server_processor_share.unwrap() < 1.0);
     let text = report.table();
+    assert!(text.contains("clients/s") && !text.contains("messages/s"), "nobody says anything: {text}");
     assert!(text.contains("200 connections held") && text.contains("bytes of the server's memory"), "{text}");
 }
 
