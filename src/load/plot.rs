@@ -57,6 +57,10 @@ text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sa
 .back .curve { stroke-dasharray: 14 5 2 5; }
 .back .curve, .back .leader { stroke: #a0357f; }
 .back circle, .back .name { fill: #a0357f; }
+.tail .curve { stroke: #a0357f; }
+.tail .name { fill: #a0357f; }
+.half .curve { stroke: #15181c; }
+.half .name { fill: #15181c; }
 .most .curve { stroke: #8b929b; }
 .most .name { fill: #5d646d; }
 .curve.thin { stroke-width: 1.6; stroke-dasharray: none; }
@@ -75,6 +79,10 @@ text { fill: #b9c0c9; }
 .message circle, .message .name { fill: #62bdf2; }
 .back .curve, .back .leader { stroke: #e58cc5; }
 .back circle, .back .name { fill: #e58cc5; }
+.tail .curve { stroke: #e58cc5; }
+.tail .name { fill: #e58cc5; }
+.half .curve { stroke: #f2f4f6; }
+.half .name { fill: #f2f4f6; }
 .most .curve { stroke: #6d7680; }
 .most .name { fill: #98a1ab; }
 .band { fill: #1e2329; }

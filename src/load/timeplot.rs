@@ -15,8 +15,8 @@ const BOTTOM: f64 = TOP + 200.0;
 /// Names of lines are no closer than this.
 const NAME_PITCH: f64 = 20.0;
 
-/// Quantile, name, class.
-const LINES: [(f64, &str, &str); 3] = [(1.0, "max", "most"), (0.99, "p99", "login"), (0.5, "p50", "message")];
+/// Quantile, name, class. Their colours are not those of the panel above, where a colour is a part of the run.
+const LINES: [(f64, &str, &str); 3] = [(1.0, "max", "most"), (0.99, "p99", "tail"), (0.5, "p50", "half")];
 
 /// Draws the panel under the percentiles'.
 pub(super) fn panel(timeline: &Timeline) -> Group {
