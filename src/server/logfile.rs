@@ -4,7 +4,7 @@ use crate::limits::LOG_BUFFER_BYTES;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, LineWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,6 @@ struct Sink {
     file: Option<File>,
     /// Whole lines that wait to be written.
     waiting: Vec<u8>,
-    /// The line that is being made.
-    line: Vec<u8>,
     dropped_lines: u64,
     /// A line that waits is a warning or worse.
     urgent: bool,
@@ -46,8 +44,7 @@ impl LogFile {
             .set_location_level(LevelFilter::Off)
             .add_filter_allow_str("porter")
             .build();
-        // The logger writes each line in dozens of pieces.
-        let lines = WriteLogger::new(level, config, LineWriter::new(Lines(log.clone())));
+        let lines = WriteLogger::new(level, config, Lines { line: Vec::new(), log_file: log.clone() });
         log::set_boxed_logger(Box::new(Levelled { lines: *lines, log_file: log.clone() }))?;
         log::set_max_level(level);
         log.reopen();
@@ -92,7 +89,6 @@ impl Sink {
             path: path.to_owned(),
             file: None,
             waiting: Vec::new(),
-            line: Vec::new(),
             dropped_lines: 0,
             urgent: false,
             failing: false,
@@ -104,15 +100,14 @@ impl Sink {
     }
 
     /// The line is whole: it waits, or is dropped and counted if too many wait already.
-    fn end_line(&mut self) {
-        if self.waiting.len() + self.line.len() > LOG_BUFFER_BYTES {
+    fn take_line(&mut self, line: &[u8]) {
+        if self.waiting.len() + line.len() > LOG_BUFFER_BYTES {
             self.write_out();
         }
-        if self.waiting.len() + self.line.len() <= LOG_BUFFER_BYTES {
-            self.waiting.append(&mut self.line);
+        if self.waiting.len() + line.len() <= LOG_BUFFER_BYTES {
+            self.waiting.extend_from_slice(line);
         } else {
             self.dropped_lines += 1;
-            self.line.clear();
         }
     }
 
@@ -188,28 +183,31 @@ pub(super) fn complain(text: &str) {
     }
 }
 
-/// What the logger writes to.
-struct Lines(LogFile);
+/// What the logger writes to, each line in dozens of pieces.
+struct Lines {
+    line: Vec<u8>,
+    log_file: LogFile,
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut sink = self.0.sink();
-        sink.line.extend_from_slice(bytes);
+        self.line.extend_from_slice(bytes);
         if bytes.ends_with(b"\n") {
-            sink.end_line();
+            self.log_file.sink().take_line(&self.line);
+            self.line.clear();
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush();
+        self.log_file.flush();
         Ok(())
     }
 }
 
 /// Puts the level before the event as a plain word; simplelog would put it in brackets.
 struct Levelled {
-    lines: WriteLogger<LineWriter<Lines>>,
+    lines: WriteLogger<Lines>,
     log_file: LogFile,
 }
 
@@ -243,11 +241,6 @@ impl Log for Levelled {
 mod tests {
     use super::*;
 
-    fn log(sink: &mut Sink, line: &str) {
-        sink.line.extend_from_slice(line.as_bytes());
-        sink.end_line();
-    }
-
     #[test]
     fn lines_that_cannot_be_written_wait_are_dropped_and_counted() {
         let folder = tempfile::tempdir().unwrap();
@@ -256,7 +249,7 @@ mod tests {
         let mut sink = Sink::new(&path);
         let line = format!("{}\n", "x".repeat(99));
         for _ in 0..1000 {
-            log(&mut sink, &line);
+            sink.take_line(line.as_bytes());
         }
         assert!(sink.failing && sink.waiting.len() <= LOG_BUFFER_BYTES);
         let waiting = sink.waiting.len() / line.len();

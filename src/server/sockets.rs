@@ -69,11 +69,15 @@ impl Server {
     pub(super) fn read(&mut self, now: Moment) {
         self.take_hungry();
         self.busy |= !self.ready.is_empty();
-        for conn in std::mem::take(&mut self.ready) {
+        let turn = self.ready.len();
+        for at in 0..turn {
+            let conn = self.ready[at];
             if self.read_one(conn, now) {
                 self.give_turn(conn);
             }
         }
+        // Behind them stand those who are to have another.
+        self.ready.drain(..turn);
     }
 
     /// Gives one socket its share; true if it is to have another turn.
