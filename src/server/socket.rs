@@ -7,11 +7,18 @@ use rustix::net::{SendFlags, send};
 use std::io::{self, Read};
 use std::net::Shutdown;
 
-/// Says that more follows at once; a system that has no such flag sends the end in a packet of its own.
+/// A peer that has gone is an error, not a signal, whoever's program this is.
 #[cfg(target_os = "linux")]
-const FOLLOWED: SendFlags = SendFlags::MORE;
+const ALONE: SendFlags = SendFlags::NOSIGNAL;
+/// Also says that more follows at once.
+#[cfg(target_os = "linux")]
+const FOLLOWED: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+/// Elsewhere Rust's own programs ignore the signal.
 #[cfg(not(target_os = "linux"))]
-const FOLLOWED: SendFlags = SendFlags::empty();
+const ALONE: SendFlags = SendFlags::empty();
+/// A system that cannot be told sends the end in a packet of its own.
+#[cfg(not(target_os = "linux"))]
+const FOLLOWED: SendFlags = ALONE;
 
 /// What lies between the socket and the engine.
 pub(super) enum Transport {
@@ -121,7 +128,7 @@ impl Socket {
     /// Writes what the transport takes; with nothing to be written, what it holds.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome {
         match self.transport {
-            Transport::Plain => self.write_plain(bytes, SendFlags::empty()),
+            Transport::Plain => self.write_plain(bytes, ALONE),
             #[cfg(feature = "tls")]
             Transport::Tls(_) => self.write_tls(bytes),
         }
@@ -178,7 +185,7 @@ impl Socket {
 
     fn write_plain(&mut self, bytes: &[u8], flags: SendFlags) -> Outcome {
         loop {
-            return match send(&self.stream, bytes, flags | SendFlags::NOSIGNAL) {
+            return match send(&self.stream, bytes, flags) {
                 Ok(count) => {
                     self.writable = count == bytes.len();
                     Outcome::Bytes(count)
