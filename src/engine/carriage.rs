@@ -3,9 +3,10 @@
 //! It may hold what it was given before the socket takes it; it may fail; and the peer may go before it came about.
 //! This module must not know what it is.
 
-use super::connection::Why;
+use super::connection::{Stage, Why};
 use super::{ConnId, Engine};
 use crate::Moment;
+use crate::auth::conversation::Step;
 use crate::store::Store;
 
 impl<S: Store> Engine<S> {
@@ -26,17 +27,32 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// Nothing reaches a connection's peer any more: what waits for it is dropped, here and at each further call, and
+    /// so is a hash that it waits for. What it had sent is still handled, until
+    /// [`handle_reset`](Engine::handle_reset).
+    pub fn handle_deaf(&mut self, id: ConnId, now: Moment) {
+        self.lobby.now = now;
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
+        let is_waiting =
+            matches!(&connection.stage, Stage::Visiting(visit) if matches!(visit.step, Step::Waiting(_)));
+        if connection.is_closing() || is_waiting {
+            return self.handle_reset(id, now);
+        }
+        let held_input = !connection.may_be_served();
+        connection.peer_finished = true;
+        self.drop_output(id);
+        if held_input {
+            self.lobby.wake(id);
+        }
+    }
+
     /// Nothing more can be carried to or from a connection, for this reason; its session can be resumed. What waits to
     /// be written is dropped.
     pub fn handle_fault(&mut self, id: ConnId, reason: &str, now: Moment) {
         self.lobby.now = now;
         let Some(connection) = self.lobby.connections.get_mut(id) else { return };
         let (peer, is_closing) = (connection.peer, connection.is_closing());
-        let mut outbox = std::mem::take(&mut connection.outbox);
-        connection.held = false;
-        connection.stalled_since = None;
-        outbox.advance(outbox.len());
-        self.lobby.reclaim(outbox);
+        self.drop_output(id);
         if is_closing {
             self.lobby.flushed(id);
         } else {
@@ -51,5 +67,14 @@ impl<S: Store> Engine<S> {
         self.lobby.now = now;
         self.lobby.close_at_once(id, Why::ClosedByPeer);
         self.settle();
+    }
+
+    fn drop_output(&mut self, id: ConnId) {
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
+        let mut outbox = std::mem::take(&mut connection.outbox);
+        connection.held = false;
+        connection.stalled_since = None;
+        outbox.advance(outbox.len());
+        self.lobby.reclaim(outbox);
     }
 }

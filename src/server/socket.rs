@@ -40,6 +40,8 @@ pub(super) struct Socket {
     pub(super) ending: bool,
     /// Writing may succeed.
     pub(super) writable: bool,
+    /// Nothing written reaches the peer any more. What it had sent may still lie here.
+    pub(super) deaf: bool,
     /// It is in the list of sockets that have a turn.
     pub(super) in_ready: bool,
 }
@@ -61,7 +63,16 @@ pub(super) enum Outcome {
 
 impl Socket {
     pub(super) fn new(conn: ConnId, stream: TcpStream, transport: Transport) -> Socket {
-        Socket { conn, stream, transport, readable: true, ending: false, writable: true, in_ready: false }
+        Socket {
+            conn,
+            stream,
+            transport,
+            readable: true,
+            ending: false,
+            writable: true,
+            deaf: false,
+            in_ready: false,
+        }
     }
 
     pub(super) fn source(&mut self) -> &mut TcpStream {
@@ -75,6 +86,12 @@ impl Socket {
     pub(super) fn notice_ending(&mut self) {
         self.readable = true;
         self.ending = true;
+    }
+
+    /// Whether this is news. After what is left to be read the end comes, which no event need tell.
+    pub(super) fn notice_deaf(&mut self) -> bool {
+        self.notice_ending();
+        !std::mem::replace(&mut self.deaf, true)
     }
 
     /// Whether this is news: the bit comes along with nearly every event.

@@ -12,11 +12,8 @@ impl Server {
     /// Remembers what an event says of a socket; events are hints.
     pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
-        // What arrived before a reset can still be read, and may be an Exit: reading comes upon the reset after it.
-        let may_read = || event.is_readable() && self.engine.appetite(conn) != Appetite::Nothing;
-        if event.is_error() && !may_read() {
-            self.engine.handle_reset(conn, now);
-            return;
+        if event.is_error() {
+            return self.hear_out(conn, now);
         }
         if event.is_readable() {
             socket.notice_readable();
@@ -96,7 +93,12 @@ impl Server {
                 let most = most.min(self.buffer.len());
                 match socket.read(&mut self.buffer[..most]) {
                     Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
+                    // Broken, and yet not at its end: no event will tell of one.
+                    Outcome::Nothing if socket.deaf && !socket.is_readable() => {
+                        self.engine.handle_reset(conn, now);
+                    }
                     Outcome::Nothing => {}
+                    Outcome::End if socket.deaf => self.engine.handle_reset(conn, now),
                     Outcome::End if !socket.is_open() => self.engine.handle_gone(conn, now),
                     Outcome::End => self.engine.handle_end(conn, now),
                     Outcome::Broken => self.engine.handle_reset(conn, now),
@@ -143,6 +145,9 @@ impl Server {
             self.engine.handle_fault(conn, "closed before the handshake was done", now);
             return;
         }
+        if socket.deaf {
+            return self.engine.handle_deaf(conn, now);
+        }
         let output = self.engine.output(conn);
         if (output.is_empty() && !socket.is_holding()) || !socket.is_writable() {
             return;
@@ -154,8 +159,19 @@ impl Server {
             Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),
             Outcome::Nothing if socket.is_open() => self.engine.handle_written(conn, 0, now),
             Outcome::Nothing => {}
-            _ => self.engine.handle_reset(conn, now),
+            _ => self.hear_out(conn, now),
         }
+    }
+
+    /// The connection is broken, but what arrived before can still be read, and may be an Exit: reading comes upon the
+    /// end after it.
+    fn hear_out(&mut self, conn: ConnId, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+        if !socket.notice_deaf() {
+            return;
+        }
+        self.give_turn(conn);
+        self.engine.handle_deaf(conn, now);
     }
 
     pub(super) fn close(&mut self) {

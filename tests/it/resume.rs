@@ -1,7 +1,10 @@
 //! Sessions that outlive their connection, and those that do not.
 
-use crate::support::{Folder, PASSWORD, SLOW_PASSWORD, Said, Server, Setup, Visitor, frame, stored_password};
+use crate::support::{
+    Folder, PASSWORD, SLOW_PASSWORD, Said, Server, Setup, Visitor, frame, stop, stored_password,
+};
 use porter::protocol::Wanted;
+use rustix::process::Signal;
 use std::rc::Rc;
 
 /// protocol.md: a connection that was closed or reset leaves its session, which Resume takes up with a new token.
@@ -93,6 +96,22 @@ fn sessions_of_one_name_are_apart() {
     drop(first);
     server.resumed(token).expect_echo("the first");
     second.expect_echo("the second");
+}
+
+/// An Exit that has arrived ends the session, though the connection broke before it was handled: what comes before it is
+/// more than one turn's share, and its answers cannot be written any more.
+#[test]
+fn not_after_an_exit_behind_answers_that_nobody_takes() {
+    let server = Server::start(&[]);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    let token = ann.token;
+    stop(server.pid());
+    let crowd = ann.message_frame(b"").repeat(500);
+    ann.send_raw(&[crowd, frame(0x06, b"")].concat());
+    ann.reset();
+    server.signal(Signal::CONT);
+    server.folder.log_line(&["disconnected", "why=exit", "messages_in=500"]);
+    server.expect_no_session(token);
 }
 
 /// protocol.md: after a kick (Bye) there is nothing to resume.

@@ -55,3 +55,46 @@ fn who_goes_before_anything_was_carried_is_forgotten_at_once() {
     assert_eq!(world.engine.poll_command(), Some((conn, SocketCommand::Close)));
     assert!(world.engine.is_empty() && world.engine.is_closing(conn));
 }
+
+/// A client that did not read its echoes, so that it was not heard, has gone; its Exit was on the way.
+#[test]
+fn the_deaf_are_heard_out() {
+    let mut world = world();
+    let (ann, token) = world.log_in("ann");
+    let text = [b'x'; 60_000];
+    for _ in 0..3 {
+        world.send(ann, Request::Message { token: &token, text: &text });
+    }
+    assert_eq!(world.engine.appetite(ann), Appetite::Nothing);
+    while world.engine.poll_hungry().is_some() {}
+    world.engine.handle_deaf(ann, world.now);
+    assert_eq!(world.engine.poll_hungry(), Some(ann), "it is given a turn though no event comes");
+    assert!(world.engine.output(ann).is_empty());
+    world.engine.handle_turn(ann, world.now);
+    world.engine.handle_deaf(ann, world.now);
+    world.send(ann, Request::Exit);
+    world.engine.handle_deaf(ann, world.now);
+    assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::Close)), "nothing is flushed");
+    let again = world.connect();
+    world.send(again, Request::Resume(&token));
+    world.expect_error(again, Code::NoSuchSession);
+}
+
+/// Neither a hash that was asked for before, nor one that is asked for after.
+#[test]
+fn nobody_hashes_for_the_deaf() {
+    let mut world = world();
+    world.log_in("ann");
+    for is_deaf_before in [true, false] {
+        let conn = world.connect();
+        world.send(conn, Request::Identify(b"ann"));
+        if is_deaf_before {
+            world.engine.handle_deaf(conn, world.now);
+        }
+        world.send(conn, Request::Login(b"not the password"));
+        assert_eq!(world.engine.is_hashing(), !is_deaf_before);
+        world.engine.handle_deaf(conn, world.now);
+        assert!(!world.engine.is_hashing());
+        assert!(world.engine.is_closing(conn));
+    }
+}

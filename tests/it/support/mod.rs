@@ -8,7 +8,9 @@ mod visitor;
 
 pub(crate) use folder::{Folder, SLOW_PASSWORD, stored_password};
 pub(crate) use lines::Lines;
-pub(crate) use process::{allow_many_descriptors, cpu_time, descriptors, limit, rss, stdin_is_non_blocking};
+pub(crate) use process::{
+    allow_many_descriptors, cpu_time, descriptors, limit, rss, stdin_is_non_blocking, stop,
+};
 pub(crate) use server::{Server, Setup};
 pub(crate) use visitor::{Said, Visitor, frame};
 

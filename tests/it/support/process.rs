@@ -1,6 +1,7 @@
 //! What the system tells of a running server, and may do to it.
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use super::eventually;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 use std::fs;
 use std::time::Duration;
 
@@ -20,6 +21,15 @@ pub(crate) fn rss(pid: Pid) -> u64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kibibytes * 1024
+}
+
+/// Stops the process until it is told to continue; it does nothing more when this returns.
+pub(crate) fn stop(pid: Pid) {
+    kill_process(pid, Signal::STOP).unwrap();
+    eventually("the process has stopped", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")).then_some(())
+    });
 }
 
 /// How many descriptors the process has open.
