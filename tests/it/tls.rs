@@ -1,11 +1,12 @@
 //! Encryption, as clients of porter's own and others meet it at the real server.
 
 mod certificate;
+mod crowds;
 mod handshakes;
 #[cfg(feature = "client")]
 mod programs;
 
-use crate::support::{CEILING, PASSWORD, Server};
+use crate::support::{CEILING, PASSWORD, Server, frame};
 use porter::client::Client;
 use porter::client::tls::{TlsStream, Trust, connect};
 use porter::protocol::Wanted;
@@ -51,11 +52,16 @@ struct Stranger {
 
 impl Stranger {
     fn new(server: &Server) -> Stranger {
+        Stranger::speaking(server, ALPN)
+    }
+
+    /// One that offers this protocol.
+    fn speaking(server: &Server, protocol: &[u8]) -> Stranger {
         let mut roots = RootCertStore::empty();
         let own = server.folder.data().join("tls-cert.pem");
         roots.add(CertificateDer::from_pem_file(own).unwrap()).unwrap();
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
         let channel = Channel::new(ClientConnection::new(Arc::new(config), name).unwrap());
         let socket = TcpStream::connect(server.address).unwrap();
@@ -71,14 +77,28 @@ impl Stranger {
         stranger
     }
 
-    /// Reads until this has come.
-    fn read_until(&mut self, text: &str) {
+    /// Registers as `ann` and logs in; gives the session's token too.
+    fn logged_in(server: &Server) -> (Stranger, [u8; 16]) {
+        let mut stranger = Stranger::new(server);
+        stranger.channel.shake_hands(&mut stranger.socket).unwrap();
+        let [register, login] = [0x02, 0x03].map(|kind| frame(kind, PASSWORD.as_bytes()));
+        let words = [frame(0x01, b"ann"), register, login].concat();
+        stranger.channel.write(&mut stranger.socket, &words).unwrap();
+        let came = stranger.read_until("Hello, ann");
+        let before_greeting = &came[..came.len() - "Hello, ann".len()];
+        let token = *before_greeting.last_chunk().unwrap();
+        (stranger, token)
+    }
+
+    /// Reads until this has come, and returns all that has.
+    fn read_until(&mut self, text: &str) -> Vec<u8> {
         let (mut came, mut portion) = (Vec::new(), [0; 4096]);
         while !String::from_utf8_lossy(&came).contains(text) {
             let count = self.channel.read(&mut self.socket, &mut portion).unwrap();
             assert!(count > 0, "{came:?}");
             came.extend_from_slice(&portion[..count]);
         }
+        came
     }
 
     fn read(&mut self) -> usize {

@@ -1,4 +1,4 @@
-//! Handshakes: crowds of them, slow ones, broken ones, and ends at every stage.
+//! Handshakes: slow ones, broken ones, and ends at every stage.
 
 use super::{Stranger, expect_echo, fingerprint, logged_in, openssl};
 use crate::support::{CEILING, Server, Visitor, allow_many_descriptors, frame, rss};
@@ -129,41 +129,6 @@ fn tls_at_a_plaintext_port_is_told_so_and_logged() {
     assert!(!content, "{said}");
 }
 
-/// failures.md 32: forty at once, none of whom goes on after its first words, while somebody is in; who comes
-/// then gets in, since those lose their places.
-#[test]
-fn a_crowd_of_unfinished_handshakes_keeps_nobody_out() {
-    let mut server = Server::start(&["--tls"]);
-    let told = fingerprint(&mut server);
-    let mut within = logged_in(server.address, &told, "ann");
-    let mut crowd: Vec<_> = (0..40).map(|_| Stranger::says_hello(&server)).collect();
-    expect_echo(&mut within, "one");
-    let mut late = logged_in(server.address, &told, "bob");
-    expect_echo(&mut late, "two");
-    expect_echo(&mut within, "three");
-    server.folder.log_line(&["refused", "why=Tls", "took too long while others waited"]);
-    // The first of them is told of the end; it had been answered before.
-    crowd[0].socket.set_read_timeout(Some(CEILING)).unwrap();
-    while crowd[0].socket.read(&mut [0; 4096]).unwrap() > 0 {}
-}
-
-#[test]
-fn forty_handshakes_at_once_all_succeed_while_another_talks() {
-    let mut server = Server::start(&["--tls"]);
-    let told = fingerprint(&mut server);
-    let mut within = logged_in(server.address, &told, "ann");
-    let crowd: Vec<_> = (0..40)
-        .map(|_| {
-            let (address, told) = (server.address, told.clone());
-            thread::spawn(move || expect_echo(&mut logged_in(address, &told, "ann"), "hi"))
-        })
-        .collect();
-    for n in 0..100 {
-        expect_echo(&mut within, &n.to_string());
-    }
-    crowd.into_iter().for_each(|one| one.join().unwrap());
-}
-
 /// A handshake that is never finished ends with the login timeout, whether it was begun or not; who waits for a
 /// frame sees what is spoken here.
 #[test]
@@ -177,18 +142,6 @@ fn the_login_timeout_counts_from_the_start() {
     assert_eq!(said, GOODBYE);
     while begun.socket.read(&mut [0; 4096]).unwrap() > 0 {}
     server.folder.log_lines(&["refused", "why=TimedOut"], 2);
-}
-
-/// At the connection limit the answer comes inside of TLS.
-#[test]
-fn busy_is_said_within_tls() {
-    let mut server = Server::start(&["--tls", "--max-connections", "1"]);
-    let told = fingerprint(&mut server);
-    let mut within = logged_in(server.address, &told, "ann");
-    let trust = porter::client::tls::Trust::Fingerprint(told.parse().unwrap());
-    let refused = porter::client::tls::connect("127.0.0.1", server.address.port(), &trust, CEILING);
-    assert_eq!(refused.unwrap_err().code(), Some(porter::protocol::Code::Busy));
-    expect_echo(&mut within, "hi");
 }
 
 /// Two hundred peers that never finish their first message, each with as much of it as the server takes.
