@@ -2,19 +2,28 @@
 
 use porter::client::Client;
 use porter::protocol::{FrameRead, Reply};
+use porter::tls::{ALPN, Channel};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// The password of everyone in the server's file.
 pub(crate) const PASSWORD: &str = "open sesame";
 /// The longest wait for anything: whoever waits longer has found a fault.
-const CEILING: Duration = Duration::from_secs(60);
+pub(crate) const CEILING: Duration = Duration::from_secs(60);
+/// What a server's memory may differ by from one moment to the next though it holds nothing more: its buffers for the
+/// log and for reading, which are touched when first used.
+pub(crate) const NOISE_KIBIBYTES: i64 = 256;
 /// Everyone comes from here who has no reason for another address.
 pub(crate) const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -25,6 +34,8 @@ pub(crate) struct Host {
     _stdout: BufReader<ChildStdout>,
     folder: TempDir,
     address: SocketAddr,
+    /// How clients shake hands with it, if it speaks TLS: they trust its own certificate.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// A connection with its session's token.
@@ -53,9 +64,18 @@ pub(crate) fn error_code(stream: &mut TcpStream) -> Option<u16> {
     None
 }
 
+fn trusting(certificate: &str) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Arc::new(config)
+}
+
 impl Host {
-    /// Starts a server with the flags' defaults, in a folder of its own where `ann` and `bob` are known by `stored`.
-    pub(crate) fn start(flags: &[&str], stored: &str) -> Host {
+    /// Starts a server with the flags' defaults on this processor, in a folder of its own where `ann` and `bob` are
+    /// known by `stored`.
+    pub(crate) fn start(flags: &[&str], stored: &str, processor: Option<&CpuSet>) -> Host {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         fs::create_dir(at("data")).unwrap();
@@ -69,11 +89,23 @@ impl Host {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
+        if let Some(processor) = processor {
+            // Its only thread.
+            sched_setaffinity(Some(Pid::from_child(&child)), processor).unwrap();
+        }
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").expect("where it listens").parse().unwrap();
-        Host { child, _stdout: stdout, folder, address }
+        let tls = flags.contains(&"--tls").then(|| trusting(&at("data/tls-cert.pem")));
+        Host { child, _stdout: stdout, folder, address, tls }
+    }
+
+    /// What a new client begins with; `None` if the server speaks plain TCP.
+    pub(crate) fn tls_channel(&self) -> Option<Channel> {
+        let config = Arc::clone(self.tls.as_ref()?);
+        let name = ServerName::try_from("localhost").unwrap();
+        Some(Channel::new(ClientConnection::new(config, name).unwrap()))
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
