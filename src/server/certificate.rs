@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -61,6 +62,15 @@ impl CertificateFiles {
             }
         }
         Ok(CertificateFiles { certificate: certificate.into(), key: key.into() })
+    }
+
+    /// What is wrong with the key's file though it can be used: whoever else may read it can pass for this server.
+    pub(super) fn weakness(&self) -> Option<String> {
+        let mode = std::fs::metadata(&self.key).ok()?.permissions().mode();
+        let key = self.key.display();
+        // Its group may well be one that is made for keys.
+        (mode & 0o007 != 0)
+            .then(|| format!("the key {key} is open to every user of this machine; chmod o= {key}"))
     }
 
     /// Reads both files.
@@ -133,7 +143,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::net::Ipv4Addr;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     #[expect(clippy::disallowed_methods, reason = "the real disk's clock begins somewhere")]

@@ -5,7 +5,7 @@ use super::door::Places;
 use super::socket::Transport;
 use super::sockets::socket_of;
 use super::tls::{Phase, Tls};
-use super::{ConnId, Server};
+use super::{ConnId, Server, logfile};
 use crate::Moment;
 use crate::store::OsDisk;
 use crate::tls::Fingerprint;
@@ -39,6 +39,10 @@ impl Door {
             Encryption::OwnCertificate => Some(CertificateFiles::own(disk, host)?),
             Encryption::Certificate(files) => Some(files.clone()),
         };
+        if let Some(weakness) = files.as_ref().and_then(CertificateFiles::weakness) {
+            log::warn!("{weakness}");
+            logfile::complain(&format!("warning: {weakness}"));
+        }
         let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
         Ok(Door { shown, places: Places::default(), has_answered: false })
     }
@@ -58,6 +62,9 @@ impl Door {
             Ok(new) => {
                 *identity = new;
                 log::info!("certificate reloaded fingerprint={}", identity.fingerprint);
+                if let Some(weakness) = files.weakness() {
+                    log::warn!("{weakness}");
+                }
             }
             Err(reason) => log::error!("certificate not reloaded reason={reason:?}; the old one stays"),
         }

@@ -94,6 +94,26 @@ fn the_operators_certificate_is_shown_and_read_anew_on_sighup() {
     expect_echo(&mut before, "who was in stays in");
 }
 
+/// Who can read the key can pass for the server; a group of its own may be what it is for.
+#[test]
+fn a_key_that_everyone_may_read_is_warned_of() {
+    let folder = Rc::new(Folder::new());
+    let [certificate, key] = made_by_openssl(folder.path(), "first");
+    let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let start = |mode| {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        Setup::new(&flags).folder(Rc::clone(&folder)).start()
+    };
+    start(0o640).terminate();
+    assert!(!folder.log_text().contains("first-key.pem"));
+    let mut server = start(0o644);
+    server.stderr.wait_for_line(|line| line.contains("warning: the key") && line.contains("first-key.pem"));
+    folder.log_line(&["WARN", "the key", "first-key.pem"]);
+    // It is heard of again when it is read anew.
+    server.signal(Signal::HUP);
+    folder.log_lines(&["WARN", "the key", "first-key.pem"], 2);
+}
+
 #[test]
 fn certificates_that_cannot_be_used_stop_the_start() {
     let folder = Rc::new(Folder::new());
