@@ -81,6 +81,8 @@ pub const SHARE_FRAMES: usize = 64;
 pub const SHARE_DELIVERED_BYTES: usize = 1_048_576;
 /// Connections accepted in one turn.
 pub const SHARE_ACCEPTS: usize = 10;
+/// Sockets closed at a time: when a crowd leaves at once, nobody waits until the last of it is seen off.
+pub const SHARE_CLOSES: usize = 32;
 
 /// From accept until authenticated.
 pub const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);

@@ -280,6 +280,11 @@ impl<S: Store> Engine<S> {
         Some((id, command))
     }
 
+    /// Whether [`poll_command`](Engine::poll_command) has something to be done.
+    pub fn has_command(&self) -> bool {
+        !self.lobby.commands.is_empty()
+    }
+
     /// A line for the person at the console, with nothing in it that could harm a terminal.
     pub fn poll_console_line(&mut self) -> Option<String> {
         self.lobby.console.pop()

@@ -160,7 +160,8 @@ impl Server {
 
     fn patience(&mut self) -> Option<Duration> {
         self.take_hungry();
-        if !self.ready.is_empty() || self.engine.is_hashing() || self.door.has_next() {
+        let has_work = !self.ready.is_empty() || self.engine.is_hashing() || self.engine.has_command();
+        if has_work || self.door.has_next() {
             return Some(Duration::ZERO);
         }
         let deadlines = [

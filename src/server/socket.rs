@@ -151,8 +151,8 @@ impl Socket {
         }
     }
 
-    /// Writes what is followed by a [shutdown](Socket::shut_down) in the same turn, if all of it is taken: the system may
-    /// hold it back until then, so that the end goes along in the same packet.
+    /// Writes what is followed by a [shutdown](Socket::shut_down) in this turn or soon after, if all of it is taken: the
+    /// system may hold it back until then, so that the end goes along in the same packet.
     pub(super) fn write_last(&mut self, bytes: &[u8]) -> Outcome {
         match self.transport {
             Transport::Plain => self.write_plain(bytes, FOLLOWED),

@@ -4,7 +4,7 @@ use super::socket::{Outcome, Socket};
 use super::{ConnId, Server};
 use crate::Moment;
 use crate::engine::{Appetite, SocketCommand};
-use crate::limits::SHARE_ACCEPTS;
+use crate::limits::{SHARE_ACCEPTS, SHARE_CLOSES};
 use mio::event::Event;
 use mio::{Interest, Token};
 
@@ -175,7 +175,8 @@ impl Server {
     }
 
     pub(super) fn close(&mut self) {
-        while let Some((conn, command)) = self.engine.poll_command() {
+        for _ in 0..SHARE_CLOSES {
+            let Some((conn, command)) = self.engine.poll_command() else { return };
             self.door.leave(conn);
             let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
             match command {

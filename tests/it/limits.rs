@@ -1,6 +1,7 @@
 //! What many, greedy, slow or silent peers can do to the server, and to each other: little.
 
-use crate::support::{Said, Server, Visitor, allow_many_descriptors, frame, rss};
+use crate::support::{Said, Server, Visitor, allow_many_descriptors, frame, rss, stop};
+use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -200,4 +201,26 @@ fn a_flood_starves_nobody() {
     over.store(true, Ordering::Relaxed);
     pouring.join().unwrap();
     assert!(echoes.join().unwrap() > 0, "there was no flood");
+}
+
+/// A crowd that leaves at once is seen off a few at a time: one who is in and always has more to say is heard between.
+#[test]
+fn a_crowd_that_leaves_at_once_holds_nobody_up() {
+    const CROWD: usize = 300;
+    /// In one turn: once after the answers, once after what was hashed.
+    const AT_A_TIME: usize = 2 * 32;
+    allow_many_descriptors();
+    let server = Server::start(&["--log-level", "debug"]);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    let crowd: Vec<_> = (0..CROWD).map(|_| Visitor::arrive(&server)).collect();
+    // Stopped, so that all of it is there together.
+    stop(server.pid());
+    ann.send_raw(&ann.message_frame(b"").repeat(1000));
+    drop(crowd);
+    server.signal(Signal::CONT);
+    server.folder.log_lines(&["disconnected"], CROWD);
+    let log = server.folder.log_text();
+    let between = log.split("message received").map(|part| part.matches("disconnected").count());
+    let most = between.max().unwrap();
+    assert!(most <= AT_A_TIME, "{most} were seen off before ann was heard again");
 }
