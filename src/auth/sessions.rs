@@ -26,6 +26,9 @@ pub struct Session {
     previous: Slot,
 }
 
+/// Every idle connection has one.
+const _: () = assert!(size_of::<Session>() <= 56);
+
 impl Session {
     /// Whose it is.
     pub fn name(&self) -> &Name {

@@ -31,7 +31,8 @@ pub(super) enum Transport {
 
 /// A socket. mio tells of readiness once: what was not used up is remembered here.
 pub(super) struct Socket {
-    pub(super) conn: ConnId,
+    /// Of its connection's key; the slot is where it stands.
+    pub(super) generation: u32,
     pub(super) stream: TcpStream,
     pub(super) transport: Transport,
     /// There may be bytes to read.
@@ -45,6 +46,9 @@ pub(super) struct Socket {
     /// It is in the list of sockets that have a turn.
     pub(super) in_ready: bool,
 }
+
+/// Every idle connection has one; in a debug build mio's part of it is larger.
+const _: () = assert!(cfg!(debug_assertions) || size_of::<Option<Socket>>() <= 24);
 
 /// What came of reading or writing.
 pub(super) enum Outcome {
@@ -64,7 +68,7 @@ pub(super) enum Outcome {
 impl Socket {
     pub(super) fn new(conn: ConnId, stream: TcpStream, transport: Transport) -> Socket {
         Socket {
-            conn,
+            generation: conn.generation(),
             stream,
             transport,
             readable: true,
@@ -220,7 +224,7 @@ impl Socket {
     /// A peer that has reset the connection meanwhile is found out by reading.
     pub(super) fn shut_down_plain(&mut self) {
         if let Err(error) = self.stream.shutdown(Shutdown::Write) {
-            log::debug!("shutdown failed conn={} reason={error:?}", self.conn.generation());
+            log::debug!("shutdown failed conn={} reason={error:?}", self.generation);
         }
     }
 }

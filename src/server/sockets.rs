@@ -195,5 +195,5 @@ impl Server {
 
 /// The socket of a connection, unless its slot is somebody else's by now.
 pub(super) fn socket_of(sockets: &mut [Option<Socket>], conn: ConnId) -> Option<&mut Socket> {
-    sockets.get_mut(conn.index())?.as_mut().filter(|socket| socket.conn == conn)
+    sockets.get_mut(conn.index())?.as_mut().filter(|socket| socket.generation == conn.generation())
 }
