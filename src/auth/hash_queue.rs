@@ -1,10 +1,11 @@
-//! Who is hashed next: a fair queue of jobs, one of them under way.
+//! Who is hashed next: a fair queue of jobs, some of them under way side by side.
 //!
 //! Jobs wait by origin and origins take turns, so that one address with a hundred logins does not hold up the next
-//! one. Only the queue's owner knows what a job is for; it decides, job by job, whether one that has come to its turn
-//! is still to be started.
+//! one: an origin that has no job under way gets its first before others get on with their second. Only the queue's owner
+//! knows what a job is for; it decides, job by job, whether one that has come to its turn is still to be started.
 
-use super::derivation::Derivation;
+use super::derivation::{self, Derivation};
+use super::lane_costs::LaneCosts;
 use super::{Origin, Password};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use crate::slots::{Key, Slots};
@@ -24,8 +25,10 @@ pub(crate) struct Job<T> {
     pub(crate) purpose: T,
 }
 
-struct Running<T> {
+struct Started<T> {
     id: Key,
+    /// How many of the same origin come before it.
+    rank: usize,
     derivation: Derivation,
     job: Job<T>,
 }
@@ -41,21 +44,30 @@ struct Line {
 /// A job that is done, and its hash.
 pub(crate) type Finished<T> = (Job<T>, [u8; HASH_BYTES]);
 
-/// Jobs that wait, in turn by origin, and the one that runs.
+/// Jobs that wait, in turn by origin, and those that were started.
 pub(crate) struct HashQueue<T> {
     waiting: Slots<Job<T>>,
     lines: HashMap<Origin, Line>,
     turns: VecDeque<Origin>,
-    running: Option<Running<T>>,
-}
-
-impl<T> Default for HashQueue<T> {
-    fn default() -> Self {
-        HashQueue { waiting: Slots::default(), lines: HashMap::new(), turns: VecDeque::new(), running: None }
-    }
+    /// In the order in which they get a lane; more than there are lanes if origins without any came when all were taken.
+    started: Vec<Started<T>>,
+    lanes: usize,
+    costs: LaneCosts,
 }
 
 impl<T> HashQueue<T> {
+    /// A queue on a machine where hashes side by side cost so much.
+    pub(crate) fn new(costs: LaneCosts) -> HashQueue<T> {
+        HashQueue {
+            waiting: Slots::default(),
+            lines: HashMap::new(),
+            turns: VecDeque::new(),
+            started: Vec::new(),
+            lanes: costs.lanes(),
+            costs,
+        }
+    }
+
     pub(crate) fn push(&mut self, job: Job<T>) -> JobId {
         let (origin, rounds) = (job.origin, u64::from(job.rounds));
         let key = self.waiting.insert(job);
@@ -69,18 +81,32 @@ impl<T> HashQueue<T> {
         JobId(key)
     }
 
-    /// Drops a job that waits or runs; one that is done is none any more.
+    /// Drops a job that waits or is under way; one that is done is none any more.
     pub(crate) fn cancel(&mut self, JobId(key): JobId) {
         if let Some(job) = self.waiting.remove(key) {
             self.discount(&job);
-        } else if self.running.as_ref().is_some_and(|running| running.id == key) {
-            self.running = None;
+        } else {
+            self.started.retain(|started| started.id != key);
+            self.arrange();
         }
     }
 
-    /// The job whose turn it is, to be [`start`](HashQueue::start)ed or dropped.
-    pub(crate) fn take_next(&mut self) -> Option<(JobId, Job<T>)> {
-        while let Some(origin) = self.turns.pop_front() {
+    /// The job whose turn it is, to be [`start`](HashQueue::start)ed or dropped; `None` if no lane is free for any that
+    /// `may_start`. An origin that may not keeps its turn.
+    pub(crate) fn take_next(
+        &mut self,
+        may_start: impl Fn(&HashQueue<T>, Origin) -> bool,
+    ) -> Option<(JobId, Job<T>)> {
+        loop {
+            let free = self.started.len() < self.lanes;
+            if !free && self.origins_started() >= self.lanes {
+                return None;
+            }
+            // Who has to be passed over has something under way, and so the search ends soon.
+            let turn = self.turns.iter().position(|origin| {
+                (free || self.started_of(*origin).next().is_none()) && may_start(self, *origin)
+            })?;
+            let origin = self.turns.remove(turn)?;
             let Some(line) = self.lines.get_mut(&origin) else { continue };
             let next = std::iter::from_fn(|| line.jobs.pop_front())
                 .find_map(|key| self.waiting.remove(key).map(|job| (JobId(key), job)));
@@ -94,56 +120,72 @@ impl<T> HashQueue<T> {
                 return Some((id, job));
             }
         }
-        None
     }
 
-    /// Begins a job that was taken, when none is under way.
+    /// Begins a job that was taken. If all lanes are taken, an origin that has several goes on with one less.
     pub(crate) fn start(&mut self, (JobId(id), job): (JobId, Job<T>)) {
-        debug_assert!(self.running.is_none());
         let derivation = Derivation::new(&job.password, &job.salt, job.rounds);
-        self.running = Some(Running { id, derivation, job });
+        self.started.push(Started { id, rank: 0, derivation, job });
+        self.arrange();
     }
 
-    pub(crate) fn is_running(&self) -> bool {
-        self.running.is_some()
+    /// The jobs of an origin that are under way.
+    pub(crate) fn started_of(&self, origin: Origin) -> impl Iterator<Item = &Job<T>> {
+        self.started.iter().map(|started| &started.job).filter(move |job| job.origin == origin)
     }
 
     /// Whether there is nothing to do.
     pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_none() && self.waiting.is_empty()
+        self.started.is_empty() && self.waiting.is_empty()
     }
 
-    /// Jobs that wait or run.
+    /// Jobs that wait or are under way.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + usize::from(self.running.is_some())
+        self.waiting.len() + self.started.len()
     }
 
-    /// Advances the job under way by at most `most` rounds; says how many were done, and gives the job and its hash
-    /// when it is finished.
-    pub(crate) fn advance(&mut self, most: u32) -> (u32, Option<Finished<T>>) {
-        let Some(running) = &mut self.running else { return (0, None) };
-        let done = running.derivation.advance(most);
-        if running.derivation.rounds_left() > 0 {
-            return (done, None);
+    /// Advances the jobs under way for as long as `most` rounds of one alone take, or until the first is finished; says
+    /// how many lone rounds that was, and gives the finished jobs and their hashes.
+    pub(crate) fn advance(&mut self, most: u32) -> (u32, Vec<Finished<T>>) {
+        let at_once = self.started.len().min(self.lanes);
+        let most_each = self.costs.rounds(at_once, most);
+        let lanes = &mut self.started[..at_once];
+        let rounds = derivation::advance(lanes, |started| &mut started.derivation, most_each);
+        let lone_rounds = self.costs.lone_rounds(at_once, rounds.into());
+        let finished: Vec<Finished<T>> = self
+            .started
+            .extract_if(.., |started| started.derivation.rounds_left() == 0)
+            .map(|Started { derivation, job, .. }| (job, derivation.hash()))
+            .collect();
+        if !finished.is_empty() {
+            self.arrange();
         }
-        let finished = self.running.take().map(|running| {
-            let hash = running.derivation.hash();
-            (running.job, hash)
-        });
-        (done, finished)
+        (u32::try_from(lone_rounds).unwrap_or(u32::MAX).min(most), finished)
     }
 
-    /// Rounds that will be done before a job that `origin` hands in now is started, if nobody else comes: its own
-    /// line, and as many jobs of each other line as turns pass meanwhile.
-    pub(crate) fn rounds_ahead(&self, origin: Origin) -> u64 {
-        let own = self.lines.get(&origin);
-        let turns = own.map_or(0, |line| line.live) + 1;
-        let others = self.turns.iter().filter(|other| **other != origin).filter_map(|other| {
-            let line = self.lines.get(other).filter(|line| line.live > 0)?;
-            Some(line.rounds * turns.min(line.live) / line.live)
-        });
-        let running = self.running.as_ref().map_or(0, |running| u64::from(running.derivation.rounds_left()));
-        running + own.map_or(0, |line| line.rounds) + others.sum::<u64>()
+    /// Lone rounds that will be done before a job that `origin` hands in now is started, if nobody else comes and no
+    /// more than `own_most` jobs of this origin may be under way at once.
+    pub(crate) fn lone_rounds_ahead(&self, origin: Origin, own_most: usize) -> u64 {
+        let own = self
+            .lines
+            .get(&origin)
+            .map_or(Ahead::default(), |line| Ahead { jobs: line.live, rounds: line.rounds });
+        let own_started = self.started.iter().filter(|started| started.job.origin == origin);
+        let own_wait = own.rounds_until_free(own_most.min(self.lanes), own_started);
+        let rounds = if own_wait == 0 && self.has_room_for_a_stranger(origin) {
+            0
+        } else {
+            // As many jobs of each other line as turns pass meanwhile.
+            let turns = own.jobs + 1;
+            let others = self.turns.iter().filter(|other| **other != origin).filter_map(|other| {
+                let line = self.lines.get(other).filter(|line| line.live > 0)?;
+                let jobs = turns.min(line.live);
+                Some(Ahead { jobs, rounds: line.rounds * jobs / line.live })
+            });
+            let all = others.fold(own, Ahead::and);
+            own_wait.max(all.rounds_until_free(self.lanes, self.started.iter()))
+        };
+        self.costs.lone_rounds(self.lanes.min(self.len()).max(1), rounds)
     }
 
     fn discount(&mut self, job: &Job<T>) {
@@ -152,11 +194,68 @@ impl<T> HashQueue<T> {
             line.rounds -= u64::from(job.rounds);
         }
     }
+
+    /// Puts the first job of each origin before all second ones, and these before the third: lanes are for those in
+    /// front.
+    fn arrange(&mut self) {
+        let mut ranks: HashMap<Origin, usize> = HashMap::new();
+        for started in &mut self.started {
+            let next = ranks.entry(started.job.origin).or_default();
+            started.rank = *next;
+            *next += 1;
+        }
+        self.started.sort_by_key(|started| started.rank);
+    }
+
+    fn origins_started(&self) -> usize {
+        self.started.iter().filter(|started| started.rank == 0).count()
+    }
+
+    /// Whether an origin that has nothing here yet would get a lane at once, and if it were another's.
+    fn has_room_for_a_stranger(&self, origin: Origin) -> bool {
+        let is_stranger = |origin: Origin| self.started_of(origin).next().is_none();
+        let before = self.turns.iter().filter(|other| is_stranger(**other)).take(self.lanes).count();
+        is_stranger(origin)
+            && !self.lines.contains_key(&origin)
+            && self.origins_started() + before < self.lanes
+    }
+}
+
+/// Jobs that will be started before another.
+#[derive(Clone, Copy, Default)]
+struct Ahead {
+    jobs: u64,
+    rounds: u64,
+}
+
+impl Ahead {
+    fn and(self, other: Ahead) -> Ahead {
+        Ahead { jobs: self.jobs + other.jobs, rounds: self.rounds + other.rounds }
+    }
+
+    /// Rounds until all of these are started on `lanes` lanes, some of them taken, and one lane more is free.
+    fn rounds_until_free<'a, T: 'a>(
+        self,
+        lanes: usize,
+        started: impl Iterator<Item = &'a Started<T>>,
+    ) -> u64 {
+        let left: Vec<u64> = started.map(|started| u64::from(started.derivation.rounds_left())).collect();
+        let free = (lanes as u64).saturating_sub(left.len() as u64);
+        if self.jobs < free {
+            return 0;
+        }
+        // Those that find a free lane are not waited for, but the first of them to be done.
+        let mean = self.rounds / self.jobs.max(1);
+        let first_done = left.into_iter().chain((free > 0).then_some(mean)).min().unwrap_or(0);
+        first_done + mean * (self.jobs - free) / lanes as u64
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::LANE_WIDTHS;
     use super::*;
+    use std::time::Duration;
 
     fn job(address: [u8; 4], purpose: u32) -> Job<u32> {
         Job {
@@ -170,61 +269,173 @@ mod tests {
 
     const CROWD: [u8; 4] = [192, 0, 2, 1];
     const LONER: [u8; 4] = [192, 0, 2, 2];
+    const THIRD: [u8; 4] = [192, 0, 2, 3];
+
+    /// A queue on a machine where this many lanes cost no more than one.
+    fn queue(lanes: usize) -> HashQueue<u32> {
+        HashQueue::new(LaneCosts::new(
+            LANE_WIDTHS.map(|width| Duration::from_millis(if width <= lanes { 1 } else { 100 })),
+        ))
+    }
+
+    /// Starts what may be started, and says what for.
+    fn start(queue: &mut HashQueue<u32>) -> Vec<u32> {
+        let mut purposes = Vec::new();
+        while let Some(next) = queue.take_next(|_, _| true) {
+            purposes.push(next.1.purpose);
+            queue.start(next);
+        }
+        purposes
+    }
+
+    /// What has a lane.
+    fn advancing(queue: &mut HashQueue<u32>) -> Vec<u32> {
+        let left = |queue: &HashQueue<u32>| -> HashMap<u32, u32> {
+            queue.started.iter().map(|one| (one.job.purpose, one.derivation.rounds_left())).collect()
+        };
+        let before = left(queue);
+        let (done, finished) = queue.advance(1);
+        assert!(done == 1 && finished.is_empty());
+        let after = left(queue);
+        let mut advanced: Vec<u32> = before.into_keys().collect();
+        advanced.retain(|purpose| after[purpose] < 9);
+        advanced.sort();
+        advanced
+    }
 
     #[test]
     fn origins_take_turns() {
-        let mut queue = HashQueue::default();
+        let mut queue = queue(1);
         for n in 0..3 {
             queue.push(job(CROWD, n));
         }
         queue.push(job(LONER, 100));
         queue.push(job(LONER, 101));
-        let order: Vec<u32> = std::iter::from_fn(|| queue.take_next().map(|(_, job)| job.purpose)).collect();
+        let next = || queue.take_next(|_, _| true).map(|(_, job)| job.purpose);
+        let order: Vec<u32> = std::iter::from_fn(next).collect();
         assert_eq!(order, [0, 100, 1, 101, 2]);
         assert!(queue.is_empty() && queue.lines.is_empty() && queue.turns.is_empty());
     }
 
     #[test]
+    fn an_origin_that_may_not_start_keeps_its_turn() {
+        let mut queue = queue(4);
+        queue.push(job(CROWD, 0));
+        queue.push(job(LONER, 1));
+        let crowd = Origin::of(CROWD.into());
+        assert_eq!(queue.take_next(|_, origin| origin != crowd).unwrap().1.purpose, 1);
+        assert!(queue.take_next(|_, origin| origin != crowd).is_none());
+        assert_eq!(queue.take_next(|_, _| true).unwrap().1.purpose, 0);
+    }
+
+    #[test]
     fn a_cancelled_job_is_never_started_and_leaves_nothing() {
-        let mut queue = HashQueue::default();
+        let mut queue = queue(1);
         let first = queue.push(job(CROWD, 0));
         let second = queue.push(job(CROWD, 1));
         queue.cancel(first);
-        assert_eq!(queue.rounds_ahead(Origin::of(CROWD.into())), 10);
-        let next = queue.take_next().unwrap();
-        assert_eq!(next.1.purpose, 1);
-        queue.start(next);
+        assert_eq!(queue.lone_rounds_ahead(Origin::of(CROWD.into()), 9), 10);
+        assert_eq!(start(&mut queue), [1]);
         queue.cancel(second);
-        assert!(queue.is_empty() && queue.take_next().is_none());
+        assert!(queue.is_empty() && start(&mut queue).is_empty());
         assert!(queue.lines.is_empty() && queue.turns.is_empty());
+    }
+
+    /// Whoever is there first with many jobs, each origin has a lane before another has its second.
+    #[test]
+    fn a_crowd_makes_room_for_others_and_goes_on_after_them() {
+        let mut queue = queue(2);
+        for n in 0..4 {
+            queue.push(job(CROWD, n));
+        }
+        assert_eq!(start(&mut queue), [0, 1]);
+        let loner = queue.push(job(LONER, 100));
+        assert_eq!(start(&mut queue), [100]);
+        assert_eq!(advancing(&mut queue), [0, 100]);
+        queue.push(job(THIRD, 200));
+        queue.push(job(LONER, 101));
+        assert!(start(&mut queue).is_empty(), "both lanes have an origin");
+        queue.cancel(loner);
+        assert_eq!(
+            start(&mut queue),
+            [200],
+            "the crowd's second gives way again, and the loner has had its turn"
+        );
+        queue.cancel(JobId(queue.started.iter().find(|one| one.job.purpose == 200).unwrap().id));
+        assert_eq!(start(&mut queue), [101]);
+        queue.cancel(JobId(queue.started.iter().find(|one| one.job.purpose == 101).unwrap().id));
+        assert_eq!(advancing(&mut queue), [0, 1]);
     }
 
     #[test]
     fn the_wait_is_the_rounds_of_the_turns_before() {
-        let mut queue = HashQueue::default();
+        let mut queue = queue(1);
         let (crowd, loner) = (Origin::of(CROWD.into()), Origin::of(LONER.into()));
-        assert_eq!(queue.rounds_ahead(loner), 0);
+        assert_eq!(queue.lone_rounds_ahead(loner, 9), 0);
         for n in 0..4 {
             queue.push(job(CROWD, n));
         }
-        assert_eq!(queue.rounds_ahead(loner), 10, "one job of the crowd, then the loner's");
-        assert_eq!(queue.rounds_ahead(crowd), 40);
-        let next = queue.take_next().unwrap();
-        queue.start(next);
+        assert_eq!(queue.lone_rounds_ahead(loner, 9), 10, "one job of the crowd, then the loner's");
+        assert_eq!(queue.lone_rounds_ahead(crowd, 9), 40);
+        assert_eq!(start(&mut queue), [0]);
         queue.advance(4);
-        assert_eq!(queue.rounds_ahead(loner), 5 + 10, "the first round is done at the start");
+        assert_eq!(queue.lone_rounds_ahead(loner, 9), 5 + 10, "the first round is done at the start");
     }
 
     #[test]
-    fn a_job_is_finished_with_its_hash() {
-        let mut queue = HashQueue::default();
+    fn lanes_shorten_the_wait() {
+        let mut queue = queue(4);
+        let (crowd, loner) = (Origin::of(CROWD.into()), Origin::of(LONER.into()));
+        for n in 0..3 {
+            queue.push(job(CROWD, n));
+        }
+        assert_eq!(queue.lone_rounds_ahead(crowd, 9), 0, "the last lane");
+        assert_eq!(
+            queue.lone_rounds_ahead(crowd, 2),
+            10 + 10 / 2,
+            "only two at once: one before it finds none free"
+        );
+        for n in 3..12 {
+            queue.push(job(CROWD, n));
+        }
+        start(&mut queue);
+        queue.advance(5);
+        assert_eq!(queue.lone_rounds_ahead(crowd, 9), 4 + 80 / 4);
+        assert_eq!(queue.lone_rounds_ahead(loner, 9), 0, "the crowd makes room");
+        let [second, third, fourth] = [[192, 0, 2, 9], [192, 0, 2, 10], [192, 0, 2, 11]];
+        for address in [second, third, fourth] {
+            queue.push(job(address, 0));
+        }
+        assert!(queue.lone_rounds_ahead(loner, 9) > 0, "four origins were there before");
+    }
+
+    #[test]
+    fn a_lone_round_of_several_hashes_is_fewer_rounds_of_each() {
+        let mut queue = HashQueue::new(LaneCosts::new([2, 2, 3, 100, 100, 100].map(Duration::from_millis)));
+        let jobs: Vec<JobId> = (0..3).map(|n| queue.push(job(CROWD, n))).collect();
+        start(&mut queue);
+        assert_eq!(queue.advance(6).0, 6);
+        assert!(queue.started.iter().all(|one| one.derivation.rounds_left() == 9 - 4));
+        assert_eq!(queue.advance(1).0, 1, "never nothing");
+        assert!(queue.started.iter().all(|one| one.derivation.rounds_left() == 9 - 5));
+        queue.cancel(jobs[1]);
+        assert_eq!(queue.advance(2).0, 2);
+        assert!(queue.started.iter().all(|one| one.derivation.rounds_left() == 9 - 7));
+    }
+
+    #[test]
+    fn jobs_are_finished_with_their_hashes() {
+        let mut queue = queue(2);
         queue.push(job(LONER, 7));
-        let next = queue.take_next().unwrap();
-        queue.start(next);
-        assert!(matches!(queue.advance(8), (8, None)));
-        let (done, finished) = queue.advance(8);
-        let (job, hash) = finished.unwrap();
-        assert_eq!((done, job.purpose), (1, 7));
-        assert_eq!(hash, super::super::hash_password(&job.password, job.salt, job.rounds).hash);
+        queue.push(Job { rounds: 13, ..job(LONER, 8) });
+        assert_eq!(start(&mut queue), [7, 8]);
+        assert!(queue.advance(8).1.is_empty());
+        for (rounds, purpose) in [(1, 7), (3, 8)] {
+            let (done, finished) = queue.advance(8);
+            let (job, hash) = finished.into_iter().next().unwrap();
+            assert_eq!((done, job.purpose), (rounds, purpose));
+            assert_eq!(hash, super::super::hash_password(&job.password, job.salt, job.rounds).hash);
+        }
+        assert!(queue.is_empty());
     }
 }

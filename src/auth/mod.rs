@@ -1,8 +1,8 @@
 //! Who may speak: names, passwords, tokens, sessions, and what guards them.
 //!
 //! A visitor is in one state (`conversation`); a password becomes a [stored hash](PasswordHash) by a `derivation` that
-//! advances in portions, its turn given by a fair queue (`hash_queue`); a password that was verified lately is recognised
-//! by the `login_cache`; an [origin](Origin) that guesses is [throttled](Throttle).
+//! advances in portions, beside others in `lanes` if they wait, its turn given by a fair queue (`hash_queue`); a password
+//! that was verified lately is recognised by the `login_cache`; an [origin](Origin) that guesses is [throttled](Throttle).
 //!
 //! This module must not know about sockets, files, the clock or a source of randomness: time and random bytes are
 //! handed in.
@@ -10,6 +10,8 @@
 pub(crate) mod conversation;
 mod derivation;
 pub(crate) mod hash_queue;
+mod lane_costs;
+mod lanes;
 pub(crate) mod login_cache;
 mod name;
 mod password;
@@ -18,6 +20,8 @@ mod throttle;
 mod token;
 
 pub use derivation::hash_password;
+pub use lane_costs::LaneCosts;
+pub use lanes::{LANE_WIDTHS, exercise_lanes};
 pub use name::{BadName, Name, addressed};
 pub use password::{BadPasswordHash, Password, PasswordHash, WeakPassword};
 pub use sessions::{Session, SessionId, Sessions};

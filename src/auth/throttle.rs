@@ -48,8 +48,22 @@ impl Throttle {
 
     /// How long this origin has to wait before it is served again; `None` if it is welcome.
     pub fn wait(&self, origin: Origin, now: Moment) -> Option<Duration> {
-        let owed = self.debtors.get(&origin)?.paid_off.since(now);
+        self.wait_for_proven(origin, 0, now)
+    }
+
+    /// The same, if this many of its charges are not held against it yet: their hashes are under way, and the passwords
+    /// may prove right.
+    pub fn wait_for_proven(&self, origin: Origin, unproven: u32, now: Moment) -> Option<Duration> {
+        let owed = self.debtors.get(&origin)?.paid_off.since(now).saturating_sub(self.penalty * unproven);
         owed.checked_sub(DEBT_TOLERATED).filter(|wait| !wait.is_zero())
+    }
+
+    /// How many charges more, one after the other, find this origin welcome; `None` for any number.
+    pub fn charges_left(&self, origin: Origin, now: Moment) -> Option<u32> {
+        let owed = self.debtors.get(&origin).map_or(Duration::ZERO, |debt| debt.paid_off.since(now));
+        let Some(spare) = DEBT_TOLERATED.checked_sub(owed) else { return Some(0) };
+        let charges = spare.as_nanos().checked_div(self.penalty.as_nanos())?;
+        Some(u32::try_from(charges).unwrap_or(u32::MAX).saturating_add(1))
     }
 
     /// A hash starts on this origin's behalf.
@@ -151,8 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_unproven_is_charged_but_not_held_against_an_origin() {
+        let mut throttle = Throttle::new(PENALTY);
+        let (user, start) = (origin("192.0.2.7"), Moment::START);
+        for left in [4, 3, 2, 1] {
+            assert_eq!(throttle.charges_left(user, start), Some(left));
+            throttle.charge(user, start);
+        }
+        assert_eq!(throttle.charges_left(user, start), Some(0));
+        assert_eq!(throttle.wait(user, start), Some(PENALTY));
+        assert_eq!(throttle.wait_for_proven(user, 1, start), None);
+        throttle.charge(user, start);
+        assert_eq!(throttle.wait_for_proven(user, 1, start), Some(PENALTY));
+        assert_eq!(throttle.wait_for_proven(user, 9, start), None);
+    }
+
+    #[test]
     fn no_penalty_is_no_throttle() {
         let mut throttle = Throttle::new(Duration::ZERO);
+        assert_eq!(throttle.charges_left(origin("192.0.2.7"), Moment::START), None);
         for _ in 0..100 {
             throttle.charge(origin("192.0.2.7"), Moment::START);
         }

@@ -1,5 +1,6 @@
 //! What an operator may set.
 
+use crate::auth::LaneCosts;
 use crate::limits;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ pub struct Config {
     pub hash_rounds: u32,
     /// Longest wait for a hash to start.
     pub hash_wait: Duration,
-    /// How fast this machine hashes, in rounds a second: the first guess for waits, corrected as hashing goes on.
+    /// How fast this machine does one hash, in rounds a second: the first guess for waits, corrected as hashing goes on.
     pub hash_rounds_per_second: u64,
+    /// What hashes side by side cost on this machine: how many advance together follows from it.
+    pub hash_lane_costs: LaneCosts,
     /// How long a verified password is recognised; zero for never.
     pub login_cache: Duration,
     /// Debt of an origin for each hash that does not prove right; zero for none.
@@ -46,6 +49,7 @@ impl Default for Config {
             hash_rounds: limits::HASH_ROUNDS_DEFAULT,
             hash_wait: limits::HASH_WAIT_DEFAULT,
             hash_rounds_per_second: 5_000_000,
+            hash_lane_costs: LaneCosts::default(),
             login_cache: limits::LOGIN_CACHE_DEFAULT,
             penalty: limits::PENALTY_DEFAULT,
             min_password_characters: limits::MIN_PASSWORD_CHARACTERS_DEFAULT,

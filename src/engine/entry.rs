@@ -124,7 +124,7 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some(origin) = self.origin(id) else { return };
-        let wait = self.gate.wait(origin);
+        let wait = self.gate.wait(origin, self.lobby.now);
         if wait > self.lobby.config.hash_wait {
             let explanation =
                 seconds_first(wait, "until the passwords before this one are hashed; come back then");
@@ -167,7 +167,7 @@ impl<S: Store> Engine<S> {
 
     pub(super) fn refuse_throttled(&mut self, id: ConnId) -> bool {
         let Some(origin) = self.origin(id) else { return true };
-        let Some(wait) = self.gate.throttle.wait(origin, self.lobby.now) else { return false };
+        let Some(wait) = self.gate.throttled(origin, self.lobby.now) else { return false };
         let explanation =
             seconds_first(wait, "until this address may try again: too many wrong passwords came from it");
         self.lobby.refuse(id, Code::Throttled, &explanation);

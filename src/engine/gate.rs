@@ -2,7 +2,7 @@
 
 use super::{Config, ConnId};
 use crate::Moment;
-use crate::auth::hash_queue::{HashQueue, JobId};
+use crate::auth::hash_queue::{HashQueue, Job, JobId};
 use crate::auth::login_cache::LoginCache;
 use crate::auth::{Name, Origin, Password, PasswordHash, Throttle};
 use crate::store::Ticket;
@@ -52,7 +52,7 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn new(config: &Config, cache_key: &[u8; 32]) -> Gate {
         Gate {
-            hashing: HashQueue::default(),
+            hashing: HashQueue::new(config.hash_lane_costs.clone()),
             pace: Pace::new(config.hash_rounds_per_second),
             cache: LoginCache::new(cache_key, config.login_cache),
             throttle: Throttle::new(config.penalty),
@@ -64,8 +64,25 @@ impl Gate {
     }
 
     /// How long a hash that this origin hands in now would wait for its start.
-    pub(super) fn wait(&self, origin: Origin) -> Duration {
-        self.pace.duration(self.hashing.rounds_ahead(origin))
+    pub(super) fn wait(&self, origin: Origin, now: Moment) -> Duration {
+        let unproven = unproven(&self.hashing, origin);
+        let at_once = self.throttle.charges_left(origin, now).map_or(u32::MAX, |left| left + unproven);
+        self.pace.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
+    }
+
+    /// How long this origin is to be refused for what it owes. Logins that are being hashed are not held against it:
+    /// those who log in together would throttle each other.
+    pub(super) fn throttled(&self, origin: Origin, now: Moment) -> Option<Duration> {
+        self.throttle.wait_for_proven(origin, unproven(&self.hashing, origin), now)
+    }
+
+    /// The job whose turn it is. A login that its origin could not afford if those under way were all wrong waits until
+    /// they are done: else guesses would be free if only they came at once.
+    pub(super) fn take_next_job(&mut self, now: Moment) -> Option<(JobId, Job<Purpose>)> {
+        let Gate { hashing, throttle, .. } = self;
+        hashing.take_next(|hashing, origin| {
+            unproven(hashing, origin) == 0 || throttle.wait(origin, now).is_none()
+        })
     }
 
     pub(super) fn ticket(&mut self, storing: Storing) -> Ticket {
@@ -81,6 +98,11 @@ impl Gate {
     }
 }
 
+/// How many charged hashes of an origin are under way.
+fn unproven(hashing: &HashQueue<Purpose>, origin: Origin) -> u32 {
+    hashing.started_of(origin).filter(|job| matches!(job.purpose, Purpose::Login { .. })).count() as u32
+}
+
 /// How fast hashing really goes, other work included.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -93,7 +115,7 @@ pub(super) struct Pace {
 const PACE_WINDOW: Duration = Duration::from_millis(250);
 
 impl Pace {
-    fn new(rounds_per_second: u64) -> Pace {
+    pub(super) fn new(rounds_per_second: u64) -> Pace {
         Pace { rounds_per_second: rounds_per_second.max(1), since: Moment::START, rounds: 0 }
     }
 

@@ -215,7 +215,8 @@ impl<S: Store> Engine<S> {
         self.settle();
     }
 
-    /// Does up to `most` rounds of the hash whose turn it is, and says how many it did.
+    /// Hashes for as long as `most` rounds of one hash take, all hashes that are under way side by side, and says how
+    /// many rounds' time it was.
     pub fn handle_hashing(&mut self, most: u32, now: Moment) -> u32 {
         self.lobby.now = now;
         let done = self.hash_rounds(most);

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 mod carriage;
+mod hashing;
 mod leftovers;
 
 const PASSWORD: &[u8] = b"open sesame";

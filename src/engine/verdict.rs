@@ -11,17 +11,22 @@ use crate::store::{Lookup, Store};
 use subtle::ConstantTimeEq;
 
 impl<S: Store> Engine<S> {
-    /// Advances the hash whose turn it is, or starts the next; gives up after `most` rounds and says how many it did.
+    /// Advances the hashes under way and starts more while there are lanes; gives up when as much was done as `most`
+    /// rounds of one hash are, and says how much it was.
     pub(super) fn hash_rounds(&mut self, most: u32) -> u32 {
         let mut done = 0;
         while done < most {
-            if !self.gate.hashing.is_running() && !self.start_next_hash() {
-                break;
+            if self.start_next_hash() {
+                // The first round is done at the start.
+                done += 1;
+                continue;
             }
             let (rounds, finished) = self.gate.hashing.advance(most - done);
-            // A hash of one round is done when it is started; it has cost something all the same.
-            done += rounds.max(1);
-            if let Some((job, hash)) = finished {
+            if rounds == 0 && finished.is_empty() {
+                break;
+            }
+            done += rounds;
+            for (job, hash) in finished {
                 self.finish_hash(job, hash);
             }
         }
@@ -49,9 +54,9 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Starts the next job that is still wanted; false if there is none.
+    /// Starts the next job that is still wanted; false if there is none, or no lane for it.
     fn start_next_hash(&mut self) -> bool {
-        while let Some((id, job)) = self.gate.hashing.take_next() {
+        while let Some((id, job)) = self.gate.take_next_job(self.lobby.now) {
             let guess = match job.purpose {
                 Purpose::Rehash { .. } => None,
                 Purpose::Register { conn, .. } => Some((conn, false)),
@@ -162,7 +167,8 @@ impl<S: Store> Engine<S> {
 
     fn rehash(&mut self, origin: Origin, name: Name, password: Password) {
         let mut salt = [0; SALT_BYTES];
-        if self.gate.wait(origin) > self.lobby.config.hash_wait || !self.gate.rehashing.insert(name.clone()) {
+        let wait = self.gate.wait(origin, self.lobby.now);
+        if wait > self.lobby.config.hash_wait || !self.gate.rehashing.insert(name.clone()) {
             return;
         }
         if let Err(reason) = self.entropy.fill(&mut salt) {

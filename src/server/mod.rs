@@ -259,8 +259,8 @@ impl Server {
         }
     }
 
-    /// Advances the hash whose turn it is, for a time that is short when others have something to do. Says whether
-    /// there was one.
+    /// Advances the hashes under way, for a time that is short when others have something to do. Says whether there were
+    /// any.
     fn hash(&mut self, began: Moment) -> bool {
         if !self.engine.is_hashing() {
             return false;

@@ -9,15 +9,16 @@ use super::{
     CONSOLE_INPUT, CONSOLE_OUTPUT, HASH_PORTIONS_PER_SECOND, LISTENER, LogFile, SIGNALS, Server, descriptors,
     logfile,
 };
-use crate::auth::{Password, hash_password};
+use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy};
 use crate::handler::Handler;
-use crate::limits::{HEADER_BYTES, SALT_BYTES, SHARE_BYTES, TOKEN_BYTES};
+use crate::limits::{HEADER_BYTES, SHARE_BYTES, TOKEN_BYTES};
 use crate::store::{DiskStore, OsDisk};
 use mio::{Interest, Poll};
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use zeroize::Zeroize;
 
 /// How a server is to run.
@@ -89,7 +90,7 @@ impl Server {
         }
         let config = &mut options.config;
         fit_descriptors(config);
-        config.hash_rounds_per_second = measured_hash_pace(&clock);
+        (config.hash_rounds_per_second, config.hash_lane_costs) = measured_hash_pace(&clock);
         let hash_portion_rounds =
             (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
         let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
@@ -133,13 +134,29 @@ fn fit_descriptors(config: &mut Config) {
     }
 }
 
-/// How fast this machine hashes, in rounds a second.
-fn measured_hash_pace(clock: &Clock) -> u64 {
-    const ROUNDS: u32 = 5_000;
-    let began = clock.now();
-    std::hint::black_box(hash_password(&Password::new(b"pace"), [0; SALT_BYTES], ROUNDS));
-    let nanoseconds = clock.now().since(began).as_nanos().max(1);
-    u64::try_from(u128::from(ROUNDS) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX)
+/// How fast this machine does one hash, in rounds a second, and what several at once cost beside that.
+fn measured_hash_pace(clock: &Clock) -> (u64, LaneCosts) {
+    const ROUNDS: u32 = 1_000;
+    // The best of some tries is the one that the system let run through.
+    const TRIES: usize = 5;
+    let timed = |hashes: usize| {
+        let tries = (0..TRIES).map(|_| {
+            let began = clock.now();
+            exercise_lanes(hashes, ROUNDS);
+            clock.now().since(began)
+        });
+        tries.min().unwrap_or_default().max(Duration::from_nanos(1))
+    };
+    let lone = timed(1);
+    // Wider than what takes too long takes no less: a start must not be held up by measuring what will not be used.
+    let mut bearable = true;
+    let times = LANE_WIDTHS.map(|width| {
+        let time = if bearable { timed(width) } else { Duration::MAX };
+        bearable = bearable && LaneCosts::is_bearable(time, lone);
+        time
+    });
+    let rounds_per_second = u128::from(ROUNDS) * 1_000_000_000 / lone.as_nanos();
+    (u64::try_from(rounds_per_second).unwrap_or(u64::MAX), LaneCosts::new(times))
 }
 
 #[cfg(test)]

@@ -1,0 +1,64 @@
+//! What hashes side by side cost on this machine, and how many of them pay.
+
+use super::lanes::LANE_WIDTHS;
+use std::time::Duration;
+
+/// In which a cost is measured: a round of one hash alone.
+const LONE: u32 = 1000;
+/// The most that a round of all lanes may cost. One hash after the other, a login waits for the one under way, a whole
+/// hash at worst, and then for its own: beside others in lanes it waits for no more than that. A tenth is added because
+/// measurements are no better.
+const COST_MOST: u32 = 2 * LONE + LONE / 10;
+
+/// What a round of several hashes side by side costs, beside a round of one hash alone.
+///
+/// The work of the hash queue is counted in *lone rounds*, so that it means the same time however many hashes share it.
+#[derive(Clone, Debug)]
+pub struct LaneCosts([u32; LANE_WIDTHS.len()]);
+
+impl LaneCosts {
+    /// From how long the same number of rounds took with each of [`LANE_WIDTHS`].
+    pub fn new(times: [Duration; LANE_WIDTHS.len()]) -> LaneCosts {
+        let lone = times[0].as_nanos().max(1);
+        LaneCosts(
+            times.map(|time| {
+                u32::try_from(time.as_nanos() * u128::from(LONE) / lone).unwrap_or(u32::MAX).max(1)
+            }),
+        )
+    }
+
+    /// Whether this many hashes side by side take no longer than a login may be kept waiting by others.
+    pub fn is_bearable(time: Duration, lone: Duration) -> bool {
+        time * LONE <= lone * COST_MOST
+    }
+
+    /// How many hashes at most advance side by side: as many as get the most done, of what is bearable.
+    pub(super) fn lanes(&self) -> usize {
+        let bearable = LANE_WIDTHS.into_iter().zip(self.0).filter(|(_, cost)| *cost <= COST_MOST);
+        let best = bearable.min_by_key(|(width, cost)| u64::from(*cost) * 1000 / *width as u64);
+        best.map_or(1, |(width, _)| width)
+    }
+
+    /// How many lone rounds `rounds` rounds of so many hashes at once are.
+    pub(super) fn lone_rounds(&self, hashes: usize, rounds: u64) -> u64 {
+        (rounds * u64::from(self.of(hashes))).div_ceil(u64::from(LONE))
+    }
+
+    /// How many rounds of so many hashes at once there are in this many lone rounds, at least one.
+    pub(super) fn rounds(&self, hashes: usize, lone_rounds: u32) -> u32 {
+        let rounds = u64::from(lone_rounds) * u64::from(LONE) / u64::from(self.of(hashes));
+        u32::try_from(rounds).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn of(&self, hashes: usize) -> u32 {
+        let wide_enough = LANE_WIDTHS.into_iter().zip(self.0).find(|(width, _)| *width >= hashes);
+        wide_enough.map_or(u32::MAX, |(_, cost)| cost)
+    }
+}
+
+/// What a processor with vectors of eight words does, roughly; a server measures.
+impl Default for LaneCosts {
+    fn default() -> LaneCosts {
+        LaneCosts([LONE, LONE, 1300, 1900, 2000, 4000])
+    }
+}
