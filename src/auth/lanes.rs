@@ -13,7 +13,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// How many hashes can advance side by side; others take the next wider one, and leave lanes empty.
 ///
-/// Left out is what never paid: 3 and 6 (no faster than 4 and 8), and 64 (32 keep the widest vectors busy).
+/// Left out is what did not pay: 64, since 32 keep the widest vectors busy.
 pub const LANE_WIDTHS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
 /// The four words of an MD5 state.

@@ -57,17 +57,16 @@ impl LoginCache {
         }
     }
 
-    /// Whether this is the password that was verified lately for this record.
+    /// Whether this is the password that was verified lately for this record; `None` if none was.
     pub(crate) fn recognises(
         &self,
         name: &Name,
         stored: &PasswordHash,
         password: &Password,
         now: Moment,
-    ) -> bool {
-        self.entries.get(name).is_some_and(|entry| {
-            now < entry.expires && self.digest(name, stored, password).ct_eq(&entry.digest).into()
-        })
+    ) -> Option<bool> {
+        let entry = self.entries.get(name).filter(|entry| now < entry.expires)?;
+        Some(self.digest(name, stored, password).ct_eq(&entry.digest).into())
     }
 
     /// The user's record has changed.
@@ -131,11 +130,13 @@ mod tests {
         let recognises = |name: &Name, stored: &PasswordHash, password: &[u8]| {
             cache.recognises(name, stored, &Password::new(password), Moment::START)
         };
-        assert!(recognises(&name("ann"), &STORED, b"open sesame"));
-        assert!(!recognises(&name("ann"), &STORED, b"open sesamf"));
-        assert!(!recognises(&name("bob"), &STORED, b"open sesame"));
-        assert!(!recognises(&name("ann"), &PasswordHash { rounds: 1001, ..STORED }, b"open sesame"));
-        assert!(!recognises(&name("ann"), &PasswordHash { salt: [3; 16], ..STORED }, b"open sesame"));
+        assert_eq!(recognises(&name("ann"), &STORED, b"open sesame"), Some(true));
+        assert_eq!(recognises(&name("ann"), &STORED, b"open sesamf"), Some(false));
+        assert_eq!(recognises(&name("bob"), &STORED, b"open sesame"), None);
+        let dearer = PasswordHash { rounds: 1001, ..STORED };
+        assert_eq!(recognises(&name("ann"), &dearer, b"open sesame"), Some(false));
+        let salted = PasswordHash { salt: [3; 16], ..STORED };
+        assert_eq!(recognises(&name("ann"), &salted, b"open sesame"), Some(false));
     }
 
     #[test]
@@ -145,10 +146,11 @@ mod tests {
         cache.remember(&name("ann"), &STORED, &password, Moment::START);
         let end = Moment::START + LIFETIME;
         assert_eq!(cache.next_expiry(), Some(end));
-        assert!(!cache.recognises(&name("ann"), &STORED, &password, end));
+        assert_eq!(cache.recognises(&name("ann"), &STORED, &password, end), None);
         cache.remember(&name("ann"), &STORED, &password, Moment::START + Duration::from_secs(1));
         cache.expire(end);
-        assert!(cache.recognises(&name("ann"), &STORED, &password, end), "verified anew a second later");
+        let again = cache.recognises(&name("ann"), &STORED, &password, end);
+        assert_eq!(again, Some(true), "verified anew a second later");
         cache.expire(end + LIFETIME);
         assert!(cache.entries.is_empty() && cache.expiries.is_empty());
     }

@@ -67,15 +67,17 @@ impl<S: Store> Engine<S> {
             Lookup::Known(stored) => Some(stored),
             Lookup::Unknown => None,
         };
-        if let Some(stored) = &stored
-            && self.gate.cache.recognises(&name, stored, &password, self.lobby.now)
-        {
+        let lately = stored
+            .as_ref()
+            .and_then(|stored| self.gate.cache.recognises(&name, stored, &password, self.lobby.now));
+        if lately == Some(true) {
             return self.authenticate(id, name);
         }
+        let is_charged = lately == Some(false);
         // A name that nobody has costs the same rounds, so that the time does not tell.
         let salt = stored.as_ref().map_or([0; SALT_BYTES], |stored| stored.salt);
         let rounds = stored.as_ref().map_or(self.lobby.config.hash_rounds, |stored| stored.rounds);
-        let purpose = Purpose::Login { conn: id, name: name.clone(), stored };
+        let purpose = Purpose::Login { conn: id, name: name.clone(), stored, is_charged };
         self.hash(id, name, password, salt, rounds, purpose);
     }
 
@@ -124,6 +126,9 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some(origin) = self.origin(id) else { return };
+        if let Purpose::Login { is_charged: true, .. } = purpose {
+            self.gate.throttle.charge(origin, self.lobby.now);
+        }
         let wait = self.gate.wait(origin, self.lobby.now);
         if wait > self.lobby.config.hash_wait {
             let explanation =

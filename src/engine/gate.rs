@@ -15,7 +15,14 @@ pub(super) enum Purpose {
     /// A new user's password.
     Register { conn: ConnId, name: Name },
     /// To be compared with what is stored; with nothing, for a name that nobody has.
-    Login { conn: ConnId, name: Name, stored: Option<PasswordHash> },
+    Login {
+        conn: ConnId,
+        name: Name,
+        stored: Option<PasswordHash>,
+        /// It was charged when it came, since the cache knew another password: not to be let in at once tells as much.
+        /// Who leaves before the hash starts, or comes while the queue is full, would else guess for nothing.
+        is_charged: bool,
+    },
     /// A password that was right, under today's number of rounds.
     Rehash { name: Name },
 }

@@ -57,23 +57,32 @@ impl<S: Store> Engine<S> {
     /// Starts the next job that is still wanted; false if there is none, or no lane for it.
     fn start_next_hash(&mut self) -> bool {
         while let Some((id, job)) = self.gate.take_next_job(self.lobby.now) {
-            let guess = match job.purpose {
-                Purpose::Rehash { .. } => None,
-                Purpose::Register { conn, .. } => Some((conn, false)),
-                Purpose::Login { conn, .. } => Some((conn, true)),
+            let is_refused = match job.purpose {
+                Purpose::Rehash { .. } => false,
+                Purpose::Register { conn, .. } => self.refuse_throttled(conn),
+                Purpose::Login { conn, is_charged, .. } => {
+                    self.charge_or_refuse(conn, job.origin, is_charged)
+                }
             };
-            if let Some((conn, costs)) = guess {
-                if self.refuse_throttled(conn) {
-                    continue;
-                }
-                if costs {
-                    self.gate.throttle.charge(job.origin, self.lobby.now);
-                }
+            if !is_refused {
+                self.gate.hashing.start((id, job));
+                return true;
             }
-            self.gate.hashing.start((id, job));
-            return true;
         }
         false
+    }
+
+    /// Charges a login whose hash is about to start, unless its origin owes too much already, what was charged for this
+    /// one apart: then it is refused, and the answer is true.
+    fn charge_or_refuse(&mut self, conn: ConnId, origin: Origin, is_charged: bool) -> bool {
+        if is_charged {
+            self.gate.throttle.take_back(origin);
+        }
+        let is_refused = self.refuse_throttled(conn);
+        if is_charged || !is_refused {
+            self.gate.throttle.charge(origin, self.lobby.now);
+        }
+        is_refused
     }
 
     fn finish_hash(&mut self, job: Job<Purpose>, hash: [u8; HASH_BYTES]) {
@@ -81,7 +90,7 @@ impl<S: Store> Engine<S> {
         let hashed = PasswordHash { rounds, salt, hash };
         match purpose {
             Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
-            Purpose::Login { conn, name, stored } => {
+            Purpose::Login { conn, name, stored, .. } => {
                 let right = stored.as_ref().is_some_and(|stored| stored.hash.ct_eq(&hashed.hash).into());
                 if !right {
                     return self.refuse_password(conn);

@@ -10,12 +10,12 @@ impl World {
         conn
     }
 
-    /// Sends a login that takes the slow hash, and hashes nothing yet.
+    /// Sends a login, and hashes nothing yet.
     fn try_password(&mut self, last: u8, password: &[u8]) -> ConnId {
         let conn = self.connect_from(last);
         self.send(conn, Request::Identify(b"ann"));
-        self.send(conn, Request::Login(password));
         self.said(conn);
+        self.send(conn, Request::Login(password));
         conn
     }
 
@@ -87,5 +87,35 @@ fn busy_is_said_when_all_lanes_are_taken() {
     world.hash();
     for conn in crowd[2..].iter().chain([&stranger, &late]) {
         assert_eq!(world.answer(*conn), (0x83, 0));
+    }
+}
+
+/// To be let in at once, or not, tells a guesser what the slow hash would: it must cost as much, though none is done.
+#[test]
+fn guesses_at_a_remembered_password_are_charged_though_nobody_waits_for_the_hash() {
+    let mut world = World::new(config(), Box::new(Echo));
+    world.log_in("ann");
+    for _ in 0..4 {
+        let guesser = world.try_password(1, b"not the password");
+        assert!(world.engine.is_hashing());
+        world.engine.handle_reset(guesser, world.now);
+        assert!(!world.engine.is_hashing());
+    }
+    let right = world.try_password(1, PASSWORD);
+    assert_eq!(world.answer(right), (0x8f, Code::Throttled as u16));
+    let elsewhere = world.try_password(2, PASSWORD);
+    assert_eq!(world.answer(elsewhere), (0x83, 0));
+}
+
+/// As many are hashed as of those that are charged when their hashes start.
+#[test]
+fn wrong_passwords_of_a_remembered_user_are_charged_once() {
+    let mut world = World::new(config(), Box::new(Echo));
+    world.log_in("ann");
+    for guess in 0..5 {
+        let conn = world.try_password(1, b"not the password");
+        world.hash();
+        let code = if guess < 4 { Code::WrongPassword } else { Code::Throttled };
+        assert_eq!(world.answer(conn), (0x8f, code as u16), "guess {guess}");
     }
 }
