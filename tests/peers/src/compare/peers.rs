@@ -1,0 +1,217 @@
+//! The servers that are compared, and how each is started as its users would, on the loopback.
+
+use crate::dialect::{Dialect, NAME, PASSWORD};
+use crate::machine::Machine;
+use crate::passwords;
+use crate::server::{Server, free_port};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A server to be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Bare,
+    Codec,
+    Redis,
+    /// With so many rounds in its password file.
+    Mosquitto(u32),
+    Blocking,
+    Porter,
+}
+
+/// What `mosquitto_passwd` takes unless it is told otherwise.
+pub(crate) const MOSQUITTO_ROUNDS: u32 = 101;
+
+/// All of them, in the order of the tables.
+pub(crate) const PEERS: [Peer; 6] =
+    [Peer::Bare, Peer::Codec, Peer::Redis, Peer::Mosquitto(MOSQUITTO_ROUNDS), Peer::Blocking, Peer::Porter];
+
+/// Users of porter's beside the one that everybody is, each of whom can make one login at full cost.
+pub(crate) const FULL_COST_USERS: usize = 100;
+
+/// The name of such a user.
+pub(crate) fn full_cost_name(number: usize) -> String {
+    format!("full-{number}")
+}
+
+impl Peer {
+    /// Its name in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Peer::Bare => "bare",
+            Peer::Codec => "tokio codec",
+            Peer::Redis => "redis",
+            Peer::Mosquitto(_) => "mosquitto",
+            Peer::Blocking => "Python, blocking",
+            Peer::Porter => "porter",
+        }
+    }
+
+    /// Whether its clients log in.
+    pub(crate) fn has_login(self) -> bool {
+        !matches!(self, Peer::Bare | Peer::Codec)
+    }
+
+    /// The program, and the Debian package that has it.
+    fn program(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Peer::Redis => Some(("redis-server", "redis-server")),
+            Peer::Mosquitto(_) => Some(("mosquitto", "mosquitto")),
+            Peer::Blocking => Some(("python3", "python3")),
+            Peer::Bare | Peer::Codec | Peer::Porter => None,
+        }
+    }
+}
+
+/// Where the programs are, and what they need.
+#[derive(Debug)]
+pub(crate) struct Stable {
+    porter: PathBuf,
+    /// Where `bare` and `codec` are.
+    own: PathBuf,
+    /// Whether a peer can be started, by its program.
+    missing: Vec<Peer>,
+    pub(crate) machine: Machine,
+    porter_hash: String,
+}
+
+impl Stable {
+    /// Looks for the programs, and says on stderr which package is missing.
+    ///
+    /// # Errors
+    /// If porter's program is not there.
+    pub(crate) fn find(porter: &Path, machine: Machine) -> Result<Stable, String> {
+        let porter = fs::canonicalize(porter).map_err(|error| format!("{}: {error}", porter.display()))?;
+        let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+        let own = own.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut missing = Vec::new();
+        for peer in PEERS {
+            if let Some((program, package)) = peer.program().filter(|(program, _)| version(program).is_none())
+            {
+                eprintln!(
+                    "{program} is not there (Debian's package {package}): the comparison goes on without"
+                );
+                missing.push(peer);
+            }
+        }
+        Ok(Stable { porter, own, missing, machine, porter_hash: passwords::porter_hash() })
+    }
+
+    /// The peers that can be started.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> {
+        PEERS.into_iter().filter(|peer| !self.missing.contains(peer))
+    }
+
+    /// The versions of the peers that have one.
+    pub(crate) fn versions(&self) -> String {
+        let versions = self.peers().filter_map(Peer::program).filter_map(|(program, _)| version(program));
+        versions.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Starts a peer's server; it takes as many connections as there are descriptors.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(crate) fn start(&self, peer: Peer) -> Result<Server, String> {
+        let folder = folder()?;
+        let started = match peer {
+            Peer::Bare => self.announced(Command::new(self.own.join("bare")), folder, Dialect::Frames),
+            Peer::Codec => self.announced(Command::new(self.own.join("codec")), folder, Dialect::Frames),
+            Peer::Redis => self.redis(folder),
+            Peer::Mosquitto(rounds) => self.mosquitto(folder, rounds),
+            Peer::Blocking => {
+                let mut python = Command::new("python3");
+                python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/blocking.py"));
+                python.args([NAME, &passwords::md5_hex()]);
+                self.announced(python, folder, Dialect::Porter).map(Server::with_threads_that_end)
+            }
+            Peer::Porter => {
+                let names = (0..FULL_COST_USERS).map(full_cost_name).chain([NAME.to_owned()]);
+                write_porter_data(folder.path(), |path| {
+                    passwords::write_porter_users(path, names, &self.porter_hash)
+                })?;
+                self.porter(folder)
+            }
+        };
+        started.map_err(|reason| format!("{}: {reason}", peer.name()))
+    }
+
+    /// A folder with so many users of porter's, of whom nobody can log in.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn porter_crowd(&self, count: u32) -> Result<TempDir, String> {
+        let folder = folder()?;
+        write_porter_data(folder.path(), |path| passwords::write_porter_crowd(path, count))?;
+        Ok(folder)
+    }
+
+    /// Starts porter on data that is there.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(crate) fn porter(&self, folder: TempDir) -> Result<Server, String> {
+        let mut porter = Command::new(&self.porter);
+        porter.args(["--host", "127.0.0.1", "--port", "0", "--data", "data", "--log-file", "log"]);
+        // More than its default of 10 000, for the row with 15 000 who stay.
+        porter.args(["--max-connections", "16000"]);
+        self.announced(porter, folder, Dialect::Porter)
+    }
+
+    fn announced(&self, command: Command, folder: TempDir, dialect: Dialect) -> Result<Server, String> {
+        Server::announced(command, folder, dialect, &self.machine)
+    }
+
+    fn redis(&self, folder: TempDir) -> Result<Server, String> {
+        let port = free_port()?;
+        let configuration = format!(
+            "bind 127.0.0.1\nport {port}\nsave \"\"\nappendonly no\nmaxclients 16000\nlogfile log\n\
+             user default off\nuser {NAME} on >{PASSWORD} allkeys allcommands\n"
+        );
+        write(&folder.path().join("redis.conf"), &configuration)?;
+        let mut redis = Command::new("redis-server");
+        redis.arg("redis.conf");
+        Server::silent(redis, folder, port, Dialect::Resp, &self.machine)
+    }
+
+    fn mosquitto(&self, folder: TempDir, rounds: u32) -> Result<Server, String> {
+        let port = free_port()?;
+        // As root it would become a user who may not read this folder.
+        let configuration = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {0}/users\nlog_dest file {0}/log\n\
+             set_tcp_nodelay true\nuser root\n",
+            folder.path().display()
+        );
+        write(&folder.path().join("mosquitto.conf"), &configuration)?;
+        write(&folder.path().join("users"), &passwords::mosquitto_line(rounds))?;
+        let mut mosquitto = Command::new("mosquitto");
+        mosquitto.args(["-c", "mosquitto.conf"]);
+        Server::silent(mosquitto, folder, port, Dialect::Mqtt, &self.machine)
+    }
+}
+
+fn folder() -> Result<TempDir, String> {
+    TempDir::new().map_err(|error| format!("no temporary folder: {error}"))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write_porter_data(folder: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), String> {
+    let data = folder.join("data");
+    let written = fs::create_dir(&data).and_then(|()| write(&data.join("users.csv")));
+    written.map_err(|error| format!("{}: {error}", data.display()))
+}
+
+/// What a program says of itself: the first line that it prints; `None` if there is no such program.
+fn version(program: &str) -> Option<String> {
+    // mosquitto has no flag for it alone; its help begins with it.
+    let flag = if program == "mosquitto" { "-h" } else { "--version" };
+    let output = Command::new(program).arg(flag).stdin(Stdio::null()).output().ok()?;
+    let words = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+    Some(words.split(" sha=").next().unwrap_or_default().replace(" server v=", " ").trim().to_owned())
+}

@@ -1,0 +1,126 @@
+//! The picture of the row `steady`: a panel a load, a bar a peer, and a line where the bare loop ends.
+//!
+//! Light or dark is the reader's choice, as in porter-load's pictures, whose colours these are.
+
+use crate::ledger::Ledger;
+use crate::peers::Peer;
+use crate::steady::{COST, LOADS};
+use crate::table::shown;
+use svg::Document;
+use svg::node::element::{Group, Line, Rectangle, Style, Text, Title};
+
+const WIDTH: f64 = 860.0;
+const TOP: f64 = 122.0;
+/// From one peer's bar to the next.
+const PITCH: f64 = 34.0;
+const BAR: f64 = 18.0;
+/// Left of the first panel are the peers' names.
+const LEFT: f64 = 156.0;
+const PANEL: f64 = 216.0;
+const GAP: f64 = 18.0;
+/// Of a panel's width, for the figure behind the longest bar.
+const FIGURE: f64 = 52.0;
+/// Under the last bar.
+const FOOT: f64 = 44.0;
+
+const STYLE: &str = "
+text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; font-size: 13px; fill: #3d434b; }
+.page { fill: #ffffff; }
+.title { font-size: 19px; font-weight: 600; fill: #15181c; }
+.subtitle { font-size: 14px; }
+.axis { stroke: #8b929b; stroke-width: 1; }
+.limit { stroke: #c65100; stroke-width: 1.5; stroke-dasharray: 4 4; }
+rect.peer { fill: #a7afb9; }
+.own { fill: #0067a8; }
+text.own { font-weight: 600; }
+@media (prefers-color-scheme: dark) {
+text { fill: #b9c0c9; }
+.page { fill: #14171b; }
+.title { fill: #f2f4f6; }
+.axis { stroke: #6d7680; }
+.limit { stroke: #f0a030; }
+rect.peer { fill: #59626c; }
+.own { fill: #62bdf2; }
+}
+";
+
+/// Draws it; `machine` says where it was measured.
+pub(crate) fn draw(ledger: &Ledger, peers: &[Peer], machine: &str) -> String {
+    let bottom = TOP + PITCH * peers.len() as f64;
+    let height = bottom + FOOT;
+    let title = "What a message costs the server: processor time in µs, shorter is better";
+    let subtitle =
+        "64 bytes, sent and echoed; server and load on a processor each, medians of rounds in turns";
+    let mut document = Document::new()
+        .set("viewBox", (0.0, 0.0, WIDTH, height))
+        .set("width", WIDTH)
+        .set("height", height)
+        .set("role", "img")
+        .add(Title::new(title))
+        .add(Style::new(STYLE))
+        .add(Rectangle::new().set("class", "page").set("width", WIDTH).set("height", height))
+        .add(text(title, 24.0, 36.0, "start").set("class", "title"))
+        .add(text(subtitle, 24.0, 60.0, "start").set("class", "subtitle"));
+    for (peer, y) in peers.iter().zip(rows()) {
+        let name = text(peer.name(), LEFT - 14.0, y + BAR - 4.5, "end");
+        document = document.add(name.set("class", class(*peer)));
+    }
+    for (load, x) in LOADS.iter().zip((0..).map(|panel| LEFT + f64::from(panel) * (PANEL + GAP))) {
+        document = document.add(panel(ledger, peers, load.name, x, bottom));
+    }
+    let words = format!("the dashed line is the bare loop: frames in and out, no login, no check; {machine}");
+    format!("{}\n", document.add(text(&words, 24.0, height - 16.0, "start")))
+}
+
+/// The upper edges of the bars.
+fn rows() -> impl Iterator<Item = f64> {
+    (0..).map(|row| TOP + f64::from(row) * PITCH + (PITCH - BAR) / 2.0)
+}
+
+fn panel(ledger: &Ledger, peers: &[Peer], work: &str, x: f64, bottom: f64) -> Group {
+    let cost = |peer: &Peer| ledger.median(work, peer.name(), COST);
+    let most = peers.iter().filter_map(cost).fold(f64::MIN_POSITIVE, f64::max);
+    let width = |cost: f64| cost / most * (PANEL - FIGURE);
+    // The name in two lines: connections, messages in flight.
+    let (connections, in_flight) = work.split_once(", ").unwrap_or((work, ""));
+    let mut group = Group::new().add(text(connections, x, TOP - 26.0, "start")).add(text(
+        in_flight,
+        x,
+        TOP - 9.0,
+        "start",
+    ));
+    for (peer, y) in peers.iter().zip(rows()) {
+        let Some(cost) = cost(peer) else { continue };
+        let bar = Rectangle::new()
+            .set("class", class(*peer))
+            .set("x", x)
+            .set("y", y)
+            .set("width", tenth(width(cost)))
+            .set("height", BAR);
+        let figure = text(&shown(Some(cost)), x + width(cost) + 6.0, y + BAR - 4.5, "start");
+        group = group.add(bar).add(figure.set("class", class(*peer)));
+    }
+    if let Some(limit) = cost(&Peer::Bare) {
+        let at = x + width(limit);
+        group = group.add(line(at, TOP, at, bottom, "limit"));
+    }
+    group.add(line(x, TOP, x, bottom, "axis"))
+}
+
+fn class(peer: Peer) -> &'static str {
+    if peer == Peer::Porter { "own" } else { "peer" }
+}
+
+fn text(content: &str, x: f64, y: f64, anchor: &str) -> Text {
+    Text::new(content).set("x", tenth(x)).set("y", tenth(y)).set("text-anchor", anchor)
+}
+
+fn line(x1: f64, y1: f64, x2: f64, y2: f64, class: &str) -> Line {
+    let line = Line::new().set("x1", tenth(x1)).set("y1", tenth(y1));
+    line.set("x2", tenth(x2)).set("y2", tenth(y2)).set("class", class)
+}
+
+/// To a tenth of a pixel.
+fn tenth(length: f64) -> f64 {
+    (length * 10.0).round() / 10.0
+}

@@ -1,0 +1,199 @@
+//! The figures as Markdown.
+
+use crate::ledger::Ledger;
+use crate::meter::{LOAD_SHARE, WAITED};
+use crate::peers::Peer;
+use crate::storm::{self, STORMS};
+use crate::{idle, sequential, start, steady, syscalls};
+
+/// The load generator was the limit when it had less than this of its processor left, in percent.
+const LIMIT_SHARE: f64 = 95.0;
+/// Of the time, in percent, that is waited on a machine where nothing else runs.
+const QUIET_WAITED: f64 = 2.0;
+
+/// What porter is measured by.
+const BASES: [Peer; 2] = [Peer::Bare, Peer::Redis];
+
+/// The first two lines of the table that has a column for each peer.
+pub(crate) fn head(peers: &[Peer]) -> String {
+    let mut titles = vec![String::new()];
+    titles.extend(peers.iter().map(|peer| match peer.has_login() {
+        true => peer.name().to_owned(),
+        false => format!("{} (no login)", peer.name()),
+    }));
+    titles.extend(bases(peers).map(|base| format!("porter ÷ {}", base.name())));
+    format!("{}\n|---|{}\n", row(titles.iter().map(String::as_str)), "---:|".repeat(titles.len() - 1))
+}
+
+/// The lines of one work and some of its measures.
+pub(crate) fn lines(ledger: &Ledger, peers: &[Peer], work: &str, measures: &[&str]) -> String {
+    let line = |measure: &&str| {
+        let mut cells = vec![format!("{work}: {measure}")];
+        cells.extend(peers.iter().map(|peer| shown(ledger.median(work, peer.name(), measure))));
+        let ratio = |base: Peer| ledger.ratio(work, measure, Peer::Porter.name(), base.name());
+        cells.extend(bases(peers).map(|base| shown(ratio(base))));
+        row(cells.iter().map(String::as_str)) + "\n"
+    };
+    measures.iter().map(line).collect()
+}
+
+/// The lines of a row of the table of peers.
+pub(crate) fn steady(ledger: &Ledger, peers: &[Peer]) -> String {
+    let measures = [steady::COST, steady::RATE];
+    steady::LOADS.iter().map(|load| lines(ledger, peers, load.name, &measures)).collect()
+}
+
+pub(crate) fn syscalls(ledger: &Ledger, peers: &[Peer]) -> String {
+    syscalls::LOADS.iter().map(|(name, _)| lines(ledger, peers, name, &[syscalls::COUNT])).collect()
+}
+
+pub(crate) fn sequential(ledger: &Ledger, peers: &[Peer]) -> String {
+    let works = [sequential::AWAITED, sequential::IN_ONE_GO];
+    let measures = [sequential::COST, sequential::RATE];
+    works.iter().map(|work| lines(ledger, peers, work, &measures)).collect()
+}
+
+pub(crate) fn idle(ledger: &Ledger, peers: &[Peer]) -> String {
+    lines(ledger, peers, idle::WORK, &[idle::COST])
+}
+
+/// The table of storms.
+pub(crate) fn storms(ledger: &Ledger) -> String {
+    let titles =
+        ["server", "a login costs", "echo at rest, p50 / p99 ms", "in the storm, p50 / p99 ms", "logins/s"];
+    let mut text = format!("{}\n|---|---|---:|---:|---:|\n", row(titles.into_iter()));
+    for storm in STORMS {
+        let figure = |measure| ledger.median(storm.login, storm.peer.name(), measure);
+        if figure(storm::RATE).is_none() {
+            continue;
+        }
+        let pair = |one, other| format!("{} / {}", shown(figure(one)), shown(figure(other)));
+        let cells = [
+            storm.peer.name(),
+            storm.login,
+            &pair(storm::REST_P50, storm::REST_P99),
+            &pair(storm::STORM_P50, storm::STORM_P99),
+            &shown(figure(storm::RATE)),
+        ];
+        text += &(row(cells.into_iter()) + "\n");
+    }
+    text
+}
+
+/// What is to be said beneath the table of storms.
+pub(crate) fn storm_notes(ledger: &Ledger) -> String {
+    let mut text = String::new();
+    for storm in STORMS {
+        if let Some(share) = ledger.median(storm.login, storm.peer.name(), storm::HASH_SHARE) {
+            text += &format!(
+                "{}'s logins at {} are {} of what the hash alone, one at a time, would allow with the processor time \
+                 that the talkers leave.\n",
+                storm.peer.name(),
+                storm.login,
+                shown(Some(share))
+            );
+        }
+        let late = ledger.median(storm.login, storm.peer.name(), storm::LATENESS);
+        if let Some(late) = late.filter(|late| *late > LATE_MILLISECONDS) {
+            text += &format!(
+                "Beside {} with {} the load generator was itself late, by {} ms at its p99.\n",
+                storm.peer.name(),
+                storm.login,
+                shown(Some(late))
+            );
+        }
+    }
+    text
+}
+
+/// A load generator that is later than this has measured itself.
+const LATE_MILLISECONDS: f64 = 0.2;
+
+/// porter's start.
+pub(crate) fn start(ledger: &Ledger) -> String {
+    let [seconds, memory] =
+        [start::SECONDS, start::MEMORY].map(|measure| shown(ledger.median(start::WORK, "porter", measure)));
+    format!("porter, {}: {seconds} s until it listens, {memory} MB of memory at most.\n", start::WORK)
+}
+
+/// Where the load generator was the limit, so that messages or clients a second tell of it and not of the server.
+pub(crate) fn limits(ledger: &Ledger, peers: &[Peer]) -> String {
+    let works =
+        steady::LOADS.iter().map(|load| load.name).chain([sequential::AWAITED, sequential::IN_ONE_GO]);
+    let mut limited = Vec::new();
+    for work in works {
+        let share = |peer: &&Peer| ledger.median(work, peer.name(), LOAD_SHARE);
+        let was_limit = |peer: &&Peer| share(peer).is_some_and(|share| share > LIMIT_SHARE);
+        let names: Vec<&str> = peers.iter().filter(was_limit).map(|peer| peer.name()).collect();
+        if !names.is_empty() {
+            limited.push(format!("{work} ({})", names.join(", ")));
+        }
+    }
+    if limited.is_empty() {
+        return String::new();
+    }
+    format!(
+        "The load generator used over {LIMIT_SHARE} % of its processor, so that the rate is its own and not the \
+         server's, at: {}.\n",
+        limited.join("; ")
+    )
+}
+
+/// Whether other programs disturbed the measurement.
+pub(crate) fn disturbance(ledger: &Ledger) -> String {
+    match ledger.median_of_all(WAITED) {
+        Some(waited) if waited > QUIET_WAITED => format!(
+            "Other programs ran meanwhile: server or load waited for its processor for {} % of the time. Measure \
+             again when the machine is quiet.\n",
+            shown(Some(waited))
+        ),
+        _ => String::new(),
+    }
+}
+
+fn bases(peers: &[Peer]) -> impl Iterator<Item = Peer> {
+    BASES.into_iter().filter(|base| peers.contains(base) && peers.contains(&Peer::Porter))
+}
+
+fn row<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+}
+
+/// Three digits, or all of those before the point, grouped; a dash for what was not measured.
+pub(crate) fn shown(figure: Option<f64>) -> String {
+    let Some(figure) = figure else { return "-".to_owned() };
+    let decimals = match figure {
+        figure if figure >= 99.95 => 0,
+        figure if figure >= 9.995 => 1,
+        _ => 2,
+    };
+    let text = format!("{figure:.decimals$}");
+    if decimals > 0 || text.len() < 5 {
+        return text;
+    }
+    let bytes = text.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    bytes.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits_or_all_before_the_point() {
+        let figures = [0.4321, 9.99, 9.999, 12.34, 99.96, 1234.5, 12345.6, 1234567.0];
+        let texts = figures.map(|figure| shown(Some(figure)));
+        assert_eq!(texts, ["0.43", "9.99", "10.0", "12.3", "100", "1234", "12 346", "1 234 567"]);
+        assert_eq!(shown(None), "-");
+    }
+
+    #[test]
+    fn a_line_has_a_cell_for_each_title() {
+        let peers = [Peer::Bare, Peer::Redis, Peer::Porter];
+        let mut ledger = Ledger::default();
+        ledger.add("w", "bare", "m", 2.0);
+        ledger.add("w", "porter", "m", 3.0);
+        assert_eq!(lines(&ledger, &peers, "w", &["m"]), "| w: m | 2.00 | - | 3.00 | 1.50 | - |\n");
+        assert!(head(&peers).lines().all(|line| line.matches('|').count() == 7));
+    }
+}
