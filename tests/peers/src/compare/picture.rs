@@ -7,7 +7,7 @@ use crate::peers::Peer;
 use crate::steady::{COST, LOADS};
 use crate::table::shown;
 use svg::Document;
-use svg::node::element::{Group, Line, Rectangle, Style, Text, Title};
+use svg::node::element::{Group, Line, Polygon, Rectangle, Style, Text, Title};
 
 const WIDTH: f64 = 860.0;
 const TOP: f64 = 122.0;
@@ -20,6 +20,11 @@ const PANEL: f64 = 216.0;
 const GAP: f64 = 18.0;
 /// Of a panel's width, for the figure behind the longest bar.
 const FIGURE: f64 = 52.0;
+/// As many times the bare loop's cost are a panel's width: what is longer is cut off, and shown to be, or else the others
+/// could not be told apart.
+const CUT: f64 = 2.0;
+/// Of the gap in a bar that is cut off.
+const NOTCH: f64 = 6.0;
 /// Under the last bar.
 const FOOT: f64 = 44.0;
 
@@ -68,7 +73,9 @@ pub(crate) fn draw(ledger: &Ledger, peers: &[Peer], machine: &str) -> String {
     for (load, x) in LOADS.iter().zip((0..).map(|panel| LEFT + f64::from(panel) * (PANEL + GAP))) {
         document = document.add(panel(ledger, peers, load.name, x, bottom));
     }
-    let words = format!("the dashed line is the bare loop: frames in and out, no login, no check; {machine}");
+    let words = format!(
+        "the dashed line is the bare loop: frames in and out, no login; cut bars are longer; {machine}"
+    );
     format!("{}\n", document.add(text(&words, 24.0, height - 16.0, "start")))
 }
 
@@ -79,8 +86,10 @@ fn rows() -> impl Iterator<Item = f64> {
 
 fn panel(ledger: &Ledger, peers: &[Peer], work: &str, x: f64, bottom: f64) -> Group {
     let cost = |peer: &Peer| ledger.median(work, peer.name(), COST);
-    let most = peers.iter().filter_map(cost).fold(f64::MIN_POSITIVE, f64::max);
-    let width = |cost: f64| cost / most * (PANEL - FIGURE);
+    let longest = peers.iter().filter_map(cost).fold(f64::MIN_POSITIVE, f64::max);
+    let limit = peers.contains(&Peer::Bare).then(|| cost(&Peer::Bare)).flatten();
+    let most = limit.map_or(longest, |limit| longest.min(limit * CUT));
+    let width = |cost: f64| cost.min(most) / most * (PANEL - FIGURE);
     // The name in two lines: connections, messages in flight.
     let (connections, in_flight) = work.split_once(", ").unwrap_or((work, ""));
     let mut group = Group::new().add(text(connections, x, TOP - 26.0, "start")).add(text(
@@ -97,14 +106,27 @@ fn panel(ledger: &Ledger, peers: &[Peer], work: &str, x: f64, bottom: f64) -> Gr
             .set("y", y)
             .set("width", tenth(width(cost)))
             .set("height", BAR);
-        let figure = text(&shown(Some(cost)), x + width(cost) + 6.0, y + BAR - 4.5, "start");
+        // Not on the line.
+        let end = width(cost).max(limit.map_or(0.0, width));
+        let figure = text(&shown(Some(cost)), x + end + 6.0, y + BAR - 4.5, "start");
         group = group.add(bar).add(figure.set("class", class(*peer)));
+        if cost > most {
+            group = group.add(notch(x + width(cost) * 0.8, y));
+        }
     }
-    if let Some(limit) = cost(&Peer::Bare) {
+    if let Some(limit) = limit {
         let at = x + width(limit);
         group = group.add(line(at, TOP, at, bottom, "limit"));
     }
     group.add(line(x, TOP, x, bottom, "axis"))
+}
+
+/// A slanting gap in a bar.
+fn notch(x: f64, y: f64) -> Polygon {
+    let (top, bottom) = (y - 1.0, y + BAR + 1.0);
+    let corners = [(x + NOTCH, top), (x + 2.0 * NOTCH, top), (x + NOTCH, bottom), (x, bottom)];
+    let points = corners.map(|(x, y)| format!("{},{}", tenth(x), tenth(y)));
+    Polygon::new().set("class", "page").set("points", points.join(" "))
 }
 
 fn class(peer: Peer) -> &'static str {
@@ -123,4 +145,25 @@ fn line(x1: f64, y1: f64, x2: f64, y2: f64, class: &str) -> Line {
 /// To a tenth of a pixel.
 fn tenth(length: f64) -> f64 {
     (length * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_peer_has_a_bar_in_each_panel_and_the_long_ones_are_cut() {
+        let peers = [Peer::Bare, Peer::Blocking, Peer::Porter];
+        let mut ledger = Ledger::default();
+        for load in LOADS {
+            for (peer, cost) in peers.iter().zip([5.0, 34.0, 5.2]) {
+                ledger.add(load.name, peer.name(), COST, cost);
+            }
+        }
+        let picture = draw(&ledger, &peers, "a < b");
+        assert_eq!(picture.matches("<rect").count(), 1 + 3 * 3);
+        assert_eq!(picture.matches("<polygon").count(), 3);
+        assert!(picture.contains("a &lt; b") && !picture.contains("NaN"));
+        assert!(!draw(&Ledger::default(), &peers, "").contains("NaN"));
+    }
 }
