@@ -9,6 +9,7 @@
     reason = "a measurement has a clock and waits; it lives outside of the core"
 )]
 
+mod comparison;
 mod crowd;
 mod dialect;
 mod idle;
@@ -29,14 +30,12 @@ mod table;
 mod visits;
 
 use clap::{Parser, ValueEnum};
-use ledger::Ledger;
+use comparison::Comparison;
 use machine::Machine;
 use peers::{PEERS, Peer, Stable};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use storm::STORMS;
-use syscalls::Counter;
 
 /// A row of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,6 +76,16 @@ struct Flags {
     picture: Option<PathBuf>,
 }
 
+/// In the order in which they are measured: first those of the table that has a column for each peer.
+const ROWS: [Row; 6] = [Row::Steady, Row::Syscalls, Row::Sequential, Row::Idle, Row::Storm, Row::Start];
+
+impl Flags {
+    /// Whether a row is to be measured.
+    fn has(&self, row: Row) -> bool {
+        self.rows.is_empty() || self.rows.contains(&row)
+    }
+}
+
 fn main() -> ExitCode {
     match run(&Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,39 +99,41 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), String> {
     let machine = Machine::divided();
     let stable = Stable::find(&flags.porter, machine)?;
-    let mut comparison = Comparison {
-        rounds: flags.rounds,
-        peers: chosen(flags, &stable)?,
-        stable,
-        ledger: Ledger::default(),
-    };
-    let place = format!("{}; {}", machine::description(), comparison.stable.versions());
+    let place = format!("{}; {}", machine::description(), stable.versions());
     println!("{place}");
     if !machine.is_divided() {
         println!("Server and load share the one processor that there is: the figures mean little.");
     }
-    let has = |row: Row| flags.rows.is_empty() || flags.rows.contains(&row);
-    comparison.table_of_peers(&has)?;
-    if has(Row::Storm) {
-        comparison.storms()?;
+    let mut comparison = Comparison::new(flags.rounds, chosen(flags, &stable)?, stable);
+    let rows = |of: &[Row]| of.iter().copied().filter(|row| flags.has(*row)).collect::<Vec<_>>();
+    let (with_all_peers, others) = (rows(&ROWS[..4]), rows(&ROWS[4..]));
+    if !with_all_peers.is_empty() {
+        comparison.begin_table();
+        with_all_peers.into_iter().for_each(|row| measure(&mut comparison, row));
+        comparison.end_table();
     }
-    if has(Row::Start) && comparison.peers.contains(&Peer::Porter) {
-        // The system has the file in memory: what a start reads from a disk is not porter's.
-        comparison.in_turns("start", flags.rounds, &[Peer::Porter], |stable, _, ledger| {
-            start::turn(stable, ledger)
-        })?;
-        println!("\n{}", table::start(&comparison.ledger));
-    }
-    let Comparison { ledger, peers, .. } = comparison;
+    others.into_iter().for_each(|row| measure(&mut comparison, row));
+    let Comparison { ledger, peers, failures, .. } = comparison;
     print!("{}", table::disturbance(&ledger));
     if let Some(path) = &flags.json {
         let report = json!({ "machine": place, "rounds": flags.rounds, "figures": ledger.json() });
         write(path, &format!("{report:#}\n"))?;
     }
-    if let Some(path) = flags.picture.as_ref().filter(|_| has(Row::Steady)) {
+    if let Some(path) = flags.picture.as_ref().filter(|_| flags.has(Row::Steady)) {
         write(path, &picture::draw(&ledger, &peers, &machine::description()))?;
     }
-    Ok(())
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\ncompare: ")) }
+}
+
+fn measure(comparison: &mut Comparison, row: Row) {
+    match row {
+        Row::Steady => comparison.steady(),
+        Row::Syscalls => comparison.syscalls(),
+        Row::Sequential => comparison.sequential(),
+        Row::Idle => comparison.idle(),
+        Row::Storm => comparison.storms(),
+        Row::Start => comparison.start(),
+    }
 }
 
 /// The peers that were asked for and are there.
@@ -134,100 +145,6 @@ fn chosen(flags: &Flags, stable: &Stable) -> Result<Vec<Peer>, String> {
     }
     let wanted = |peer: &Peer| flags.peers.is_empty() || flags.peers.contains(&word(*peer));
     Ok(stable.peers().filter(wanted).collect())
-}
-
-/// All that is being measured.
-struct Comparison {
-    rounds: u32,
-    peers: Vec<Peer>,
-    stable: Stable,
-    ledger: Ledger,
-}
-
-impl Comparison {
-    /// The rows that have a figure for each peer, printed as they come.
-    fn table_of_peers(&mut self, has: &impl Fn(Row) -> bool) -> Result<(), String> {
-        let peers = self.peers.clone();
-        let rows = [Row::Steady, Row::Syscalls, Row::Sequential, Row::Idle];
-        if rows.into_iter().any(has) {
-            print!("\n{}", table::head(&peers));
-        }
-        if has(Row::Steady) {
-            self.in_turns("steady", self.rounds, &peers, steady::turn)?;
-            print!("{}", table::steady(&self.ledger, &peers));
-        }
-        let mut notes = String::new();
-        if has(Row::Syscalls) {
-            if let Some(counter) = Counter::find() {
-                self.in_turns("syscalls", self.rounds, &peers, |stable, peer, ledger| {
-                    syscalls::turn(stable, peer, counter, ledger)
-                })?;
-                print!("{}", table::syscalls(&self.ledger, &peers));
-                notes = format!("System calls were counted by {}.\n", counter.name());
-            } else {
-                notes = "System calls were not counted: neither perf (Debian's package linux-perf) nor strace works \
-                         here.\n"
-                    .to_owned();
-            }
-        }
-        if has(Row::Sequential) {
-            self.in_turns("sequential", self.rounds, &peers, sequential::turn)?;
-            print!("{}", table::sequential(&self.ledger, &peers));
-        }
-        if has(Row::Idle) {
-            // Memory is the same in every round.
-            self.in_turns("idle", 1, &peers, idle::turn)?;
-            print!("{}", table::idle(&self.ledger, &peers));
-            if peers.contains(&Peer::Blocking) {
-                let (all, few) = (idle::CONNECTIONS, idle::THREADS);
-                notes += &format!("Idle are {all} connections, with a thread for each {few}.\n");
-            }
-        }
-        print!("\n{}{}", table::limits(&self.ledger, &peers), notes);
-        Ok(())
-    }
-
-    fn storms(&mut self) -> Result<(), String> {
-        let has_server =
-            |storm: &&storm::Storm| self.peers.iter().any(|peer| peer.name() == storm.peer.name());
-        let storms: Vec<_> = STORMS.iter().filter(has_server).collect();
-        for round in 0..self.rounds {
-            for storm in &storms {
-                eprintln!(
-                    "storm, round {} of {}: {}, {}",
-                    round + 1,
-                    self.rounds,
-                    storm.peer.name(),
-                    storm.login
-                );
-                storm::turn(&self.stable, storm, &mut self.ledger)
-                    .map_err(|reason| format!("storm, {}: {reason}", storm.peer.name()))?;
-            }
-        }
-        let (talkers, logins) = (storm::TALKERS, storm::LOGINS);
-        println!("\nStorm: {talkers} clients who talk by the clock, beside {logins} logins in flight.\n");
-        println!("{}\n{}", table::storms(&self.ledger), table::storm_notes(&self.ledger));
-        Ok(())
-    }
-
-    /// Each peer's turn, and again, so many rounds; who begins changes.
-    fn in_turns(
-        &mut self,
-        row: &str,
-        rounds: u32,
-        peers: &[Peer],
-        turn: impl Fn(&Stable, Peer, &mut Ledger) -> Result<(), String>,
-    ) -> Result<(), String> {
-        for round in 0..rounds as usize {
-            for place in 0..peers.len() {
-                let peer = peers[(round + place) % peers.len()];
-                eprintln!("{row}, round {} of {rounds}: {}", round + 1, peer.name());
-                turn(&self.stable, peer, &mut self.ledger)
-                    .map_err(|reason| format!("{row}, {}: {reason}", peer.name()))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

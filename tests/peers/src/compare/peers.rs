@@ -117,7 +117,7 @@ impl Stable {
     /// If it does not start.
     pub(crate) fn start(&self, peer: Peer) -> Result<Server, String> {
         let folder = folder()?;
-        let started = match peer {
+        match peer {
             Peer::Bare => self.announced(Command::new(self.own.join("bare")), folder, Dialect::Frames),
             Peer::Codec => self.announced(Command::new(self.own.join("codec")), folder, Dialect::Frames),
             Peer::Redis => self.redis(folder),
@@ -135,8 +135,7 @@ impl Stable {
                 })?;
                 self.porter(folder)
             }
-        };
-        started.map_err(|reason| format!("{}: {reason}", peer.name()))
+        }
     }
 
     /// A folder with so many users of porter's, of whom nobody can log in.
@@ -182,7 +181,7 @@ impl Stable {
         // As root it would become a user who may not read this folder.
         let configuration = format!(
             "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {0}/users\nlog_dest file {0}/log\n\
-             set_tcp_nodelay true\nuser root\n",
+             user root\n",
             folder.path().display()
         );
         write(&folder.path().join("mosquitto.conf"), &configuration)?;

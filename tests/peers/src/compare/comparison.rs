@@ -1,0 +1,141 @@
+//! The order of things: which row is measured when, each peer in turn, and what is printed of it.
+
+use crate::ledger::Ledger;
+use crate::peers::{Peer, Stable};
+use crate::storm::{self, STORMS, Storm};
+use crate::syscalls::{self, Counter};
+use crate::{idle, sequential, start, steady, table};
+
+/// All that is being measured.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) rounds: u32,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) stable: Stable,
+    pub(crate) ledger: Ledger,
+    /// Who could not do which row, and why.
+    pub(crate) failures: Vec<String>,
+    /// What is to be said beneath the table of peers.
+    notes: String,
+}
+
+impl Comparison {
+    /// Nothing measured yet.
+    pub(crate) fn new(rounds: u32, peers: Vec<Peer>, stable: Stable) -> Comparison {
+        Comparison {
+            rounds,
+            peers,
+            stable,
+            ledger: Ledger::default(),
+            failures: Vec::new(),
+            notes: String::new(),
+        }
+    }
+
+    /// Prints the head of the table that has a column for each peer.
+    pub(crate) fn begin_table(&self) {
+        print!("\n{}", table::head(&self.peers));
+    }
+
+    /// Prints what is beneath it.
+    pub(crate) fn end_table(&mut self) {
+        println!("\n{}{}", table::limits(&self.ledger, &self.peers), std::mem::take(&mut self.notes));
+    }
+
+    pub(crate) fn steady(&mut self) {
+        self.each_peer("steady", self.rounds, steady::turn);
+        print!("{}", table::steady(&self.ledger, &self.peers));
+    }
+
+    pub(crate) fn syscalls(&mut self) {
+        let Some(counter) = Counter::find() else {
+            self.notes += "System calls were not counted: neither perf (Debian's package linux-perf) nor strace works \
+                           here.\n";
+            return;
+        };
+        self.each_peer("syscalls", self.rounds, |stable, peer, ledger| {
+            syscalls::turn(stable, peer, counter, ledger)
+        });
+        self.notes += &format!("System calls were counted by {}.\n", counter.name());
+        print!("{}", table::syscalls(&self.ledger, &self.peers));
+    }
+
+    pub(crate) fn sequential(&mut self) {
+        self.each_peer("sequential", self.rounds, sequential::turn);
+        print!("{}", table::sequential(&self.ledger, &self.peers));
+    }
+
+    pub(crate) fn idle(&mut self) {
+        // Memory is the same in every round.
+        self.each_peer("idle", 1, idle::turn);
+        print!("{}", table::idle(&self.ledger, &self.peers));
+        let count = idle::CONNECTIONS;
+        self.notes += &format!("There were {count} idle connections, all of one user");
+        if self.peers.contains(&Peer::Blocking) {
+            self.notes += &format!("; {} where each has a thread", idle::THREADS);
+        }
+        self.notes += ".\n";
+    }
+
+    pub(crate) fn storms(&mut self) {
+        let is_there = |storm: &&Storm| self.peers.iter().any(|peer| peer.name() == storm.peer.name());
+        let storms: Vec<&Storm> = STORMS.iter().filter(is_there).collect();
+        let name = |storm: &Storm| format!("{}, {}", storm.peer.name(), storm.login);
+        self.in_turns("storm", self.rounds, storms, name, storm::turn);
+        let (talkers, logins) = (storm::TALKERS, storm::LOGINS);
+        println!("Storm: {talkers} clients who talk by the clock, beside {logins} logins in flight.\n");
+        println!("{}\n{}", table::storms(&self.ledger), table::storm_notes(&self.ledger));
+    }
+
+    pub(crate) fn start(&mut self) {
+        if self.peers.contains(&Peer::Porter) {
+            let porter = vec![Peer::Porter];
+            self.in_turns(
+                "start",
+                self.rounds,
+                porter,
+                |peer| peer.name().to_owned(),
+                |stable, _, ledger| start::turn(stable, ledger),
+            );
+            println!("{}", table::start(&self.ledger));
+        }
+    }
+
+    fn each_peer(
+        &mut self,
+        row: &str,
+        rounds: u32,
+        turn: impl Fn(&Stable, Peer, &mut Ledger) -> Result<(), String>,
+    ) {
+        self.in_turns(row, rounds, self.peers.clone(), |peer| peer.name().to_owned(), turn);
+    }
+
+    /// Each one's turn, and again, so many rounds; who begins changes. One who fails has no more turns in this row.
+    fn in_turns<T: Copy>(
+        &mut self,
+        row: &str,
+        rounds: u32,
+        mut ones: Vec<T>,
+        name: impl Fn(T) -> String,
+        turn: impl Fn(&Stable, T, &mut Ledger) -> Result<(), String>,
+    ) {
+        for round in 1..=rounds {
+            let mut failed = Vec::new();
+            for (place, one) in ones.iter().enumerate() {
+                let name = name(*one);
+                eprintln!("{row}, round {round} of {rounds}: {name}");
+                if let Err(reason) = turn(&self.stable, *one, &mut self.ledger) {
+                    eprintln!("{row}, {name}: {reason}");
+                    self.failures.push(format!("{row}, {name}: {reason}"));
+                    failed.push(place);
+                }
+            }
+            for place in failed.into_iter().rev() {
+                ones.remove(place);
+            }
+            if !ones.is_empty() {
+                ones.rotate_left(1);
+            }
+        }
+    }
+}
