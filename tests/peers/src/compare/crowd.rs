@@ -54,15 +54,14 @@ impl Crowd {
     }
 
     /// Brings so many more inside: the first alone, so that the others find its password remembered where a server
-    /// remembers. Says how long the first took to be admitted.
+    /// remembers.
     ///
     /// # Errors
     /// If not all get in.
-    pub(crate) fn admit(&mut self, count: usize) -> Result<Duration, String> {
-        let began = Instant::now();
-        let (mut first, mut started, mut ready) = (None, 0, 0);
+    pub(crate) fn admit(&mut self, count: usize) -> Result<(), String> {
+        let (mut started, mut ready) = (0, 0);
         while ready < count {
-            let most = if first.is_none() { 1 } else { ENTERING };
+            let most = if ready == 0 { 1 } else { ENTERING };
             while started < count && started - ready < most {
                 let place = self.links.len();
                 self.links.push(None);
@@ -71,13 +70,10 @@ impl Crowd {
             }
             self.turn(Some(PATIENCE), |_, _, news, _| {
                 ready += usize::from(news.ready);
-                if news.ready && first.is_none() {
-                    first = Some(began.elapsed());
-                }
                 Ok(())
             })?;
         }
-        Ok(first.unwrap_or_default())
+        Ok(())
     }
 
     /// Makes room for so many more, and says from which place on.
@@ -179,5 +175,63 @@ impl Crowd {
     /// When those were due.
     pub(crate) fn overdue(&self) -> impl Iterator<Item = Instant> {
         self.links.iter().flatten().flat_map(|link| link.due.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visits::Visitor;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// A server that sends back what it gets, in pieces of so many bytes, after it was changed. It ends with the test.
+    fn server(piece: usize, change: fn(&mut [u8])) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                stream.set_nodelay(true).unwrap();
+                thread::spawn(move || {
+                    let mut buffer = [0; 4_096];
+                    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                        change(&mut buffer[..count]);
+                        if buffer[..count].chunks(piece).any(|bytes| stream.write_all(bytes).is_err()) {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn every_message_is_counted_once_its_echo_is_there_however_it_comes() {
+        for piece in [4_096, 50] {
+            let mut crowd = Crowd::new(Dialect::Frames, server(piece, |_| {})).unwrap();
+            crowd.admit(3).unwrap();
+            let count = crowd.exchange(4, Until::Messages(500)).unwrap();
+            assert!((500..520).contains(&count), "{count}");
+            assert_eq!(crowd.waits_for(), 0);
+            let more = crowd.exchange(1, Until::After(Duration::from_millis(1))).unwrap();
+            assert!(more >= 3, "{more}");
+        }
+    }
+
+    #[test]
+    fn an_echo_that_is_none_ends_the_exchange() {
+        let change =
+            |bytes: &mut [u8]| bytes.iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b',');
+        let address = server(4_096, change);
+        let mut crowd = Crowd::new(Dialect::Frames, address).unwrap();
+        crowd.admit(1).unwrap();
+        let reason = crowd.exchange(1, Until::Messages(1)).unwrap_err();
+        assert!(reason.contains("is not the echo of message 0"), "{reason}");
+        let reason =
+            Visitor::new(Dialect::Frames, address, true).visit_for(Duration::from_millis(1)).unwrap_err();
+        assert!(reason.contains("is not the echo of the message"), "{reason}");
     }
 }

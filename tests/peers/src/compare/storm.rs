@@ -91,7 +91,10 @@ struct Run<'a> {
 pub(crate) fn turn(stable: &Stable, storm: &Storm, ledger: &mut Ledger) -> Result<(), String> {
     let server = stable.start(storm.peer)?;
     let mut crowd = Crowd::new(server.dialect, server.address)?;
-    let hash = crowd.admit(TALKERS)?;
+    let meter = Meter::begin(&server)?;
+    crowd.admit(1)?;
+    let hash = meter.end()?.server;
+    crowd.admit(TALKERS - 1)?;
     let first = crowd.add_places(LOGINS);
     let visitors = first..first + LOGINS;
     let mut run = Run { storm, crowd, began: Instant::now(), sent: 0, visitors, visits: 0 };
@@ -122,7 +125,9 @@ pub(crate) fn turn(stable: &Stable, storm: &Storm, ledger: &mut Ledger) -> Resul
     add(STORM_P99, milliseconds(&mut storming.latencies, 0.99));
     add(RATE, rate);
     if storm.is_full_cost {
-        add(HASH_SHARE, rate * hash.as_secs_f64() / (1.0 - resting.share(resting.server)));
+        // What other programs took is no more the server's to use than what the talkers take.
+        let left = 1.0 - resting.share(resting.server) - stormed.waited();
+        add(HASH_SHARE, rate * hash.as_secs_f64() / left);
     }
     Ok(())
 }
