@@ -27,7 +27,8 @@ pub(crate) struct Stretch {
     /// Processor time of the server.
     pub(crate) server: Duration,
     own: Duration,
-    waited: Duration,
+    server_waited: Duration,
+    own_waited: Duration,
 }
 
 impl<'a> Meter<'a> {
@@ -55,8 +56,8 @@ impl<'a> Meter<'a> {
         let own = own_processor().saturating_sub(self.own_used);
         let own_waited = own_waiting().saturating_sub(self.own_waited);
         let server = self.server.processor()?.saturating_sub(self.used);
-        let waited = self.server.waiting()?.saturating_sub(self.waited).max(own_waited);
-        Ok(Stretch { elapsed, server, own, waited })
+        let server_waited = self.server.waiting()?.saturating_sub(self.waited);
+        Ok(Stretch { elapsed, server, own, server_waited, own_waited })
     }
 }
 
@@ -71,16 +72,20 @@ impl Stretch {
         add(cost, self.server.as_secs_f64() * 1e6 / count as f64);
         add(rate, count as f64 / self.elapsed.as_secs_f64());
         add(LOAD_SHARE, self.share(self.own) * 100.0);
-        add(WAITED, self.share(self.waited) * 100.0);
-    }
-
-    /// What a time is of this stretch.
-    pub(crate) fn share(&self, time: Duration) -> f64 {
-        time.as_secs_f64() / self.elapsed.as_secs_f64()
+        add(WAITED, self.waited() * 100.0);
     }
 
     /// What part of the stretch the server, or the load generator if that waited more, waited for its processor.
     pub(crate) fn waited(&self) -> f64 {
-        self.share(self.waited)
+        self.share(self.server_waited.max(self.own_waited))
+    }
+
+    /// What parts of the stretch the server ran, and waited for its processor.
+    pub(crate) fn server_shares(&self) -> [f64; 2] {
+        [self.server, self.server_waited].map(|time| self.share(time))
+    }
+
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.elapsed.as_secs_f64()
     }
 }

@@ -126,7 +126,8 @@ pub(crate) fn turn(stable: &Stable, storm: &Storm, ledger: &mut Ledger) -> Resul
     add(RATE, rate);
     if storm.is_full_cost {
         // What other programs took is no more the server's to use than what the talkers take.
-        let left = 1.0 - resting.share(resting.server) - stormed.waited();
+        let ([talk, _], [_, waited]) = (resting.server_shares(), stormed.server_shares());
+        let left = 1.0 - talk - waited;
         add(HASH_SHARE, rate * hash.as_secs_f64() / left);
     }
     Ok(())
