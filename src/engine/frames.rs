@@ -3,7 +3,7 @@
 use super::connection::{Stage, Why};
 use super::post::Courier;
 use super::{ConnId, Engine};
-use crate::auth::Password;
+use crate::auth::{Name, Password};
 use crate::handler::Speaker;
 use crate::limits::{SHARE_DELIVERED_BYTES, SHARE_FRAMES, TOKEN_BYTES};
 use crate::protocol::{BadLength, Code, Lent, Request};
@@ -22,6 +22,7 @@ impl<S: Store> Engine<S> {
         let mut inbox = std::mem::take(&mut connection.inbox);
         let delivered_before = self.lobby.totals.bytes_out;
         let mut frames = 0;
+        let mut name = None;
         while frames < SHARE_FRAMES
             && self.lobby.totals.bytes_out - delivered_before < SHARE_DELIVERED_BYTES as u64
             && let Some(connection) = self.lobby.connections.get(id)
@@ -30,7 +31,7 @@ impl<S: Store> Engine<S> {
             match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.lobby.config)) {
                 Ok(Some(body)) => {
                     frames += 1;
-                    self.handle_frame(id, body);
+                    self.handle_frame(id, body, &mut name);
                 }
                 Ok(None) => break,
                 Err(bad) => self.refuse_length(id, bad),
@@ -70,7 +71,8 @@ impl<S: Store> Engine<S> {
         self.lobby.refuse(id, code, &format!("{bad}{hint}"));
     }
 
-    fn handle_frame(&mut self, id: ConnId, body: &mut [u8]) {
+    /// `name` is that of whom the connection carries, once it has been looked for.
+    fn handle_frame(&mut self, id: ConnId, body: &mut [u8], name: &mut Option<Name>) {
         let request = match Request::decode(body) {
             Ok(request) => request,
             Err(malformed) => {
@@ -104,12 +106,12 @@ impl<S: Store> Engine<S> {
                 body.zeroize();
             }
             Request::Resume(token) => self.resume(id, token),
-            Request::Message { token, text } => self.hear(id, token, text),
+            Request::Message { token, text } => self.hear(id, token, text, name),
             Request::Exit => self.lobby.bye(id, "bye", Why::Exit),
         }
     }
 
-    fn hear(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], text: &[u8]) {
+    fn hear(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], text: &[u8], name: &mut Option<Name>) {
         let Some(&Stage::Authenticated { session, .. }) =
             self.lobby.connections.get(id).map(|connection| &connection.stage)
         else {
@@ -118,7 +120,7 @@ impl<S: Store> Engine<S> {
         let Some(own) = self.lobby.sessions.session(session).filter(|own| own.token().matches(token)) else {
             return self.lobby.refuse(id, Code::BadToken, "the token is not this session's");
         };
-        let name = own.name().clone();
+        let name = name.get_or_insert_with(|| own.name().clone());
         self.lobby.sessions.confirm(session);
         let Some(text) = self.text(id, text) else { return };
         self.lobby.totals.messages_in += 1;
@@ -126,12 +128,12 @@ impl<S: Store> Engine<S> {
             connection.traffic.messages_in = connection.traffic.messages_in.saturating_add(1);
         }
         log::debug!("message received conn={} bytes={}", id.generation(), text.len());
-        let from = Speaker { session, name: &name };
+        let from = Speaker { session, name };
         self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby });
     }
 
     fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {
-        let text = std::str::from_utf8(bytes).ok();
+        let text = simdutf8::basic::from_utf8(bytes).ok();
         if text.is_none() {
             self.lobby.refuse(id, Code::Malformed, "text that is not UTF-8");
         }
