@@ -1,9 +1,9 @@
 //! The shell around the engine: the only place with mio.
 //!
 //! One thread runs turns, and a turn is a list of phases: wait, hear the console and signals, accept, read, write,
-//! close, store, hash, log. Every socket is registered once, for reading and writing; events are hints that set
-//! what is remembered of a socket, and a socket that was cut off by its share stays on the ready list, because nobody
-//! tells again.
+//! close, store, hash, log. Every socket is registered once, for reading, and once more if it does not take all that is
+//! written; events are hints that set what is remembered of a socket, and a socket that was cut off by its share stays
+//! on the ready list, because nobody tells again.
 //!
 //! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
 
@@ -136,10 +136,11 @@ impl Server {
         self.admit(began);
         self.read(began);
         self.write(began);
-        self.close();
+        self.close(began);
         if self.store() | self.hash(began) {
-            self.write(self.clock.now());
-            self.close();
+            let now = self.clock.now();
+            self.write(now);
+            self.close(now);
         }
         self.show();
         self.flush_log(began);

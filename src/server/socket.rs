@@ -41,6 +41,8 @@ pub(super) struct Socket {
     pub(super) ending: bool,
     /// Writing may succeed.
     pub(super) writable: bool,
+    /// The system tells when it can be written again.
+    pub(super) watches_writing: bool,
     /// Nothing written reaches the peer any more. What it had sent may still lie here.
     pub(super) deaf: bool,
     /// It is in the list of sockets that have a turn.
@@ -74,6 +76,7 @@ impl Socket {
             readable: true,
             ending: false,
             writable: true,
+            watches_writing: false,
             deaf: false,
             in_ready: false,
         }

@@ -46,7 +46,7 @@ impl Server {
             let registered = self.poll.registry().register(
                 socket.source(),
                 Token(conn.pack() as usize),
-                Interest::READABLE | Interest::WRITABLE,
+                Interest::READABLE,
             );
             if self.sockets.len() <= conn.index() {
                 self.sockets.resize_with(conn.index() + 1, || None);
@@ -109,6 +109,7 @@ impl Server {
         self.welcome(conn, now);
         // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
         self.write_one(conn, now);
+        self.watch_writing(conn, now);
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         match self.engine.appetite(conn) {
             Appetite::Nothing => false,
@@ -161,6 +162,22 @@ impl Server {
             Outcome::Nothing => {}
             _ => self.hear_out(conn, now),
         }
+        self.watch_writing(conn, now);
+    }
+
+    /// Has the system tell when a socket that has not taken all can be written again. It is asked only then: else it
+    /// would wake the server once for each that connects, and once for each that is on its way out.
+    fn watch_writing(&mut self, conn: ConnId, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+        if socket.is_writable() || std::mem::replace(&mut socket.watches_writing, true) {
+            return;
+        }
+        let token = Token(conn.pack() as usize);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().reregister(socket.source(), token, both) {
+            log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
+            self.engine.handle_reset(conn, now);
+        }
     }
 
     /// The connection is broken, but what arrived before can still be read, and may be an Exit: reading comes upon the
@@ -174,13 +191,16 @@ impl Server {
         self.engine.handle_deaf(conn, now);
     }
 
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, now: Moment) {
         for _ in 0..SHARE_CLOSES {
             let Some((conn, command)) = self.engine.poll_command() else { return };
             self.door.leave(conn);
             let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
             match command {
-                SocketCommand::ShutDown => socket.shut_down(),
+                SocketCommand::ShutDown => {
+                    socket.shut_down();
+                    self.watch_writing(conn, now);
+                }
                 SocketCommand::Close => {
                     socket.say_goodbye();
                     self.sockets[conn.index()] = None;
