@@ -5,6 +5,7 @@ use super::journal::{Journal, Pace, Scanned};
 use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
+use super::torn::Records;
 use super::visitors::Visitors;
 use crate::Moment;
 use crate::auth::Name;
@@ -30,7 +31,7 @@ pub(super) struct Addresses<F> {
     compaction_due: Moment,
     /// After a failed write, not to be written before.
     due: Moment,
-    /// The end of the file may hold part of a failed write.
+    /// The end of the file may hold part of a failed write, now or after a crash.
     unsure: bool,
     append_fails: bool,
     compaction_fails: bool,
@@ -45,7 +46,7 @@ pub(super) struct ScannedAddresses<F> {
 impl<F> ScannedAddresses<F> {
     pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedAddresses<F>, OpenError> {
         let mut visitors = Visitors::new(ADDRESSES);
-        let file = Scanned::new(disk, FILE, HEADER, |fields| take(&mut visitors, fields))?;
+        let file = Scanned::new(disk, FILE, HEADER, &mut visitors)?;
         visitors.written();
         Ok(ScannedAddresses { file, visitors })
     }
@@ -70,16 +71,26 @@ impl<F> ScannedAddresses<F> {
     }
 }
 
-/// Takes a record of the file.
-fn take(visitors: &mut Visitors, [address, name, seen]: [&str; 3]) -> Result<(), String> {
-    let spelt = address;
+impl Records for Visitors {
+    fn take(&mut self, fields: [&str; 3]) -> Result<(), String> {
+        let (address, name, seen) = parse(fields)?;
+        self.note(address, name, seen);
+        Ok(())
+    }
+
+    /// Visits are written without a sync, so many may stand behind a hole; and nobody is ever told that one is kept.
+    fn may_be_lost(&mut self, fields: [&str; 3]) -> bool {
+        parse(fields).is_ok()
+    }
+}
+
+fn parse([spelt, name, seen]: [&str; 3]) -> Result<(IpAddr, Name, Stamp), String> {
     let address: IpAddr = spelt.parse().map_err(|_| "the address is no IP address")?;
     if address.to_canonical() != address || address.to_string() != spelt {
         return Err("the address is not in its canonical form".into());
     }
     let name = Name::new(name).map_err(|error| error.to_string())?;
-    visitors.note(address, name, Stamp::parse(seen)?);
-    Ok(())
+    Ok((address, name, Stamp::parse(seen)?))
 }
 
 impl<F> Addresses<F> {
@@ -133,7 +144,7 @@ impl<F> Addresses<F> {
                 }
             }
         }
-        let outcome = self.append(disk);
+        let outcome = self.append(disk, pace);
         change(&mut self.append_fails, &outcome, "written", notices);
         if outcome.is_err() {
             self.due = now + ADDRESS_RETRY;
@@ -152,15 +163,19 @@ impl<F> Addresses<F> {
         }
     }
 
-    fn append<D: Disk<File = F>>(&mut self, disk: &mut D) -> io::Result<()> {
+    fn append<D: Disk<File = F>>(&mut self, disk: &mut D, pace: &mut Pace) -> io::Result<()> {
         if self.unsure {
-            // A line behind half a line would be a bad one, and stop the next start.
+            // A line behind half a line would be a bad one, and stop the next start. So would one of which a crash keeps a
+            // sector with the line that was cut off and the next with the line that took its place: hence the sync.
             self.journal.undo(disk)?;
+            pace.sync(disk, &self.journal.file)?;
             self.unsure = false;
         }
         let bytes = encode(Batch::new(), self.visitors.unwritten())?;
         if let Err(error) = self.journal.append(disk, &bytes) {
-            self.unsure = self.journal.undo(disk).is_err();
+            self.unsure = true;
+            // Whether this works is of no matter: it is done again, for good, before the next write.
+            let _ = self.journal.undo(disk);
             return Err(error);
         }
         self.records += self.visitors.unwritten_count() as u64;

@@ -5,6 +5,7 @@
 use super::disk::Disk;
 use super::lines::{Extent, Header, ReadError, header_line, read_records};
 use super::report::{OpenError, Repair, SyncFigures};
+use super::torn::{Records, torn_at};
 use crate::Moment;
 use crate::limits::SYNC_PAUSE_FACTOR;
 use std::io::{self, Read};
@@ -54,7 +55,7 @@ impl<F> Scanned<F> {
         disk: &mut D,
         name: &'static str,
         header: Header,
-        take: impl FnMut([&str; 3]) -> Result<(), String>,
+        records: &mut impl Records,
     ) -> Result<Scanned<F>, OpenError> {
         let place = disk.place(name);
         let failed = |action, error| OpenError::File { file: place.clone(), action, error };
@@ -62,10 +63,16 @@ impl<F> Scanned<F> {
             return Ok(Scanned { name, header, file: None, extent: Extent::NOTHING });
         };
         let contents = Contents { disk, file: &file, offset: 0 };
-        let extent = read_records(contents, &header, take).map_err(|error| match error {
-            ReadError::Io(error) => failed("read", error),
-            ReadError::Line { number, reason } => OpenError::Line { file: place.clone(), number, reason },
-        })?;
+        let extent = match read_records(contents, &header, |fields| records.take(fields)) {
+            Ok(extent) => extent,
+            Err(ReadError::Io(error)) => return Err(failed("read", error)),
+            Err(ReadError::Line { number, start_bytes, reason }) => {
+                let rest = Contents { disk, file: &file, offset: start_bytes };
+                torn_at(rest, number, start_bytes, &header, records)
+                    .map_err(|error| failed("read", error))?
+                    .ok_or_else(|| OpenError::Line { file: place.clone(), number, reason })?
+            }
+        };
         Ok(Scanned { name, header, file: Some(file), extent })
     }
 

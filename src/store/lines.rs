@@ -32,8 +32,8 @@ impl Extent {
 pub(super) enum ReadError {
     /// The file could not be read.
     Io(io::Error),
-    /// A line is bad; the header is line 1.
-    Line { number: u64, reason: String },
+    /// A line is bad; the header is line 1. All before it was good, up to this offset.
+    Line { number: u64, start_bytes: u64, reason: String },
 }
 
 /// Reads all whole lines, in memory of a fixed size, and gives each record's fields to `take`, which may find them bad.
@@ -51,8 +51,9 @@ pub(super) fn read_records(
     let mut record = csv::ByteRecord::new();
     let mut number = 1;
     let mut read_bytes = 0;
-    let bad = |number, reason: String| Err(ReadError::Line { number, reason });
+    let bad = |number, start_bytes, reason: String| Err(ReadError::Line { number, start_bytes, reason });
     while reader.read_byte_record(&mut record).map_err(|error| ReadError::Io(error.into()))? {
+        let start_bytes = read_bytes;
         read_bytes += (record.as_slice().len() + record.len()) as u64;
         // The reader passes over empty lines, and over a byte order mark, without a word.
         let passed_over = reader.position().byte() != read_bytes;
@@ -64,19 +65,19 @@ pub(super) fn read_records(
             Err(reason) => Err(reason.to_owned()),
         };
         if let Err(reason) = outcome {
-            return bad(number, reason);
+            return bad(number, start_bytes, reason);
         }
         number += 1;
     }
     let lines = reader.get_ref();
     if lines.given_bytes != read_bytes {
-        return bad(number, "the line is empty".into());
+        return bad(number, read_bytes, "the line is empty".into());
     }
     if lines.overlong {
-        return bad(number, format!("the line is longer than {BLOCK_BYTES} bytes"));
+        return bad(number, read_bytes, format!("the line is longer than {BLOCK_BYTES} bytes"));
     }
     if number == 1 && !header_line(header).starts_with(lines.torn()) {
-        return bad(number, format!("the header is not {}", header.join(",")));
+        return bad(number, 0, format!("the header is not {}", header.join(",")));
     }
     Ok(Extent { whole_bytes: read_bytes, torn_bytes: lines.torn_bytes(), records: number.saturating_sub(2) })
 }
@@ -208,7 +209,7 @@ mod tests {
         });
         match extent {
             Ok(extent) => Ok((extent, records)),
-            Err(ReadError::Line { number, reason }) => Err((number, reason)),
+            Err(ReadError::Line { number, reason, .. }) => Err((number, reason)),
             Err(ReadError::Io(error)) => panic!("{error}"),
         }
     }

@@ -14,6 +14,7 @@ mod lock;
 mod report;
 mod stamp;
 mod table;
+mod torn;
 mod users;
 mod visitors;
 

@@ -80,7 +80,7 @@ impl std::error::Error for OpenError {
 pub struct Repair {
     /// The file that was mended.
     pub file: String,
-    /// Bytes that were cut off: of a last line without an end, or of a header.
+    /// Bytes that were cut off: of a last line without an end, of lines with holes, or of a header.
     pub cut_bytes: u64,
     /// Whether the header was written again.
     pub header_written: bool,
@@ -92,7 +92,7 @@ impl fmt::Display for Repair {
         if *header_written {
             write!(f, "{file}: wrote the header again over {cut_bytes} bytes of it")
         } else {
-            write!(f, "{file}: cut off an incomplete last line of {cut_bytes} bytes")
+            write!(f, "{file}: cut off an incomplete end of {cut_bytes} bytes")
         }
     }
 }

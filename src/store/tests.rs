@@ -1,6 +1,7 @@
 //! The store as a whole, on a disk that fails and crashes, and on the real one.
 
 mod addresses;
+mod holes;
 
 use super::faulty::{Fault, FaultyDisk, Plan};
 use super::*;

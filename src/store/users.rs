@@ -6,6 +6,7 @@ use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
 use super::table::Table;
+use super::torn::Records;
 use super::{Completion, Lookup, Ticket};
 use crate::auth::{Name, PasswordHash};
 use std::collections::{HashSet, VecDeque};
@@ -42,9 +43,9 @@ pub(super) struct ScannedUsers<F> {
 
 impl<F> ScannedUsers<F> {
     pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedUsers<F>, OpenError> {
-        let mut table = Table::new();
-        let file = Scanned::new(disk, FILE, HEADER, |fields| take(&mut table, fields))?;
-        Ok(ScannedUsers { file, table })
+        let mut reading = Reading { table: Table::new(), unacknowledged: None };
+        let file = Scanned::new(disk, FILE, HEADER, &mut reading)?;
+        Ok(ScannedUsers { file, table: reading.table })
     }
 
     pub(super) fn mend<D: Disk<File = F>>(
@@ -63,16 +64,36 @@ impl<F> ScannedUsers<F> {
     }
 }
 
-/// Takes a record of the file.
-fn take(table: &mut Table, [name, password, registered]: [&str; 3]) -> Result<(), String> {
+/// What a file's records are read into.
+struct Reading {
+    table: Table,
+    /// When the new users registered that stand behind a hole in the file.
+    unacknowledged: Option<Stamp>,
+}
+
+impl Records for Reading {
+    fn take(&mut self, fields: [&str; 3]) -> Result<(), String> {
+        let (name, password, registered) = parse(fields)?;
+        if !self.table.has_room(1) {
+            return Err("there are more users than this server can hold".into());
+        }
+        self.table.put(name, password, registered);
+        Ok(())
+    }
+
+    /// Users of one batch have one time of registration, so two times are two batches, and of the first somebody was
+    /// told. A known name is another matter: its record is a new hash of the same password, and the old one still counts.
+    fn may_be_lost(&mut self, fields: [&str; 3]) -> bool {
+        let Ok((name, _, registered)) = parse(fields) else { return false };
+        let is_known = self.table.find(name).is_some();
+        is_known || *self.unacknowledged.get_or_insert(registered) == registered
+    }
+}
+
+fn parse([name, password, registered]: [&str; 3]) -> Result<(&str, PasswordHash, Stamp), String> {
     Name::check(name).map_err(|error| error.to_string())?;
     let password = PasswordHash::from_phc(password).map_err(|error| error.to_string())?;
-    let registered = Stamp::parse(registered)?;
-    if !table.has_room(1) {
-        return Err("there are more users than this server can hold".into());
-    }
-    table.put(name, password, registered);
-    Ok(())
+    Ok((name, password, Stamp::parse(registered)?))
 }
 
 impl<F> Users<F> {

@@ -1,0 +1,134 @@
+//! Files that a power cut has left with holes.
+
+use super::*;
+
+/// A line of `users.csv`, of somebody who registered at so many minutes past.
+fn user(number: u8, minute: u8) -> String {
+    format!("user{number},{},2026-07-20T10:{minute:02}:00Z\n", hash(number).to_phc())
+}
+
+/// The file with zeros from here to there.
+fn with_hole(file: &str, from: usize, to: usize) -> Vec<u8> {
+    let mut bytes = file.as_bytes().to_vec();
+    bytes[from..to].fill(0);
+    bytes
+}
+
+/// Opens what a crash left, and sees that it can be gone on with.
+fn mended(file: &str, bytes: &[u8]) -> (DiskStore<FaultyDisk>, FaultyDisk) {
+    let disk = FaultyDisk::with(file, bytes);
+    let (mut store, repairs) = DiskStore::open(disk.clone()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(repairs.iter().any(|repair| repair.file == file), "a hole was mended without a word");
+    let users = store.user_count();
+    store.register(Ticket(0), name("new"), hash(99));
+    store.note_visitor(address(99), &name("new"));
+    store.close();
+    let disk = disk.restarted(true);
+    let (store, repairs) = DiskStore::open(disk.clone()).unwrap();
+    assert_eq!((repairs.len(), store.user_count()), (0, users + 1));
+    assert_eq!(store.find(&name("new")), Lookup::Known(hash(99)));
+    assert_eq!(store.last_visitor(address(99)), Some(name("new")));
+    (store, disk)
+}
+
+#[test]
+fn a_hole_anywhere_in_the_last_batch_costs_nobody_who_was_acknowledged() {
+    let acknowledged = users_file(2);
+    // A new hash of somebody known may be in it too, with the old time of registration.
+    let batch = [user(7, 30), user(8, 30), user(0, 15).replace("i=1", "i=5"), user(9, 30)].concat();
+    let file = acknowledged.clone() + &batch;
+    for from in (acknowledged.len()..file.len()).step_by(3) {
+        for length in [1, 2, 64, 100, 128, 250, file.len()] {
+            let to = (from + length).min(file.len());
+            let (store, disk) = mended(USERS, &with_hole(&file, from, to));
+            for number in 0..2 {
+                let known = store.find(&name(&format!("user{number}")));
+                assert!(matches!(known, Lookup::Known(_)), "{from}..{to}: user{number} is lost");
+            }
+            for number in 7..10 {
+                let end = file.find(&user(number, 30)).unwrap() + user(number, 30).len();
+                let expected = if end <= from { Lookup::Known(hash(number)) } else { Lookup::Unknown };
+                assert_eq!(store.find(&name(&format!("user{number}"))), expected, "{from}..{to}");
+            }
+            assert!(disk.bytes(USERS).unwrap().starts_with(acknowledged.as_bytes()));
+            assert!(!disk.bytes(USERS).unwrap().contains(&0));
+        }
+    }
+}
+
+#[test]
+fn a_hole_longer_than_a_block_of_reading_may_have_an_end() {
+    let mut bytes = users_file(2).into_bytes();
+    bytes.resize(bytes.len() + 200_000, 0);
+    bytes.extend_from_slice(b":00Z\n");
+    bytes.extend_from_slice(user(9, 30).as_bytes());
+    let (store, _) = mended(USERS, &bytes);
+    assert_eq!((store.user_count(), store.find(&name("user9"))), (3, Lookup::Unknown));
+}
+
+#[test]
+fn a_hole_that_no_crash_has_made_stops_the_start_and_changes_nothing() {
+    let lines = [user(6, 29), user(7, 30), user(8, 31), user(9, 32)];
+    let start = USERS_HEADER.len() + lines[0].len();
+    let file = USERS_HEADER.to_owned() + &lines.concat();
+    // Behind it are two batches, so the first was written when what is a hole now was synced.
+    let of_a_broken_disk = with_hole(&file, start, start + lines[1].len() - 1);
+    // Behind it is a line that porter has not written.
+    let edited = with_hole(&file.replace("T10:32", " 10:32"), start, start + lines[1].len() + 20);
+    for bytes in [of_a_broken_disk, edited] {
+        let disk = FaultyDisk::with(USERS, &bytes);
+        let error = refusal(&disk);
+        assert!(matches!(error, OpenError::Line { ref file, number: 3, .. } if file == USERS), "{error}");
+        assert_eq!((disk.bytes(USERS).unwrap(), disk.calls()), (bytes, 0));
+    }
+    // With only one batch behind it, nothing speaks against a crash.
+    let (store, _) = mended(USERS, &with_hole(&file, start, start + lines[1].len() + 20));
+    assert_eq!(store.user_count(), 2);
+}
+
+#[test]
+fn a_header_with_holes_is_written_again() {
+    for (file, header) in [(USERS, USERS_HEADER), (ADDRESSES, ADDRESSES_HEADER)] {
+        for length in 1..=header.len() {
+            for from in 0..length {
+                let mut bytes = with_hole(header, from, length.min(from + 4));
+                bytes.truncate(length);
+                let (_, disk) = mended(file, &bytes);
+                assert!(disk.bytes(file).unwrap().starts_with(header.as_bytes()));
+            }
+        }
+        // Nothing is ever written behind a header that was not synced.
+        let bytes = [&with_hole(header, 3, 9)[..], b"x"].concat();
+        let disk = FaultyDisk::with(file, &bytes);
+        assert!(matches!(refusal(&disk), OpenError::Line { number: 1, .. }));
+        assert_eq!(disk.bytes(file).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn visits_behind_a_hole_are_lost_and_those_before_it_are_not() {
+    let file = addresses_file(20).replace(":15:", ":16:") + &addresses_file(30)[ADDRESSES_HEADER.len()..];
+    for from in (ADDRESSES_HEADER.len()..file.len()).step_by(7) {
+        let (store, _) = mended(ADDRESSES, &with_hole(&file, from, (from + 16).min(file.len())));
+        let whole = file[..from].matches('\n').count().saturating_sub(1) as u32;
+        for number in 0..whole.min(20) {
+            assert_eq!(store.last_visitor(address(number)), Some(name(&format!("user{number}"))), "{from}");
+        }
+    }
+}
+
+#[test]
+fn what_was_cut_off_of_the_visits_is_gone_for_good_before_others_take_its_place() {
+    let disk = FaultyDisk::new();
+    let mut store = open(&disk);
+    disk.fail(Some(Plan { fault: Fault::NoSpace, from: 0, calls: 1 }));
+    store.note_visitor(address(1), &name("ann"));
+    store.commit(Moment::NEVER);
+    disk.fail(None);
+    store.note_visitor(address(2), &name("bob"));
+    store.commit(Moment::NEVER);
+    assert_eq!(store.sync_figures().count, 1);
+    store.note_visitor(address(3), &name("cid"));
+    store.commit(Moment::NEVER);
+    assert_eq!(store.sync_figures().count, 1, "one sync for one failure");
+}
