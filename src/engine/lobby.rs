@@ -165,6 +165,10 @@ impl Lobby {
     /// Drops what a slow consumer has not begun to take, and says why.
     pub(super) fn refuse_slow_consumer(&mut self, id: ConnId, explanation: &str) {
         if let Some(connection) = self.connections.get_mut(id) {
+            if !connection.may_be_served() {
+                // It was not read for its output's sake. Once that is dropped nobody could tell.
+                self.hungry.push(id);
+            }
             connection.outbox.drop_unsent_frames();
         }
         self.refuse(id, Code::SlowConsumer, explanation);

@@ -34,6 +34,21 @@ fn a_connection_that_was_not_read_is_read_again_when_it_closes() {
     assert_eq!(hungry, [held, waiting]);
 }
 
+/// The same for one whose output held its input, and is dropped because it takes nothing of it.
+#[test]
+fn a_slow_consumer_is_read_again_when_it_closes() {
+    let mut world = world();
+    let (slow, token) = world.log_in("ann");
+    while world.engine.appetite(slow) != Appetite::Nothing {
+        world.send(slow, Request::Message { token: &token, text: &[b'x'; 30_000] });
+    }
+    world.engine.handle_written(slow, 1, world.now);
+    hungry(&mut world);
+    world.pass(OUTPUT_STALL);
+    assert!(world.engine.is_closing(slow));
+    assert_eq!(hungry(&mut world), [slow]);
+}
+
 /// failures.md 16: refusals below 100 are answers too. A stranger who sends for them and takes none is no longer read.
 #[test]
 fn a_stranger_who_takes_no_answer_is_not_read() {
