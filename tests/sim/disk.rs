@@ -1,5 +1,6 @@
-//! A disk in memory: it fails when told to, and at a crash it forgets what was not synced, in whole or in part.
+//! A disk in memory: it fails when told to, and at a crash of the machine any part of what was not synced is there.
 
+use crate::inode::Inode;
 use crate::random::Random;
 use porter::Moment;
 use porter::store::Disk;
@@ -31,26 +32,24 @@ pub(crate) enum Fault {
 }
 
 #[derive(Clone, Debug)]
-enum Change {
-    Append(Vec<u8>),
-    Truncate(usize),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    bytes: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-    /// Ranges that a failed sync has dropped: they read well until a crash.
-    dropped: Vec<(usize, usize)>,
-}
-
-#[derive(Clone, Debug)]
 enum Naming {
     Create(String, usize),
-    Rename(String, String),
+    Rename(String, String, usize),
 }
 
+impl Naming {
+    fn make(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Naming::Create(name, inode) => names.insert(name.clone(), *inode),
+            Naming::Rename(from, to, inode) => {
+                names.remove(from);
+                names.insert(to.clone(), *inode)
+            }
+        };
+    }
+}
+
+#[derive(Clone)]
 struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
@@ -108,48 +107,31 @@ impl SimDisk {
     }
 
     /// What a restart finds. If only the process died all that was written is there; if the machine did, what was
-    /// synced, and any beginning of what was not.
+    /// synced, and of each file and of the directory any part of what was not.
+    ///
+    /// A process that dies between a sync that dropped something and its undoing takes the machine with it here: its
+    /// successor would read what is not on the disk, sync it without an error, and have no way to know better.
     pub(crate) fn crash(&self, machine: bool, salt: u64) {
         self.heal();
         let state = &mut *self.0.borrow_mut();
-        if !machine {
+        if !machine && !state.inodes.iter().any(Inode::has_dropped) {
             return;
         }
         let mut random = Random::new(salt);
-        let kept = random.below(state.unsynced_names.len() + 1);
-        for naming in state.unsynced_names.drain(..).take(kept) {
-            apply_naming(&mut state.durable_names, naming);
+        for naming in state.unsynced_names.drain(..) {
+            if random.one_in(2) {
+                naming.make(&mut state.durable_names);
+            }
         }
         state.names = state.durable_names.clone();
-        for inode in &mut state.inodes {
-            let kept = random.below(inode.unsynced.len() + 1);
-            for (index, change) in std::mem::take(&mut inode.unsynced).into_iter().enumerate() {
-                match change {
-                    Change::Append(bytes) if index < kept => inode.durable.extend_from_slice(&bytes),
-                    Change::Append(bytes) if index == kept => {
-                        let torn = random.below(bytes.len() + 1);
-                        inode.durable.extend_from_slice(&bytes[..torn]);
-                    }
-                    Change::Truncate(length) if index < kept => inode.durable.truncate(length),
-                    _ => break,
-                }
-            }
-            inode.dropped.clear();
-            inode.bytes = inode.durable.clone();
-        }
+        state.inodes.iter_mut().for_each(|inode| inode.crash(&mut random));
     }
-}
 
-fn apply_naming(names: &mut BTreeMap<String, usize>, naming: Naming) {
-    match naming {
-        Naming::Create(name, inode) => {
-            names.insert(name, inode);
-        }
-        Naming::Rename(from, to) => {
-            if let Some(inode) = names.remove(&from) {
-                names.insert(to, inode);
-            }
-        }
+    /// The same disk in another world, to see what would become of it there.
+    pub(crate) fn copy(&self) -> SimDisk {
+        let mut state = self.0.borrow().clone();
+        state.clock = Rc::new(Cell::new(state.clock.get()));
+        SimDisk(Rc::new(RefCell::new(state)))
     }
 }
 
@@ -158,6 +140,11 @@ fn broken() -> io::Error {
 }
 
 impl State {
+    fn name(&mut self, naming: Naming) {
+        naming.make(&mut self.names);
+        self.unsynced_names.push(naming);
+    }
+
     /// Counts a changing call and says how it goes wrong, if it does.
     fn fate(&mut self, ways: &[Fault]) -> io::Result<Option<Fault>> {
         if self.dead {
@@ -185,18 +172,6 @@ impl State {
         }
         Ok(Some(fault))
     }
-
-    fn make_durable(&mut self, number: usize) {
-        let inode = &mut self.inodes[number];
-        inode.durable.clone_from(&inode.bytes);
-        for (start, end) in &inode.dropped {
-            let end = (*end).min(inode.durable.len());
-            if *start < end {
-                inode.durable[*start..end].fill(0);
-            }
-        }
-        inode.unsynced.clear();
-    }
 }
 
 impl Disk for SimDisk {
@@ -214,9 +189,7 @@ impl Disk for SimDisk {
         }
         let number = state.inodes.len();
         state.inodes.push(Inode::default());
-        let naming = Naming::Create(name.to_owned(), number);
-        state.unsynced_names.push(naming.clone());
-        apply_naming(&mut state.names, naming);
+        state.name(Naming::Create(name.to_owned(), number));
         Ok(number)
     }
 
@@ -239,9 +212,7 @@ impl Disk for SimDisk {
             Some(Fault::NoSpace) => state.random.below(bytes.len() + 1),
             _ => return Err(broken()),
         };
-        let inode = &mut state.inodes[*file];
-        inode.bytes.extend_from_slice(&bytes[..count]);
-        inode.unsynced.push(Change::Append(bytes[..count].to_vec()));
+        state.inodes[*file].append(&bytes[..count]);
         match fault {
             Some(Fault::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(count),
@@ -253,10 +224,7 @@ impl Disk for SimDisk {
         if state.fate(&[Fault::Write])?.is_some() {
             return Err(broken());
         }
-        let inode = &mut state.inodes[*file];
-        inode.bytes.resize(length_bytes as usize, 0);
-        inode.unsynced.push(Change::Truncate(length_bytes as usize));
-        inode.dropped.retain(|(start, _)| (*start as u64) < length_bytes);
+        state.inodes[*file].truncate(length_bytes as usize);
         Ok(())
     }
 
@@ -269,20 +237,15 @@ impl Disk for SimDisk {
         let ways = [Fault::Sync, Fault::SyncKept, Fault::SyncLost];
         match state.fate(if is_users { &ways } else { &ways[..2] })? {
             None => {
-                state.make_durable(*file);
+                state.inodes[*file].sync();
                 Ok(())
             }
             Some(Fault::SyncKept) => {
-                state.make_durable(*file);
+                state.inodes[*file].sync();
                 Err(broken())
             }
             Some(Fault::SyncLost) => {
-                let inode = &mut state.inodes[*file];
-                let (start, end) = (inode.durable.len(), inode.bytes.len());
-                if start < end {
-                    inode.dropped.push((start, end));
-                }
-                inode.unsynced.retain(|change| matches!(change, Change::Truncate(_)));
+                state.inodes[*file].drop_unsynced();
                 Err(broken())
             }
             Some(_) => Err(broken()),
@@ -294,9 +257,8 @@ impl Disk for SimDisk {
         if state.fate(&[Fault::Write])?.is_some() {
             return Err(broken());
         }
-        let naming = Naming::Rename(from.to_owned(), to.to_owned());
-        state.unsynced_names.push(naming.clone());
-        apply_naming(&mut state.names, naming);
+        let Some(inode) = state.names.get(from).copied() else { return Err(io::ErrorKind::NotFound.into()) };
+        state.name(Naming::Rename(from.to_owned(), to.to_owned(), inode));
         Ok(())
     }
 

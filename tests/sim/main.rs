@@ -11,8 +11,11 @@
     reason = "a panic is how the world says that something is wrong"
 )]
 
+mod acts;
 mod agent;
 mod disk;
+mod ending;
+mod inode;
 mod model;
 mod net;
 mod plan;

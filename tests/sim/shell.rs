@@ -106,6 +106,8 @@ impl World {
         self.write();
         self.close();
         self.model.check_closing(began);
+        // Nobody may be forgotten, whether or not the server would wait for long.
+        self.patience();
     }
 
     /// How long the server would wait; `None` for ever.
@@ -132,7 +134,11 @@ impl World {
             let appetite = self.engine.as_ref().map(|engine| engine.appetite(*id));
             let hungry =
                 matches!(appetite, Some(Appetite::Bytes(_))) && socket.readable && link.has_arrived();
-            assert!(!hungry && appetite != Some(Appetite::Backlog), "{id:?} is ready, and nobody knows");
+            assert!(
+                !hungry && appetite != Some(Appetite::Backlog),
+                "{id:?} is ready for {appetite:?}, and nobody knows: {:?}",
+                self.model.conns[id]
+            );
         }
     }
 

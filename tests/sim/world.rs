@@ -4,14 +4,13 @@ use crate::agent::Agent;
 use crate::disk::{Clock, SimDisk};
 use crate::model::{Cause, FLUSH, Facts, Model};
 use crate::net::Link;
-use crate::plan::{Mode, Nature, Op, Settings};
+use crate::plan::{Mode, Settings};
 use crate::random::Random;
 use crate::shell::Socket;
-use crate::wire::frame;
-use crate::witness::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
+use crate::witness::{SeededEntropy, Source, Stored, TellTale, WatchedHandler, WatchedStore};
 use porter::Moment;
 use porter::auth::{Name, Password, hash_password};
-use porter::engine::{Appetite, Census, ConnId, Engine};
+use porter::engine::{Appetite, ConnId, Engine};
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::store::{DiskStore, Store, Ticket};
 use std::cell::{Cell, RefCell};
@@ -25,7 +24,7 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) disk: SimDisk,
-    entropy: SeededEntropy,
+    pub(crate) entropy: SeededEntropy,
     told: TellTale,
     pub(crate) engine: Option<Engine<WatchedStore>>,
     pub(crate) model: Model,
@@ -38,7 +37,9 @@ pub(crate) struct World {
     pub(crate) gone: Vec<ConnId>,
     pub(crate) agents: Vec<Agent>,
     /// The store takes no registrations until a restart.
-    stores_nothing: bool,
+    pub(crate) stores_nothing: bool,
+    /// What dies in the middle of a call to the disk is the machine, not the process alone.
+    pub(crate) machine_dies: bool,
     trace: DefaultHasher,
 }
 
@@ -64,6 +65,7 @@ impl World {
             gone: Vec::new(),
             agents,
             stores_nothing: false,
+            machine_dies: true,
             trace: DefaultHasher::new(),
         };
         if !settings.config.registration_open || random.one_in(3) {
@@ -149,7 +151,7 @@ impl World {
     }
 
     /// The server is gone; its successor finds what the disk kept.
-    fn fall(&mut self, machine: bool, salt: u64) {
+    pub(crate) fn fall(&mut self, machine: bool, salt: u64) {
         self.engine = None;
         self.stores_nothing = false;
         self.told.borrow_mut().clear();
@@ -220,8 +222,24 @@ impl World {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let drawn = std::mem::take(&mut self.entropy.0.borrow_mut().drawn);
         (now.since_start().as_nanos(), &console, told.len()).hash(&mut self.trace);
+        let answered = stored.iter().any(|stored| matches!(stored, Stored::Answer { .. }));
         self.model.explain(cause, Facts { now, said, told, stored, console, unserved, drawn });
         self.check_census();
+        if answered {
+            self.rehearse();
+        }
+    }
+
+    /// If the machine died now, its successor would find whoever was told that they are registered, and nobody who was
+    /// refused.
+    fn rehearse(&self) {
+        let disk = self.disk.copy();
+        disk.crash(true, self.trace());
+        let (store, _) = DiskStore::open(disk)
+            .unwrap_or_else(|error| panic!("after a crash the server would not start: {error}"));
+        self.model
+            .people
+            .check_acknowledged(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
     }
 
     /// What the engine holds is what the model says, and within its limits.
@@ -251,56 +269,15 @@ impl World {
         assert!(census.input_bytes <= strangers + members, "{census:?}");
     }
 
-    pub(crate) fn apply(&mut self, op: Op) {
-        match op {
-            Op::Act { who, salt } => {
-                self.act(who, &mut Random::new(salt), false);
-            }
-            Op::Arrive { who, salt } => self.arrive(who, salt),
-            Op::Flood { who, salt } => self.flood(who, salt),
-            Op::HalfClose { who } => {
-                if let Some(link) = self.agents[who].link {
-                    self.links[link].half_close();
-                }
-            }
-            Op::Break { who } => {
-                if let Some(link) = self.agents[who].link {
-                    self.links[link].sever();
-                    self.agents[who].disconnected();
-                }
-            }
-            Op::Turn { turns } => (0..turns).for_each(|_| self.turn_or_fall(1)),
-            Op::Pass { milliseconds } => {
-                let pause = Duration::from_millis(milliseconds);
-                self.clock.set(self.clock.get() + pause);
-            }
-            Op::Sleep => {
-                if let Some(pause) = self.patience() {
-                    self.clock.set(self.clock.get() + pause);
-                }
-            }
-            Op::Type { salt } => self.type_line(salt),
-            Op::Spoil { fault, skip, times } => self.disk.fail(fault, skip, times),
-            Op::Dry { times } => {
-                self.entropy.0.borrow_mut().failures = times;
-                self.model.dry = true;
-            }
-            Op::Late { salt } => self.late(salt),
-            Op::Crash { calls: Some(calls), .. } => self.disk.set_fuse(calls),
-            Op::Crash { machine, calls: None, salt } => self.fall(machine, salt),
-            Op::Restart { salt } => self.restart(salt),
-        }
-    }
-
-    fn turn_or_fall(&mut self, salt: u64) {
+    pub(crate) fn turn_or_fall(&mut self, salt: u64) {
         self.turn();
         if self.disk.is_dead() {
             let salt = salt ^ self.trace();
-            self.fall(true, salt);
+            self.fall(self.machine_dies, salt);
         }
     }
 
-    fn restart(&mut self, salt: u64) {
+    pub(crate) fn restart(&mut self, salt: u64) {
         self.call(Cause::Shutdown);
         let end = self.clock.get() + Duration::from_millis(6_700);
         while !self.engine().is_empty() {
@@ -318,7 +295,7 @@ impl World {
         if !self.note_notices() && !died && all_written {
             self.model.people.visitors_synced();
         }
-        self.fall(died, salt);
+        self.fall(died && self.machine_dies, salt);
     }
 
     /// Whether the store complains. An error means that it could not take back what it could not store.
@@ -332,190 +309,5 @@ impl World {
             }
         }
         any
-    }
-
-    /// A client does something; whether its conversation went on.
-    pub(crate) fn act(&mut self, who: usize, random: &mut Random, eager: bool) -> bool {
-        let agent = &mut self.agents[who];
-        let Some(number) = agent.link else {
-            if agent.nature == Nature::Honest && agent.done {
-                return false;
-            }
-            if agent.rests() {
-                return false;
-            }
-            let number = self.links.len();
-            self.links.push(Link::new(agent.peer, self.settings.socket_bytes));
-            self.knocking.push_back(number);
-            agent.connected(number);
-            return false;
-        };
-        if agent.moves_on(random) {
-            agent.disconnected();
-            return false;
-        }
-        let link = &mut self.links[number];
-        let lazy = match agent.nature {
-            Nature::Hostile => !random.one_in(3),
-            Nature::Deaf => !random.one_in(10),
-            _ => false,
-        };
-        let most = if eager { usize::MAX } else { random.pick(&[1, 7, 100, 5_000, usize::MAX]) };
-        let bytes = link.receive(if lazy { 0 } else { most });
-        agent.hear(&bytes, self.settings.mode);
-        if link.is_over() {
-            if agent.nature != Nature::Hostile {
-                link.leave();
-            }
-            agent.disconnected();
-            return false;
-        }
-        let mut sent = Vec::new();
-        if link.takes_more() {
-            let tokens: Vec<[u8; 16]> = self
-                .agents
-                .iter()
-                .filter(|agent| agent.nature != Nature::Honest)
-                .flat_map(|agent| agent.tokens.iter().copied())
-                .collect();
-            sent = self.agents[who].speak(random, &self.settings, &tokens);
-            link.send(&sent);
-        }
-        if self.settings.prompt_network || eager {
-            link.arrive(usize::MAX);
-        }
-        !bytes.is_empty() || !sent.is_empty()
-    }
-
-    fn arrive(&mut self, who: usize, salt: u64) {
-        let mut random = Random::new(salt);
-        if let Some(link) = self.agents[who].link {
-            let most = random.pick(&[0, 1, 3, 4, 30, 1_000, usize::MAX]);
-            self.links[link].arrive(most);
-        }
-    }
-
-    fn flood(&mut self, who: usize, salt: u64) {
-        let agent = &self.agents[who];
-        let (Some(link), true) = (agent.link, !agent.is_civil()) else { return };
-        if !self.links[link].takes_more() {
-            return;
-        }
-        let mut random = Random::new(salt);
-        let token = agent.tokens.last().copied().unwrap_or_default();
-        let one = match random.below(5) {
-            0 => frame(1, &[b""]),
-            1 => frame(1, &[b"n1"]),
-            2 => frame(5, &[&token, b""]),
-            3 => frame(5, &[&token, &[b'f'; 1_500]]),
-            _ => frame(5, &[&token, b"@nobody x"]),
-        };
-        let times = 100_000 / one.len();
-        self.links[link].send(&one.repeat(times));
-    }
-
-    fn type_line(&mut self, salt: u64) {
-        let mut random = Random::new(salt);
-        let name = random.below(4);
-        let line = match random.below(9) {
-            0 => "/who".to_owned(),
-            1 => "/stats".to_owned(),
-            2 => format!("/kick n{name}"),
-            3 => format!("@n{name} from the operator"),
-            4 => random.pick(&["/kick", "/kick server", "@", "@x", "", "/help", "/nonsense"]).to_owned(),
-            _ => format!("typed {salt}"),
-        };
-        self.call(Cause::Line(&line));
-        self.write();
-        self.close();
-    }
-
-    /// Something for a connection that is no more: it must not reach whoever has its slot now.
-    fn late(&mut self, salt: u64) {
-        if self.gone.is_empty() {
-            return;
-        }
-        let mut random = Random::new(salt);
-        let id = random.pick(&self.gone);
-        let now = self.tick();
-        let engine = self.engine();
-        match random.below(6) {
-            0 => engine.handle_bytes(id, &mut frame(6, &[]), now),
-            1 => engine.handle_turn(id, now),
-            2 => engine.handle_half_close(id, now),
-            3 => engine.handle_end(id, now),
-            4 => engine.handle_reset(id, now),
-            _ => engine.handle_written(id, 0, now),
-        }
-        self.observe(Cause::Late, now);
-    }
-
-    /// All faults are mended, the ill-meaning leave, and the honest get done what they came for. Then nothing is left.
-    pub(crate) fn end(&mut self, salt: u64) {
-        let mut random = Random::new(salt);
-        self.disk.heal();
-        self.entropy.0.borrow_mut().failures = 0;
-        if self.stores_nothing {
-            self.fall(false, 2);
-        }
-        for agent in &mut self.agents {
-            if let (Some(link), true) = (agent.link, agent.nature != Nature::Honest) {
-                match random.below(3) {
-                    0 => self.links[link].leave(),
-                    1 => self.links[link].sever(),
-                    _ => self.links[link].half_close(),
-                }
-                agent.disconnected();
-            }
-        }
-        let honest: Vec<usize> = (0..self.agents.len()).filter(|n| !self.agents[*n].is_content()).collect();
-        let mut turns = 0;
-        while let Some(waits) = honest.iter().find(|n| !self.agents[**n].is_content()) {
-            turns += 1;
-            assert!(turns < 3_000, "{} waits for ever: {:?}", self.agents[*waits].name, self.agents[*waits]);
-            let mut moved = false;
-            for who in &honest {
-                moved |= self.act(*who, &mut random, true);
-            }
-            self.settle_network(moved);
-        }
-        for link in &mut self.links {
-            link.leave();
-        }
-        while !self.engine().is_empty() || !self.knocking.is_empty() {
-            turns += 1;
-            assert!(turns < 6_000, "connections are left");
-            self.settle_network(false);
-        }
-        self.check_nothing_left();
-    }
-
-    /// All that flies arrives, the server has a turn, and if there is nothing to do then, time passes.
-    fn settle_network(&mut self, moved: bool) {
-        self.links.iter_mut().for_each(|link| link.arrive(usize::MAX));
-        self.turn_or_fall(1);
-        self.clock.set(self.clock.get() + Duration::from_millis(1));
-        let unread = |agent: &Agent| agent.link.is_some_and(|link| self.links[link].has_unread());
-        let moving = moved || self.agents.iter().any(unread);
-        if !moving && let Some(pause) = self.patience() {
-            self.clock.set(self.clock.get() + pause);
-        }
-    }
-
-    fn check_nothing_left(&mut self) {
-        let mut turns = 0;
-        loop {
-            self.turn();
-            match self.patience() {
-                None => break,
-                Some(pause) => self.clock.set(self.clock.get() + pause),
-            }
-            turns += 1;
-            assert!(turns < 2_000, "something is always due");
-        }
-        assert_eq!(self.engine().census(), Census::default(), "what is left at the end");
-        assert!(self.model.conns.is_empty() && self.model.sessions.is_empty());
-        // A machine that dies now has all that was acknowledged.
-        self.fall(true, 2);
     }
 }

@@ -4,6 +4,7 @@
 //! Where the page leaves a choice open (when a hash is done, how many frames a turn takes) it follows what it sees; all
 //! else it predicts.
 
+mod conn;
 mod crowd;
 mod debts;
 mod frames;
@@ -13,6 +14,7 @@ mod waiting;
 use crate::plan::{Mode, Settings};
 use crate::wire::Said;
 use crate::witness::{Stored, Told};
+use conn::{Conn, Errand, State, Waiting};
 use debts::Debts;
 use people::People;
 use porter::Moment;
@@ -51,61 +53,6 @@ pub(crate) struct Facts {
     pub(crate) unserved: bool,
     /// What was drawn from the random source, in order.
     pub(crate) drawn: Vec<[u8; 16]>,
-}
-
-/// One connection.
-#[derive(Debug)]
-pub(crate) struct Conn {
-    pub(crate) peer: SocketAddr,
-    pub(crate) state: State,
-    pub(crate) input: Vec<u8>,
-    pub(crate) registers: u32,
-    pub(crate) wrong: u32,
-    pub(crate) login_due: Moment,
-    pub(crate) last_frame: Moment,
-    /// The peer has closed its sending side; and all that it sent was handed over.
-    pub(crate) half_closed: bool,
-    pub(crate) ended: bool,
-    pub(crate) reset: bool,
-    pub(crate) surplus: bool,
-    pub(crate) closing: Option<Moment>,
-    pub(crate) shut: Option<Moment>,
-    bye_expected: bool,
-    /// Messages that it must be sent in this call, and bytes of them.
-    due: VecDeque<(String, String)>,
-    due_bytes: usize,
-    said: VecDeque<Said>,
-    /// Bytes that wait to be written to it, before this call and now.
-    pub(crate) output_before: usize,
-    pub(crate) output: usize,
-    pub(crate) stalled: Option<Moment>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Identifying,
-    Registering(String),
-    LoggingIn(String),
-    Waiting(Waiting),
-    Authenticated(u64),
-    Closing,
-}
-
-/// A password that is being seen to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) name: String,
-    pub(crate) password: Vec<u8>,
-    pub(crate) since: Moment,
-    pub(crate) errand: Errand,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
-    /// A registration; with what the store said, once it was asked.
-    Register { asked: bool, kept: Option<bool> },
-    /// A login; whether the password is right, unless that hangs on what the store will say.
-    Login { right: Option<bool> },
 }
 
 /// A session, by the serial number that the model gave it.
@@ -247,28 +194,8 @@ impl Model {
                 "a connection was dropped without a word"
             );
         };
-        let conn = Conn {
-            peer,
-            state: State::Identifying,
-            input: Vec::new(),
-            registers: 0,
-            wrong: 0,
-            login_due: self.now + self.settings.config.login_timeout,
-            last_frame: self.now,
-            half_closed: false,
-            ended: false,
-            reset: false,
-            surplus: full,
-            closing: None,
-            shut: None,
-            bye_expected: false,
-            due: VecDeque::new(),
-            due_bytes: 0,
-            said: VecDeque::new(),
-            output_before: 0,
-            output: 0,
-            stalled: None,
-        };
+        let login_due = self.now + self.settings.config.login_timeout;
+        let conn = Conn::new(peer, full, self.now, login_due);
         assert!(self.conns.insert(id, conn).is_none(), "two connections have one name");
     }
 
@@ -380,38 +307,6 @@ impl Model {
 
     fn mode(&self) -> Mode {
         self.settings.mode
-    }
-}
-
-impl Conn {
-    /// Whether it has yet to show who it is.
-    pub(crate) fn is_stranger(&self) -> bool {
-        !matches!(self.state, State::Authenticated(_) | State::Closing)
-    }
-
-    /// At the end of a turn: what was due when it began is done.
-    fn check_closing(&self, began: Moment) {
-        let Some(since) = self.closing else { return };
-        let gone = self.reset || self.ended;
-        assert!(self.shut.is_some() || since + FLUSH > began || gone, "not shut: {self:?}");
-        assert!(gone || self.shut.is_none_or(|shut| shut + DISCARD > began), "not closed: {self:?}");
-    }
-
-    fn check_deadlines(&self, now: Moment, settings: &Settings) {
-        let stalled = self.stalled.is_some_and(|since| since + STALL <= now);
-        match (&self.closing, &self.state) {
-            (Some(_), _) => {}
-            (None, State::Waiting(_)) => assert!(!stalled, "not refused as slow: {self:?}"),
-            (None, State::Authenticated(_)) => {
-                assert!(!stalled, "not refused as slow: {self:?}");
-                let idle = settings.config.idle_timeout.is_some_and(|idle| self.last_frame + idle <= now);
-                assert!(!idle, "idle for too long: {self:?}");
-            }
-            (None, _) => {
-                assert!(!stalled, "not refused as slow: {self:?}");
-                assert!(self.login_due > now, "past the login timeout: {self:?}");
-            }
-        }
     }
 }
 
