@@ -51,13 +51,17 @@ impl Agent {
         let name = match nature {
             Nature::Honest => format!("honest{number}"),
             Nature::Roaming => format!("roaming{number}"),
+            Nature::Twin => format!("twin{}", number % 3),
+            Nature::Guesser => "honest0".to_owned(),
             _ => format!("n{}", random.below(4)),
         };
         let password = format!("password of {name}");
         let place = random.below(settings.addresses) as u8;
         let ip: IpAddr = match place {
             3 => Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().into(),
+            // These are all of one network.
             4 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number as u16).into(),
+            6.. if place.is_multiple_of(2) => Ipv6Addr::new(0x2001, 0xdb8, 0, place.into(), 0, 0, 0, 1).into(),
             _ => Ipv4Addr::new(10, 0, 0, place + 1).into(),
         };
         let left = random.below(12) + if settings.socket_bytes >= 1_000 && random.one_in(4) { 90 } else { 0 };
@@ -117,7 +121,7 @@ impl Agent {
 
     /// Whether it speaks only when it is its turn, and then as it should.
     pub(crate) fn is_civil(&self) -> bool {
-        matches!(self.nature, Nature::Honest | Nature::Roaming)
+        matches!(self.nature, Nature::Honest | Nature::Roaming | Nature::Twin)
     }
 
     /// Whether it leaves its connection as it is, to go on in another.
@@ -160,8 +164,12 @@ impl Agent {
     pub(crate) fn speak(&mut self, random: &mut Random, settings: &Settings, tokens: &[[u8; 16]]) -> Vec<u8> {
         let comes_back = !self.is_civil() && self.comes_back(random);
         match self.nature {
-            Nature::Honest | Nature::Roaming => self.speak_honestly(random, settings),
+            Nature::Honest | Nature::Roaming | Nature::Twin => self.speak_honestly(random, settings),
             Nature::Deaf => frame(1, &[b""]).repeat(2_000),
+            Nature::Guesser => {
+                let guess = frame(3, &[b"a guess at it"]);
+                [frame(1, &[self.name.as_bytes()]), guess.repeat(1 + random.below(3))].concat()
+            }
             _ if comes_back => {
                 // With a token from before: the last, or one that may be dead.
                 frame(4, &[&random.pick(&self.tokens)])

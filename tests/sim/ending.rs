@@ -55,7 +55,9 @@ impl World {
         self.clock.set(self.clock.get() + Duration::from_millis(1));
         let unread = |agent: &Agent| agent.link.is_some_and(|link| self.links[link].has_unread());
         let moving = moved || self.agents.iter().any(unread);
-        if !moving && let Some(pause) = self.patience() {
+        if !moving {
+            // With nothing due, somebody may have been told to come back later.
+            let pause = self.patience().unwrap_or(Duration::from_secs(1));
             self.clock.set(self.clock.get() + pause);
         }
     }

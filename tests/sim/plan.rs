@@ -30,11 +30,68 @@ pub(crate) enum Nature {
     Roaming,
     /// Asks and asks without saying who it is, and seldom listens.
     Deaf,
+    /// Does all right, but is not the only one of its name.
+    Twin,
+    /// Tries one password after the other.
+    Guesser,
+}
+
+/// What a run is about. Most are about everything; but what takes several clients to do the same thing at the same time
+/// chance alone seldom brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    Anything,
+    /// One cannot stay in its connection, others do not listen.
+    Strays,
+    /// All want one of a few names.
+    Twins,
+    /// Passwords are guessed, and hardly any time passes.
+    Guessing,
+    /// Dozens come, from as many addresses.
+    Crowd,
+}
+
+impl Theme {
+    fn of(seed: u64) -> Theme {
+        match seed % 8 {
+            2 | 6 => Theme::Strays,
+            3 => Theme::Twins,
+            5 => Theme::Guessing,
+            7 => Theme::Crowd,
+            _ => Theme::Anything,
+        }
+    }
+
+    fn natures(self, random: &mut Random) -> Vec<Nature> {
+        let count = match self {
+            Theme::Crowd => 24 + random.below(25),
+            // Few, so that each gets around.
+            Theme::Strays => 1 + random.below(5),
+            _ => 3 + random.below(14),
+        };
+        let honest = random.below(count + 1);
+        let mut natures: Vec<Nature> = (0..count)
+            .map(
+                |n| if n < honest { Nature::Honest } else { random.pick(&[Nature::Clumsy, Nature::Hostile]) },
+            )
+            .collect();
+        match self {
+            Theme::Anything | Theme::Crowd => {}
+            Theme::Strays => {
+                natures.extend(vec![Nature::Roaming; 1 + random.below(2)]);
+                natures.extend(vec![Nature::Deaf; 1 + random.below(2)]);
+            }
+            Theme::Twins => natures[count / 3..].fill(Nature::Twin),
+            Theme::Guessing => natures[count / 2..].fill(Nature::Guesser),
+        }
+        natures
+    }
 }
 
 /// What stays the same for a whole run.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) theme: Theme,
     pub(crate) mode: Mode,
     pub(crate) config: Config,
     pub(crate) natures: Vec<Nature>,
@@ -99,14 +156,15 @@ pub(crate) fn settings(seed: u64) -> Settings {
     let mut random = Random::new(seed);
     let random = &mut random;
     let milliseconds = Duration::from_millis;
+    let theme = Theme::of(seed);
     let mode = random.pick(&[Mode::Echo, Mode::Operator, Mode::Chat]);
     let max_frame_bytes = random.pick(&[2_048, 2_048, 3_000, 20_000, 65_536]);
     let least = porter::limits::output_limit_least_bytes(max_frame_bytes);
     let config = Config {
         max_frame_bytes,
         output_limit_bytes: random.pick(&[least, least + 3_000, least.max(100_000), least.max(300_000)]),
-        registration_open: !random.one_in(6),
-        hash_rounds: 1 + random.below(20) as u32,
+        registration_open: !random.one_in(if theme == Theme::Guessing { 2 } else { 6 }),
+        hash_rounds: if theme == Theme::Twins { 20 } else { 1 + random.below(20) as u32 },
         hash_wait: if random.one_in(4) { milliseconds(20) } else { Duration::from_secs(3_600) },
         hash_rounds_per_second: 1_000,
         hash_lane_costs: lane_costs(seed),
@@ -119,20 +177,16 @@ pub(crate) fn settings(seed: u64) -> Settings {
         idle_timeout: random.pick(&[None, None, Some(milliseconds(1_500))]),
         resume_window: random.pick(&[Duration::ZERO, milliseconds(2_000), Duration::from_secs(60)]),
     };
-    let count = 3 + random.below(14);
-    let honest = random.below(count + 1);
-    let mut natures: Vec<Nature> = (0..count)
-        .map(|n| if n < honest { Nature::Honest } else { random.pick(&[Nature::Clumsy, Nature::Hostile]) })
-        .collect();
-    if seed % 4 == 2 {
-        natures[count - 1] = Nature::Roaming;
-        natures[count - 2] = Nature::Deaf;
-    }
     Settings {
+        theme,
         mode,
         config,
-        natures,
-        addresses: 1 + random.below(5),
+        natures: theme.natures(random),
+        addresses: match theme {
+            Theme::Crowd => 20 + random.below(30),
+            Theme::Guessing => 1 + random.below(2),
+            _ => 1 + random.below(5),
+        },
         socket_bytes: random.pick(&[40, 200, 1_000, 8_000, 70_000]),
         slice: random.pick(&[1, 3, 7, 30]),
         sync_most: random.pick(&[Duration::ZERO, milliseconds(3), milliseconds(40)]),
@@ -150,8 +204,12 @@ pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
             *weight = 0;
         }
     }
+    if settings.theme == Theme::Guessing {
+        // Debts are paid off by time.
+        weights[7] = 0;
+    }
     let total: usize = weights.iter().sum();
-    let count = 100 + random.below(400);
+    let count = (100 + random.below(400)) * if settings.theme == Theme::Crowd { 3 } else { 1 };
     (0..count)
         .map(|_| {
             let mut number = random.below(total);
@@ -176,7 +234,12 @@ fn operation(kind: usize, random: &mut Random, settings: &Settings) -> Op {
         3 => Op::HalfClose { who },
         4 => Op::Break { who },
         5 => Op::Turn { turns: 1 + random.below(3) },
-        6 => Op::Pass { milliseconds: random.pick(&[1, 10, 100, 1_000, 1_000, 6_000, 31_000]) },
+        6 if settings.theme == Theme::Guessing => Op::Pass { milliseconds: random.pick(&[1, 10, 100]) },
+        6 => {
+            // A night's sleep of the machine is a moment of the clock's.
+            let pauses = [1, 10, 100, 1_000, 1_000, 1_000, 6_000, 6_000, 31_000, 31_000, 700_000, 90_000_000];
+            Op::Pass { milliseconds: random.pick(&pauses) }
+        }
         7 => Op::Sleep,
         8 => Op::Type { salt },
         9 => {
