@@ -61,7 +61,9 @@ impl Agent {
             3 => Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().into(),
             // These are all of one network.
             4 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number as u16).into(),
-            6.. if place.is_multiple_of(2) => Ipv6Addr::new(0x2001, 0xdb8, 0, place.into(), 0, 0, 0, 1).into(),
+            6.. if place.is_multiple_of(2) => {
+                Ipv6Addr::new(0x2001, 0xdb8, 0, place.into(), 0, 0, 0, 1).into()
+            }
             _ => Ipv4Addr::new(10, 0, 0, place + 1).into(),
         };
         let left = random.below(12) + if settings.socket_bytes >= 1_000 && random.one_in(4) { 90 } else { 0 };

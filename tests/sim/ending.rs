@@ -13,7 +13,7 @@ impl World {
         let mut random = Random::new(salt);
         self.disk.heal();
         self.entropy.0.borrow_mut().failures = 0;
-        if self.stores_nothing {
+        if self.model.people.none_is_stored {
             self.fall(false, 2);
         }
         for agent in &mut self.agents {

@@ -49,11 +49,14 @@ pub(crate) enum Theme {
     Guessing,
     /// Dozens come, from as many addresses.
     Crowd,
+    /// The disk fails and the power too, while many come and go.
+    BadDisk,
 }
 
 impl Theme {
     fn of(seed: u64) -> Theme {
         match seed % 8 {
+            1 => Theme::BadDisk,
             2 | 6 => Theme::Strays,
             3 => Theme::Twins,
             5 => Theme::Guessing,
@@ -81,7 +84,7 @@ impl Theme {
                 natures.extend(vec![Nature::Roaming; 1 + random.below(2)]);
                 natures.extend(vec![Nature::Deaf; 1 + random.below(2)]);
             }
-            Theme::Twins => natures[count / 3..].fill(Nature::Twin),
+            Theme::Twins | Theme::BadDisk => natures[count / 3..].fill(Nature::Twin),
             Theme::Guessing => natures[count / 2..].fill(Nature::Guesser),
         }
         natures
@@ -141,6 +144,11 @@ pub(crate) enum Op {
 
 /// How often each kind of operation comes; the run's seed switches some off.
 const WEIGHTS: [usize; 14] = [300, 100, 6, 12, 16, 260, 60, 60, 12, 8, 3, 8, 4, 2];
+const ACT: usize = 0;
+const TURN: usize = 5;
+const SLEEP: usize = 7;
+const SPOIL: usize = 9;
+const CRASH: usize = 12;
 
 /// Machines on which one, two or many hashes advance side by side; not drawn, so that seeds go on meaning what they did.
 fn lane_costs(seed: u64) -> LaneCosts {
@@ -184,7 +192,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
         natures: theme.natures(random),
         addresses: match theme {
             Theme::Crowd => 20 + random.below(30),
-            Theme::Guessing => 1 + random.below(2),
+            Theme::Guessing | Theme::BadDisk => 1 + random.below(2),
             _ => 1 + random.below(5),
         },
         socket_bytes: random.pick(&[40, 200, 1_000, 8_000, 70_000]),
@@ -200,13 +208,15 @@ pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
     let mut weights = WEIGHTS;
     for (index, weight) in weights.iter_mut().enumerate() {
         // Clients act and the server has turns in every run; the rest is on and off.
-        if index != 0 && index != 5 && random.one_in(3) {
+        if index != ACT && index != TURN && random.one_in(3) {
             *weight = 0;
         }
     }
-    if settings.theme == Theme::Guessing {
+    match settings.theme {
         // Debts are paid off by time.
-        weights[7] = 0;
+        Theme::Guessing => weights[SLEEP] = 0,
+        Theme::BadDisk => (weights[SPOIL], weights[CRASH]) = (30, 15),
+        _ => {}
     }
     let total: usize = weights.iter().sum();
     let count = (100 + random.below(400)) * if settings.theme == Theme::Crowd { 3 } else { 1 };
@@ -228,30 +238,30 @@ pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
 fn operation(kind: usize, random: &mut Random, settings: &Settings) -> Op {
     let (who, salt) = (random.below(settings.natures.len()), random.next());
     match kind {
-        0 => Op::Act { who, salt },
+        ACT => Op::Act { who, salt },
         1 => Op::Arrive { who, salt },
         2 => Op::Flood { who, salt },
         3 => Op::HalfClose { who },
         4 => Op::Break { who },
-        5 => Op::Turn { turns: 1 + random.below(3) },
+        TURN => Op::Turn { turns: 1 + random.below(3) },
         6 if settings.theme == Theme::Guessing => Op::Pass { milliseconds: random.pick(&[1, 10, 100]) },
         6 => {
             // A night's sleep of the machine is a moment of the clock's.
             let pauses = [1, 10, 100, 1_000, 1_000, 1_000, 6_000, 6_000, 31_000, 31_000, 700_000, 90_000_000];
             Op::Pass { milliseconds: random.pick(&pauses) }
         }
-        7 => Op::Sleep,
+        SLEEP => Op::Sleep,
         8 => Op::Type { salt },
-        9 => {
+        SPOIL => {
             use Fault::*;
             let fault = random.pick(&[Short, NoSpace, Write, Sync, SyncKept, SyncLost]);
             Op::Spoil { fault, skip: random.below(3) as u32, times: 1 + random.below(3) as u32 }
         }
         10 => Op::Dry { times: 1 + random.below(3) as u32 },
         11 => Op::Late { salt },
-        12 => {
+        CRASH => {
             let calls = (!random.one_in(3)).then(|| random.below(6) as u32);
-            Op::Crash { machine: !random.one_in(4), calls, salt }
+            Op::Crash { machine: !random.one_in(3), calls, salt }
         }
         _ => Op::Restart { salt },
     }

@@ -36,8 +36,6 @@ pub(crate) struct World {
     /// Connections that are no more.
     pub(crate) gone: Vec<ConnId>,
     pub(crate) agents: Vec<Agent>,
-    /// The store takes no registrations until a restart.
-    pub(crate) stores_nothing: bool,
     /// What dies in the middle of a call to the disk is the machine, not the process alone.
     pub(crate) machine_dies: bool,
     trace: DefaultHasher,
@@ -64,10 +62,12 @@ impl World {
             ready: Vec::new(),
             gone: Vec::new(),
             agents,
-            stores_nothing: false,
             machine_dies: true,
             trace: DefaultHasher::new(),
         };
+        while random.one_in(3) {
+            world.start_in_vain(random.next());
+        }
         if !settings.config.registration_open || random.one_in(3) {
             world.register_all();
         }
@@ -115,14 +115,17 @@ impl World {
         self.model.people.visitors_synced();
     }
 
+    /// The machine dies in the middle of a start, or soon after.
+    fn start_in_vain(&self, salt: u64) {
+        self.disk.set_fuse((salt >> 8) as u32 % 8);
+        let died = DiskStore::open(self.disk.clone()).is_err();
+        self.disk.crash(died, salt);
+    }
+
     /// Starts the server on what the disk has.
     fn boot(&mut self, salt: u64) {
         if salt % 4 == 1 {
-            // The start itself is cut short.
-            self.disk.set_fuse((salt >> 8) as u32 % 6);
-            if DiskStore::open(self.disk.clone()).is_err() {
-                self.disk.crash(true, salt);
-            }
+            self.start_in_vain(salt);
         }
         let opened = DiskStore::open(self.disk.clone()).or_else(|_| {
             self.disk.heal();
@@ -148,12 +151,12 @@ impl World {
         let store = WatchedStore { real: store, log: Vec::new() };
         let entropy = Box::new(self.entropy.clone());
         self.engine = Some(Engine::new(config, store, Box::new(handler), entropy).unwrap());
+        self.rehearse();
     }
 
     /// The server is gone; its successor finds what the disk kept.
     pub(crate) fn fall(&mut self, machine: bool, salt: u64) {
         self.engine = None;
-        self.stores_nothing = false;
         self.told.borrow_mut().clear();
         self.sockets.values().for_each(|socket| self.links[socket.link].sever());
         self.knocking.drain(..).for_each(|link| self.links[link].sever());
@@ -304,8 +307,7 @@ impl World {
         while let Some(notice) = self.engine().store_mut().real.poll_notice() {
             any |= notice.level <= log::Level::Warn;
             if notice.level == log::Level::Error {
-                self.model.people.doubt_waiting();
-                self.stores_nothing = true;
+                self.model.people.stop_storing();
             }
         }
         any

@@ -141,9 +141,15 @@ impl Model {
             (session.conn, session.expires) = (None, expires);
         }
         let lost = || self.sessions.iter().filter(|(_, session)| session.conn.is_none());
-        if lost().count() > self.settings.config.max_connections
-            && let Some(oldest) = lost().min_by_key(|(_, session)| session.expires).map(|(serial, _)| *serial)
-        {
+        if lost().count() <= self.settings.config.max_connections {
+            return;
+        }
+        // Of those that were lost at the same moment the server may choose.
+        let stays = |name: &String| {
+            !self.told.iter().any(|told| matches!(told, Told::Left { name: left, .. } if left == name))
+        };
+        let oldest = lost().min_by_key(|(_, session)| (session.expires, stays(&session.name)));
+        if let Some(oldest) = oldest.map(|(serial, _)| *serial) {
             self.end_session(oldest);
         }
     }

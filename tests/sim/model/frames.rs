@@ -188,7 +188,8 @@ impl Model {
         }
         let leaves = conn.half_closed && conn.said.is_empty();
         conn.state = State::Waiting(waiting);
-        let refused = matches!(conn.said.front(), Some(Said::Error(105, _)));
+        // A fault of the server's own may come first.
+        let refused = is_error_next(conn, 105) || self.is_dry(id);
         if !refused && !leaves {
             assert!(!self.debts.must_refuse(origin, self.now), "{id:?} should be throttled");
         }

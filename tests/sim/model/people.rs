@@ -36,6 +36,8 @@ pub(crate) struct People {
     /// What the store was asked and has not answered: name, and for whom unless it is a rehash.
     pub(crate) requests: BTreeMap<u64, (String, Option<ConnId>)>,
     pub(crate) rehashes_possible: bool,
+    /// The store takes no registrations until a restart, so no name is taken by one.
+    pub(crate) none_is_stored: bool,
 }
 
 impl People {
@@ -61,8 +63,10 @@ impl People {
     }
 
     pub(crate) fn ask(&mut self, ticket: u64, name: String, password: Vec<u8>, conn: ConnId) {
-        let before = self.users.insert(name.clone(), User { password, kept: false });
-        assert!(before.is_none(), "{name} was registered twice");
+        if !self.none_is_stored {
+            let before = self.users.insert(name.clone(), User { password, kept: false });
+            assert!(before.is_none(), "{name} was registered twice");
+        }
         assert!(self.requests.insert(ticket, (name, Some(conn))).is_none());
     }
 
@@ -88,7 +92,12 @@ impl People {
     }
 
     /// The store could not take back what it could not store: a restart will tell.
-    pub(crate) fn doubt_waiting(&mut self) {
+    pub(crate) fn stop_storing(&mut self) {
+        self.doubt_waiting();
+        self.none_is_stored = true;
+    }
+
+    fn doubt_waiting(&mut self) {
         for (name, user) in self.users.iter().filter(|(_, user)| !user.kept) {
             self.unsure.push((name.clone(), user.password.clone()));
         }
@@ -98,6 +107,7 @@ impl People {
         self.doubt_waiting();
         self.users.retain(|_, user| user.kept);
         self.requests.clear();
+        self.none_is_stored = false;
     }
 
     /// After a restart: whoever was told that they are registered is, with that password, and nobody else.
