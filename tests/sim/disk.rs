@@ -61,6 +61,8 @@ struct State {
     random: Random,
     clock: Clock,
     sync_most: Duration,
+    /// The disk as it was at each sync before that took effect, since somebody looked.
+    at_syncs: Vec<State>,
 }
 
 /// A handle on one disk; clones are the same disk.
@@ -80,6 +82,7 @@ impl SimDisk {
             random,
             clock,
             sync_most,
+            at_syncs: Vec::new(),
         })))
     }
 
@@ -129,9 +132,13 @@ impl SimDisk {
 
     /// The same disk in another world, to see what would become of it there.
     pub(crate) fn copy(&self) -> SimDisk {
-        let mut state = self.0.borrow().clone();
-        state.clock = Rc::new(Cell::new(state.clock.get()));
-        SimDisk(Rc::new(RefCell::new(state)))
+        SimDisk(Rc::new(RefCell::new(self.0.borrow().copy())))
+    }
+
+    /// Copies of what the disk was in the middle of each sync since the last call.
+    pub(crate) fn take_syncs(&self) -> Vec<SimDisk> {
+        let states = std::mem::take(&mut self.0.borrow_mut().at_syncs);
+        states.into_iter().map(|state| SimDisk(Rc::new(RefCell::new(state)))).collect()
     }
 }
 
@@ -140,6 +147,11 @@ fn broken() -> io::Error {
 }
 
 impl State {
+    fn copy(&self) -> State {
+        let clock = Rc::new(Cell::new(self.clock.get()));
+        State { clock, at_syncs: Vec::new(), ..self.clone() }
+    }
+
     fn name(&mut self, naming: Naming) {
         naming.make(&mut self.names);
         self.unsynced_names.push(naming);
@@ -230,6 +242,8 @@ impl Disk for SimDisk {
 
     fn sync(&mut self, file: &usize) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
+        let copy = state.copy();
+        state.at_syncs.push(copy);
         let taken = state.sync_most.mul_f64(state.random.below(1000) as f64 / 1000.0);
         state.clock.set(state.clock.get() + taken);
         // Nobody could find out that what a courtesy's sync dropped is not there, so only users' syncs drop things.

@@ -36,7 +36,7 @@ pub(crate) enum Nature {
     Guesser,
 }
 
-/// What a run is about. Most are about everything; but what takes several clients to do the same thing at the same time
+/// What a run is about. Some are about everything; but what takes several clients to do the same thing at the same time
 /// chance alone seldom brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Theme {

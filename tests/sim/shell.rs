@@ -295,8 +295,11 @@ impl World {
         if self.engine().store_mut().real.next_commit().is_some_and(|due| due <= now) {
             self.engine().store_mut().real.commit(now);
             self.note_notices();
+            // Before anybody is told, and after.
+            self.rehearse();
             if !self.disk.is_dead() {
                 self.call(Cause::Completions);
+                self.rehearse();
             }
         }
     }

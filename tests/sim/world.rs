@@ -7,7 +7,7 @@ use crate::net::Link;
 use crate::plan::{Mode, Settings};
 use crate::random::Random;
 use crate::shell::Socket;
-use crate::witness::{SeededEntropy, Source, Stored, TellTale, WatchedHandler, WatchedStore};
+use crate::witness::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
 use porter::Moment;
 use porter::auth::{Name, Password, hash_password};
 use porter::engine::{Appetite, ConnId, Engine};
@@ -151,6 +151,8 @@ impl World {
         let store = WatchedStore { real: store, log: Vec::new() };
         let entropy = Box::new(self.entropy.clone());
         self.engine = Some(Engine::new(config, store, Box::new(handler), entropy).unwrap());
+        // What was unsure before the start is decided now.
+        self.disk.take_syncs();
         self.rehearse();
     }
 
@@ -225,24 +227,20 @@ impl World {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let drawn = std::mem::take(&mut self.entropy.0.borrow_mut().drawn);
         (now.since_start().as_nanos(), &console, told.len()).hash(&mut self.trace);
-        let answered = stored.iter().any(|stored| matches!(stored, Stored::Answer { .. }));
         self.model.explain(cause, Facts { now, said, told, stored, console, unserved, drawn });
         self.check_census();
-        if answered {
-            self.rehearse();
-        }
     }
 
-    /// If the machine died now, its successor would find whoever was told that they are registered, and nobody who was
-    /// refused.
-    fn rehearse(&self) {
-        let disk = self.disk.copy();
-        disk.crash(true, self.trace());
-        let (store, _) = DiskStore::open(disk)
-            .unwrap_or_else(|error| panic!("after a crash the server would not start: {error}"));
-        self.model
-            .people
-            .check_acknowledged(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
+    /// If the machine died now, or in the middle of a sync that has just been, its successor would find whoever was told
+    /// that they are registered, and nobody who was refused.
+    pub(crate) fn rehearse(&self) {
+        for disk in self.disk.take_syncs().into_iter().chain([self.disk.copy()]) {
+            disk.crash(true, self.trace());
+            let (store, _) = DiskStore::open(disk)
+                .unwrap_or_else(|error| panic!("after a crash the server would not start: {error}"));
+            let find = |name: &str| store.find(&Name::new(name).unwrap());
+            self.model.people.check_acknowledged(store.user_count(), find);
+        }
     }
 
     /// What the engine holds is what the model says, and within its limits.
