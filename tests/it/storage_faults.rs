@@ -35,6 +35,17 @@ fn a_torn_tail_is_cut() {
     }
 }
 
+/// After a power cut a file may have its length and its last lines, but not yet those before them: none was acknowledged.
+#[test]
+fn an_end_with_a_hole_is_cut() {
+    let (whole, batch) = (format!("{HEADER}{}", user("ann")), [user("bob"), user("cid")].concat());
+    let folder = folder_with("users.csv", &format!("{whole}{}{}", "\0".repeat(40), &batch[40..]));
+    let server = Setup::new(&[]).folder(folder).start();
+    assert_eq!(server.folder.read("users.csv"), whole);
+    server.folder.log_line(&["users.csv", "cut off"]);
+    Visitor::logged_in(&server, "ann");
+}
+
 /// A torn header is written again; an empty file gets one.
 #[test]
 fn a_torn_header_is_written_again() {
