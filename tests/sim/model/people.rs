@@ -76,6 +76,15 @@ impl People {
         assert!(self.requests.insert(ticket, (name, None)).is_none());
     }
 
+    /// What the store was asked for one connection it was asked for another.
+    pub(crate) fn pass_on(&mut self, name: &str, from: ConnId, to: ConnId) {
+        for (asked, conn) in self.requests.values_mut() {
+            if asked == name && *conn == Some(from) {
+                *conn = Some(to);
+            }
+        }
+    }
+
     /// The store has answered: whose registration that was, and for which connection.
     pub(crate) fn answered(&mut self, ticket: u64, kept: bool) -> Option<(String, ConnId)> {
         let (name, conn) =

@@ -28,7 +28,7 @@ impl Model {
         let State::Waiting(waiting) = conn.state.clone() else { return false };
         let Some(said) = conn.said.front().cloned() else { return false };
         let origin = conn.peer.ip();
-        match said {
+        match &said {
             Said::Error(108, _) if self.in_time => return false,
             Said::Error(108, _) => {
                 if let Errand::Login { right: Some(true) } = waiting.errand {
@@ -40,13 +40,13 @@ impl Model {
                 return false;
             }
             Said::Error(105, text) => {
-                check_seconds(&text);
+                check_seconds(text);
                 let others = self.logins_under_way(id);
                 assert!(self.debts.may_refuse(origin, self.now, others), "{id:?} was throttled for no debt");
                 return self.refused(id, 105);
             }
             Said::Error(106, text) => {
-                check_seconds(&text);
+                check_seconds(text);
                 assert!(self.may_be_busy(id), "{id:?} was told Busy with nobody before it");
                 return self.refused(id, 106);
             }
@@ -55,7 +55,10 @@ impl Model {
         }
         self.stop_waiting(id, &waiting);
         match waiting.errand {
-            Errand::Register { kept, .. } => {
+            Errand::Register { asked, kept } => {
+                if asked && is_error(&said, 3) {
+                    self.pass_to_twin(id, &waiting);
+                }
                 let kept = kept.or_else(|| self.swap_with_twin(id, &waiting));
                 self.resolve_register(id, waiting.name, kept)
             }
@@ -93,6 +96,24 @@ impl Model {
             }
             _ => None,
         })
+    }
+
+    /// This one's name was taken, so it was for a twin of it that the store was asked.
+    fn pass_to_twin(&mut self, id: ConnId, waiting: &Waiting) {
+        let twin = self.conns.iter_mut().find_map(|(other, conn)| match &mut conn.state {
+            State::Waiting(twin)
+                if *other != id
+                    && (&twin.name, &twin.password) == (&waiting.name, &waiting.password)
+                    && matches!(twin.errand, Errand::Register { asked: false, .. }) =>
+            {
+                Some((*other, twin))
+            }
+            _ => None,
+        });
+        if let Some((other, twin)) = twin {
+            twin.errand = waiting.errand;
+            self.people.pass_on(&waiting.name, id, other);
+        }
     }
 
     fn resolve_register(&mut self, id: ConnId, name: String, kept: Option<bool>) -> bool {
