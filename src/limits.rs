@@ -74,6 +74,11 @@ pub const OUTPUT_HOLDS_INPUT_BYTES: usize = 64 * 1024;
 
 /// Bytes taken from one connection in one turn.
 pub const SHARE_BYTES: usize = 64 * 1024;
+/// Bytes taken from all connections in one turn, as long as each gets its least share: a crowd of writers must not make
+/// a turn, which is what everybody else waits for, as long as the crowd is large.
+pub const SHARE_TURN_BYTES: usize = 512 * 1024;
+/// The least share of one connection, however many others have something to be read.
+pub const SHARE_LEAST_BYTES: usize = 8 * 1024;
 /// Frames handled for one connection in one turn.
 pub const SHARE_FRAMES: usize = 64;
 /// Bytes that the frames of one connection may put into others' output in one turn before the next waits:
@@ -141,4 +146,5 @@ const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > PASSWORD_BYTES + 1);
 const _: () = assert!(REPLY_EXTRA_BYTES as usize + HEADER_BYTES <= 70);
 const _: () = assert!(output_limit_least_bytes(MAX_FRAME_BYTES_DEFAULT) <= OUTPUT_LIMIT_BYTES_DEFAULT);
 const _: () = assert!(OUTPUT_HOLDS_INPUT_BYTES <= OUTPUT_LIMIT_BYTES_DEFAULT);
+const _: () = assert!(SHARE_LEAST_BYTES > HEADER_BYTES + STRANGER_FRAME_BYTES as usize);
 const _: () = assert!(DEBT_TOLERATED.as_secs() < DEBT_MOST.as_secs());

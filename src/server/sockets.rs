@@ -4,7 +4,7 @@ use super::socket::{Outcome, Socket};
 use super::{ConnId, Server};
 use crate::Moment;
 use crate::engine::{Appetite, SocketCommand};
-use crate::limits::{SHARE_ACCEPTS, SHARE_CLOSES};
+use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
 use mio::event::Event;
 use mio::{Interest, Token};
 
@@ -67,9 +67,10 @@ impl Server {
         self.take_hungry();
         self.busy |= !self.ready.is_empty();
         let turn = self.ready.len();
+        let share_bytes = share_bytes(turn);
         for at in 0..turn {
             let conn = self.ready[at];
-            if self.read_one(conn, now) {
+            if self.read_one(conn, share_bytes, now) {
                 self.give_turn(conn);
             }
         }
@@ -78,7 +79,7 @@ impl Server {
     }
 
     /// Gives one socket its share; true if it is to have another turn.
-    fn read_one(&mut self, conn: ConnId, now: Moment) -> bool {
+    fn read_one(&mut self, conn: ConnId, share_bytes: usize, now: Moment) -> bool {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         socket.in_ready = false;
         if let Some(again) = self.hold_at_door(conn, now) {
@@ -90,7 +91,7 @@ impl Server {
             Appetite::Backlog => self.engine.handle_turn(conn, now),
             Appetite::Bytes(_) if !socket.is_readable() => return false,
             Appetite::Bytes(most) => {
-                let most = most.min(self.buffer.len());
+                let most = most.min(share_bytes);
                 match socket.read(&mut self.buffer[..most]) {
                     Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
                     // Broken, and yet not at its end: no event will tell of one.
@@ -213,7 +214,27 @@ impl Server {
     }
 }
 
+/// What each of so many sockets that have something to be read may take in a turn.
+fn share_bytes(ready: usize) -> usize {
+    (SHARE_TURN_BYTES / ready.max(1)).clamp(SHARE_LEAST_BYTES, SHARE_BYTES)
+}
+
 /// The socket of a connection, unless its slot is somebody else's by now.
 pub(super) fn socket_of(sockets: &mut [Option<Socket>], conn: ConnId) -> Option<&mut Socket> {
     sockets.get_mut(conn.index())?.as_mut().filter(|socket| socket.generation == conn.generation())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_have_something_to_be_read_the_less_each_may_take() {
+        for ready in 1..1_000 {
+            let share = share_bytes(ready);
+            assert!((SHARE_LEAST_BYTES..=SHARE_BYTES).contains(&share));
+            assert!(share == SHARE_LEAST_BYTES || share * ready <= SHARE_TURN_BYTES, "{ready}");
+        }
+        assert_eq!((share_bytes(8), share_bytes(64)), (SHARE_BYTES, SHARE_LEAST_BYTES));
+    }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy};
 use crate::handler::Handler;
-use crate::limits::{HEADER_BYTES, SHARE_BYTES, TOKEN_BYTES};
+use crate::limits::{SHARE_BYTES, TOKEN_BYTES};
 use crate::store::{DiskStore, OsDisk};
 use mio::{Interest, Poll};
 use std::io;
@@ -112,7 +112,7 @@ impl Server {
             signals,
             log,
             log_due: None,
-            buffer: vec![0; SHARE_BYTES + HEADER_BYTES].into_boxed_slice(),
+            buffer: vec![0; SHARE_BYTES].into_boxed_slice(),
             hash_portion_rounds,
             stopping_until: None,
             busy: false,
