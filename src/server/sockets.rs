@@ -43,6 +43,7 @@ impl Server {
             let Some(conn) = self.engine.handle_connect(peer, now) else { continue };
             let refused = self.engine.is_closing(conn);
             let mut socket = Socket::new(conn, stream, self.door.transport(refused));
+            let is_open = socket.is_open() && !refused;
             let registered = self.poll.registry().register(
                 socket.source(),
                 Token(conn.pack() as usize),
@@ -55,7 +56,7 @@ impl Server {
             if let Err(error) = registered {
                 log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
                 self.engine.handle_reset(conn, now);
-            } else if !refused {
+            } else if is_open {
                 // Who speaks without waiting to be greeted has done so by now, and is answered in one with the greeting.
                 self.give_turn(conn);
             }

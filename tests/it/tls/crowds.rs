@@ -28,6 +28,15 @@ fn unfinished_handshakes_keep_nobody_out() {
     while crowd[0].socket.read(&mut [0; 4096]).unwrap() > 0 {}
 }
 
+/// Who says nothing has no place, and so none to lose: it is the login timeout that ends it.
+#[test]
+fn the_silent_take_no_places() {
+    let server = Server::start(&["--tls", "--login-timeout", "4"]);
+    let crowd: Vec<_> = (0..PLACES + 8).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    server.folder.log_lines(&["disconnected"], crowd.len());
+    assert_eq!(too_late(&server), 0);
+}
+
 #[test]
 fn forty_at_once_all_succeed_while_another_talks() {
     let mut server = Server::start(&["--tls"]);
