@@ -114,6 +114,9 @@ impl Socket {
         if let Some(reason) = fault.take() {
             return Outcome::Fault(reason);
         }
+        // Text of the last time may be left, and its socket was empty then. If more has come meanwhile the event that told of
+        // it is used up, so that only the socket itself can say that it is empty now.
+        channel.expect_more();
         let mut filled = 0;
         let end = loop {
             match channel.read(&mut self.stream, &mut buffer[filled..]) {
@@ -215,5 +218,64 @@ fn reason(error: &io::Error) -> String {
             format!("{inner}; plain TCP needs a server with --plaintext")
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ConnId;
+    use crate::tls::tests::{client, server};
+    use std::net::{TcpListener, TcpStream};
+
+    /// Reads for as long as there may be something, as the server does between two events.
+    fn read_all(socket: &mut Socket) -> Vec<u8> {
+        let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
+        while socket.is_readable() {
+            if let Outcome::Bytes(count) = socket.read(&mut buffer) {
+                heard.extend_from_slice(&buffer[..count]);
+            }
+        }
+        heard
+    }
+
+    /// What comes is there for the other side to read.
+    fn await_bytes(socket: &Socket) {
+        use rustix::event::{PollFd, PollFlags, poll};
+        poll(&mut [PollFd::new(&socket.stream, PollFlags::IN)], None).unwrap();
+    }
+
+    /// The story: of a record that was read from the socket whole, a share took a part. More came, and an event told of
+    /// it. The next share took the rest of the record, believed the socket to be as empty as it had been, and nobody
+    /// ever read it again.
+    #[test]
+    fn what_comes_while_text_is_left_is_not_forgotten() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer_stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        peer_stream.set_nonblocking(true).unwrap();
+        let mut tls = Tls::new(false);
+        tls.channel = Some(Box::new(Channel::new(server())));
+        let conn = ConnId::unpack(1 << 32).unwrap();
+        let stream = mio::net::TcpStream::from_std(stream);
+        let mut socket = Socket::new(conn, stream, Transport::Tls(Box::new(tls)));
+        let mut peer = Channel::new(client());
+        while peer.is_handshaking() || !socket.is_open() {
+            peer.flush(&mut peer_stream).unwrap();
+            let heard = peer.read(&mut peer_stream, &mut [0]);
+            assert!(heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+            socket.notice_readable();
+            assert!(read_all(&mut socket).is_empty());
+        }
+
+        peer.write(&mut peer_stream, b"first words").unwrap();
+        await_bytes(&socket);
+        socket.notice_readable();
+        assert!(matches!(socket.read(&mut [0; 5]), Outcome::Bytes(5)));
+        peer.write(&mut peer_stream, b", last words").unwrap();
+        await_bytes(&socket);
+        socket.notice_readable();
+        assert_eq!(read_all(&mut socket), b" words, last words");
     }
 }

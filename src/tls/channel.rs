@@ -37,7 +37,7 @@ pub struct Channel {
     tls: Connection,
     /// Text that came and was not read yet.
     text_bytes: usize,
-    /// The last read of the socket gave less than was asked for.
+    /// The last read of the socket gave less than was asked for, and nobody has said since that there may be more.
     is_drained: bool,
     /// The peer will send nothing more.
     is_ended: bool,
@@ -77,9 +77,14 @@ impl Channel {
         self.text_bytes > 0
     }
 
-    /// Whether the last read left nothing in the socket.
+    /// Whether the last read left nothing in the socket, and it [was not told](Channel::expect_more) of more.
     pub(crate) fn is_drained(&self) -> bool {
         self.is_drained
+    }
+
+    /// More may have come since the socket was read.
+    pub(crate) fn expect_more(&mut self) {
+        self.is_drained = false;
     }
 
     /// Whether encrypted bytes wait to be written.

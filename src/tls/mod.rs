@@ -36,7 +36,7 @@ pub(crate) fn is_tls_record(first: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -45,7 +45,7 @@ mod tests {
     static CERTIFICATE: LazyLock<rcgen::CertifiedKey<rcgen::KeyPair>> =
         LazyLock::new(|| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
 
-    pub(super) fn client() -> ClientConnection {
+    pub(crate) fn client() -> ClientConnection {
         let mut roots = RootCertStore::empty();
         roots.add(CERTIFICATE.cert.der().clone()).unwrap();
         let builder =
@@ -55,7 +55,7 @@ mod tests {
         ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
     }
 
-    pub(super) fn server() -> ServerConnection {
+    pub(crate) fn server() -> ServerConnection {
         let key = PrivateKeyDer::try_from(CERTIFICATE.signing_key.serialize_der()).unwrap();
         let builder =
             ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS).unwrap();
