@@ -23,8 +23,9 @@
 //! **How data flows.** The server reads bytes from a socket and hands them to the engine with the time. The engine cuts
 //! them into frames, judges each by the state of its connection, and answers by itself, or asks the store, or hashes a
 //! password a portion at a time, or, once the visitor is known, gives the text to the handler. What is to be sent lies
-//! in the connection's output, which the server writes at the end of the turn. Nothing flows the other way: the engine
-//! calls nobody but store and handler, and has its time and its random bytes handed in.
+//! in the connection's output, which the server writes at once to whom it has just read, and at the end of the turn to
+//! all others. Nothing flows the other way: the engine calls nobody but store and handler, and has its time and its
+//! random bytes handed in.
 //!
 //! # A conversation
 //!

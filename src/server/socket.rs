@@ -101,7 +101,7 @@ impl Socket {
         !std::mem::replace(&mut self.deaf, true)
     }
 
-    /// Whether this is news: the bit comes along with nearly every event.
+    /// Whether this is news: once it is asked for, the bit comes along with nearly every event.
     pub(super) fn notice_writable(&mut self) -> bool {
         !std::mem::replace(&mut self.writable, true)
     }
