@@ -73,7 +73,8 @@ impl Gate {
     /// How long a hash that this origin hands in now would wait for its start.
     pub(super) fn wait(&self, origin: Origin, now: Moment) -> Duration {
         let unproven = unproven(&self.hashing, origin);
-        let at_once = self.throttle.charges_left(origin, now).map_or(u32::MAX, |left| left + unproven);
+        let at_once =
+            self.throttle.charges_left(origin, now).map_or(u32::MAX, |left| left.saturating_add(unproven));
         self.pace.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
     }
 

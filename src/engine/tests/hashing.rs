@@ -119,3 +119,14 @@ fn wrong_passwords_of_a_remembered_user_are_charged_once() {
         assert_eq!(world.answer(conn), (0x8f, code as u16), "guess {guess}");
     }
 }
+
+/// So little that more charges are left than a counter holds.
+#[test]
+fn a_penalty_of_next_to_nothing_stops_nobody() {
+    let mut world = forgetful(Config { penalty: Duration::from_nanos(1), ..config() });
+    let first = world.try_password(1, PASSWORD);
+    world.engine.handle_hashing(1, world.now);
+    let second = world.try_password(1, PASSWORD);
+    world.hash();
+    assert_eq!([first, second].map(|conn| world.answer(conn)), [(0x83, 0); 2]);
+}
