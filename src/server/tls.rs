@@ -120,19 +120,23 @@ impl Socket {
         let mut filled = 0;
         let end = loop {
             match channel.read(&mut self.stream, &mut buffer[filled..]) {
-                Ok(0) => break Outcome::End,
+                Ok(0) => {
+                    // It comes again at the next read if there is text before it; then there is nothing more to wait for.
+                    self.readable = filled > 0;
+                    break Outcome::End;
+                }
                 Ok(count) => {
                     filled += count;
-                    let is_empty = channel.is_drained() && !channel.has_text();
-                    if filled == buffer.len() || is_empty {
-                        self.readable = !is_empty || self.ending;
+                    let is_exhausted = channel.is_exhausted();
+                    if filled == buffer.len() || is_exhausted {
+                        self.readable = !is_exhausted || self.ending;
                         break Outcome::Nothing;
                     }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
-                        self.readable = !channel.is_drained();
+                        self.readable = !channel.is_exhausted();
                         break Outcome::Nothing;
                     }
                     ErrorKind::InvalidData => break Outcome::Fault(reason(&error)),
@@ -148,7 +152,7 @@ impl Socket {
                 *fault = Some(reason);
                 Outcome::Bytes(filled)
             }
-            // The end, or what broke the connection, comes again at the next read.
+            // What broke the connection comes again at the next read, as the end does.
             _ => Outcome::Bytes(filled),
         }
     }
@@ -228,28 +232,8 @@ mod tests {
     use crate::tls::tests::{client, server};
     use std::net::{TcpListener, TcpStream};
 
-    /// Reads for as long as there may be something, as the server does between two events.
-    fn read_all(socket: &mut Socket) -> Vec<u8> {
-        let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
-        while socket.is_readable() {
-            if let Outcome::Bytes(count) = socket.read(&mut buffer) {
-                heard.extend_from_slice(&buffer[..count]);
-            }
-        }
-        heard
-    }
-
-    /// What comes is there for the other side to read.
-    fn await_bytes(socket: &Socket) {
-        use rustix::event::{PollFd, PollFlags, poll};
-        poll(&mut [PollFd::new(&socket.stream, PollFlags::IN)], None).unwrap();
-    }
-
-    /// The story: of a record that was read from the socket whole, a share took a part. More came, and an event told of
-    /// it. The next share took the rest of the record, believed the socket to be as empty as it had been, and nobody
-    /// ever read it again.
-    #[test]
-    fn what_comes_while_text_is_left_is_not_forgotten() {
+    /// A server's socket and its peer, done with the handshake.
+    fn pair() -> (Socket, Channel, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer_stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
@@ -266,16 +250,56 @@ mod tests {
             let heard = peer.read(&mut peer_stream, &mut [0]);
             assert!(heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
             socket.notice_readable();
-            assert!(read_all(&mut socket).is_empty());
+            assert_eq!(read_all(&mut socket), (Vec::new(), 0));
         }
+        (socket, peer, peer_stream)
+    }
 
-        peer.write(&mut peer_stream, b"first words").unwrap();
-        await_bytes(&socket);
+    /// Reads for as long as there may be something, as the server does between two events, and counts the ends.
+    fn read_all(socket: &mut Socket) -> (Vec<u8>, usize) {
+        let (mut heard, mut ends, mut buffer) = (Vec::new(), 0, [0; 4096]);
+        while socket.is_readable() && ends < 3 {
+            match socket.read(&mut buffer) {
+                Outcome::Bytes(count) => heard.extend_from_slice(&buffer[..count]),
+                Outcome::End => ends += 1,
+                _ => {}
+            }
+        }
+        (heard, ends)
+    }
+
+    /// Waits until what was sent is there, and notes the event.
+    fn await_bytes(socket: &mut Socket) {
+        use rustix::event::{PollFd, PollFlags, poll};
+        poll(&mut [PollFd::new(&socket.stream, PollFlags::IN)], None).unwrap();
         socket.notice_readable();
+    }
+
+    /// The story: of a record that was read from the socket whole, a share took a part. More came, and an event told of
+    /// it. The next share took the rest of the record, believed the socket to be as empty as it had been, and nobody
+    /// ever read it again.
+    #[test]
+    fn what_comes_while_text_is_left_is_not_forgotten() {
+        let (mut socket, mut peer, mut peer_stream) = pair();
+        peer.write(&mut peer_stream, b"first words").unwrap();
+        await_bytes(&mut socket);
         assert!(matches!(socket.read(&mut [0; 5]), Outcome::Bytes(5)));
         peer.write(&mut peer_stream, b", last words").unwrap();
-        await_bytes(&socket);
-        socket.notice_readable();
-        assert_eq!(read_all(&mut socket), b" words, last words");
+        await_bytes(&mut socket);
+        assert_eq!(read_all(&mut socket), (b" words, last words".to_vec(), 0));
+    }
+
+    /// The story: a peer said `close_notify` in one packet with its last words, left the socket open, and waited for the
+    /// answer and the end for ever. And one that had ended so while its answers waited was asked for more all the time.
+    #[test]
+    fn the_end_is_told_once_though_it_comes_with_the_last_words() {
+        let (mut socket, mut peer, mut peer_stream) = pair();
+        let mut packet = Vec::new();
+        peer.write(&mut packet, b"last words").unwrap();
+        peer.finish();
+        peer.flush(&mut packet).unwrap();
+        peer_stream.write_all(&packet).unwrap();
+        await_bytes(&mut socket);
+        assert_eq!(read_all(&mut socket), (b"last words".to_vec(), 1));
     }
 }

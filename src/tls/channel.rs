@@ -77,9 +77,10 @@ impl Channel {
         self.text_bytes > 0
     }
 
-    /// Whether the last read left nothing in the socket, and it [was not told](Channel::expect_more) of more.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_drained
+    /// Whether there is nothing to be read, not even the end, until the socket has more: the last read left nothing in it,
+    /// and it [was not told](Channel::expect_more) of more.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.is_drained && self.text_bytes == 0 && !self.is_ended
     }
 
     /// More may have come since the socket was read.
