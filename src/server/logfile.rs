@@ -21,6 +21,8 @@ struct Sink {
     /// Whole lines that wait to be written.
     waiting: Vec<u8>,
     dropped_lines: u64,
+    /// What was written last is the beginning of a line; the rest of it waits.
+    within_line: bool,
     /// A line that waits is a warning or worse.
     urgent: bool,
     /// It could not be written, and that has been said.
@@ -55,7 +57,7 @@ impl LogFile {
     pub fn reopen(&self) {
         let mut sink = self.sink();
         sink.write_out();
-        sink.file = None;
+        sink.leave_file();
         sink.write_out();
     }
 
@@ -90,6 +92,7 @@ impl Sink {
             file: None,
             waiting: Vec::new(),
             dropped_lines: 0,
+            within_line: false,
             urgent: false,
             failing: false,
         }
@@ -136,6 +139,17 @@ impl Sink {
         }
     }
 
+    /// Another file is begun. If the old one took only a part of a line, the rest would stand at the top of the new one.
+    fn leave_file(&mut self) {
+        self.file = None;
+        if std::mem::take(&mut self.within_line) {
+            let rest =
+                self.waiting.iter().position(|byte| *byte == b'\n').map_or(self.waiting.len(), |end| end + 1);
+            self.waiting.drain(..rest);
+            self.dropped_lines += 1;
+        }
+    }
+
     fn try_write(&mut self) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -144,7 +158,10 @@ impl Sink {
         while !self.waiting.is_empty() {
             match file.write(&self.waiting) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => drop(self.waiting.drain(..count)),
+                Ok(count) => {
+                    self.within_line = !self.waiting[..count].ends_with(b"\n");
+                    self.waiting.drain(..count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -262,5 +279,22 @@ mod tests {
             1000 - waiting
         )));
         assert!(!sink.failing);
+    }
+
+    /// The old file's disk was full in the middle of a line when the log was rotated.
+    #[test]
+    fn half_a_line_is_not_finished_in_the_next_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.log");
+        let mut sink = Sink::new(&path);
+        sink.take_line(b"one\n");
+        sink.write_out();
+        sink.waiting.extend_from_slice(b"f of a line\nwhole\n");
+        sink.within_line = true;
+        std::fs::rename(&path, folder.path().join("server.log.1")).unwrap();
+        sink.leave_file();
+        sink.write_out();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, "whole\n(1 lines of the log were dropped here: it could not be written)\n");
     }
 }
