@@ -112,8 +112,8 @@ fn body(flags: Flags) -> Result<(), Failure> {
     let report = outcome.map_err(|mishap| Failure::failed(format_args!("cannot begin: {mishap}")))?;
     let text = if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { report.table() };
     print(&text)?;
-    if let (Some(mut file), Some(path)) = (picture, &flags.plot) {
-        file.write_all(report.plot().as_bytes()).map_err(|error| unwritable(path, &error))?;
+    if let (Some(file), Some(path)) = (picture, &flags.plot) {
+        draw(file, &report.plot()).map_err(|error| unwritable(path, &error))?;
     }
     verdict(&report)
 }
@@ -204,9 +204,16 @@ fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         .map_err(|error| Failure::failed(format_args!("--host {host}: {error}")))
 }
 
-/// Opened before the run: a wrong path shall not cost an hour's figures.
+/// Opened before the run: a wrong path shall not cost an hour's figures. The last picture stays until there is a new one.
 fn open_picture(path: &PathBuf) -> Result<File, Failure> {
-    File::create(path).map_err(|error| unwritable(path, &error))
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    file.map_err(|error| unwritable(path, &error))
+}
+
+/// Puts the picture in the place of the last one, or into whatever else the path leads to.
+fn draw(mut file: File, picture: &str) -> io::Result<()> {
+    file.write_all(picture.as_bytes())?;
+    if file.metadata()?.is_file() { file.set_len(picture.len() as u64) } else { Ok(()) }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -219,6 +219,15 @@ fn the_picture_is_written() {
     assert_eq!(code, 0);
     let picture = std::fs::read_to_string(&path).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("20 visits"), "{picture}");
+    // One that cannot begin leaves the last picture, and the next, a smaller one, nothing of it.
+    let longer = picture.clone() + &" ".repeat(10_000);
+    std::fs::write(&path, &longer).unwrap();
+    let nobody = listen().1;
+    let (code, ..) = finish(start(nobody, &["--plot", path.to_str().unwrap()]));
+    assert_eq!((code, std::fs::read_to_string(&path).unwrap()), (1, longer));
+    let (code, ..) = program(|_| Manner::Echo, &["--clients", "20", "--plot", path.to_str().unwrap()]);
+    let again = std::fs::read_to_string(&path).unwrap();
+    assert!(code == 0 && again.trim_end().ends_with("</svg>") && again.len() < 2 * picture.len(), "{again}");
     let nowhere = folder.path().join("no/folder.svg");
     let (code, _, stderr) = program(|_| Manner::Echo, &["--plot", nowhere.to_str().unwrap()]);
     assert!(code == 1 && stderr.contains("folder.svg"), "{stderr}");
