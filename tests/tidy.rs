@@ -81,6 +81,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
     ),
     ("tests/it/load.rs", "a server that stalls is what its test is about"),
     ("tests/bench/honest.rs", "sends at set times, whatever becomes of what it sent before"),
+    ("tests/bench/host.rs", "a log tells nobody when it has been written"),
     ("tests/bench/besiegers.rs", "keeps to a pace, so that a siege is bounded"),
     ("tests/bench/siege.rs", "measures a stretch in which nothing happens"),
     (

@@ -21,6 +21,8 @@ use tempfile::TempDir;
 pub(crate) const PASSWORD: &str = "open sesame";
 /// The longest wait for anything: whoever waits longer has found a fault.
 pub(crate) const CEILING: Duration = Duration::from_secs(60);
+/// A log that has not grown for so long has all that has happened: the server writes it ten times a second.
+const LOG_SETTLES: Duration = Duration::from_millis(400);
 /// What a server's memory may differ by from one moment to the next though it holds nothing more: its buffers for the
 /// log and for reading, which are touched when first used.
 pub(crate) const NOISE_KIBIBYTES: i64 = 256;
@@ -138,10 +140,14 @@ impl Host {
         Guest { stream, token }
     }
 
-    /// Waits until what happened before is in the log: it is written at the end of a turn.
+    /// Waits until what happened before is in the log: it is written when nothing was added for a tenth of a second.
     pub(crate) fn settle(&self) {
-        for _ in 0..2 {
-            self.connect().read_frame(u32::MAX).unwrap();
+        let log = self.folder.path().join("log");
+        let bytes = || fs::metadata(&log).map_or(0, |log| log.len());
+        let mut written = None;
+        while written != Some(bytes()) {
+            written = Some(bytes());
+            std::thread::sleep(LOG_SETTLES);
         }
     }
 
