@@ -126,8 +126,8 @@ pub const CONSOLE_LINE_BYTES: usize = 64 * 1024;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of the client's typed lines that wait for the server; above it the client stops reading its input.
 pub const TYPED_WAITING_BYTES: usize = 64 * 1024;
-/// Bytes of one line of the client's input: no server takes more.
-pub const TYPED_LINE_BYTES: usize = MAX_FRAME_BYTES_MOST as usize;
+/// Bytes of one line of the client's input: no server takes more, with the kind and the token before it.
+pub const TYPED_LINE_BYTES: usize = MAX_FRAME_BYTES_MOST as usize - TOKEN_BYTES - 1;
 /// The first pause before the client connects again is at most this; each further one may be twice as long.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// No pause of the client's own choice is longer.

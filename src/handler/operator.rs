@@ -26,7 +26,7 @@ impl Handler for Operator {
 
     fn console_text(&mut self, text: &str, post: &mut dyn Post) {
         match &self.wrote_last {
-            None => post.notice("not sent: nobody to answer has written yet; @name text writes to one"),
+            None => post.notice("not sent: there is nobody to answer; @name text writes to one"),
             Some((session, name)) if !post.send(*session, None, text) => {
                 post.notice(&format!("not sent: the connection of {name} is lost; it may be resumed"));
             }

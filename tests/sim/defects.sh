@@ -4,6 +4,12 @@
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 seeds=${1:-10000}
+case $seeds in
+*[!0-9]*)
+    echo "defects.sh: SEEDS is a number, not '$seeds'" >&2
+    exit 2
+    ;;
+esac
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- "$root"/tests/sim/defects/*.patch
 scratch=$(mktemp -d) || exit 1
@@ -15,7 +21,6 @@ missed=0
 for patch in "$@"; do
     rm -rf "$scratch/src" "$scratch/tests"
     cp -R "$root/Cargo.toml" "$root/Cargo.lock" "$root/src" "$root/tests" "$scratch/"
-    [ -d "$root/benches" ] && cp -R "$root/benches" "$scratch/"
     name=$(basename "$patch" .patch)
     if ! (cd "$scratch" && patch -s -p1 < "$patch"); then
         echo "$name: the patch does not apply"

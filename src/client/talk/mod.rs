@@ -129,7 +129,7 @@ impl Talk {
         if input_is_ready {
             self.read_input();
         }
-        if self.silent_until.is_some_and(|until| until <= now()) {
+        if matches!(self.link, Link::Joining(..)) && self.silent_until.is_some_and(|until| until <= now()) {
             self.silent_until = None;
             notice("the server has said nothing yet; if it speaks TLS, use --tls");
         }
