@@ -111,12 +111,15 @@ impl Server {
         self.welcome(conn, now);
         // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
         self.write_one(conn, now);
-        self.watch_writing(conn, now);
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
+        let is_readable = socket.is_readable();
+        if !socket.is_writable() {
+            self.watch_writing(conn, now);
+        }
         match self.engine.appetite(conn) {
             Appetite::Nothing => false,
             Appetite::Backlog => true,
-            Appetite::Bytes(_) => socket.is_readable(),
+            Appetite::Bytes(_) => is_readable,
         }
     }
 
@@ -157,6 +160,7 @@ impl Server {
         }
         let is_last = self.engine.is_closing(conn);
         let outcome = if is_last { socket.write_last(output) } else { socket.write(output) };
+        let fell_short = !socket.is_writable();
         self.engine.handle_held(conn, socket.is_holding(), now);
         match outcome {
             Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),
@@ -164,14 +168,16 @@ impl Server {
             Outcome::Nothing => {}
             _ => self.hear_out(conn, now),
         }
-        self.watch_writing(conn, now);
+        if fell_short {
+            self.watch_writing(conn, now);
+        }
     }
 
     /// Has the system tell when a socket that has not taken all can be written again. It is asked only then: else it
     /// would wake the server once for each that connects, and once for each that is on its way out.
     fn watch_writing(&mut self, conn: ConnId, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
-        if socket.is_writable() || std::mem::replace(&mut socket.watches_writing, true) {
+        if std::mem::replace(&mut socket.watches_writing, true) {
             return;
         }
         let token = Token(conn.pack() as usize);
@@ -201,7 +207,9 @@ impl Server {
             match command {
                 SocketCommand::ShutDown => {
                     socket.shut_down();
-                    self.watch_writing(conn, now);
+                    if !socket.is_writable() {
+                        self.watch_writing(conn, now);
+                    }
                 }
                 SocketCommand::Close => {
                     socket.say_goodbye();
