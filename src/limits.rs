@@ -60,6 +60,9 @@ pub const DEBTORS: usize = 65_536;
 pub const MAX_ATTEMPTS_DEFAULT: u32 = 3;
 /// Connections at once.
 pub const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
+/// Connections that room is made for at the start, if so many may come: it costs nothing until they do, and what grows
+/// by moving leaves holes in the memory.
+pub const CONNECTIONS_ROOM_MOST: usize = 65_536;
 /// Connections above the limit that are being told so at once; one more is dropped without a word.
 pub const REFUSALS_AT_ONCE: usize = 64;
 /// Refusals that leave a connection open, of one connection, that are logged at info; further ones at debug, or a

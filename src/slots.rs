@@ -46,24 +46,39 @@ impl Key {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
 
+/// More slots than this in use at once are a crowd, whose memory is given back when the last of it has gone.
+pub(crate) const CROWD: usize = 1_024;
+
 /// A slab whose keys outlive their values harmlessly.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     slab: Slab<(NonZeroU32, T)>,
+    /// Slots that there is room for from the start: room that nobody has used yet costs nothing, and what grows by
+    /// moving leaves holes behind.
+    room: usize,
+    /// Slots that have been used.
+    used: usize,
     next_generation: NonZeroU32,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Slots { slab: Slab::new(), next_generation: NonZeroU32::MIN }
+        Slots::with_room(0)
     }
 }
 
 impl<T> Slots<T> {
+    /// Empty, but not to be moved before there are so many.
+    pub(crate) fn with_room(room: usize) -> Slots<T> {
+        Slots { slab: Slab::with_capacity(room), room, used: 0, next_generation: NonZeroU32::MIN }
+    }
+
     pub(crate) fn insert(&mut self, value: T) -> Key {
         let generation = self.next_generation;
         self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        Key { index: self.slab.insert((generation, value)) as u32, generation }
+        let index = self.slab.insert((generation, value));
+        self.used = self.used.max(index + 1);
+        Key { index: index as u32, generation }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
@@ -88,9 +103,10 @@ impl<T> Slots<T> {
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let value = self.slab.remove(key.index()).1;
-        if self.slab.is_empty() {
+        if self.slab.is_empty() && self.used > CROWD {
             // A crowd that has left must not be paid for ever after.
-            self.slab.shrink_to_fit();
+            self.slab = Slab::with_capacity(self.room);
+            self.used = 0;
         }
         Some(value)
     }

@@ -6,7 +6,9 @@ use crate::Moment;
 use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
-use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONSOLE_BUFFER_BYTES, REFUSALS_LOGGED};
+use crate::limits::{
+    CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST, CONSOLE_BUFFER_BYTES, REFUSALS_LOGGED,
+};
 use crate::protocol::{Code, Outbox, Reply, Spare};
 use crate::slots::Slots;
 use std::collections::{BTreeSet, VecDeque};
@@ -93,11 +95,12 @@ impl ConsoleQueue {
 
 impl Lobby {
     pub(super) fn new(config: Config) -> Lobby {
+        let room = config.max_connections.min(CONNECTIONS_ROOM_MOST);
         Lobby {
             config,
             now: Moment::START,
-            connections: Slots::default(),
-            sessions: Sessions::default(),
+            connections: Slots::with_room(room),
+            sessions: Sessions::with_room(room),
             changes: VecDeque::new(),
             console: ConsoleQueue::default(),
             totals: Totals::default(),

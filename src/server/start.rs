@@ -12,7 +12,7 @@ use super::{
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy};
 use crate::handler::Handler;
-use crate::limits::{SHARE_BYTES, TOKEN_BYTES};
+use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
 use crate::store::{DiskStore, OsDisk};
 use mio::{Interest, Poll};
 use std::io;
@@ -93,6 +93,7 @@ impl Server {
         (config.hash_rounds_per_second, config.hash_lane_costs) = measured_hash_pace(&clock);
         let hash_portion_rounds =
             (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
+        let sockets = Vec::with_capacity(options.config.max_connections.min(CONNECTIONS_ROOM_MOST));
         let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
         let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
         let poll = Poll::new().map_err(system)?;
@@ -106,7 +107,7 @@ impl Server {
             engine,
             listener: Some(listener),
             door,
-            sockets: Vec::new(),
+            sockets,
             ready: Vec::new(),
             console,
             signals,
