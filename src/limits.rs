@@ -1,7 +1,7 @@
 //! Every bound porter keeps, with its unit and its reason.
 //!
-//! What an operator may set has its default here and its flag in [`crate::cli`]; the rest is fixed. The
-//! relations between bounds that the code relies on are asserted when it is compiled.
+//! What an operator may set has its default here and its flag in `porter-server`; the rest is fixed. The relations
+//! between bounds that the code relies on are asserted when it is compiled.
 
 use std::time::Duration;
 

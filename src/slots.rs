@@ -46,7 +46,8 @@ impl Key {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
 
-/// More slots than this in use at once are a crowd, whose memory is given back when the last of it has gone.
+/// More values than this at once are a crowd, whose memory is given back when the last of it has gone: for fewer that
+/// would cost more than it gives.
 pub(crate) const CROWD: usize = 1_024;
 
 /// A slab whose keys outlive their values harmlessly.
@@ -102,13 +103,23 @@ impl<T> Slots<T> {
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
+        let is_last_of_crowd = self.is_last_of_crowd();
         let value = self.slab.remove(key.index()).1;
-        if self.slab.is_empty() && self.used > CROWD {
+        if is_last_of_crowd {
             // A crowd that has left must not be paid for ever after.
-            self.slab = Slab::with_capacity(self.room);
-            self.used = 0;
+            *self = Slots { next_generation: self.next_generation, ..Slots::with_room(self.room) };
         }
         Some(value)
+    }
+
+    /// Whether one value is left of a crowd. When it is removed, the memory that the crowd took is given back.
+    pub(crate) fn is_last_of_crowd(&self) -> bool {
+        self.slab.len() == 1 && self.used > CROWD
+    }
+
+    /// Slots that there is room for from the start.
+    pub(crate) fn room(&self) -> usize {
+        self.room
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -141,6 +152,22 @@ mod tests {
         assert_eq!(slots.remove(gone), None);
         assert_eq!(slots.get(here), Some(&"carol"));
         assert_eq!(Key::unpack(here.pack()), Some(here));
+    }
+
+    /// What is left of a crowd's memory is the room that was there before; a few who come and go leave theirs.
+    #[test]
+    fn a_crowd_leaves_no_memory_behind_and_no_key_that_is_used_again() {
+        let mut slots = Slots::with_room(7);
+        let few = slots.insert(0);
+        slots.remove(few);
+        assert_eq!(slots.used, 1);
+        let crowd: Vec<Key> = (0..=CROWD).map(|number| slots.insert(number)).collect();
+        for key in &crowd {
+            assert!(slots.remove(*key).is_some());
+        }
+        assert_eq!((slots.slab.capacity(), slots.used), (7, 0));
+        let next = slots.insert(0);
+        assert!(crowd.iter().all(|key| *key != next && slots.get(*key).is_none()));
     }
 
     #[test]

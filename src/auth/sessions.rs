@@ -3,7 +3,7 @@
 use super::{Name, Token};
 use crate::Moment;
 use crate::limits::TOKEN_BYTES;
-use crate::slots::{CROWD, Key, Slot, Slots};
+use crate::slots::{Key, Slot, Slots};
 use hashbrown::HashTable;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -76,20 +76,18 @@ pub struct Sessions {
     presented: HashMap<SessionId, Token>,
     presented_halves: HashMap<Half, SessionId>,
     lost: BTreeSet<(Moment, SessionId)>,
-    /// Sessions that there is room for from the start.
-    room: usize,
-    /// The most at once since there were none.
-    most: usize,
 }
 
 impl Sessions {
     /// None yet, but with room for so many.
     pub fn with_room(room: usize) -> Sessions {
-        Sessions { slots: Slots::with_room(room), ..Sessions::with_tables(room) }
+        Sessions::over(Slots::with_room(room))
     }
 
-    fn with_tables(room: usize) -> Sessions {
-        Sessions { room, by_token: HashTable::with_capacity(room), ..Sessions::default() }
+    /// None yet, in slots that are all free.
+    fn over(slots: Slots<Session>) -> Sessions {
+        let by_token = HashTable::with_capacity(slots.room());
+        Sessions { slots, by_token, ..Sessions::default() }
     }
 
     /// Opens a session on a connection.
@@ -104,7 +102,6 @@ impl Sessions {
             previous: Slot::default(),
         };
         let key = self.slots.insert(session);
-        self.most = self.most.max(self.slots.len());
         self.join_ring(key, oldest);
         self.index_token(key);
         SessionId(key)
@@ -168,12 +165,12 @@ impl Sessions {
         self.forget_presented(id);
         self.forget_token(id);
         let last = self.leave_ring(id.0)?;
+        let is_last_of_crowd = self.slots.is_last_of_crowd();
         let session = self.slots.remove(id.0)?;
         self.lost.remove(&(session.expires, id));
-        if self.slots.is_empty() && self.most > CROWD {
-            // A crowd that has left must not be paid for ever after; the slots see to themselves.
-            let slots = std::mem::take(&mut self.slots);
-            *self = Sessions { slots, ..Sessions::with_tables(self.room) };
+        if is_last_of_crowd {
+            // The slots see to themselves, the tables do not.
+            *self = Sessions::over(std::mem::take(&mut self.slots));
         }
         Some((session, last))
     }

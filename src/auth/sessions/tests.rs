@@ -68,6 +68,26 @@ fn an_ended_session_leaves_nothing() {
     assert!(sessions.lost.is_empty() && sessions.is_empty());
 }
 
+#[test]
+fn a_crowd_leaves_no_memory_behind() {
+    let mut sessions = Sessions::with_room(7);
+    let room = sessions.by_token.capacity();
+    let open = |number: usize| {
+        let (name, mut token) = (format!("u{number}"), token(0));
+        token[..8].copy_from_slice(&number.to_be_bytes());
+        (Name::new(&name).unwrap(), Token::new(token))
+    };
+    let crowd: Vec<SessionId> = (0..=crate::slots::CROWD)
+        .map(open)
+        .map(|(name, token)| sessions.open(name, token, connection(1)))
+        .collect();
+    assert!(sessions.by_name.capacity() > crate::slots::CROWD);
+    for id in crowd {
+        assert!(sessions.end(id).is_some_and(|(_, last)| last));
+    }
+    assert_eq!((sessions.by_name.capacity(), sessions.by_token.capacity()), (0, room));
+}
+
 proptest! {
     /// A name's sessions are those opened and not ended, in order; every token finds its own.
     #[test]
