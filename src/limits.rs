@@ -68,6 +68,14 @@ pub const REFUSALS_AT_ONCE: usize = 64;
 /// Refusals that leave a connection open, of one connection, that are logged at info; further ones at debug, or a
 /// stranger could fill the disk with them.
 pub const REFUSALS_LOGGED: u8 = 16;
+/// What clients that are not logged in cause is summed up in the log once in so long.
+pub const STRANGER_LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Events of one address that are logged in full in that time: enough to see what it does.
+pub const STRANGER_EVENTS_LOGGED: u32 = 20;
+/// Events of all addresses together that are: with a line of 120 bytes for each, strangers write some 100 MB a day.
+pub const STRANGER_EVENTS_LOGGED_IN_ALL: u32 = 100;
+/// Addresses whose events are counted apart.
+pub const STRANGER_ORIGINS: usize = 1_024;
 /// Descriptors that are not connections: console, log, files, signals, and some to spare.
 pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Default for one connection's waiting output.

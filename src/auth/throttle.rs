@@ -3,6 +3,7 @@
 use crate::Moment;
 use crate::limits::{DEBT_MOST, DEBT_TOLERATED, DEBTORS};
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -17,6 +18,16 @@ impl Origin {
         match address.to_canonical() {
             IpAddr::V6(v6) => Origin(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()),
             v4 => Origin(v4),
+        }
+    }
+}
+
+/// The address, or the network with its prefix's length.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => v4.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
         }
     }
 }

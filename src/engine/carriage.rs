@@ -51,12 +51,12 @@ impl<S: Store> Engine<S> {
     pub fn handle_fault(&mut self, id: ConnId, reason: &str, now: Moment) {
         self.lobby.now = now;
         let Some(connection) = self.lobby.connections.get_mut(id) else { return };
-        let (peer, is_closing) = (connection.peer, connection.is_closing());
+        let is_closing = connection.is_closing();
         self.drop_output(id);
         if is_closing {
             self.lobby.flushed(id);
         } else {
-            log::info!("refused conn={} peer={peer} why=Tls ({reason})", id.generation());
+            self.lobby.log_transport_failure(id, reason);
             self.lobby.begin_close(id, Why::Tls);
         }
         self.settle();

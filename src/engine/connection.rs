@@ -1,6 +1,7 @@
 //! One connection, as the engine sees it.
 
 use super::Config;
+use super::events::Announced;
 use super::peer::Peer;
 use crate::Moment;
 use crate::auth::SessionId;
@@ -35,6 +36,7 @@ pub(super) struct Connection {
     pub(super) in_outgoing: bool,
     /// It was above the connection limit from the start.
     pub(super) surplus: bool,
+    pub(super) announced: Announced,
 }
 
 /// With its slot this is nearly half of what an idle connection costs.
@@ -131,6 +133,7 @@ impl Connection {
             refusals_logged: 0,
             in_outgoing: false,
             surplus: false,
+            announced: Announced::No,
         }
     }
 

@@ -95,7 +95,7 @@ impl<S: Store> Engine<S> {
             return;
         };
         self.admit(id, session);
-        self.log_entry("resumed", id, &name);
+        self.lobby.log_login("resumed", id, &name);
         self.lobby.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello again, {name}") });
     }
 
@@ -205,7 +205,7 @@ impl<S: Store> Engine<S> {
         let session = self.lobby.sessions.open(name.clone(), token, id);
         self.admit(id, session);
         self.lobby.totals.logins += 1;
-        self.log_entry("logged in", id, &name);
+        self.lobby.log_login("logged in", id, &name);
         self.store.note_visitor(peer.ip(), &name);
         self.lobby.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
         if first {
@@ -242,12 +242,6 @@ impl<S: Store> Engine<S> {
             self.lobby.refuse(id, Code::Internal, "the server has no random bytes");
         }
         filled.is_ok()
-    }
-
-    pub(super) fn log_entry(&self, event: &str, id: ConnId, name: &Name) {
-        if let Some(connection) = self.lobby.connections.get(id) {
-            log::info!("{event} conn={} peer={} name={name}", id.generation(), connection.peer);
-        }
     }
 }
 

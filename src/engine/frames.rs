@@ -67,8 +67,11 @@ impl<S: Store> Engine<S> {
             BadLength::Zero => Code::Malformed,
             BadLength::TooLarge { .. } => Code::FrameTooLarge,
         };
-        let hint = if is_tls(bad) { "; this looks like TLS, which is not spoken on this port" } else { "" };
-        self.lobby.refuse(id, code, &format!("{bad}{hint}"));
+        let explanation = match other_protocol(bad) {
+            Some(protocol) => format!("this looks like {protocol}, which is not spoken on this port"),
+            None => bad.to_string(),
+        };
+        self.lobby.refuse(id, code, &explanation);
     }
 
     /// `name` is that of whom the connection carries, once it has been looked for.
@@ -141,7 +144,36 @@ impl<S: Store> Engine<S> {
     }
 }
 
-/// Whether the four bytes are rather the beginning of a TLS handshake.
-fn is_tls(bad: BadLength) -> bool {
-    matches!(bad, BadLength::TooLarge { announced_bytes, .. } if announced_bytes >> 16 == 0x1603)
+/// The protocol whose beginning the four bytes of a header rather are.
+fn other_protocol(bad: BadLength) -> Option<&'static str> {
+    let BadLength::TooLarge { announced_bytes, .. } = bad else { return None };
+    match &announced_bytes.to_be_bytes() {
+        [0x16, 0x03, ..] => Some("TLS"),
+        b"GET " | b"HEAD" | b"POST" | b"PUT " | b"DELE" | b"CONN" | b"OPTI" | b"TRAC" | b"PATC" | b"PRI " => {
+            Some("HTTP")
+        }
+        b"SSH-" => Some("SSH"),
+        b"PROX" | b"\r\n\r\n" => Some("a PROXY header"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::body_length;
+
+    #[test]
+    fn other_protocols_are_called_by_their_names() {
+        for (beginning, name) in [
+            (b"GET ", Some("HTTP")),
+            (b"PRI ", Some("HTTP")),
+            (b"SSH-", Some("SSH")),
+            (b"PROX", Some("a PROXY header")),
+            (b"\x16\x03\x01\x02", Some("TLS")),
+            (b"\xff\xff\xff\xff", None),
+        ] {
+            assert_eq!(body_length(*beginning, 65_536).err().and_then(other_protocol), name);
+        }
+    }
 }

@@ -1,14 +1,13 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
 use super::connection::{Connection, Stage, Why};
+use super::stranger_log::StrangerLog;
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
 use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
-use crate::limits::{
-    CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST, CONSOLE_BUFFER_BYTES, REFUSALS_LOGGED,
-};
+use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST, CONSOLE_BUFFER_BYTES};
 use crate::protocol::{Code, Outbox, Reply, Spare};
 use crate::slots::Slots;
 use std::collections::{BTreeSet, VecDeque};
@@ -30,6 +29,7 @@ pub(super) struct Lobby {
     pub(super) changes: VecDeque<Change>,
     pub(super) console: ConsoleQueue,
     pub(super) totals: Totals,
+    pub(super) stranger_log: StrangerLog,
     /// Connections that have output to be written.
     pub(super) outgoing: Vec<ConnId>,
     /// Connections that could not be served and now can.
@@ -104,6 +104,7 @@ impl Lobby {
             changes: VecDeque::new(),
             console: ConsoleQueue::default(),
             totals: Totals::default(),
+            stranger_log: StrangerLog::new(),
             outgoing: Vec::new(),
             hungry: Vec::new(),
             commands: VecDeque::new(),
@@ -140,22 +141,17 @@ impl Lobby {
         true
     }
 
+    /// Whether a connection's last word is said, or it is gone.
+    pub(super) fn is_closing(&self, id: ConnId) -> bool {
+        self.connections.get(id).is_none_or(Connection::is_closing)
+    }
+
     /// Answers with an error, and closes if the code says so.
     pub(super) fn refuse(&mut self, id: ConnId, code: Code, explanation: &str) {
-        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_closing())
-        else {
+        if self.is_closing(id) {
             return;
-        };
-        let (conn, peer) = (id.generation(), connection.peer);
-        if code.closes() {
-            log::info!("refused conn={conn} peer={peer} why={code} ({explanation})");
-        } else {
-            // Without the explanation: it may name whom a message was for, which is part of the message's text.
-            let is_early = connection.refusals_logged < REFUSALS_LOGGED;
-            connection.refusals_logged += u8::from(is_early);
-            let level = if is_early { log::Level::Info } else { log::Level::Debug };
-            log::log!(level, "refused conn={conn} peer={peer} why={code}");
         }
+        self.log_refusal(id, code, explanation);
         let reply = Reply::Error { code: code.number(), explanation };
         if code.closes() {
             self.append(id, &reply);
@@ -185,7 +181,7 @@ impl Lobby {
 
     /// The deciding word is said (or there is none): nothing more is handled, what waits is written.
     pub(super) fn begin_close(&mut self, id: ConnId, why: Why) {
-        if self.connections.get(id).is_none_or(Connection::is_closing) {
+        if self.is_closing(id) {
             return;
         }
         self.leave_stage(id, why);
@@ -251,19 +247,11 @@ impl Lobby {
         let Some(mut connection) = self.connections.remove(id) else { return };
         self.deadlines.remove(&(connection.armed, id));
         self.surplus -= usize::from(connection.surplus);
+        if let Stage::Closed { why } = connection.stage {
+            self.log_disconnected(id, &connection, why);
+        }
         connection.outbox.advance(connection.outbox.len());
         self.reclaim(connection.outbox);
-        let Stage::Closed { why } = connection.stage else { return };
-        let t = connection.traffic;
-        log::info!(
-            "disconnected conn={} peer={} why={why} bytes_in={} bytes_out={} messages_in={} messages_out={}",
-            id.generation(),
-            connection.peer,
-            t.bytes_in,
-            t.bytes_out,
-            t.messages_in,
-            t.messages_out
-        );
     }
 
     /// Ends a session, whatever became of its connection.

@@ -17,11 +17,13 @@ mod config;
 mod connection;
 mod console;
 mod entry;
+mod events;
 mod frames;
 mod gate;
 mod lobby;
 mod peer;
 mod post;
+mod stranger_log;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -40,6 +42,7 @@ use crate::slots::Key;
 use crate::store::Store;
 use connection::{Connection, Stage, Why};
 use entry::seconds_first;
+use events::Announced;
 use gate::Gate;
 use lobby::{Change, Lobby};
 use peer::Peer;
@@ -110,6 +113,10 @@ impl<S: Store> Engine<S> {
         let peer = Peer::from(peer);
         let mut connection = Connection::new(peer, Stage::Visiting(Box::new(visit)));
         connection.surplus = surplus;
+        if surplus {
+            // It is refused in the same breath: one line says it all.
+            connection.announced = Announced::SummedUp;
+        }
         let id = self.lobby.connections.insert(connection);
         if surplus {
             self.lobby.surplus += 1;
@@ -119,7 +126,6 @@ impl<S: Store> Engine<S> {
             return Some(id);
         }
         self.lobby.totals.connections += 1;
-        log::info!("connected conn={} peer={peer}", id.generation());
         let last = self.store.last_visitor(peer.ip());
         let last_name = last.as_ref().map_or("", |name| name.as_str());
         self.lobby.send(id, &Reply::Hello { version: VERSION, last_name });
@@ -132,7 +138,11 @@ impl<S: Store> Engine<S> {
         self.lobby.now = now;
         self.lobby.totals.bytes_in += bytes.len() as u64;
         if let Some(connection) = self.lobby.connections.get_mut(id) {
+            let is_first = connection.traffic.bytes_in == 0;
             connection.traffic.bytes_in += bytes.len() as u64;
+            if is_first {
+                self.lobby.announce(id);
+            }
         }
         self.serve(id, Lent::new(bytes));
         self.settle();
@@ -211,6 +221,7 @@ impl<S: Store> Engine<S> {
         while let Some((_, session)) = self.lobby.sessions.first_lost().filter(|(due, _)| *due <= now) {
             self.lobby.end_session(session);
         }
+        self.lobby.stranger_log.end_interval(now);
         self.gate.cache.expire(now);
         self.settle();
     }
@@ -243,6 +254,7 @@ impl<S: Store> Engine<S> {
     pub fn handle_shutdown(&mut self, now: Moment) {
         self.lobby.now = now;
         self.stopping = true;
+        self.lobby.stranger_log.sum_up();
         let everyone: Vec<ConnId> = self.lobby.connections.iter().map(|(id, _)| id).collect();
         for id in everyone {
             self.lobby.bye(id, "the server stops", Why::Shutdown);
@@ -305,7 +317,8 @@ impl<S: Store> Engine<S> {
     /// When [`handle_time`](Engine::handle_time) has something to do though nothing happens.
     pub fn next_deadline(&self) -> Option<Moment> {
         let lost = self.lobby.sessions.first_lost().map(|(due, _)| due);
-        [self.lobby.next_deadline(), lost, self.gate.cache.next_expiry()].into_iter().flatten().min()
+        let summary = self.lobby.stranger_log.next_summary();
+        [self.lobby.next_deadline(), lost, self.gate.cache.next_expiry(), summary].into_iter().flatten().min()
     }
 
     /// Whether a password waits to be hashed.
@@ -320,7 +333,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether a connection's last word is said, or it is gone.
     pub fn is_closing(&self, id: ConnId) -> bool {
-        self.lobby.connections.get(id).is_none_or(Connection::is_closing)
+        self.lobby.is_closing(id)
     }
 
     /// Whether nobody is connected.

@@ -137,7 +137,7 @@ impl<S: Store> Engine<S> {
             Ok(hash) => {
                 self.gate.cache.remember(name, &hash, password, self.lobby.now);
                 if here {
-                    self.log_entry("registered", id, name);
+                    self.lobby.log_registration(id, name);
                     self.lobby.send(id, &Reply::PasswordWanted(Wanted::Login));
                 } else {
                     log::info!("registered name={name} (its client has gone)");
@@ -163,7 +163,8 @@ impl<S: Store> Engine<S> {
     }
 
     fn refuse_password(&mut self, id: ConnId) {
-        self.end_waiting(id);
+        let Some(name) = self.end_waiting(id) else { return };
+        self.lobby.log_wrong_password(id, &name);
         let max_attempts = self.lobby.config.max_attempts;
         let Some(visit) = self.visit(id) else { return };
         visit.wrong_passwords += 1;

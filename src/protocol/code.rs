@@ -5,7 +5,7 @@ use std::fmt;
 /// Why the server refused; the number is what travels.
 ///
 /// Codes below 100 leave the connection open; from 100 on the server closes after them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum Code {
     /// Identify with a name outside the rules.

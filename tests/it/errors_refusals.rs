@@ -215,7 +215,8 @@ fn busy_hash_queue() {
 /// design.md, "Jobs wait in a fair queue": the job of a visitor who has gone is dropped.
 #[test]
 fn nobody_waits_for_those_who_have_gone() {
-    let server = Server::start(&["--hash-rounds", FOREVER_ROUNDS, "--hash-wait", "1"]);
+    let flags = ["--hash-rounds", FOREVER_ROUNDS, "--hash-wait", "1", "--log-level", "debug"];
+    let server = Server::start(&flags);
     for n in 0..5 {
         let mut visitor = Visitor::introduced(&server, &format!("user{n}"), Wanted::Register);
         visitor.register(PASSWORD);

@@ -170,20 +170,92 @@ fn secrets_spoken(server: &mut Server) -> Vec<Vec<u8>> {
     secrets
 }
 
-/// Refusals that leave a connection open are logged, but a stranger cannot fill the disk with them.
+/// What clients that are not logged in cause is logged in full for the first few of an address, and summed up after that:
+/// a flood does not fill the disk, and hides neither how large it was nor what others do meanwhile.
 #[test]
-fn a_stranger_who_asks_to_be_refused() {
-    let server = Server::start(&[]);
-    let mut stranger = Visitor::arrive(&server);
-    for _ in 0..50 {
-        stranger.identify("");
-        stranger.expect_error(1);
+fn a_flood_of_strangers_is_summed_up() {
+    let server = Server::start(&["--penalty", "0"]);
+    Visitor::logged_in(&server, "ann").exit();
+    for n in 0..1_000 {
+        let mut stranger = Visitor::connect(&server);
+        match n % 3 {
+            0 => stranger.identify(""),
+            1 => stranger.send_raw(b"GET / HTTP/1.1\r\n\r\n"),
+            _ => stranger.send_raw(&[0; 4]),
+        }
+        stranger.reset();
     }
-    stranger.exit();
-    stranger.expect_bye();
-    drop(stranger);
+    let mut guesser = Visitor::connect_from("127.0.0.2", &server).greeted();
+    guesser.identify("ann");
+    guesser.expect(Said::Wanted(Wanted::Login));
+    for _ in 0..2 {
+        guesser.login("not the password");
+        guesser.expect_error(4);
+    }
+    guesser.exit();
+    guesser.expect_bye();
+    drop(guesser);
+    server.folder.log_line(&["disconnected", "peer=127.0.0.2"]);
     let log = server.terminate().log_text();
-    assert_eq!(log.matches("why=BadName").count(), 16);
+    assert!(log.lines().count() < 50, "{log}");
+    let summary = log.lines().find(|line| line.contains("summed up")).unwrap();
+    for part in
+        ["connected=", "refused_Malformed=", "refused_FrameTooLarge=", "disconnected=", " most=127.0.0.1 "]
+    {
+        assert!(summary.contains(part), "{part} in {summary}");
+    }
+    let wrong: Vec<_> = log.lines().filter(|line| line.contains("wrong password conn=")).collect();
+    assert_eq!(wrong.len(), 2, "{log}");
+    assert!(wrong.iter().all(|line| line.contains(" peer=127.0.0.2:") && line.ends_with(" name=ann")));
+}
+
+/// Clients that log in cause nothing that is summed up, however many they are.
+#[test]
+fn visits_are_logged_in_full() {
+    let server = Server::start(&[]);
+    for _ in 0..150 {
+        let mut ann = Visitor::logged_in(&server, "ann");
+        ann.exit();
+        ann.expect_bye();
+    }
+    server.folder.log_lines(&["disconnected", "why=exit"], 150);
+    let log = server.terminate().log_text();
+    assert_eq!(log.matches(" connected conn=").count(), 150, "{log}");
+    assert!(!log.contains("summed up"), "{log}");
+}
+
+/// A connection that closes without a byte is how a balancer looks whether the port is open: nothing at info.
+#[test]
+fn a_health_check_is_at_debug() {
+    for (level, lines) in [("info", 0), ("debug", 3)] {
+        let server = Server::start(&["--log-level", level]);
+        for _ in 0..3 {
+            drop(Visitor::arrive(&server));
+        }
+        // Accepted behind them, so that they are seen to first.
+        let mut last = Visitor::logged_in(&server, "ann");
+        last.exit();
+        last.expect_bye();
+        drop(last);
+        server.folder.log_lines(&["disconnected"], lines + 1);
+        let log = server.terminate().log_text();
+        for event in [" connected conn=", "disconnected conn="] {
+            assert_eq!(log.matches(event).count(), lines + 1, "{level}: {log}");
+        }
+    }
+}
+
+/// What other programs send to a wrong port is called by its name.
+#[test]
+fn another_protocol_is_called_by_its_name() {
+    let server = Server::start(&[]);
+    for (sent, name) in [("GET / HTTP/1.1\r\n", "HTTP"), ("SSH-2.0-OpenSSH_9.2\r\n", "SSH")] {
+        let mut stranger = Visitor::arrive(&server);
+        stranger.send_raw(sent.as_bytes());
+        let explanation = stranger.expect_last_error(101);
+        assert!(explanation.contains(name) && !explanation.contains("bytes"), "{explanation}");
+        server.folder.log_line(&["refused", "why=FrameTooLarge", &format!("this looks like {name}")]);
+    }
 }
 
 /// failures.md 28: what a stranger sends forges no line and moves no cursor in the log.

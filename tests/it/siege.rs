@@ -174,9 +174,8 @@ fn each_address_pays_for_its_own_guesses() {
 fn a_storm_of_hashes_that_nobody_waits_for() {
     let anns = stored_password(PASSWORD, b"sixteen bytes ok", 1000);
     let folder = Rc::new(Folder::with_users(&[("ann", &anns), ("bob", SLOW_PASSWORD)]));
-    let server = Setup::new(&["--login-timeout", "2", "--penalty", "0", "--hash-wait", "31536000"])
-        .folder(folder)
-        .start();
+    let flags = ["--login-timeout", "2", "--penalty", "0", "--hash-wait", "31536000", "--log-level", "debug"];
+    let server = Setup::new(&flags).folder(folder).start();
     let mut ann = Visitor::logged_in(&server, "ann");
     for _ in 0..10 {
         let storm: Vec<_> = (0..20)

@@ -31,7 +31,7 @@ fn unfinished_handshakes_keep_nobody_out() {
 /// Who says nothing has no place, and so none to lose: it is the login timeout that ends it.
 #[test]
 fn the_silent_take_no_places() {
-    let server = Server::start(&["--tls", "--login-timeout", "4"]);
+    let server = Server::start(&["--tls", "--login-timeout", "4", "--log-level", "debug"]);
     let crowd: Vec<_> = (0..PLACES + 8).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     server.folder.log_lines(&["disconnected"], crowd.len());
     assert_eq!(too_late(&server), 0);

@@ -57,7 +57,7 @@ fn expect_gone(server: &Server, count: usize) {
 /// failures.md 31: `close_notify` alone, at every stage, ends the connection, and the server says its own.
 #[test]
 fn close_notify_is_an_end_at_every_stage() {
-    let server = Server::start(&["--tls"]);
+    let server = Server::start(&["--tls", "--log-level", "debug"]);
     let mut at_once = TcpStream::connect(server.address).unwrap();
     at_once.write_all(&GOODBYE).unwrap();
     expect_gone(&server, 1);

@@ -1,0 +1,137 @@
+//! The log's lines about connections: connected, refused, wrong password, logged in, disconnected.
+//!
+//! What a client that is not logged in causes goes through the [`StrangerLog`](super::stranger_log::StrangerLog); what
+//! is not to be logged in full is at debug then. So is a connection that is closed without a byte, as a health check
+//! does.
+
+use super::ConnId;
+use super::connection::{Connection, Why};
+use super::lobby::Lobby;
+use super::peer::Peer;
+use super::stranger_log::StrangerEvent;
+use crate::auth::{Name, Origin};
+use crate::limits::REFUSALS_LOGGED;
+use crate::protocol::Code;
+use log::Level;
+
+/// Whether a connection's beginning has been logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Announced {
+    /// Not yet: no byte has come.
+    No,
+    /// Only at debug.
+    SummedUp,
+    InFull,
+    /// Its client has logged in, and answers for what it causes.
+    LoggedIn,
+}
+
+impl Lobby {
+    /// Logs that somebody has connected, unless that is done.
+    pub(super) fn announce(&mut self, id: ConnId) {
+        let Some(connection) =
+            self.connections.get_mut(id).filter(|connection| connection.announced == Announced::No)
+        else {
+            return;
+        };
+        let peer = connection.peer;
+        let level = self.stranger_level(peer, StrangerEvent::Connected);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.announced = if level == Level::Info { Announced::InFull } else { Announced::SummedUp };
+        }
+        log::log!(level, "connected conn={} peer={peer}", id.generation());
+    }
+
+    /// Logs that a connection's client is now known by this name.
+    pub(super) fn log_login(&mut self, event: &str, id: ConnId, name: &Name) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let was = std::mem::replace(&mut connection.announced, Announced::LoggedIn);
+        let peer = connection.peer;
+        if was == Announced::InFull {
+            self.stranger_log.take_back(Origin::of(peer.ip()));
+        }
+        log::info!("{event} conn={} peer={peer} name={name}", id.generation());
+    }
+
+    pub(super) fn log_registration(&self, id: ConnId, name: &Name) {
+        if let Some(connection) = self.connections.get(id) {
+            log::info!("registered conn={} peer={} name={name}", id.generation(), connection.peer);
+        }
+    }
+
+    pub(super) fn log_wrong_password(&mut self, id: ConnId, name: &Name) {
+        let level = self.refusal_level(id, StrangerEvent::WrongPassword);
+        if let Some(connection) = self.connections.get(id) {
+            log::log!(level, "wrong password conn={} peer={} name={name}", id.generation(), connection.peer);
+        }
+    }
+
+    /// A wrong password has its own line.
+    pub(super) fn log_refusal(&mut self, id: ConnId, code: Code, explanation: &str) {
+        if code == Code::WrongPassword {
+            return;
+        }
+        let level = self.refusal_level(id, StrangerEvent::Refused(code));
+        let Some(connection) = self.connections.get(id) else { return };
+        let (conn, peer) = (id.generation(), connection.peer);
+        if code.closes() {
+            log::log!(level, "refused conn={conn} peer={peer} why={code} ({explanation})");
+        } else {
+            // Without the explanation: it may name whom a message was for, which is part of the message's text.
+            log::log!(level, "refused conn={conn} peer={peer} why={code}");
+        }
+    }
+
+    pub(super) fn log_transport_failure(&mut self, id: ConnId, reason: &str) {
+        let level = self.refusal_level(id, StrangerEvent::TransportFailed);
+        if let Some(connection) = self.connections.get(id) {
+            log::log!(level, "refused conn={} peer={} why=Tls ({reason})", id.generation(), connection.peer);
+        }
+    }
+
+    pub(super) fn log_disconnected(&mut self, id: ConnId, connection: &Connection, why: Why) {
+        let is_silent = connection.announced == Announced::No
+            && matches!(why, Why::ClosedByPeer | Why::Reset)
+            && connection.traffic.bytes_in == 0;
+        let level = match connection.announced {
+            Announced::LoggedIn => Level::Info,
+            _ if is_silent => Level::Debug,
+            _ => self.stranger_level(connection.peer, StrangerEvent::Disconnected),
+        };
+        let (conn, peer, t) = (id.generation(), connection.peer, connection.traffic);
+        if connection.announced == Announced::No {
+            log::log!(level, "connected conn={conn} peer={peer}");
+        }
+        log::log!(
+            level,
+            "disconnected conn={conn} peer={peer} why={why} bytes_in={} bytes_out={} messages_in={} messages_out={}",
+            t.bytes_in,
+            t.bytes_out,
+            t.messages_in,
+            t.messages_out
+        );
+    }
+
+    /// A logged-in client's first few refusals are at info, and the one that closes; a stranger's as far as they are not
+    /// summed up.
+    fn refusal_level(&mut self, id: ConnId, event: StrangerEvent) -> Level {
+        self.announce(id);
+        let Some(connection) = self.connections.get_mut(id) else { return Level::Debug };
+        if connection.announced != Announced::LoggedIn {
+            let peer = connection.peer;
+            return self.stranger_level(peer, event);
+        }
+        let is_early = connection.refusals_logged < REFUSALS_LOGGED;
+        connection.refusals_logged = connection.refusals_logged.saturating_add(1);
+        let closes = match event {
+            StrangerEvent::Refused(code) => code.closes(),
+            _ => true,
+        };
+        if is_early || closes { Level::Info } else { Level::Debug }
+    }
+
+    fn stranger_level(&mut self, peer: Peer, event: StrangerEvent) -> Level {
+        let is_admitted = self.stranger_log.admits(event, Origin::of(peer.ip()), self.now);
+        if is_admitted { Level::Info } else { Level::Debug }
+    }
+}
