@@ -73,8 +73,11 @@ pub struct Sessions {
     /// Keyed, since names are chosen by strangers.
     hasher: RandomState,
     /// The tokens that were presented at the last Resume, good for another until the new one has been used.
-    presented: HashMap<SessionId, Token>,
-    presented_halves: HashMap<Half, SessionId>,
+    ///
+    /// Boxed, so that a table that grows leaves no copies behind.
+    presented: HashMap<SessionId, Box<Token>>,
+    /// By the first half of the presented token.
+    by_presented: HashTable<SessionId>,
     lost: BTreeSet<(Moment, SessionId)>,
 }
 
@@ -138,8 +141,11 @@ impl Sessions {
         session.expires = Moment::NEVER;
         let before = session.connection.replace(connection);
         self.index_token(id.0);
-        self.presented.insert(id, Token::new(*presented));
-        self.presented_halves.insert(half(presented), id);
+        self.presented.insert(id, Box::new(Token::new(*presented)));
+        let rehash = |other: &SessionId| {
+            self.presented.get(other).map_or(0, |token| self.hasher.hash_one(half(token.expose())))
+        };
+        self.by_presented.insert_unique(self.hasher.hash_one(half(presented)), id, rehash);
         before
     }
 
@@ -222,8 +228,14 @@ impl Sessions {
         let is_own = |slot: &Slot| self.slots.at(*slot).is_some_and(|(_, session)| session.half() == half);
         match self.by_token.find(self.hasher.hash_one(half), is_own) {
             Some(slot) => self.slots.at(*slot).map(|(key, _)| SessionId(key)),
-            None => self.presented_halves.get(&half).copied(),
+            None => self.by_presented_half(half),
         }
+    }
+
+    fn by_presented_half(&self, wanted: Half) -> Option<SessionId> {
+        let has_it =
+            |id: &SessionId| self.presented.get(id).is_some_and(|token| half(token.expose()) == wanted);
+        self.by_presented.find(self.hasher.hash_one(wanted), has_it).copied()
     }
 
     fn index_token(&mut self, key: Key) {
@@ -242,8 +254,11 @@ impl Sessions {
     }
 
     fn forget_presented(&mut self, id: SessionId) {
-        if let Some(before) = self.presented.remove(&id) {
-            self.presented_halves.remove(&half(before.expose()));
+        let Some(before) = self.presented.remove(&id) else { return };
+        let entry =
+            self.by_presented.find_entry(self.hasher.hash_one(half(before.expose())), |other| *other == id);
+        if let Ok(entry) = entry {
+            entry.remove();
         }
     }
 

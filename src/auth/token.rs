@@ -3,12 +3,12 @@
 use crate::limits::TOKEN_BYTES;
 use std::fmt;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A session's token: 16 bytes from the operating system's random source.
 ///
-/// Compared in constant time; shown only where a person asked to see it.
-#[derive(Clone, Zeroize)]
+/// Compared in constant time; shown only where a person asked to see it; wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Token([u8; TOKEN_BYTES]);
 
 impl Token {

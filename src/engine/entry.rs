@@ -11,6 +11,7 @@ use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply, Wanted};
 use crate::store::{Lookup, Store};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 impl<S: Store> Engine<S> {
     pub(super) fn identify(&mut self, id: ConnId, name: &str) {
@@ -86,7 +87,7 @@ impl<S: Store> Engine<S> {
             return self.lobby.refuse(id, Code::NoSuchSession, "no session has this token, or not any more");
         };
         let Some(token) = self.draw_token(id) else { return };
-        let welcome = *token.expose();
+        let welcome = Zeroizing::new(*token.expose());
         let before = self.lobby.sessions.resume(session, presented, token, id);
         if let Some(before) = before {
             self.lobby.bye(before, "the session goes on in another connection", Why::TakenOver);
@@ -200,7 +201,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn authenticate(&mut self, id: ConnId, name: Name) {
         let Some(token) = self.draw_token(id) else { return };
         let Some(peer) = self.lobby.connections.get(id).map(|connection| connection.peer) else { return };
-        let welcome = *token.expose();
+        let welcome = Zeroizing::new(*token.expose());
         let first = !self.lobby.sessions.has_any(&name);
         let session = self.lobby.sessions.open(name.clone(), token, id);
         self.admit(id, session);
@@ -223,11 +224,11 @@ impl<S: Store> Engine<S> {
 
     fn draw_token(&mut self, id: ConnId) -> Option<Token> {
         loop {
-            let mut bytes = [0; TOKEN_BYTES];
-            if !self.random(id, &mut bytes) {
+            let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+            if !self.random(id, &mut *bytes) {
                 return None;
             }
-            let token = Token::new(bytes);
+            let token = Token::new(*bytes);
             if !self.lobby.sessions.is_taken(&token) {
                 return Some(token);
             }

@@ -108,7 +108,10 @@ impl<S: Store> Engine<S> {
                 }
                 body.zeroize();
             }
-            Request::Resume(token) => self.resume(id, token),
+            Request::Resume(token) => {
+                self.resume(id, token);
+                body.zeroize();
+            }
             Request::Message { token, text } => self.hear(id, token, text, name),
             Request::Exit => self.lobby.bye(id, "bye", Why::Exit),
         }

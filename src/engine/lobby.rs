@@ -100,7 +100,8 @@ impl Lobby {
             config,
             now: Moment::START,
             connections: Slots::with_room(room),
-            sessions: Sessions::with_room(room),
+            // As many again may be lost.
+            sessions: Sessions::with_room(2 * room),
             changes: VecDeque::new(),
             console: ConsoleQueue::default(),
             totals: Totals::default(),

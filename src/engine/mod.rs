@@ -49,6 +49,7 @@ use peer::Peer;
 use post::Courier;
 use std::net::SocketAddr;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Names a connection for ever.
 pub type ConnId = Key;
@@ -93,8 +94,8 @@ impl<S: Store> Engine<S> {
         handler: Box<dyn Handler>,
         mut entropy: Box<dyn Entropy>,
     ) -> Result<Engine<S>, String> {
-        let mut key = [0; 32];
-        entropy.fill(&mut key)?;
+        let mut key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *key)?;
         let gate = Gate::new(&config, &key);
         let lobby = Lobby::new(config);
         Ok(Engine { lobby, gate, store, handler, entropy, quit_asked: false, stopping: false })

@@ -7,7 +7,8 @@ use super::frame::{BadLength, body_length};
 use crate::limits::HEADER_BYTES;
 use zeroize::Zeroize;
 
-/// Bytes of one read, lent to an [`Inbox`]; consumed from the front.
+/// Bytes of one read, lent to an [`Inbox`]; consumed from the front. What nobody has taken is wiped when the loan ends: it
+/// may have been a password behind a frame after which no other is handled.
 #[derive(Debug)]
 pub struct Lent<'a> {
     bytes: &'a mut [u8],
@@ -22,6 +23,12 @@ impl<'a> Lent<'a> {
 
     fn rest(&self) -> &[u8] {
         &self.bytes[self.taken..]
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.bytes[self.taken..].zeroize();
     }
 }
 
@@ -257,8 +264,17 @@ mod tests {
         let mut lent = Lent::new(&mut bytes);
         assert!(inbox.next_frame(&mut lent, LIMIT).unwrap().is_some());
         inbox.keep(&mut lent);
+        drop(lent);
         assert_eq!(inbox.len(), 16);
         assert!(bytes[4..24] == [1; 20] && bytes[24..] == [0; 16], "{bytes:?}");
+    }
+
+    #[test]
+    fn what_nobody_takes_is_wiped_where_it_was_lent() {
+        let mut bytes = framed(&[vec![1; 20], vec![2; 20]]);
+        let mut inbox = Inbox::default();
+        assert!(inbox.next_frame(&mut Lent::new(&mut bytes), LIMIT).unwrap().is_some());
+        assert!(bytes[4..24] == [1; 20] && bytes[24..] == [0; 24], "{bytes:?}");
     }
 
     #[test]

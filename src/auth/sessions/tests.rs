@@ -29,7 +29,7 @@ fn the_presented_token_lasts_until_the_new_one_is_used() {
     assert_eq!((sessions.resumable(&token(1)), sessions.resumable(&token(2))), (Some(id), None));
     sessions.confirm(id);
     assert_eq!((sessions.resumable(&token(1)), sessions.resumable(&token(3))), (None, Some(id)));
-    assert_eq!((sessions.by_token.len(), sessions.presented_halves.len()), (1, 0));
+    assert_eq!((sessions.by_token.len(), sessions.by_presented.len()), (1, 0));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn an_ended_session_leaves_nothing() {
     assert!(sessions.of(&name).eq([second]));
     assert!(sessions.end(second).is_some_and(|(_, last)| last));
     assert!(sessions.by_token.is_empty() && sessions.by_name.is_empty());
-    assert!(sessions.presented.is_empty() && sessions.presented_halves.is_empty());
+    assert!(sessions.presented.is_empty() && sessions.by_presented.is_empty());
     assert!(sessions.lost.is_empty() && sessions.is_empty());
 }
 

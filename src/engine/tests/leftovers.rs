@@ -71,17 +71,22 @@ fn a_stranger_who_takes_no_answer_is_not_read() {
 }
 
 /// design.md, section 3: the shared read buffer is wiped after a frame that held a password; after one that was refused,
-/// or that has to wait its turn, too.
+/// or that has to wait its turn, too, and after one that is not even looked at.
 #[test]
 fn no_password_stays_where_it_was_lent() {
     let mut world = world();
     let refused = world.connect();
     let waiting = world.connect();
+    let closing = world.connect();
+    world.send(closing, Request::Exit);
     let too_long = [b'x'; 1025];
     for (conn, requests) in [
         (refused, &[Request::Identify(b"ann"), Request::Login(PASSWORD)][..]),
         (waiting, &[Request::Identify(b"ann"), Request::Register(PASSWORD), Request::Login(PASSWORD)]),
         (world.connect(), &[Request::Login(&too_long)]),
+        // Behind a frame after which no other is handled.
+        (world.connect(), &[Request::Exit, Request::Login(PASSWORD)]),
+        (closing, &[Request::Login(PASSWORD)]),
     ] {
         let bytes = lent(&mut world, conn, requests);
         for secret in [PASSWORD, &too_long] {
