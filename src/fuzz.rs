@@ -237,8 +237,8 @@ impl Play {
 
     /// Lets a socket take some of what waits for it.
     fn write(&mut self, conn: ConnId, most: usize) {
-        let output = self.engine.output(conn);
-        let taken = output[..most.min(output.len())].to_vec();
+        let mut taken = self.engine.output(conn).to_vec();
+        taken.truncate(most);
         self.engine.handle_written(conn, taken.len(), self.now);
         self.received.entry(conn).or_default().extend(taken);
     }

@@ -28,6 +28,7 @@ mod stranger_log;
 mod tests;
 mod verdict;
 
+pub use crate::protocol::Unsent;
 pub use census::Census;
 pub use config::Config;
 pub use connection::Appetite;
@@ -305,8 +306,8 @@ impl<S: Store> Engine<S> {
     }
 
     /// What waits to be written to a connection.
-    pub fn output(&self, id: ConnId) -> &[u8] {
-        self.lobby.connections.get(id).map_or(&[], |connection| connection.outbox.unsent())
+    pub fn output(&self, id: ConnId) -> Unsent<'_> {
+        self.lobby.connections.get(id).map_or(Unsent::NOTHING, |connection| connection.outbox.unsent())
     }
 
     /// What a connection can take now.

@@ -42,5 +42,5 @@ pub use code::Code;
 pub use frame::{BadLength, body_length};
 pub use inbox::{Inbox, Lent};
 pub use message::{Malformed, Reply, Request, VERSION, Wanted};
-pub use outbox::{Outbox, Spare};
+pub use outbox::{Meter, Outbox, SharedFrames, Spare, Unsent};
 pub use stream::{FrameRead, FrameWrite};

@@ -1,8 +1,15 @@
 //! What waits to be written to one connection: whole frames, and a cursor.
+//!
+//! Frames for one are kept as bytes of the outbox's own; frames for many are encoded once, and every outbox has a
+//! reference to them in its place among the own ones.
 
 use super::frame::body_length;
 use super::{Reply, Request};
 use crate::limits::HEADER_BYTES;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
 use zeroize::Zeroize;
 
 /// Frames that wait for the peer to take them.
@@ -14,11 +21,69 @@ pub struct Outbox {
     waiting: Option<Box<Waiting>>,
 }
 
-/// Whole frames, of whose bytes the first `sent` are written; `sent <= frames.len()`, and both are 0 when all are.
+/// Whole frames, as a stream: for each piece the own bytes before it and then its shared ones, and behind the last piece
+/// the rest of the own bytes. Of `own`, all before `done` has left the stream, and what `pieces` does not have between
+/// its shared frames begins at `tail`: `done <= tail <= own.len()`.
 #[derive(Debug, Default)]
 struct Waiting {
-    frames: Vec<u8>,
+    own: Vec<u8>,
+    done: usize,
+    tail: usize,
+    pieces: VecDeque<Piece>,
+    /// Bytes of the stream that are written; they end in the first piece, or in the tail if there is none.
     sent: usize,
+    /// Bytes of the stream that are not.
+    len: usize,
+}
+
+/// A reference to shared frames, and how many own bytes come before them.
+#[derive(Debug)]
+struct Piece {
+    own_bytes: usize,
+    frames: Rc<SharedFrames>,
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        self.own_bytes + self.frames.bytes.len()
+    }
+}
+
+/// Whole frames for many, encoded once. Whoever keeps a [`Meter`] of them knows what all that are still held take.
+#[derive(Debug)]
+pub struct SharedFrames {
+    bytes: Vec<u8>,
+    meter: Meter,
+}
+
+/// Counts the bytes of shared frames that somebody still holds, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Rc<Cell<usize>>);
+
+impl Meter {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.0.get()
+    }
+}
+
+impl SharedFrames {
+    /// Frames that the meter counts until the last reference to them is dropped.
+    pub fn new(bytes: Vec<u8>, meter: &Meter) -> Rc<SharedFrames> {
+        meter.0.set(meter.0.get() + bytes.capacity());
+        Rc::new(SharedFrames { bytes, meter: meter.clone() })
+    }
+
+    /// The frames.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for SharedFrames {
+    fn drop(&mut self) {
+        self.meter.0.set(self.meter.0.get() - self.bytes.capacity());
+    }
 }
 
 /// An outbox's memory, with nothing in it: to be lent to another.
@@ -28,7 +93,7 @@ pub struct Spare(Box<Waiting>);
 impl Spare {
     /// Bytes of memory held.
     pub fn capacity(&self) -> usize {
-        self.0.frames.capacity()
+        self.0.held_bytes()
     }
 }
 
@@ -36,17 +101,31 @@ impl Outbox {
     /// Appends a frame.
     #[inline]
     pub fn push(&mut self, reply: &Reply<'_>) {
-        reply.encode(self.frames());
+        self.encode(|frames| reply.encode(frames));
     }
 
     /// Appends a frame of the client's.
     pub fn push_request(&mut self, request: &Request<'_>) {
-        request.encode(self.frames());
+        self.encode(|frames| request.encode(frames));
+    }
+
+    /// Appends whole frames that are encoded already.
+    pub fn push_frames(&mut self, frames: &[u8]) {
+        self.encode(|own| own.extend_from_slice(frames));
+    }
+
+    /// Appends a reference to frames for many.
+    pub fn push_shared(&mut self, frames: &Rc<SharedFrames>) {
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.len += frames.bytes.len();
+        let own_bytes = waiting.own.len() - waiting.tail;
+        waiting.tail = waiting.own.len();
+        waiting.pieces.push_back(Piece { own_bytes, frames: Rc::clone(frames) });
     }
 
     /// What is to be written next.
-    pub fn unsent(&self) -> &[u8] {
-        self.waiting.as_ref().map_or(&[], |waiting| waiting.unsent())
+    pub fn unsent(&self) -> Unsent<'_> {
+        Unsent(self.waiting.as_deref())
     }
 
     /// Notes that the first `count` of the unsent bytes were written.
@@ -60,23 +139,28 @@ impl Outbox {
         }
     }
 
-    /// Drops the frames of which nothing was written yet, so that the stream ends at a frame's end.
+    /// Drops the frames of which nothing was written yet, so that the stream ends at a frame's end, and gives their memory
+    /// back.
     pub fn drop_unsent_frames(&mut self) {
         if let Some(waiting) = &mut self.waiting {
-            let keep = waiting.first_frame_end_from(waiting.sent);
-            waiting.frames.truncate(keep);
-            waiting.advance(0);
+            waiting.keep_begun_frame();
         }
     }
 
     /// Bytes that wait.
     pub fn len(&self) -> usize {
-        self.unsent().len()
+        self.waiting.as_ref().map_or(0, |waiting| waiting.len)
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes of memory that it holds alone: its own frames by the room that they take, and each reference to shared ones.
+    #[inline]
+    pub fn held_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.held_bytes())
     }
 
     /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.
@@ -96,106 +180,177 @@ impl Outbox {
         self.waiting.take().map(Spare)
     }
 
-    fn frames(&mut self) -> &mut Vec<u8> {
-        &mut self.waiting.get_or_insert_default().frames
+    #[inline]
+    fn encode(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        let waiting = self.waiting.get_or_insert_default();
+        let before = waiting.own.len();
+        append(&mut waiting.own);
+        waiting.len += waiting.own.len() - before;
+    }
+}
+
+/// What of an outbox is to be written, as slices in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsent<'a>(Option<&'a Waiting>);
+
+impl<'a> Unsent<'a> {
+    /// Nothing.
+    pub const NOTHING: Unsent<'static> = Unsent(None);
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.0.map_or(0, |waiting| waiting.len)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, if they lie in one place.
+    #[inline]
+    pub fn whole(&self) -> Option<&'a [u8]> {
+        let Some(waiting) = self.0 else { return Some(&[]) };
+        waiting.pieces.is_empty().then(|| &waiting.own[waiting.done + waiting.sent..])
+    }
+
+    /// The slices; none of them is empty.
+    pub fn slices(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let parts = self.0.into_iter().flat_map(|waiting| {
+            let mut own = &waiting.own[waiting.done..];
+            let pieces = waiting.pieces.iter().flat_map(move |piece| {
+                let (before, rest) = own.split_at(piece.own_bytes);
+                own = rest;
+                [before, piece.frames.bytes()]
+            });
+            pieces.chain([&waiting.own[waiting.tail..]])
+        });
+        let mut sent = self.0.map_or(0, |waiting| waiting.sent);
+        parts.filter_map(move |part| {
+            let skipped = sent.min(part.len());
+            sent -= skipped;
+            (skipped < part.len()).then(|| &part[skipped..])
+        })
+    }
+
+    /// Fills `places` with what comes after the first `skipped` bytes, up to `most` bytes, and says how many places are
+    /// filled.
+    pub fn fill(&self, mut skipped: usize, mut most: usize, places: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for mut slice in self.slices() {
+            let passed = skipped.min(slice.len());
+            skipped -= passed;
+            slice = &slice[passed..];
+            slice = &slice[..slice.len().min(most)];
+            if slice.is_empty() {
+                continue;
+            }
+            let Some(place) = places.get_mut(filled) else { break };
+            *place = IoSlice::new(slice);
+            most -= slice.len();
+            filled += 1;
+        }
+        filled
+    }
+
+    /// All of it in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        self.slices().for_each(|slice| bytes.extend_from_slice(slice));
+        bytes
     }
 }
 
 /// A client's frames may have held a password.
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.frames.zeroize();
+        self.own.zeroize();
     }
 }
 
 impl Waiting {
-    fn unsent(&self) -> &[u8] {
-        &self.frames[self.sent..]
+    fn held_bytes(&self) -> usize {
+        self.own.capacity() + self.pieces.capacity() * size_of::<Piece>() + size_of::<Waiting>()
     }
 
     fn advance(&mut self, count: usize) {
         self.sent += count;
-        if self.sent == self.frames.len() {
-            self.frames.clear();
-            self.sent = 0;
-        } else if self.sent > self.unsent().len() {
+        self.len -= count;
+        if self.len == 0 {
+            self.clear();
+            return;
+        }
+        while let Some(piece) = self.pieces.front()
+            && piece.len() <= self.sent
+        {
+            self.sent -= piece.len();
+            self.done += piece.own_bytes;
+            self.pieces.pop_front();
+        }
+        let own_sent = self.done + self.sent.min(self.own_next().len());
+        if own_sent > self.own.len() - own_sent {
             self.forget_sent_frames();
         }
+    }
+
+    fn clear(&mut self) {
+        self.own.clear();
+        self.pieces.clear();
+        (self.done, self.tail, self.sent, self.len) = (0, 0, 0, 0);
+    }
+
+    /// The own bytes that the stream goes on with, sent ones too: those before the first piece, or the tail.
+    fn own_next(&self) -> &[u8] {
+        let own_bytes = self.pieces.front().map_or(self.own.len() - self.done, |piece| piece.own_bytes);
+        &self.own[self.done..self.done + own_bytes]
     }
 
     /// Moves what waits to the front, keeping the start of the frame that is half sent. Called when the
     /// larger part is sent, so that each byte is moved at most once for each time it is written.
     fn forget_sent_frames(&mut self) {
-        let mut start = 0;
-        while let Some(end) = self.frame_end(start).filter(|end| *end <= self.sent) {
-            start = end;
+        let own = self.own_next();
+        let start = if own.len() <= self.sent { own.len() } else { begun_frame(own, self.sent).0 };
+        if let Some(piece) = self.pieces.front_mut() {
+            piece.own_bytes -= start;
         }
-        self.frames.drain(..start);
         self.sent -= start;
+        let forgotten = self.done + start;
+        self.own.drain(..forgotten);
+        self.done = 0;
+        // Without pieces all own bytes are tail.
+        self.tail = if self.pieces.is_empty() { 0 } else { self.tail - forgotten };
     }
 
-    /// The end of the first frame that ends at or after `position`.
-    fn first_frame_end_from(&self, position: usize) -> usize {
-        let mut end = 0;
-        while end < position {
-            match self.frame_end(end) {
-                Some(next) => end = next,
-                None => return self.frames.len(),
-            }
+    fn keep_begun_frame(&mut self) {
+        let own = self.own_next();
+        let (frames, sent) = match self.pieces.front() {
+            Some(piece) if own.len() <= self.sent => (piece.frames.bytes(), self.sent - own.len()),
+            _ => (own, self.sent),
+        };
+        let (start, end) = begun_frame(frames, sent);
+        // What is given back for it is wiped.
+        let mut kept = Waiting::default();
+        kept.own.extend_from_slice(&frames[start..end]);
+        kept.sent = sent - start;
+        kept.len = kept.own.len() - kept.sent;
+        *self = kept;
+    }
+}
+
+/// Where the frame lies of which something, but not all, is among the first `sent` bytes; empty if there is none.
+fn begun_frame(frames: &[u8], sent: usize) -> (usize, usize) {
+    let mut start = 0;
+    while start < sent {
+        let header = frames[start..].first_chunk::<HEADER_BYTES>();
+        let length = header.and_then(|header| body_length(*header, u32::MAX).ok());
+        let end = length.map_or(frames.len(), |length| start + HEADER_BYTES + length);
+        if end > sent {
+            return (start, end);
         }
-        end
+        start = end;
     }
-
-    fn frame_end(&self, start: usize) -> Option<usize> {
-        let header = self.frames[start..].first_chunk::<HEADER_BYTES>()?;
-        body_length(*header, u32::MAX).ok().map(|length| start + HEADER_BYTES + length)
-    }
+    (start, start)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// A peer that takes any portions gets the same bytes, once, in order.
-        #[test]
-        fn any_partial_writes_give_the_same_stream(
-            texts in prop::collection::vec("[a-z]{0,40}", 1..30),
-            portions in prop::collection::vec(0..50usize, 1..200),
-        ) {
-            let (mut outbox, mut expected, mut written) = (Outbox::default(), Vec::new(), Vec::new());
-            let mut texts = texts.iter();
-            for portion in portions {
-                if let Some(text) = texts.next() {
-                    let reply = Reply::Message { sender: "", text };
-                    outbox.push(&reply);
-                    reply.encode(&mut expected);
-                }
-                let count = portion.min(outbox.len());
-                written.extend_from_slice(&outbox.unsent()[..count]);
-                outbox.advance(count);
-            }
-            written.extend_from_slice(outbox.unsent());
-            prop_assert_eq!(written, expected);
-        }
-
-        /// After dropping, what was and will be written are whole frames: a prefix of those pushed.
-        #[test]
-        fn dropping_ends_at_a_frame(texts in prop::collection::vec("[a-z]{0,40}", 1..20), portion in 0..400usize) {
-            let (mut outbox, mut ends, mut expected) = (Outbox::default(), vec![0], Vec::new());
-            for text in &texts {
-                let reply = Reply::Bye(text);
-                outbox.push(&reply);
-                reply.encode(&mut expected);
-                ends.push(expected.len());
-            }
-            let sent = portion.min(outbox.len());
-            outbox.advance(sent);
-            outbox.drop_unsent_frames();
-            let end = sent + outbox.len();
-            prop_assert_eq!(outbox.unsent(), &expected[sent..end]);
-            prop_assert_eq!(ends.iter().find(|end| **end >= sent), Some(&end));
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,11 @@
 //! One connection's socket, and what is remembered of its readiness.
 
 use super::ConnId;
+use crate::engine::Unsent;
 use mio::net::TcpStream;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
-use std::io::{self, Read};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 
 /// A peer that has gone is an error, not a signal, whoever's program this is.
@@ -19,6 +20,9 @@ const ALONE: SendFlags = SendFlags::empty();
 /// A system that cannot be told sends the end in a packet of its own.
 #[cfg(not(target_os = "linux"))]
 const FOLLOWED: SendFlags = ALONE;
+
+/// Slices that one call writes at most.
+pub(super) const SLICES: usize = 64;
 
 /// What lies between the socket and the engine.
 pub(super) enum Transport {
@@ -150,21 +154,21 @@ impl Socket {
     }
 
     /// Writes what the transport takes; with nothing to be written, what it holds.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome {
+    pub(super) fn write(&mut self, output: Unsent<'_>) -> Outcome {
         match self.transport {
-            Transport::Plain => self.write_plain(bytes, ALONE),
+            Transport::Plain => self.write_plain(output, ALONE),
             #[cfg(feature = "tls")]
-            Transport::Tls(_) => self.write_tls(bytes),
+            Transport::Tls(_) => self.write_tls(output),
         }
     }
 
     /// Writes what is followed by a [shutdown](Socket::shut_down) in this turn or soon after, if all of it is taken: the
     /// system may hold it back until then, so that the end goes along in the same packet.
-    pub(super) fn write_last(&mut self, bytes: &[u8]) -> Outcome {
+    pub(super) fn write_last(&mut self, output: Unsent<'_>) -> Outcome {
         match self.transport {
-            Transport::Plain => self.write_plain(bytes, FOLLOWED),
+            Transport::Plain => self.write_plain(output, FOLLOWED),
             #[cfg(feature = "tls")]
-            Transport::Tls(_) => self.write_tls(bytes),
+            Transport::Tls(_) => self.write_tls(output),
         }
     }
 
@@ -207,21 +211,46 @@ impl Socket {
         }
     }
 
-    fn write_plain(&mut self, bytes: &[u8], flags: SendFlags) -> Outcome {
-        loop {
-            return match send(&self.stream, bytes, flags) {
-                Ok(count) => {
-                    self.writable = count == bytes.len();
-                    Outcome::Bytes(count)
+    fn write_plain(&mut self, output: Unsent<'_>, flags: SendFlags) -> Outcome {
+        let mut taken = 0;
+        while taken < output.len() {
+            let sent = match output.whole() {
+                Some(bytes) => {
+                    send(&self.stream, &bytes[taken..], flags).map(|count| (count, output.len() - taken))
+                }
+                None => self.send_slices(output, taken, flags),
+            };
+            match sent {
+                Ok((count, offered)) => {
+                    taken += count;
+                    self.writable = count == offered;
                 }
                 Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => {
-                    self.writable = false;
-                    Outcome::Nothing
-                }
-                Err(_) => Outcome::Broken,
-            };
+                Err(Errno::AGAIN) => self.writable = false,
+                // What went before is no news any more.
+                Err(_) => return Outcome::Broken,
+            }
+            if !self.writable {
+                break;
+            }
         }
+        if taken == 0 { Outcome::Nothing } else { Outcome::Bytes(taken) }
+    }
+
+    /// Sends what comes after the first `taken` bytes, in one call from wherever it lies, and says how many bytes went of
+    /// how many.
+    fn send_slices(
+        &self,
+        output: Unsent<'_>,
+        taken: usize,
+        flags: SendFlags,
+    ) -> rustix::io::Result<(usize, usize)> {
+        let mut places = [IoSlice::new(&[]); SLICES];
+        let filled = output.fill(taken, usize::MAX, &mut places);
+        let slices = &places[..filled];
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        let count = sendmsg(&self.stream, slices, &mut SendAncillaryBuffer::default(), flags)?;
+        Ok((count, offered))
     }
 
     /// A peer that has reset the connection meanwhile is found out by reading.

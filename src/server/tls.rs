@@ -3,10 +3,11 @@
 //! The handshake begins when the [door](super::door) has a place for it, and everything is driven by readiness, as
 //! with a plain socket. This module must not know what is carried.
 
-use super::socket::{Outcome, Socket, Transport};
-use crate::tls::{Channel, NotTls};
+use super::socket::{Outcome, SLICES, Socket, Transport};
+use crate::engine::Unsent;
+use crate::tls::{Channel, NotTls, RECORD_BYTES};
 use rustls::{ServerConfig, ServerConnection};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::Arc;
 
 /// `close_notify` as an alert in the clear, for those with whom no handshake was begun: a client that waits for a frame
@@ -157,16 +158,18 @@ impl Socket {
         }
     }
 
-    pub(super) fn write_tls(&mut self, bytes: &[u8]) -> Outcome {
+    pub(super) fn write_tls(&mut self, output: Unsent<'_>) -> Outcome {
         let Some(Tls { channel: Some(channel), is_finishing, .. }) = self.transport.tls() else {
             return Outcome::Nothing;
         };
         let mut taken = 0;
         loop {
-            let outcome = if taken == bytes.len() || channel.is_handshaking() {
+            let outcome = if taken == output.len() || channel.is_handshaking() {
                 channel.flush(&mut self.stream).map(|()| 0)
             } else {
-                channel.write(&mut self.stream, &bytes[taken..])
+                let mut places = [IoSlice::new(&[]); SLICES];
+                let filled = output.fill(taken, RECORD_BYTES, &mut places);
+                channel.write_slices(&mut self.stream, &places[..filled])
             };
             match outcome {
                 Ok(0) => break,

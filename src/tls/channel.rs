@@ -5,7 +5,7 @@
 
 use rustls::Connection;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 /// Bytes of text in one record: what is taken before the last was written.
 pub const RECORD_BYTES: usize = 16 * 1024;
@@ -147,6 +147,14 @@ impl Channel {
     /// # Errors
     /// `WouldBlock` if nothing could be taken, and what the socket gives.
     pub fn write(&mut self, socket: &mut impl Write, text: &[u8]) -> io::Result<usize> {
+        self.write_slices(socket, &[IoSlice::new(&text[..text.len().min(RECORD_BYTES)])])
+    }
+
+    /// As [`write`](Channel::write), from several places into one record; what is beyond a record may be taken too.
+    ///
+    /// # Errors
+    /// As [`write`](Channel::write).
+    pub fn write_slices(&mut self, socket: &mut impl Write, text: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush(socket)?;
         if self.has_failed {
             return Err(ErrorKind::BrokenPipe.into());
@@ -154,7 +162,7 @@ impl Channel {
         if self.is_handshaking() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let count = self.tls.writer().write(&text[..text.len().min(RECORD_BYTES)])?;
+        let count = self.tls.writer().write_vectored(text)?;
         match self.flush(socket) {
             // It is taken; that it waits is seen by `is_holding`.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(count),

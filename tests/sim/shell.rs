@@ -6,7 +6,7 @@ use crate::net::{Events, Outcome};
 use crate::wire::{Said, first_reply};
 use crate::world::World;
 use porter::Moment;
-use porter::engine::{Appetite, ConnId, SocketCommand};
+use porter::engine::{Appetite, ConnId, SocketCommand, Unsent};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -49,9 +49,9 @@ impl Socket {
     }
 
     /// Whether the engine's output is other than when last looked at.
-    pub(crate) fn is_stale(&self, output: &[u8]) -> bool {
-        let tail = |bytes: &[u8]| bytes.len().saturating_sub(16);
-        self.output.len() != output.len() || self.output[tail(&self.output)..] != output[tail(output)..]
+    pub(crate) fn is_stale(&self, output: Unsent<'_>) -> bool {
+        let last = output.slices().last().unwrap_or_default();
+        self.output.len() != output.len() || !self.output.ends_with(&last[last.len().saturating_sub(16)..])
     }
 
     /// Takes in the engine's output, and says what is new in it. What was there must still be there, unless a slow
@@ -257,7 +257,7 @@ impl World {
         if output.is_empty() || !socket.writable {
             return;
         }
-        match self.links[socket.link].write(output) {
+        match self.links[socket.link].write(&output.to_vec()) {
             Outcome::Bytes(count) => {
                 socket.writable = count == output.len();
                 socket.written(count);

@@ -205,7 +205,7 @@ impl World {
                 socket.forget();
             }
             if socket.is_stale(output) {
-                let new = socket.look(output);
+                let new = socket.look(&output.to_vec());
                 new.hash(&mut self.trace);
                 said.push((*id, new));
             }

@@ -90,7 +90,8 @@ impl Connection {
     /// Writes what waits and can be written without waiting. A failure shows when the rest is read.
     pub(super) fn write(&mut self) {
         while self.wants_write() {
-            match self.carrier.write(&mut self.socket, self.outbox.unsent()) {
+            let frames = self.outbox.unsent().slices().next().unwrap_or_default();
+            match self.carrier.write(&mut self.socket, frames) {
                 Ok(count) => {
                     self.outbox.advance(count);
                     self.held += count as u64;
