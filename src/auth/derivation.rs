@@ -5,14 +5,15 @@ use super::{Password, PasswordHash};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// One password hash under way: rounds can be done a few at a time.
 ///
 /// One output block of HMAC-MD5 is all that is stored, so the whole state is the keyed HMAC, the last round's
 /// output and the sum so far.
 pub(crate) struct Derivation {
-    chain: Chain,
+    /// Boxed, so that a list that grows or is sorted leaves no copies behind: with the keyed HMAC passwords can be guessed.
+    chain: Box<Chain>,
     rounds_left: u32,
 }
 
@@ -23,9 +24,10 @@ impl Derivation {
         first.update(salt);
         first.update(&1u32.to_be_bytes());
         let first: Zeroizing<[u8; HASH_BYTES]> = Zeroizing::new(first.finalize().into_bytes().into());
-        let last = words(&first);
-        let [inner, outer] = key_states(password.expose());
-        Derivation { chain: Chain { inner, outer, last, sum: last }, rounds_left: rounds.saturating_sub(1) }
+        let mut chain =
+            Box::new(Chain { inner: INITIAL, outer: INITIAL, last: words(&first), sum: words(&first) });
+        key_states(password.expose(), &mut chain);
+        Derivation { chain, rounds_left: rounds.saturating_sub(1) }
     }
 
     pub(crate) fn rounds_left(&self) -> u32 {
@@ -41,6 +43,21 @@ impl Derivation {
         }
         hash
     }
+}
+
+/// What the compiler kept of the chain on the stack while it advanced goes with it.
+impl Drop for Derivation {
+    fn drop(&mut self) {
+        wipe_stack();
+    }
+}
+
+/// Goes over the part of the stack that calls from here have used.
+#[inline(never)]
+fn wipe_stack() {
+    let mut area = [0_u64; 1024];
+    area.zeroize();
+    std::hint::black_box(&area);
 }
 
 /// Advances all of some derivations, at most as many as there are lanes, by `most` rounds or until the first of them is
@@ -61,19 +78,20 @@ pub(super) fn keyed(key: &[u8]) -> Hmac<Md5> {
     Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC refuses no key"))
 }
 
-/// MD5's state after the inner and after the outer key's block, of which HMAC makes all else.
-fn key_states(key: &[u8]) -> [Words; 2] {
+/// MD5's state before the first block (RFC 1321, section 3.3).
+const INITIAL: Words = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+
+/// Takes the initial states on to those after the inner and after the outer key's block, of which HMAC makes all else.
+fn key_states(key: &[u8], chain: &mut Chain) {
     let mut block = Zeroizing::new([0; 64]);
     match block.get_mut(..key.len()) {
         Some(start) => start.copy_from_slice(key),
         None => block[..HASH_BYTES].copy_from_slice(&Md5::digest(key)),
     }
-    [0x36, 0x5c].map(|pad| {
-        let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+    for (state, pad) in [(&mut chain.inner, 0x36), (&mut chain.outer, 0x5c)] {
         let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
-        md5::block_api::compress(&mut state, std::slice::from_ref(&padded));
-        state
-    })
+        md5::block_api::compress(state, std::slice::from_ref(&padded));
+    }
 }
 
 fn words(bytes: &[u8; HASH_BYTES]) -> Words {

@@ -7,6 +7,7 @@ use crate::slots::{Key, Slot, Slots};
 use hashbrown::HashTable;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use zeroize::Zeroize;
 
 /// Names one session for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,6 +172,10 @@ impl Sessions {
         self.forget_presented(id);
         self.forget_token(id);
         let last = self.leave_ring(id.0)?;
+        if let Some(session) = self.slots.get_mut(id.0) {
+            // Where it lies: taken out it would be copied, and the copy wiped.
+            session.token.zeroize();
+        }
         let is_last_of_crowd = self.slots.is_last_of_crowd();
         let session = self.slots.remove(id.0)?;
         self.lost.remove(&(session.expires, id));

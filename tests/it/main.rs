@@ -26,6 +26,7 @@ mod limits;
 mod load;
 mod operator;
 mod resume;
+mod secrets;
 mod service;
 mod service_log;
 mod siege;
