@@ -60,10 +60,14 @@ pub const DEBTORS: usize = 65_536;
 pub const MAX_ATTEMPTS_DEFAULT: u32 = 3;
 /// Connections at once.
 pub const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
+/// Connections at once that are not logged in; beyond it the address with the most loses its oldest. As many honest
+/// clients are not logged in at the same time only when a crowd comes back at once, and they are told when to try again.
+pub const MAX_STRANGERS_DEFAULT: usize = 1_000;
 /// Connections that room is made for at the start, if so many may come: it costs nothing until they do, and what grows
 /// by moving leaves holes in the memory.
 pub const CONNECTIONS_ROOM_MOST: usize = 65_536;
-/// Connections above the limit that are being told so at once; one more is dropped without a word.
+/// Connections above a limit that are being told so at once, and are waited for until they have read it. One more is
+/// dropped without a word at the connection limit, and closed at once with the word behind it if it is not logged in.
 pub const REFUSALS_AT_ONCE: usize = 64;
 /// Refusals that leave a connection open, of one connection, that are logged at info; further ones at debug, or a
 /// stranger could fill the disk with them.

@@ -79,6 +79,9 @@ struct Flags {
     /// Connections at once; one more is told Busy
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
     max_connections: u32,
+    /// Of them, those that are not logged in; beyond it the address with the most loses its oldest
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_STRANGERS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    max_strangers: u32,
     /// Longest frame
     #[arg(long, value_name = "BYTES", default_value_t = limits::MAX_FRAME_BYTES_DEFAULT, value_parser = value_parser!(u32).range(i64::from(limits::MAX_FRAME_BYTES_LEAST)..=i64::from(limits::MAX_FRAME_BYTES_MOST)))]
     max_frame: u32,
@@ -170,6 +173,7 @@ fn config(flags: &Flags) -> Result<Config, Failure> {
         min_password_characters: flags.min_password,
         max_attempts: flags.max_attempts,
         max_connections: flags.max_connections as usize,
+        max_strangers: flags.max_strangers as usize,
         login_timeout: flags.login_timeout,
         idle_timeout: Some(flags.idle_timeout).filter(|timeout| !timeout.is_zero()),
         resume_window: flags.resume_window,

@@ -8,6 +8,8 @@ use crate::store::Store;
 pub struct Census {
     /// Connections, closing ones too.
     pub connections: usize,
+    /// Of them, those that are not logged in and were not refused for want of room.
+    pub strangers: usize,
     /// Sessions, lost ones too.
     pub sessions: usize,
     /// Sessions without a connection.
@@ -34,6 +36,7 @@ impl<S: Store> Engine<S> {
         let connections = || self.lobby.connections.iter().map(|(_, connection)| connection);
         Census {
             connections: self.lobby.connections.len(),
+            strangers: self.lobby.strangers.len(),
             sessions: self.lobby.sessions.len(),
             lost_sessions: self.lobby.sessions.lost_count(),
             hash_jobs: self.gate.hashing.len(),

@@ -32,6 +32,8 @@ pub struct Config {
     pub max_attempts: u32,
     /// Connections at once, and lost sessions at once.
     pub max_connections: usize,
+    /// Connections at once that are not logged in; more than `max_connections` is no limit.
+    pub max_strangers: usize,
     /// From accept until authenticated.
     pub login_timeout: Duration,
     /// Longest time without a whole frame once authenticated; `None` for ever.
@@ -55,6 +57,7 @@ impl Default for Config {
             min_password_characters: limits::MIN_PASSWORD_CHARACTERS_DEFAULT,
             max_attempts: limits::MAX_ATTEMPTS_DEFAULT,
             max_connections: limits::MAX_CONNECTIONS_DEFAULT,
+            max_strangers: limits::MAX_STRANGERS_DEFAULT,
             login_timeout: limits::LOGIN_TIMEOUT_DEFAULT,
             idle_timeout: None,
             resume_window: limits::RESUME_WINDOW_DEFAULT,

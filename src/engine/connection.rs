@@ -3,6 +3,7 @@
 use super::Config;
 use super::events::Announced;
 use super::peer::Peer;
+use super::strangers::StrangerState;
 use crate::Moment;
 use crate::auth::SessionId;
 use crate::auth::conversation::{Step, Visit};
@@ -34,9 +35,11 @@ pub(super) struct Connection {
     pub(super) refusals_logged: u8,
     /// It is in the list of connections that have output.
     pub(super) in_outgoing: bool,
-    /// It was above the connection limit from the start.
+    /// It was refused for the room that it takes, from the start or later, and is not counted.
     pub(super) surplus: bool,
     pub(super) announced: Announced,
+    /// How it stands among those that are not logged in.
+    pub(super) stranger: Option<StrangerState>,
 }
 
 /// With its slot this is nearly half of what an idle connection costs.
@@ -134,6 +137,7 @@ impl Connection {
             in_outgoing: false,
             surplus: false,
             announced: Announced::No,
+            stranger: None,
         }
     }
 

@@ -3,10 +3,11 @@
 use super::connection::{Stage, Why};
 use super::gate::{EarlyLogin, Purpose};
 use super::lobby::Change;
+use super::strangers::StrangerState;
 use super::{ConnId, Engine};
 use crate::auth::conversation::{Errand, Step, Visit};
 use crate::auth::hash_queue::{Job, JobId};
-use crate::auth::{Name, Origin, Password, Token};
+use crate::auth::{Name, Password, Token};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply, Wanted};
 use crate::store::{Lookup, Store};
@@ -108,10 +109,6 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn origin(&self, id: ConnId) -> Option<Origin> {
-        self.lobby.connections.get(id).map(|connection| Origin::of(connection.peer.ip()))
-    }
-
     /// Puts a hash into the queue, unless the address owes too much, the wait would be too long, or nobody will be
     /// there to hear of it.
     fn hash(
@@ -152,12 +149,14 @@ impl<S: Store> Engine<S> {
         if let Some(visit) = self.visit(id) {
             visit.begin_waiting(name, errand, now);
         }
+        self.lobby.note_stranger(id, Some(StrangerState::Waiting));
         self.lobby.arm(id);
     }
 
     pub(super) fn end_waiting(&mut self, id: ConnId) -> Option<Name> {
         let now = self.lobby.now;
         let name = self.visit(id)?.end_waiting(now);
+        self.lobby.note_stranger(id, Some(StrangerState::Idle));
         self.lobby.wake(id);
         name
     }
@@ -216,6 +215,7 @@ impl<S: Store> Engine<S> {
 
     fn admit(&mut self, id: ConnId, session: crate::auth::SessionId) {
         let last_frame = self.lobby.now;
+        self.lobby.note_stranger(id, None);
         if let Some(connection) = self.lobby.connections.get_mut(id) {
             connection.stage = Stage::Authenticated { session, last_frame };
         }

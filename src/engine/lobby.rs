@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Stage, Why};
 use super::stranger_log::StrangerLog;
+use super::strangers::{StrangerState, Strangers};
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
 use crate::auth::conversation::{Errand, Step};
@@ -35,8 +36,9 @@ pub(super) struct Lobby {
     /// Connections that could not be served and now can.
     pub(super) hungry: Vec<ConnId>,
     pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
-    /// Connections above the limit that are being told so.
+    /// Connections that were refused for the room that they take, and are being told so.
     pub(super) surplus: usize,
+    pub(super) strangers: Strangers,
     /// Those whom a text is for, while it is delivered.
     pub(super) recipients: Vec<ConnId>,
     deadlines: BTreeSet<(Moment, ConnId)>,
@@ -110,6 +112,7 @@ impl Lobby {
             hungry: Vec::new(),
             commands: VecDeque::new(),
             surplus: 0,
+            strangers: Strangers::default(),
             recipients: Vec::new(),
             deadlines: BTreeSet::new(),
             spares: Vec::new(),
@@ -194,6 +197,9 @@ impl Lobby {
             }
             connection.inbox.clear();
             connection.stage = Stage::Flushing { until, why };
+            if connection.stranger.is_some() {
+                self.note_stranger(id, Some(StrangerState::Closing));
+            }
         }
         self.flushed(id);
         self.arm(id);
@@ -212,6 +218,7 @@ impl Lobby {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.inbox.clear();
             connection.stage = Stage::Closed { why };
+            self.note_stranger(id, None);
             self.commands.push_back((id, SocketCommand::Close));
         }
         self.arm(id);

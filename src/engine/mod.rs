@@ -11,6 +11,7 @@
 //!
 //! This module must not know mio, files, threads or the clock.
 
+mod arrival;
 mod carriage;
 mod census;
 mod config;
@@ -24,6 +25,7 @@ mod lobby;
 mod peer;
 mod post;
 mod stranger_log;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -35,21 +37,15 @@ pub use connection::Appetite;
 pub use console::Command;
 
 use crate::Moment;
-use crate::auth::conversation::{Step, Visit};
+use crate::auth::conversation::Step;
 use crate::handler::{Handler, Speaker};
-use crate::limits::REFUSALS_AT_ONCE;
-use crate::protocol::{Code, Lent, Reply, VERSION};
+use crate::protocol::{Code, Lent};
 use crate::slots::Key;
 use crate::store::Store;
 use connection::{Connection, Stage, Why};
-use entry::seconds_first;
-use events::Announced;
 use gate::Gate;
 use lobby::{Change, Lobby};
-use peer::Peer;
 use post::Courier;
-use std::net::SocketAddr;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Names a connection for ever.
@@ -100,39 +96,6 @@ impl<S: Store> Engine<S> {
         let gate = Gate::new(&config, &key);
         let lobby = Lobby::new(config);
         Ok(Engine { lobby, gate, store, handler, entropy, quit_asked: false, stopping: false })
-    }
-
-    /// Somebody has connected. `None` if there is not even room to say that there is none: then the socket is to be
-    /// closed without a word.
-    pub fn handle_connect(&mut self, peer: SocketAddr, now: Moment) -> Option<ConnId> {
-        self.lobby.now = now;
-        let regular = self.lobby.connections.len() - self.lobby.surplus;
-        let surplus = regular >= self.lobby.config.max_connections;
-        if self.stopping || (surplus && self.lobby.surplus >= REFUSALS_AT_ONCE) {
-            return None;
-        }
-        let visit = Visit::new(now + self.lobby.config.login_timeout);
-        let peer = Peer::from(peer);
-        let mut connection = Connection::new(peer, Stage::Visiting(Box::new(visit)));
-        connection.surplus = surplus;
-        if surplus {
-            // It is refused in the same breath: one line says it all.
-            connection.announced = Announced::SummedUp;
-        }
-        let id = self.lobby.connections.insert(connection);
-        if surplus {
-            self.lobby.surplus += 1;
-            let explanation =
-                seconds_first(Duration::from_secs(1), "or more: the server is at its connection limit");
-            self.lobby.refuse(id, Code::Busy, &explanation);
-            return Some(id);
-        }
-        self.lobby.totals.connections += 1;
-        let last = self.store.last_visitor(peer.ip());
-        let last_name = last.as_ref().map_or("", |name| name.as_str());
-        self.lobby.send(id, &Reply::Hello { version: VERSION, last_name });
-        self.lobby.arm(id);
-        Some(id)
     }
 
     /// Bytes have come. They are taken whole, whatever the connection's appetite; those that held a password are wiped.

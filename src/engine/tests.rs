@@ -3,13 +3,14 @@
 use super::*;
 use crate::auth::{Name, PasswordHash};
 use crate::handler::{Chat, Echo};
-use crate::limits::OUTPUT_STALL;
-use crate::protocol::{FrameRead, Request, Wanted};
+use crate::limits::{OUTPUT_STALL, REFUSALS_AT_ONCE};
+use crate::protocol::{FrameRead, Reply, Request, Wanted};
 use crate::store::{Completion, Lookup, Ticket};
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 mod carriage;
 mod hashing;

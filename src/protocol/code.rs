@@ -34,7 +34,8 @@ pub enum Code {
     TooManyAttempts = 104,
     /// The address has failed too often; the text begins with the seconds to wait.
     Throttled = 105,
-    /// Connection limit, or the hash would wait too long; the text begins with the seconds to wait.
+    /// Connection limit, too many from this address that are not logged in, or the hash would wait too long; the text
+    /// begins with the seconds to wait.
     Busy = 106,
     /// Not authenticated within the login timeout, or idle longer than the idle timeout.
     TimedOut = 107,

@@ -32,6 +32,7 @@ mod service_log;
 mod siege;
 mod storage;
 mod storage_faults;
+mod strangers;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

@@ -160,6 +160,15 @@ fn lane_costs(seed: u64) -> LaneCosts {
     LaneCosts::new(milliseconds.map(Duration::from_millis))
 }
 
+/// Seldom so few that they are reached without trying; not drawn, as the above.
+fn max_strangers(seed: u64) -> usize {
+    match seed / 8 % 4 {
+        0 => 2,
+        1 => 5,
+        _ => 1_000,
+    }
+}
+
 pub(crate) fn settings(seed: u64) -> Settings {
     let mut random = Random::new(seed);
     let random = &mut random;
@@ -181,6 +190,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
         min_password_characters: random.pick(&[1, 8, 8]),
         max_attempts: 1 + random.below(3) as u32,
         max_connections: random.pick(&[3, 6, 50, 50, 50]),
+        max_strangers: max_strangers(seed),
         login_timeout: random.pick(&[milliseconds(300), Duration::from_secs(2), Duration::from_secs(30)]),
         idle_timeout: random.pick(&[None, None, Some(milliseconds(1_500))]),
         resume_window: random.pick(&[Duration::ZERO, milliseconds(2_000), Duration::from_secs(60)]),

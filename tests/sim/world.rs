@@ -248,6 +248,9 @@ impl World {
         let model = &self.model;
         let census = self.engine.as_ref().unwrap().census();
         assert_eq!(census.connections, model.conns.len(), "connections");
+        let (least, most) = model.strangers_at_limit();
+        assert!((least..=most).contains(&census.strangers), "{census:?}, not {least} to {most} strangers");
+        assert!(census.strangers <= self.settings.config.max_strangers, "{census:?}");
         assert_eq!(census.sessions, model.sessions.len(), "sessions");
         let lost = model.sessions.values().filter(|session| session.conn.is_none()).count();
         assert_eq!(census.lost_sessions, lost, "lost sessions");

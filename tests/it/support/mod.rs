@@ -4,6 +4,7 @@ mod folder;
 mod lines;
 mod process;
 mod server;
+mod siege;
 mod visitor;
 
 pub(crate) use folder::{Folder, SLOW_PASSWORD, stored_password};
@@ -12,6 +13,7 @@ pub(crate) use process::{
     allow_many_descriptors, cpu_time, descriptors, limit, rss, stdin_is_non_blocking, stop,
 };
 pub(crate) use server::{Server, Setup};
+pub(crate) use siege::Siege;
 pub(crate) use visitor::{Said, Visitor, frame};
 
 use std::time::{Duration, Instant};

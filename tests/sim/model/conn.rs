@@ -21,7 +21,10 @@ pub(crate) struct Conn {
     pub(crate) half_closed: bool,
     pub(crate) ended: bool,
     pub(crate) reset: bool,
+    /// It was refused for want of room, when it came or later.
     pub(crate) surplus: bool,
+    /// It has carried a session.
+    pub(crate) was_in: bool,
     pub(crate) closing: Option<Moment>,
     pub(crate) shut: Option<Moment>,
     pub(super) bye_expected: bool,
@@ -63,8 +66,8 @@ pub(crate) enum Errand {
 }
 
 impl Conn {
-    /// It is accepted; with a word of refusal if the house is full.
-    pub(super) fn new(peer: SocketAddr, surplus: bool, now: Moment, login_due: Moment) -> Conn {
+    /// It is accepted.
+    pub(super) fn new(peer: SocketAddr, now: Moment, login_due: Moment) -> Conn {
         Conn {
             peer,
             state: State::Identifying,
@@ -76,7 +79,8 @@ impl Conn {
             half_closed: false,
             ended: false,
             reset: false,
-            surplus,
+            surplus: false,
+            was_in: false,
             closing: None,
             shut: None,
             bye_expected: false,

@@ -123,6 +123,7 @@ impl Model {
         let now = self.now;
         let conn = self.conn(id);
         conn.state = State::Authenticated(serial);
+        conn.was_in = true;
         conn.last_frame = now;
     }
 

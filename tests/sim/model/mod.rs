@@ -9,6 +9,7 @@ mod crowd;
 mod debts;
 mod frames;
 mod people;
+mod room;
 mod waiting;
 
 use crate::plan::{Mode, Settings};
@@ -84,6 +85,8 @@ pub(crate) struct Model {
     /// The random source has failed at some time.
     pub(crate) dry: bool,
     in_time: bool,
+    /// In this turn somebody came while a limit was reached.
+    was_at_limit: bool,
     /// Frames are being followed: a slow consumer's end comes after all that were handled.
     serving: bool,
 }
@@ -109,6 +112,7 @@ impl Model {
             stopping: false,
             dry: false,
             in_time: false,
+            was_at_limit: false,
             serving: false,
         }
     }
@@ -149,7 +153,7 @@ impl Model {
 
     fn follow(&mut self, cause: Cause<'_>, unserved: bool, drawn: &[[u8; 16]]) {
         match cause {
-            Cause::Connect(_, Some(id)) => self.hear_hello(id),
+            Cause::Connect(_, Some(id)) => self.let_in(id),
             Cause::Bytes(id, bytes) => {
                 let conn = self.conn(id);
                 if conn.closing.is_none() {
@@ -186,30 +190,13 @@ impl Model {
     }
 
     fn greet(&mut self, peer: SocketAddr, id: Option<ConnId>) {
-        let surplus = self.conns.values().filter(|conn| conn.surplus).count();
-        let full = self.conns.len() - surplus >= self.settings.config.max_connections;
         let Some(id) = id else {
-            return assert!(
-                self.stopping || (full && surplus >= 64),
-                "a connection was dropped without a word"
-            );
+            let surplus = self.conns.values().filter(|conn| conn.surplus).count();
+            return assert!(self.stopping || surplus >= 64, "a connection was dropped without a word");
         };
         let login_due = self.now + self.settings.config.login_timeout;
-        let conn = Conn::new(peer, full, self.now, login_due);
+        let conn = Conn::new(peer, self.now, login_due);
         assert!(self.conns.insert(id, conn).is_none(), "two connections have one name");
-    }
-
-    fn hear_hello(&mut self, id: ConnId) {
-        let conn = self.conn(id);
-        let (peer, surplus) = (conn.peer, conn.surplus);
-        match conn.said.pop_front() {
-            Some(Said::Hello(name)) if !surplus => self.people.check_last_visitor(peer.ip(), name),
-            Some(Said::Error(106, text)) if surplus => {
-                check_seconds(&text);
-                self.close(id, false);
-            }
-            said => panic!("a new connection (surplus: {surplus}) hears {said:?}"),
-        }
     }
 
     fn half_close(&mut self, id: ConnId) {
@@ -232,14 +219,18 @@ impl Model {
 
     /// The engine gave a command for a connection's socket.
     pub(crate) fn obey_command(&mut self, id: ConnId, close: bool, now: Moment) {
+        let made_room = self.conns.get(&id).is_some_and(|conn| self.may_have_made_room(conn));
         let Some(conn) = self.conns.get_mut(&id) else { panic!("a command for nobody") };
         let since = conn.closing.unwrap_or_else(|| panic!("{id:?} is closed for no reason: {conn:?}"));
-        let flushed = conn.output == 0 || since + FLUSH <= now || conn.reset;
+        let flushed = conn.output == 0 || since + FLUSH <= now || conn.reset || made_room;
         assert!(flushed, "what waited for {id:?} was not given its time");
         if close {
             // The engine's second began in the call before the command, a few nanoseconds earlier.
             let discarded = conn.shut.is_some_and(|shut| shut + DISCARD <= now + Duration::from_micros(1));
-            assert!(conn.reset || conn.ended || discarded, "{id:?} was closed before its last word was read");
+            assert!(
+                conn.reset || conn.ended || discarded || made_room,
+                "{id:?} was closed before its last word was read"
+            );
             self.conns.remove(&id);
         } else {
             conn.shut = Some(now);
@@ -248,6 +239,7 @@ impl Model {
 
     fn check_explained(&mut self, cause: &Cause<'_>) {
         assert!(self.told.is_empty(), "the handler was told {:?}, after {cause:?}", self.told);
+        self.check_room();
         let in_time = self.in_time;
         for (id, conn) in &mut self.conns {
             assert!(
@@ -282,7 +274,8 @@ impl Model {
     }
 
     /// At the end of a turn nobody is left that should have been closed.
-    pub(crate) fn check_closing(&self, began: Moment) {
+    pub(crate) fn check_closing(&mut self, began: Moment) {
+        self.was_at_limit = false;
         self.conns.values().for_each(|conn| conn.check_closing(began));
     }
 

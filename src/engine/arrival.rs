@@ -1,0 +1,138 @@
+//! Somebody connects: greeted, in the place of another if need be, or refused.
+//!
+//! Two limits are kept: all connections, and those that are not logged in. Where one is reached the origin that has the
+//! most connections that are not logged in gives one up, so that whoever has many keeps nobody else out.
+
+use super::connection::{Connection, Stage, Why};
+use super::entry::seconds_first;
+use super::events::Announced;
+use super::lobby::Lobby;
+use super::peer::Peer;
+use super::strangers::StrangerState;
+use super::{ConnId, Engine};
+use crate::Moment;
+use crate::auth::Origin;
+use crate::auth::conversation::Visit;
+use crate::limits::REFUSALS_AT_ONCE;
+use crate::protocol::{Code, Reply, VERSION};
+use crate::store::Store;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// When somebody who found no room may come back.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+impl<S: Store> Engine<S> {
+    /// Somebody has connected. `None` if there is not even room to say that there is none: then the socket is to be
+    /// closed without a word.
+    ///
+    /// At a limit it may be another that is refused instead: one that is not logged in, of the address that has the most
+    /// of them.
+    pub fn handle_connect(&mut self, peer: SocketAddr, now: Moment) -> Option<ConnId> {
+        self.lobby.now = now;
+        let peer = Peer::from(peer);
+        if self.stopping {
+            return None;
+        }
+        let room = self.lobby.make_room(Origin::of(peer.ip()));
+        if room.is_err() && self.lobby.surplus >= REFUSALS_AT_ONCE {
+            return None;
+        }
+        let visit = Visit::new(now + self.lobby.config.login_timeout);
+        let connection = Connection::new(peer, Stage::Visiting(Box::new(visit)));
+        let id = self.lobby.connections.insert(connection);
+        match room {
+            Ok(()) => self.greet(id, peer),
+            Err(reason) => {
+                if let Some(connection) = self.lobby.connections.get_mut(id) {
+                    // It is refused in the same breath: one line says it all.
+                    connection.announced = Announced::SummedUp;
+                }
+                self.lobby.refuse_room(id, reason);
+            }
+        }
+        self.settle();
+        Some(id)
+    }
+
+    /// The origin that a connection is put down to.
+    pub fn origin(&self, id: ConnId) -> Option<Origin> {
+        self.lobby.connections.get(id).map(|connection| Origin::of(connection.peer.ip()))
+    }
+
+    fn greet(&mut self, id: ConnId, peer: Peer) {
+        self.lobby.note_stranger(id, Some(StrangerState::Idle));
+        self.lobby.totals.connections += 1;
+        let last = self.store.last_visitor(peer.ip());
+        let last_name = last.as_ref().map_or("", |name| name.as_str());
+        self.lobby.send(id, &Reply::Hello { version: VERSION, last_name });
+        self.lobby.arm(id);
+    }
+}
+
+impl Lobby {
+    /// Makes room for one more of an origin, at another's expense if it must; otherwise tells which limit is reached.
+    fn make_room(&mut self, origin: Origin) -> Result<(), &'static str> {
+        let is_full = self.connections.len() - self.surplus >= self.config.max_connections;
+        if !is_full && self.strangers.len() < self.config.max_strangers {
+            return Ok(());
+        }
+        let own = self.strangers.first_of(origin);
+        let own_count = 1 + own.map_or(0, |own| own.count);
+        let loser = self.strangers.first_of_most().filter(|most| {
+            // Among equals who waits for an answer stays, and so does everybody where there is no room for one more.
+            let is_equal_enough = !is_full && most.state != StrangerState::Waiting;
+            most.count > own_count || (most.count == own_count && is_equal_enough)
+        });
+        let own = own.filter(|own| !is_full && own.state != StrangerState::Waiting);
+        match loser.or(own) {
+            Some(loser) => {
+                self.give_up(loser.conn, loser.state);
+                Ok(())
+            }
+            None if is_full => Err("or more: the server is at its connection limit"),
+            None => Err(TOO_MANY),
+        }
+    }
+
+    /// A connection that is not logged in makes room for another. Whether it is told gently, as those are whom the
+    /// connection limit refuses, or closed with the word behind it, depends on how many are told at the moment.
+    ///
+    /// A password that is being seen to is left as whenever its connection closes: its hash is dropped, and what it was
+    /// charged is not given back.
+    fn give_up(&mut self, id: ConnId, state: StrangerState) {
+        let is_gentle = self.surplus < REFUSALS_AT_ONCE;
+        if state == StrangerState::Closing {
+            self.leave_count(id);
+            return self.close_at_once(id, Why::Refused(Code::Busy));
+        }
+        self.refuse_room(id, TOO_MANY);
+        if !is_gentle {
+            self.close_at_once(id, Why::Refused(Code::Busy));
+        }
+    }
+
+    fn refuse_room(&mut self, id: ConnId, reason: &str) {
+        self.leave_count(id);
+        self.refuse(id, Code::Busy, &seconds_first(COME_BACK, reason));
+    }
+
+    /// The connection is none of those that the limits are about any more.
+    fn leave_count(&mut self, id: ConnId) {
+        self.note_stranger(id, None);
+        if let Some(connection) = self.connections.get_mut(id) {
+            self.surplus += usize::from(!std::mem::replace(&mut connection.surplus, true));
+        }
+    }
+
+    /// How a connection stands that is not logged in; `None` when it is.
+    pub(super) fn note_stranger(&mut self, id: ConnId, state: Option<StrangerState>) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let before = std::mem::replace(&mut connection.stranger, state);
+        if before != state {
+            self.strangers.change(Origin::of(connection.peer.ip()), id, before, state);
+        }
+    }
+}
+
+const TOO_MANY: &str = "or more: too many connections of this address are not logged in";
