@@ -108,8 +108,14 @@ pub const SHARE_CLOSES: usize = 32;
 pub const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// TLS handshakes under way at once: each costs processor time and memory, and more than these wait without either.
 pub const HANDSHAKES_AT_ONCE: usize = 32;
-/// While others wait, a handshake has its place for so long: a few silent peers must not close the door to all.
-pub const HANDSHAKE_PLACE: Duration = Duration::from_secs(2);
+/// While others wait, a handshake may take so long: a few silent peers must not keep all others out.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(2);
+/// The same for the oldest of an address that has several under way, while one waits whose address has none: time for
+/// the answer of an honest peer at the other end of the world, and little enough that nobody waits for 2 s.
+pub const HANDSHAKE_TIME_CONTESTED: Duration = Duration::from_millis(500);
+/// Bytes of a ClientHello, its records' headers included. A handshake begins only when all of it is there, and until
+/// then it lies in the system's buffer: today's are 250 to 2 000 bytes long, with post-quantum keys and all.
+pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
 /// How long a session waits for its lost client.
 pub const RESUME_WINDOW_DEFAULT: Duration = Duration::from_secs(60);
 /// Waiting output of which nothing could be written for this long: a slow consumer.
@@ -162,4 +168,6 @@ const _: () = assert!(REPLY_EXTRA_BYTES as usize + HEADER_BYTES <= 70);
 const _: () = assert!(output_limit_least_bytes(MAX_FRAME_BYTES_DEFAULT) <= OUTPUT_LIMIT_BYTES_DEFAULT);
 const _: () = assert!(OUTPUT_HOLDS_INPUT_BYTES <= OUTPUT_LIMIT_BYTES_DEFAULT);
 const _: () = assert!(SHARE_LEAST_BYTES > HEADER_BYTES + STRANGER_FRAME_BYTES as usize);
+const _: () = assert!(HANDSHAKE_TIME_CONTESTED.as_millis() < HANDSHAKE_TIME.as_millis());
+const _: () = assert!(CLIENT_HELLO_BYTES <= SHARE_BYTES);
 const _: () = assert!(DEBT_TOLERATED.as_secs() < DEBT_MOST.as_secs());

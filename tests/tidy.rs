@@ -17,7 +17,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("cli", &[]),
     ("slots", &[]),
-    ("tls", &[]),
+    ("tls", &["limits"]),
     ("protocol", &["limits"]),
     ("auth", &["limits", "moment", "slots", "protocol"]),
     ("handler", &["limits", "protocol", "auth"]),

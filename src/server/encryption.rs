@@ -1,14 +1,15 @@
 //! The part of a turn in which handshakes begin, and the certificate that they show.
 
 use super::certificate::{CertificateFiles, Identity};
-use super::door::Places;
+use super::handshake_queue::HandshakeQueue;
 use super::socket::Transport;
 use super::sockets::socket_of;
-use super::tls::{Phase, Tls};
+use super::tls::{NOT_TLS, Tls};
 use super::{ConnId, Server, logfile};
 use crate::Moment;
+use crate::limits::CLIENT_HELLO_BYTES;
 use crate::store::OsDisk;
-use crate::tls::Fingerprint;
+use crate::tls::{Fingerprint, FirstBytes};
 use std::net::IpAddr;
 
 /// Whether a server encrypts, and with which certificate.
@@ -25,9 +26,7 @@ pub enum Encryption {
 /// Where connections wait for their handshakes; without encryption they pass.
 pub(super) struct Door {
     shown: Option<(CertificateFiles, Identity)>,
-    places: Places,
-    /// In this turn a first message was seen to: the step that costs.
-    has_answered: bool,
+    queue: HandshakeQueue,
 }
 
 impl Door {
@@ -44,7 +43,7 @@ impl Door {
             logfile::complain(&format!("warning: {weakness}"));
         }
         let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
-        Ok(Door { shown, places: Places::default(), has_answered: false })
+        Ok(Door { shown, queue: HandshakeQueue::default() })
     }
 
     /// What a new connection begins with.
@@ -71,15 +70,15 @@ impl Door {
     }
 
     pub(super) fn leave(&mut self, conn: ConnId) {
-        self.places.leave(conn);
+        self.queue.leave(conn);
     }
 
     pub(super) fn has_next(&self) -> bool {
-        self.places.has_next()
+        self.queue.has_next()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.places.next_deadline()
+        self.queue.next_deadline()
     }
 }
 
@@ -89,15 +88,15 @@ impl Server {
         self.door.shown.as_ref().map(|(_, identity)| identity.fingerprint)
     }
 
-    /// Lets one handshake begin, after the oldest has lost its place if it had it for too long.
+    /// Lets one handshake begin, after one that has had its time was ended. Its first message is there whole and is
+    /// answered in this turn's reading: the step that costs, so one in a turn.
     pub(super) fn admit(&mut self, now: Moment) {
-        self.door.has_answered = false;
-        if let Some(conn) = self.door.places.overdue(now) {
+        if let Some(conn) = self.door.queue.overdue(now) {
             self.door.leave(conn);
             self.engine.handle_fault(conn, "the handshake took too long while others waited", now);
         }
         let Some((_, identity)) = &self.door.shown else { return };
-        let Some(conn) = self.door.places.admit(now) else { return };
+        let Some(conn) = self.door.queue.begin_next(now) else { return };
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return self.door.leave(conn) };
         if let Err(reason) = socket.begin_handshake(&identity.config) {
             return self.engine.handle_fault(conn, &reason, now);
@@ -105,27 +104,42 @@ impl Server {
         self.give_turn(conn);
     }
 
-    /// Whether a connection may be read now. If not, says whether it is to have another turn soon: one that waits for a
-    /// place is told when there is one.
-    pub(super) fn hold_at_door(&mut self, conn: ConnId, now: Moment) -> Option<bool> {
-        let socket = socket_of(&mut self.sockets, conn)?;
-        match socket.phase() {
-            Phase::Waiting if socket.is_finishing() => None,
-            Phase::Waiting if socket.ending => {
-                // Who sends nothing more will not complete a handshake.
-                self.engine.handle_gone(conn, now);
-                Some(false)
+    /// Whether a connection waits for its handshake to begin, and is not to be read. It is given a turn when it begins.
+    pub(super) fn awaits_handshake(&mut self, conn: ConnId, now: Moment) -> bool {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
+        if !socket.is_unbegun() || socket.is_finishing() {
+            return false;
+        }
+        if socket.ending {
+            // Who sends nothing more will not complete a handshake.
+            self.engine.handle_gone(conn, now);
+        } else if !self.door.queue.has(conn) {
+            // What came is only looked at. It stays in the system's buffer, which is bounded and there anyway; each
+            // further byte makes a new event though nothing is taken.
+            match socket.peek(&mut self.buffer[..CLIENT_HELLO_BYTES]) {
+                Ok(count) => self.judge_first_bytes(conn, count, now),
+                Err(()) => self.engine.handle_reset(conn, now),
             }
-            Phase::Waiting => {
-                self.door.places.wait(conn);
-                Some(false)
+        }
+        true
+    }
+
+    /// The first bytes lie at the beginning of the buffer.
+    fn judge_first_bytes(&mut self, conn: ConnId, count: usize, now: Moment) {
+        match FirstBytes::of(&self.buffer[..count]) {
+            FirstBytes::Incomplete => {}
+            FirstBytes::ClientHello => {
+                if let Some(origin) = self.engine.origin(conn) {
+                    self.door.queue.push(conn, origin);
+                }
             }
-            Phase::Unanswered if std::mem::replace(&mut self.door.has_answered, true) => Some(true),
-            _ => None,
+            FirstBytes::Alert => self.engine.handle_gone(conn, now),
+            FirstBytes::NotTls => self.engine.handle_fault(conn, NOT_TLS, now),
+            FirstBytes::Refused(reason) => self.engine.handle_fault(conn, reason, now),
         }
     }
 
-    /// If a connection's handshake is done now, gives its place to another, and says Hello.
+    /// If a connection's handshake is done now, lets another begin, and says Hello.
     pub(super) fn welcome(&mut self, conn: ConnId, now: Moment) {
         if socket_of(&mut self.sockets, conn).is_some_and(|socket| socket.has_just_opened()) {
             self.door.leave(conn);

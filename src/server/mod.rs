@@ -13,12 +13,12 @@ mod clock;
 mod console;
 mod descriptors;
 #[cfg(feature = "tls")]
-mod door;
-#[cfg(feature = "tls")]
 mod encryption;
 #[cfg(not(feature = "tls"))]
 #[path = "unencrypted.rs"]
 mod encryption;
+#[cfg(feature = "tls")]
+mod handshake_queue;
 mod listener;
 mod logfile;
 mod signals;

@@ -83,8 +83,8 @@ impl Server {
     fn read_one(&mut self, conn: ConnId, share_bytes: usize, now: Moment) -> bool {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         socket.in_ready = false;
-        if let Some(again) = self.hold_at_door(conn, now) {
-            return again;
+        if self.awaits_handshake(conn, now) {
+            return false;
         }
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         match self.engine.appetite(conn) {

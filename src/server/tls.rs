@@ -1,7 +1,7 @@
 //! TLS between one socket and the engine.
 //!
-//! The handshake begins when the [door](super::door) has a place for it, and everything is driven by readiness, as
-//! with a plain socket. This module must not know what is carried.
+//! The handshake begins when its turn in the [queue](super::handshake_queue) has come, and everything is driven by
+//! readiness, as with a plain socket. This module must not know what is carried.
 
 use super::socket::{Outcome, SLICES, Socket, Transport};
 use crate::engine::Unsent;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// `close_notify` as an alert in the clear, for those with whom no handshake was begun: a client that waits for a frame
 /// sees by it what is spoken here.
 const GOODBYE: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x01, 0x00];
+
+/// What is logged of peers that do not speak TLS.
+pub(super) const NOT_TLS: &str = "what came is not TLS; plain TCP needs a server with --plaintext";
 
 /// The TLS of one connection.
 pub(super) struct Tls {
@@ -28,19 +31,6 @@ pub(super) struct Tls {
     fault: Option<String>,
 }
 
-/// How far a handshake is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Not begun.
-    Waiting,
-    /// The client's first message is not yet answered: the step that costs.
-    Unanswered,
-    /// Only the client's last message is missing.
-    Answered,
-    /// Done.
-    Open,
-}
-
 impl Tls {
     pub(super) fn new(is_refused: bool) -> Tls {
         Tls { channel: None, is_refused, is_new: true, is_finishing: false, fault: None }
@@ -52,15 +42,6 @@ impl Tls {
 
     pub(super) fn is_holding(&self) -> bool {
         self.channel.as_ref().is_some_and(|channel| channel.is_holding())
-    }
-
-    fn phase(&self) -> Phase {
-        match &self.channel {
-            None => Phase::Waiting,
-            Some(channel) if channel.is_unanswered() => Phase::Unanswered,
-            Some(channel) if channel.is_handshaking() => Phase::Answered,
-            Some(_) => Phase::Open,
-        }
     }
 }
 
@@ -74,12 +55,9 @@ impl Transport {
 }
 
 impl Socket {
-    /// How far its handshake is.
-    pub(super) fn phase(&self) -> Phase {
-        match &self.transport {
-            Transport::Plain => Phase::Open,
-            Transport::Tls(tls) => tls.phase(),
-        }
+    /// Whether it has yet to begin its handshake.
+    pub(super) fn is_unbegun(&self) -> bool {
+        matches!(&self.transport, Transport::Tls(tls) if tls.channel.is_none())
     }
 
     /// Whether the sending side is shut, or will be when what is held is written.
@@ -105,6 +83,20 @@ impl Socket {
             tls.channel = Some(Box::new(Channel::new(connection)));
         }
         Ok(())
+    }
+
+    /// Looks at what came without taking it, and says how much it is.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> Result<usize, ()> {
+        loop {
+            match self.stream.peek(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                outcome => return outcome.map_err(drop),
+            }
+        }
     }
 
     pub(super) fn read_tls(&mut self, buffer: &mut [u8]) -> Outcome {
@@ -221,9 +213,7 @@ impl Socket {
 /// What is logged of a failure.
 fn reason(error: &io::Error) -> String {
     match error.get_ref() {
-        Some(inner) if inner.is::<NotTls>() => {
-            format!("{inner}; plain TCP needs a server with --plaintext")
-        }
+        Some(inner) if inner.is::<NotTls>() => NOT_TLS.to_owned(),
         _ => error.to_string(),
     }
 }

@@ -41,8 +41,8 @@ impl Door {
 impl Server {
     pub(super) fn admit(&mut self, _: Moment) {}
 
-    pub(super) fn hold_at_door(&mut self, _: ConnId, _: Moment) -> Option<bool> {
-        None
+    pub(super) fn awaits_handshake(&mut self, _: ConnId, _: Moment) -> bool {
+        false
     }
 
     pub(super) fn welcome(&mut self, _: ConnId, _: Moment) {}

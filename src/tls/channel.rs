@@ -67,11 +67,6 @@ impl Channel {
         self.tls.is_handshaking()
     }
 
-    /// Whether a server has not yet answered the client's first message: the step that costs.
-    pub(crate) fn is_unanswered(&self) -> bool {
-        self.tls.is_handshaking() && self.tls.protocol_version().is_none()
-    }
-
     /// Whether text waits to be read though the socket may have nothing.
     pub fn has_text(&self) -> bool {
         self.text_bytes > 0

@@ -7,9 +7,11 @@
 //! This module must not know sockets, frames or whom to trust: the socket is lent to each call.
 
 mod channel;
+mod client_hello;
 mod fingerprint;
 
 pub use channel::{Channel, NotTls, RECORD_BYTES};
+pub(crate) use client_hello::FirstBytes;
 pub use fingerprint::Fingerprint;
 
 use rustls::SupportedProtocolVersion;

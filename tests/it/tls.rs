@@ -5,6 +5,7 @@ mod crowds;
 mod handshakes;
 #[cfg(feature = "client")]
 mod programs;
+mod strangers;
 
 use crate::support::{CEILING, PASSWORD, Server, frame};
 use porter::client::Client;
