@@ -21,6 +21,9 @@ pub const STRANGER_FRAME_BYTES: u32 = 4_096;
 /// What a reply may be longer than the limit on requests, since a text comes back with its sender's name.
 pub const REPLY_EXTRA_BYTES: u32 = 64;
 
+/// Bytes of a Names frame's body before its names: the kind, and how many there are.
+pub const NAMES_HEAD_BYTES: usize = 5;
+
 /// Characters in a name.
 pub const NAME_CHARACTERS: usize = 32;
 /// Bytes in a name; it must fit the one-byte length in a message's frame.
@@ -162,6 +165,7 @@ pub const fn output_limit_least_bytes(max_frame_bytes: u32) -> usize {
 }
 
 const _: () = assert!(NAME_BYTES <= u8::MAX as usize);
+const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > NAMES_HEAD_BYTES);
 const _: () = assert!(STRANGER_FRAME_BYTES as usize > PASSWORD_BYTES + 1);
 const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > PASSWORD_BYTES + 1);
 const _: () = assert!(REPLY_EXTRA_BYTES as usize + HEADER_BYTES <= 70);

@@ -62,7 +62,7 @@ impl Visit {
             Request::Register(_) => matches!(self.step, Step::Registering { .. }),
             Request::Login(_) => matches!(self.step, Step::LoggingIn { .. }),
             Request::Resume(_) => matches!(self.step, Step::Identifying),
-            Request::Message { .. } => false,
+            Request::Message { .. } | Request::Who { .. } | Request::ChangePassword { .. } => false,
         }
     }
 

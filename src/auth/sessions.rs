@@ -1,6 +1,6 @@
 //! Sessions: what a login opens, and what survives a lost connection.
 
-use super::{Name, Token};
+use super::{Name, Online, Token};
 use crate::Moment;
 use crate::limits::TOKEN_BYTES;
 use crate::slots::{Key, Slot, Slots};
@@ -80,6 +80,7 @@ pub struct Sessions {
     /// By the first half of the presented token.
     by_presented: HashTable<SessionId>,
     lost: BTreeSet<(Moment, SessionId)>,
+    online: Online,
 }
 
 impl Sessions {
@@ -97,6 +98,7 @@ impl Sessions {
     /// Opens a session on a connection.
     pub fn open(&mut self, name: Name, token: Token, connection: Key) -> SessionId {
         let oldest = self.oldest(&name);
+        self.online.connect(&name);
         let session = Session {
             name,
             token,
@@ -141,6 +143,9 @@ impl Sessions {
         self.lost.remove(&(session.expires, id));
         session.expires = Moment::NEVER;
         let before = session.connection.replace(connection);
+        if before.is_none() {
+            self.online.connect(&session.name);
+        }
         self.index_token(id.0);
         self.presented.insert(id, Box::new(Token::new(*presented)));
         let rehash = |other: &SessionId| {
@@ -161,7 +166,9 @@ impl Sessions {
     /// The session's connection is gone; it can be resumed until `expires`.
     pub fn lose(&mut self, id: SessionId, expires: Moment) {
         if let Some(session) = self.slots.get_mut(id.0) {
-            session.connection = None;
+            if session.connection.take().is_some() {
+                self.online.disconnect(&session.name);
+            }
             session.expires = expires;
             self.lost.insert((expires, id));
         }
@@ -179,9 +186,13 @@ impl Sessions {
         let is_last_of_crowd = self.slots.is_last_of_crowd();
         let session = self.slots.remove(id.0)?;
         self.lost.remove(&(session.expires, id));
+        if session.connection.is_some() {
+            self.online.disconnect(&session.name);
+        }
         if is_last_of_crowd {
             // The slots see to themselves, the tables do not.
-            *self = Sessions::over(std::mem::take(&mut self.slots));
+            let online = std::mem::take(&mut self.online);
+            *self = Sessions { online, ..Sessions::over(std::mem::take(&mut self.slots)) };
         }
         Some((session, last))
     }
@@ -202,6 +213,11 @@ impl Sessions {
     /// Whether a token drawn at random is in use, in whole or by half: then another is to be drawn.
     pub fn is_taken(&self, token: &Token) -> bool {
         self.by_half(half(token.expose())).is_some()
+    }
+
+    /// The names of those that have a connection.
+    pub fn online(&self) -> &Online {
+        &self.online
     }
 
     /// The lost session that ends first, and when.

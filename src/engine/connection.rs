@@ -181,7 +181,9 @@ impl Connection {
     pub(super) fn allows(&self, request: &Request<'_>) -> bool {
         match &self.stage {
             Stage::Visiting(visit) => visit.allows(request),
-            Stage::Authenticated { .. } => matches!(request, Request::Message { .. } | Request::Exit),
+            Stage::Authenticated { .. } => {
+                matches!(request, Request::Message { .. } | Request::Who { .. } | Request::Exit)
+            }
             _ => false,
         }
     }

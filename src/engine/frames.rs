@@ -3,7 +3,7 @@
 use super::connection::{Stage, Why};
 use super::post::Courier;
 use super::{ConnId, Engine};
-use crate::auth::{Name, Password};
+use crate::auth::{Name, Password, Session, SessionId};
 use crate::handler::Speaker;
 use crate::limits::{SHARE_DELIVERED_BYTES, SHARE_FRAMES, TOKEN_BYTES};
 use crate::protocol::{BadLength, Code, Lent, Request};
@@ -113,19 +113,30 @@ impl<S: Store> Engine<S> {
                 body.zeroize();
             }
             Request::Message { token, text } => self.hear(id, token, text, name),
+            Request::Who { token } => {
+                if self.own_session(id, token).is_some() {
+                    self.lobby.send_names(id);
+                }
+            }
+            // No state allows it.
+            Request::ChangePassword { .. } => {}
             Request::Exit => self.lobby.bye(id, "bye", Why::Exit),
         }
     }
 
+    /// The session that a connection carries, if the token is that session's; any other is refused.
+    fn own_session(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES]) -> Option<(SessionId, &Session)> {
+        let Stage::Authenticated { session, .. } = self.lobby.connections.get(id)?.stage else { return None };
+        let is_own = |own: &&Session| own.token().matches(token);
+        if self.lobby.sessions.session(session).filter(is_own).is_none() {
+            self.lobby.refuse(id, Code::BadToken, "the token is not this session's");
+            return None;
+        }
+        self.lobby.sessions.session(session).map(|own| (session, own))
+    }
+
     fn hear(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], text: &[u8], name: &mut Option<Name>) {
-        let Some(&Stage::Authenticated { session, .. }) =
-            self.lobby.connections.get(id).map(|connection| &connection.stage)
-        else {
-            return;
-        };
-        let Some(own) = self.lobby.sessions.session(session).filter(|own| own.token().matches(token)) else {
-            return self.lobby.refuse(id, Code::BadToken, "the token is not this session's");
-        };
+        let Some((session, own)) = self.own_session(id, token) else { return };
         let name = name.get_or_insert_with(|| own.name().clone());
         self.lobby.sessions.confirm(session);
         let Some(text) = self.text(id, text) else { return };

@@ -1,6 +1,7 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
 use super::connection::{Connection, Stage, Why};
+use super::roll::Roll;
 use super::stranger_log::StrangerLog;
 use super::strangers::{StrangerState, Strangers};
 use super::{Config, ConnId, SocketCommand};
@@ -41,6 +42,7 @@ pub(super) struct Lobby {
     pub(super) strangers: Strangers,
     /// Those whom a text is for, while it is delivered.
     pub(super) recipients: Vec<ConnId>,
+    pub(super) roll: Roll,
     deadlines: BTreeSet<(Moment, ConnId)>,
     spares: Vec<Spare>,
 }
@@ -114,6 +116,7 @@ impl Lobby {
             surplus: 0,
             strangers: Strangers::default(),
             recipients: Vec::new(),
+            roll: Roll::default(),
             deadlines: BTreeSet::new(),
             spares: Vec::new(),
         }

@@ -24,6 +24,7 @@ mod gate;
 mod lobby;
 mod peer;
 mod post;
+mod roll;
 mod stranger_log;
 mod strangers;
 #[cfg(test)]
@@ -322,8 +323,7 @@ impl<S: Store> Engine<S> {
             Stage::Discarding { why, .. } => self.lobby.close_at_once(id, why),
             Stage::Closed { .. } => {}
             _ if stalled && !self.is_late(id) => {
-                self.lobby
-                    .refuse_slow_consumer(id, "nothing of its waiting output could be written for 30 s");
+                self.lobby.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
             }
             Stage::Visiting(_) => {
                 self.lobby.refuse(id, Code::TimedOut, "not logged in within the login timeout")

@@ -15,6 +15,7 @@ use std::time::Duration;
 mod carriage;
 mod hashing;
 mod leftovers;
+mod who;
 
 const PASSWORD: &[u8] = b"open sesame";
 const ROUNDS: u32 = 1000;

@@ -16,19 +16,21 @@ pub enum Code {
     NameTaken = 3,
     /// Login with a wrong password.
     WrongPassword = 4,
-    /// The user could not be stored; nothing was registered.
+    /// The user, or the new password, could not be stored; nothing was registered or changed.
     StorageFailed = 5,
     /// Resume with a token that is unknown or expired.
     NoSuchSession = 6,
     /// A message addressed to a name that is not online.
     NoSuchRecipient = 7,
+    /// A message in chat that begins with `@` and addresses nobody as it stands; it was delivered to nobody.
+    BadAddress = 8,
     /// Length 0, unknown kind, payload too short or left over, text that is not UTF-8.
     Malformed = 100,
     /// Length above the limit.
     FrameTooLarge = 101,
     /// A kind that is not allowed in this state.
     UnexpectedFrame = 102,
-    /// Message with a token that is not this session's.
+    /// A frame with a token that is not this session's.
     BadToken = 103,
     /// The last allowed wrong password, or one registration too many.
     TooManyAttempts = 104,
@@ -47,7 +49,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of their numbers.
-    pub const ALL: [Code; 17] = [
+    pub const ALL: [Code; 18] = [
         Code::BadName,
         Code::WeakPassword,
         Code::NameTaken,
@@ -55,6 +57,7 @@ impl Code {
         Code::StorageFailed,
         Code::NoSuchSession,
         Code::NoSuchRecipient,
+        Code::BadAddress,
         Code::Malformed,
         Code::FrameTooLarge,
         Code::UnexpectedFrame,

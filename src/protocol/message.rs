@@ -18,11 +18,15 @@ mod kind {
     pub(super) const RESUME: u8 = 0x04;
     pub(super) const MESSAGE: u8 = 0x05;
     pub(super) const EXIT: u8 = 0x06;
+    pub(super) const CHANGE_PASSWORD: u8 = 0x07;
+    pub(super) const WHO: u8 = 0x08;
     pub(super) const HELLO: u8 = 0x81;
     pub(super) const PASSWORD_WANTED: u8 = 0x82;
     pub(super) const WELCOME: u8 = 0x83;
     pub(super) const FORWARDED: u8 = 0x84;
     pub(super) const BYE: u8 = 0x85;
+    pub(super) const PASSWORD_CHANGED: u8 = 0x86;
+    pub(super) const NAMES: u8 = 0x87;
     pub(super) const ERROR: u8 = 0x8F;
 }
 
@@ -58,6 +62,20 @@ pub enum Request<'a> {
     },
     /// The end of the conversation.
     Exit,
+    /// Another password for the session's user.
+    ChangePassword {
+        /// The session's token.
+        token: &'a [u8; TOKEN_BYTES],
+        /// The password so far, not yet known to be UTF-8.
+        old: &'a [u8],
+        /// The one that is to count from now on, not yet known to be UTF-8.
+        new: &'a [u8],
+    },
+    /// Which names are online.
+    Who {
+        /// The session's token.
+        token: &'a [u8; TOKEN_BYTES],
+    },
 }
 
 impl<'a> Request<'a> {
@@ -82,11 +100,16 @@ impl<'a> Request<'a> {
                 .ok_or(Malformed("Message takes a token of 16 bytes before its text")),
             kind::EXIT if payload.is_empty() => Ok(Request::Exit),
             kind::EXIT => Err(Malformed("Exit takes no payload")),
+            kind::CHANGE_PASSWORD => change_password(payload),
+            kind::WHO => payload
+                .try_into()
+                .map(|token| Request::Who { token })
+                .map_err(|_| Malformed("Who takes a token of 16 bytes and nothing else")),
             _ => Err(Malformed("a frame of a kind that no client sends")),
         }
     }
 
-    /// Appends the whole frame, header included.
+    /// Appends the whole frame, header included. An old password has at most 1024 bytes, or no server takes it.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
             Request::Identify(name) => frame::append(out, [&[kind::IDENTIFY], name]),
@@ -95,6 +118,11 @@ impl<'a> Request<'a> {
             Request::Resume(token) => frame::append(out, [&[kind::RESUME], token]),
             Request::Message { token, text } => frame::append(out, [&[kind::MESSAGE], token, text]),
             Request::Exit => frame::append(out, [&[kind::EXIT]]),
+            Request::ChangePassword { token, old, new } => {
+                let old_bytes = u16::try_from(old.len()).unwrap_or(u16::MAX).to_be_bytes();
+                frame::append(out, [&[kind::CHANGE_PASSWORD], token, &old_bytes, old, new]);
+            }
+            Request::Who { token } => frame::append(out, [&[kind::WHO], token]),
         }
     }
 
@@ -107,6 +135,8 @@ impl<'a> Request<'a> {
             Request::Resume(_) => "Resume",
             Request::Message { .. } => "Message",
             Request::Exit => "Exit",
+            Request::ChangePassword { .. } => "ChangePassword",
+            Request::Who { .. } => "Who",
         }
     }
 }
@@ -156,6 +186,15 @@ pub enum Reply<'a> {
     },
     /// The last word before the server closes, with the reason.
     Bye(&'a str),
+    /// The new password is stored, and counts from now on.
+    PasswordChanged,
+    /// Who is online.
+    Names {
+        /// How many names.
+        online: u32,
+        /// As many of them as fit the server's frame limit, each ended by a line feed, in the order of their bytes.
+        names: &'a str,
+    },
     /// A refusal.
     Error {
         /// The number of a [`Code`](super::Code), or one that this version does not know.
@@ -196,6 +235,16 @@ impl<'a> Reply<'a> {
                 Ok(Reply::Message { sender: text(sender)?, text: text(words)? })
             }
             kind::BYE => Ok(Reply::Bye(text(payload)?)),
+            kind::PASSWORD_CHANGED if payload.is_empty() => Ok(Reply::PasswordChanged),
+            kind::PASSWORD_CHANGED => Err(Malformed("PasswordChanged takes no payload")),
+            kind::NAMES => {
+                let (online, names) =
+                    payload.split_first_chunk().ok_or(Malformed("Names without a number"))?;
+                if names.last().is_some_and(|last| *last != b'\n') {
+                    return Err(Malformed("Names whose last is not ended by a line feed"));
+                }
+                Ok(Reply::Names { online: u32::from_be_bytes(*online), names: text(names)? })
+            }
             kind::ERROR => {
                 let (code, explanation) =
                     payload.split_first_chunk().ok_or(Malformed("Error without a code"))?;
@@ -222,6 +271,10 @@ impl<'a> Reply<'a> {
                 frame::append(out, [&head, sender.as_bytes(), text.as_bytes()]);
             }
             Reply::Bye(reason) => frame::append(out, [&[kind::BYE], reason.as_bytes()]),
+            Reply::PasswordChanged => frame::append(out, [&[kind::PASSWORD_CHANGED]]),
+            Reply::Names { online, names } => {
+                frame::append(out, [&[kind::NAMES], &online.to_be_bytes(), names.as_bytes()]);
+            }
             Reply::Error { code, explanation } => {
                 frame::append(out, [&[kind::ERROR], &code.to_be_bytes(), explanation.as_bytes()]);
             }
@@ -236,6 +289,8 @@ impl<'a> Reply<'a> {
             Reply::Welcome { .. } => "Welcome",
             Reply::Message { .. } => "Message",
             Reply::Bye(_) => "Bye",
+            Reply::PasswordChanged => "PasswordChanged",
+            Reply::Names { .. } => "Names",
             Reply::Error { .. } => "Error",
         }
     }
@@ -248,8 +303,28 @@ impl fmt::Debug for Reply<'_> {
             Reply::Hello { version, .. } => write!(f, "Hello(version {version}, ..)"),
             Reply::PasswordWanted(wanted) => write!(f, "PasswordWanted({wanted:?})"),
             Reply::Error { code, explanation } => write!(f, "Error({code}, {explanation:?})"),
+            Reply::PasswordChanged => f.write_str("PasswordChanged"),
+            Reply::Names { online, .. } => write!(f, "Names(online {online}, ..)"),
             Reply::Welcome { .. } | Reply::Message { .. } | Reply::Bye(_) => write!(f, "{}(..)", self.name()),
         }
+    }
+}
+
+fn change_password(payload: &[u8]) -> Result<Request<'_>, Malformed> {
+    let parts = || {
+        let (token, rest) = payload.split_first_chunk()?;
+        let (old_bytes, rest) = rest.split_first_chunk()?;
+        let (old, new) = rest.split_at_checked(u16::from_be_bytes(*old_bytes).into())?;
+        Some((token, old, new))
+    };
+    match parts() {
+        Some((_, old, _)) if old.len() > PASSWORD_BYTES => {
+            Err(Malformed("ChangePassword with an old password of more than 1024 bytes"))
+        }
+        Some((token, old, new)) => Ok(Request::ChangePassword { token, old, new }),
+        None => Err(Malformed(
+            "ChangePassword takes a token of 16 bytes, the old password behind its length, and the new one",
+        )),
     }
 }
 
@@ -279,6 +354,9 @@ mod tests {
             Request::Resume(&token),
             Request::Message { token: &token, text: b"hi" },
             Request::Exit,
+            Request::ChangePassword { token: &token, old: b"open sesame", new: b"close sesame" },
+            Request::ChangePassword { token: &token, old: &[], new: &[] },
+            Request::Who { token: &token },
         ];
         for request in requests {
             let bytes = encoded(request);
@@ -289,10 +367,22 @@ mod tests {
     #[test]
     fn structure_is_checked_for_each_kind() {
         let long = [&[kind::LOGIN][..], &[b'x'; PASSWORD_BYTES + 1]].concat();
-        let wrong: [&[u8]; 8] = [
+        let token = [7; TOKEN_BYTES];
+        let change = |old_bytes: u16, rest: usize| {
+            [&[kind::CHANGE_PASSWORD], &token[..], &old_bytes.to_be_bytes(), &vec![b'x'; rest]].concat()
+        };
+        let wrong: [&[u8]; 16] = [
             &[],
             &[0x00],
-            &[0x07],
+            &[0x09],
+            &[kind::CHANGE_PASSWORD],
+            &change(3, 2),
+            &change(0, 0)[..TOKEN_BYTES + 2],
+            &change(PASSWORD_BYTES as u16 + 1, PASSWORD_BYTES + 9),
+            &change(u16::MAX, 60_000),
+            &[kind::WHO],
+            &[&[kind::WHO], &token[1..]].concat(),
+            &[&[kind::WHO], &token[..], b"x"].concat(),
             &[kind::HELLO, 1],
             &[kind::EXIT, 0],
             &[kind::RESUME, 1, 2, 3],
@@ -303,14 +393,21 @@ mod tests {
             assert!(Request::decode(body).is_err(), "{body:02x?}");
         }
         assert!(Request::decode(&long[..=PASSWORD_BYTES]).is_ok());
+        // Whether a new password is too long is a matter of the rules.
+        assert!(Request::decode(&change(PASSWORD_BYTES as u16, 5_000)).is_ok());
+        let wrong: [&[u8]; 4] = [&[0x86, 0], &[0x87, 0, 0, 0], b"\x87\0\0\0\x01ann", b"\x87\0\0\0\x01\xff\n"];
+        for body in wrong {
+            assert!(Reply::decode(body).is_err(), "{body:02x?}");
+        }
     }
 
     #[test]
     fn debug_output_carries_no_secret() {
         let token = [0x5a; TOKEN_BYTES];
         let shown = format!(
-            "{:?}{:?}{:?}",
+            "{:?}{:?}{:?}{:?}",
             Request::Login(b"hunter2hunter2"),
+            Request::ChangePassword { token: &token, old: b"hunter2hunter2", new: b"hunter22" },
             Request::Message { token: &token, text: b"whisper" },
             Reply::Welcome { token: &token, greeting: "Hello, ann" },
         );
@@ -329,6 +426,9 @@ mod tests {
                 Reply::Welcome { token: &token, greeting: &words },
                 Reply::Message { sender: &sender, text: &words },
                 Reply::Bye(&words),
+                Reply::PasswordChanged,
+                Reply::Names { online: code.into(), names: "" },
+                Reply::Names { online: code.into(), names: &format!("{sender}\n") },
                 Reply::Error { code, explanation: &words },
             ];
             for reply in replies {

@@ -26,6 +26,28 @@
 //! assert_eq!(sent[..5], *b"\x00\x00\x00\x1b\x83");
 //! ```
 //!
+//! Once logged in, a client sends Message, and may ask Who is online and ChangePassword; each carries the session's
+//! token, and is judged in this order: its structure, whether the state allows it, the token, whether texts are UTF-8,
+//! and then the rules for names, passwords and recipients.
+//!
+//! ```
+//! # use porter::protocol::{Reply, Request};
+//! # let token = *b"sixteen bytes...";
+//! let mut sent = Vec::new();
+//! Request::Who { token: &token }.encode(&mut sent);
+//! assert_eq!(sent, b"\x00\x00\x00\x11\x08sixteen bytes...");
+//! // How many names are online (u32), then as many of them as fit the frame limit, each ended by a line feed, in the
+//! // order of their bytes.
+//! let names = b"\x87\x00\x00\x00\x02ann\nbob\n";
+//! assert_eq!(Reply::decode(names), Ok(Reply::Names { online: 2, names: "ann\nbob\n" }));
+//!
+//! // The old password behind its length (u16), then the new one.
+//! sent.clear();
+//! Request::ChangePassword { token: &token, old: b"open sesame", new: b"close sesame" }.encode(&mut sent);
+//! assert_eq!(sent, b"\x00\x00\x00\x2a\x07sixteen bytes...\x00\x0bopen sesameclose sesame");
+//! assert_eq!(Reply::decode(b"\x86"), Ok(Reply::PasswordChanged));
+//! ```
+//!
 //! A server reads with an [`Inbox`] and writes with an [`Outbox`], neither of which ever blocks; a program that may
 //! block has [`FrameRead`] and [`FrameWrite`] on any stream.
 //!

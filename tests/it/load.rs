@@ -109,6 +109,7 @@ impl Small {
                 }
                 Request::Exit => return say(Reply::Bye("bye")),
                 Request::Resume(_) => panic!("nobody has a session to resume"),
+                other => panic!("no client of the load has a use for {other:?}"),
             }
         }
         Ok(())

@@ -38,3 +38,4 @@ mod support;
 mod tls;
 #[cfg(feature = "client")]
 mod together;
+mod who;

@@ -122,11 +122,12 @@ impl World {
         }
         let mut random = Random::new(salt);
         let token = agent.tokens.last().copied().unwrap_or_default();
-        let one = match random.below(5) {
+        let one = match random.below(6) {
             0 => frame(1, &[b""]),
             1 => frame(1, &[b"n1"]),
             2 => frame(5, &[&token, b""]),
             3 => frame(5, &[&token, &[b'f'; 1_500]]),
+            4 => frame(8, &[&token]),
             _ => frame(5, &[&token, b"@nobody x"]),
         };
         let times = 100_000 / one.len();

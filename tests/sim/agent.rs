@@ -145,7 +145,7 @@ impl Agent {
                     self.back += 1;
                 }
             }
-            Said::Message(..) => {}
+            Said::Message(..) | Said::Names(..) => {}
             Said::Bye => self.done |= self.wants == Wants::Bye,
             Said::Error(6, _) => {
                 // If it was an older one that is dead, there is still the newest.
@@ -271,15 +271,16 @@ impl Agent {
                 [frame(1, &[name]), frame(2, &[password.as_bytes()]), frame(3, &[password.as_bytes()])]
                     .concat()
             }
-            9 | 11..17 => frame(5, &[&token, self.a_text(random, settings).as_bytes()]),
+            11 => frame(8, &[&token]),
+            9 | 12..17 => frame(5, &[&token, self.a_text(random, settings).as_bytes()]),
             17 => frame(5, &[&token, b"\xff\xfe"]),
             18 if random.one_in(2) => {
                 let guess = frame(3, &[b"a guess at it"]);
                 [frame(1, &[self.name.as_bytes()]), guess.repeat(3)].concat()
             }
-            18 => frame(random.pick(&[0, 7, 0x81, 0xff]), &[b"what"]),
+            18 => frame(random.pick(&[0, 9, 0x81, 0xff]), &[b"what"]),
             19 => random.pick(&[0, 1_025, 4_097, settings.config.max_frame_bytes + 1]).to_be_bytes().to_vec(),
-            20 => frame(random.pick(&[3, 4, 5, 6]), &[&vec![b'x'; random.pick(&[1, 15, 17, 1_025])]]),
+            20 => frame(random.pick(&[3, 4, 5, 6, 7, 8]), &[&vec![b'x'; random.pick(&[1, 15, 17, 1_025])]]),
             _ => frame(random.pick(&[1, 2, 3]), &[b"a\xc3\x28"]),
         }
     }

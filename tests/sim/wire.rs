@@ -8,6 +8,7 @@ pub(crate) enum Said {
     Welcome([u8; 16], String),
     Message(String, String),
     Bye,
+    Names(u32, Vec<String>),
     Error(u16, String),
 }
 
@@ -46,6 +47,12 @@ fn decode(body: &[u8]) -> Said {
         0x85 => {
             text(&body[1..]);
             Said::Bye
+        }
+        0x87 => {
+            let names = text(&body[5..]);
+            let list: Vec<String> = names.split_terminator('\n').map(str::to_owned).collect();
+            assert!(names.is_empty() || names.ends_with('\n'), "the last of {list:?} is not ended");
+            Said::Names(u32::from_be_bytes(body[1..5].try_into().unwrap()), list)
         }
         0x8F => Said::Error(u16::from_be_bytes([body[1], body[2]]), text(&body[3..])),
         kind => panic!("the server sent a frame of kind {kind:#x}"),

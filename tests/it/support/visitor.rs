@@ -24,6 +24,9 @@ pub(crate) enum Said {
     /// Sender (empty: the server) and text.
     Message(String, String),
     Bye(String),
+    PasswordChanged,
+    /// How many are online, and their names.
+    Names(u32, Vec<String>),
     Error(u16, String),
     /// The server has shut its sending side in good order.
     Closed,
@@ -42,6 +45,8 @@ impl Said {
             Reply::Welcome { token, greeting } => Said::Welcome(*token, greeting.to_owned()),
             Reply::Message { sender, text } => Said::Message(sender.to_owned(), text.to_owned()),
             Reply::Bye(reason) => Said::Bye(reason.to_owned()),
+            Reply::PasswordChanged => Said::PasswordChanged,
+            Reply::Names { online, names } => Said::Names(online, names.lines().map(str::to_owned).collect()),
             Reply::Error { code, explanation } => Said::Error(code, explanation.to_owned()),
         }
     }
@@ -148,6 +153,10 @@ impl Visitor {
 
     pub(crate) fn message(&mut self, text: &str) {
         self.send_raw(&self.message_frame(text.as_bytes()));
+    }
+
+    pub(crate) fn who(&mut self) {
+        self.send_raw(&frame(0x08, &self.token));
     }
 
     pub(crate) fn exit(&mut self) {

@@ -5,6 +5,7 @@ use crate::plan::Mode;
 use crate::wire::{Said, is_name, recipient};
 use crate::witness::Told;
 use porter::engine::ConnId;
+use std::collections::BTreeSet;
 
 /// What is at the front of a connection's input.
 enum Front {
@@ -96,6 +97,7 @@ impl Model {
             4 => payload.len() == 16,
             5 => payload.len() >= 16,
             6 => payload.is_empty(),
+            8 => payload.len() == 16,
             _ => false,
         };
         if !structured {
@@ -111,6 +113,7 @@ impl Model {
             (3, State::LoggingIn(name)) => self.login(id, name, payload, unserved),
             (4, State::Identifying) => self.resume(id, payload.try_into().unwrap()),
             (5, State::Authenticated(session)) => self.message(id, session, payload),
+            (8, State::Authenticated(session)) => self.who(id, session, payload),
             _ => self.refused(id, 102),
         }
     }
@@ -268,6 +271,37 @@ impl Model {
             self.hear(id);
             self.expect(id, "NoSuchRecipient", |said| is_error(said, 7));
         }
+    }
+
+    /// All that are online are named, in the order of their bytes, as far as the frame limit goes.
+    fn who(&mut self, id: ConnId, serial: u64, token: &[u8]) -> bool {
+        if self.sessions[&serial].token.as_ref().map(<[u8; 16]>::as_slice) != Some(token) {
+            return self.refused(id, 103);
+        }
+        let Some(Said::Names(count, names)) =
+            self.expect(id, "Names", |said| matches!(said, Said::Names(..)))
+        else {
+            return false;
+        };
+        // A slow consumer's session may have been lost before, though the model has yet to come to that.
+        let slow = |conn: &ConnId| self.conns[conn].said.iter().any(|said| is_error(said, 108));
+        let online = |slow_too: bool| -> BTreeSet<String> {
+            let with_conn = self.sessions.values().filter_map(|session| Some((session, session.conn?)));
+            let counts = with_conn.filter(|(_, conn)| slow_too || !slow(conn));
+            counts.map(|(session, _)| session.name.clone()).collect()
+        };
+        let (least, most) = (online(false), online(true));
+        assert!((least.len()..=most.len()).contains(&(count as usize)), "{count} are online: {most:?}");
+        assert!(names.is_sorted() && names.iter().all(|name| most.contains(name)), "{names:?} of {most:?}");
+        let mut room = self.settings.config.max_frame_bytes as usize - 5;
+        let fitting = least.iter().take_while(|name| {
+            let fits = name.len() < room;
+            room = room.saturating_sub(name.len() + 1);
+            fits
+        });
+        let missing: Vec<&String> = fitting.filter(|name| !names.contains(name)).collect();
+        assert!(missing.is_empty() || least != most, "{missing:?} are online and were not named");
+        true
     }
 
     /// A token that no session ever had.
