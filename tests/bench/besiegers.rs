@@ -2,6 +2,7 @@
 
 use crate::handshakes;
 use crate::host::{Guest, HOME, Host, error_code, frame, reset};
+use crate::strangers::{self, Words, has_ended};
 use porter::limits::{
     HANDSHAKES_AT_ONCE, HEADER_BYTES, LOGIN_TIMEOUT_DEFAULT, MAX_FRAME_BYTES_DEFAULT,
     OUTPUT_LIMIT_BYTES_DEFAULT, STRANGER_FRAME_BYTES,
@@ -9,7 +10,7 @@ use porter::limits::{
 use porter::protocol::{FrameRead, Reply};
 use porter::tls::RECORD_BYTES;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,9 @@ const MEMBER_BYTES: usize = OUTPUT_LIMIT_BYTES_DEFAULT + HEADER_BYTES + MAX_FRAM
 const HANDSHAKE_BYTES: usize = 64 * 1024;
 /// What one who has shaken hands may: a record each way, and the frame in it.
 const TLS_BYTES: usize = 2 * RECORD_BYTES + STRANGER_BYTES;
+
+/// What a login may take whoever besieges the server.
+const LOGIN_MOST: Duration = Duration::from_secs(2);
 
 /// Every row of the table.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -134,6 +138,54 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         target: Some(Target::Within(LOGIN_TIMEOUT_DEFAULT)),
         holds_bytes: HANDSHAKES_AT_ONCE * HANDSHAKE_BYTES + handshakes::CROWD * TLS_BYTES,
         prepare: |_| Box::new(handshakes::handshakes),
+    },
+    Scenario {
+        name: "600 of one address that say nothing and come back",
+        flags: &["--login-timeout", "1"],
+        honest: true,
+        target: Some(Target::Within(LOGIN_MOST)),
+        holds_bytes: 600 * STRANGER_BYTES,
+        prepare: |host| strangers::crowd(host, Words::Nothing),
+    },
+    Scenario {
+        name: "600 of one address for 300 places, half a frame each",
+        flags: &["--max-strangers", "300"],
+        honest: true,
+        target: Some(Target::Within(LOGIN_MOST)),
+        holds_bytes: 600 * STRANGER_BYTES,
+        prepare: |host| strangers::crowd(host, Words::HalfAHello),
+    },
+    Scenario {
+        name: "600 of one address that say nothing and come back, TLS",
+        flags: &["--tls", "--login-timeout", "1"],
+        honest: true,
+        target: Some(Target::Within(LOGIN_MOST)),
+        holds_bytes: 600 * STRANGER_BYTES,
+        prepare: |host| strangers::crowd(host, Words::Nothing),
+    },
+    Scenario {
+        name: "600 of one address that send a byte and come back, TLS",
+        flags: &["--tls", "--login-timeout", "1"],
+        honest: true,
+        target: Some(Target::Within(LOGIN_MOST)),
+        holds_bytes: 600 * STRANGER_BYTES,
+        prepare: |host| strangers::crowd(host, Words::OneByte),
+    },
+    Scenario {
+        name: "600 of one address for 300 places, half a ClientHello each",
+        flags: &["--tls", "--max-strangers", "300"],
+        honest: true,
+        target: Some(Target::Within(LOGIN_MOST)),
+        holds_bytes: 600 * STRANGER_BYTES,
+        prepare: |host| strangers::crowd(host, Words::HalfAHello),
+    },
+    Scenario {
+        name: "600 of one address that begin a handshake and come back",
+        flags: &["--tls", "--login-timeout", "1"],
+        honest: true,
+        target: Some(Target::Within(LOGIN_MOST)),
+        holds_bytes: HANDSHAKES_AT_ONCE * HANDSHAKE_BYTES + 600 * STRANGER_BYTES,
+        prepare: |host| strangers::crowd(host, Words::WholeHello),
     },
     Scenario {
         name: "guessing from one address, 20 at once",
@@ -212,17 +264,6 @@ fn strangers(host: &Host, until: Instant, count: usize, drips: bool) -> Outcome 
         pause(100);
     }
     format!("{gone} sent away, each within {:.1} s", longest.as_secs_f64()).into()
-}
-
-/// Reads what there is; whether that was the end.
-fn has_ended(stream: &mut TcpStream) -> bool {
-    loop {
-        match stream.read(&mut [0; 512]) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != ErrorKind::WouldBlock,
-        }
-    }
 }
 
 fn non_readers(host: &Host) -> Attack {

@@ -5,7 +5,7 @@
 //!
 //! One row a scenario, some rounds (3) of each, every round with a server of its own on the loopback. The honest client
 //! sends 500 messages a second at set times and measures each echo from when its message was due, first for N seconds
-//! (2) at rest and then for N under siege. A row's figures are those of one round, the median by what is judged; the
+//! (2) at rest and then for N under siege. It exits with 1 if a target is missed. A row's figures are those of one round, the median by what is judged; the
 //! memory is the most of all rounds.
 //!
 //! The server has a processor of its own and everybody else the others, so that what the honest client waits for is the
@@ -23,6 +23,7 @@ mod besiegers;
 mod handshakes;
 mod honest;
 mod host;
+mod strangers;
 
 use besiegers::{Outcome, SCENARIOS, Scenario, Target};
 use honest::{Echoes, Honest};
@@ -32,6 +33,7 @@ use porter::limits::HASH_ROUNDS_DEFAULT;
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
 use std::num::NonZeroU64;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// How long a stretch is measured, and how often, if nothing else is asked for.
@@ -48,7 +50,7 @@ const ABOVE_REST_MOST: f64 = 2.0;
 /// Share of the time for which a server on a processor of its own waits for it, at most, if the machine is quiet.
 const WAITED_MOST: f64 = 0.05;
 
-fn main() {
+fn main() -> ExitCode {
     let (seconds, rounds) = (asked("--seconds", SECONDS_DEFAULT), asked("--rounds", ROUNDS_DEFAULT));
     let (span, only) = (Duration::from_secs(seconds), words_after("--only").unwrap_or_default());
     let limit = getrlimit(Resource::Nofile);
@@ -66,10 +68,14 @@ fn main() {
         "| siege | echo at rest | echo under siege | p99 above rest | memory | processor, rest -> siege | outcome | targets |"
     );
     println!("|---|---|---|---|---|---|---|---|");
+    let mut are_met = true;
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&only)) {
         let rounds = (0..rounds).map(|_| measure(scenario, span, &stored, servers.as_ref())).collect();
-        println!("{}", row(scenario, rounds));
+        let (row, is_met) = row(scenario, rounds);
+        are_met &= is_met;
+        println!("{row}");
     }
+    if are_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn words_after(flag: &str) -> Option<String> {
@@ -160,7 +166,7 @@ fn yield_to_others() {
 }
 
 /// The median round, and whether the targets are met.
-fn row(scenario: &Scenario, mut rounds: Vec<Round>) -> String {
+fn row(scenario: &Scenario, mut rounds: Vec<Round>) -> (String, bool) {
     let grown = rounds.iter().map(|round| round.grown_kibibytes).max().unwrap_or_default();
     rounds.sort_by(|one, other| {
         let key = |round: &Round| round.above_rest().unwrap_or(round.shares[1].used);
@@ -170,7 +176,9 @@ fn row(scenario: &Scenario, mut rounds: Vec<Round>) -> String {
     let above = round.above_rest();
     let shown = |n: usize| round.echoes.as_ref().map_or("-".to_owned(), |echoes| echoes[n].shown());
     let holds = scenario.holds_bytes as i64 / 1024;
-    format!(
+    let missed = missed(scenario, &round, grown, holds);
+    let verdict = if missed.is_empty() { "met".to_owned() } else { format!("missed: {}", missed.join(", ")) };
+    let row = format!(
         "| {} | {} | {} | {} | {grown:+} of {holds} KiB | {} -> {} | {} | {} |",
         scenario.name,
         shown(0),
@@ -179,12 +187,13 @@ fn row(scenario: &Scenario, mut rounds: Vec<Round>) -> String {
         round.shares[0].shown(),
         round.shares[1].shown(),
         round.outcome.told,
-        verdict(scenario, &round, grown, holds),
-    )
+        verdict,
+    );
+    (row, missed.is_empty())
 }
 
 /// The targets that are missed, if any.
-fn verdict(scenario: &Scenario, round: &Round, grown_kibibytes: i64, holds_kibibytes: i64) -> String {
+fn missed(scenario: &Scenario, round: &Round, grown_kibibytes: i64, holds_kibibytes: i64) -> Vec<String> {
     let mut missed = Vec::new();
     if round.above_rest().is_some_and(|above| above > ABOVE_REST_MOST) {
         let is_quiet = round.shares.iter().all(|share| share.waited <= WAITED_MOST);
@@ -203,7 +212,7 @@ fn verdict(scenario: &Scenario, round: &Round, grown_kibibytes: i64, holds_kibib
         }
         _ => {}
     }
-    if missed.is_empty() { "met".to_owned() } else { format!("missed: {}", missed.join(", ")) }
+    missed
 }
 
 impl Shares {
