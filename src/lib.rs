@@ -122,6 +122,7 @@ pub mod engine;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod handler;
+mod keepalive;
 pub mod limits;
 #[cfg(feature = "load")]
 pub mod load;

@@ -123,6 +123,29 @@ pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
 pub const RESUME_WINDOW_DEFAULT: Duration = Duration::from_secs(60);
 /// Waiting output of which nothing could be written for this long: a slow consumer.
 pub const OUTPUT_STALL: Duration = Duration::from_secs(30);
+/// A connection on which nothing comes is probed after this long, so that a dead path is found: a peer that lost its
+/// power, a network that changed, a router that forgot.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
+/// From one probe to the next.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Probes without an answer after which the path is dead.
+pub const KEEPALIVE_PROBES: u32 = 3;
+/// What was sent and is not acknowledged for this long has a dead path, which keepalive does not see
+/// (`TCP_USER_TIMEOUT`).
+///
+/// Linux (since 5.11) counts from the first probe of a shut window too, though the peer answers each: it takes one that
+/// reads nothing for one that is gone, and resets. So the server lifts this while output waits that the socket does not
+/// take, and [`OUTPUT_STALL`] decides: a slow consumer is told 108, whenever its window was shut, and a dead path is
+/// given up as soon. What is left to the system is who reads nothing while all that is sent to it fits the system's
+/// buffers; its session can be resumed. A client lifts it when it has sent much, see [`UNREAD_BYTES`].
+pub const PATH_TIMEOUT: Duration = Duration::from_secs(30);
+/// By then a dead path is found, by whichever of the above.
+pub const PATH_FOUND_DEAD: Duration = Duration::from_secs(40);
+/// A client that has sent more than this lately may find the server's window shut for long: a server reads nothing of
+/// who writes too fast, which is no dead path. Less than any usual system's buffer, which it fits unread.
+pub const UNREAD_BYTES: u64 = 32 * 1024;
+/// What of that the slowest server has read a second later.
+pub const UNREAD_DRAIN_BYTES_PER_SECOND: u64 = 100;
 /// When the server closes: for what is still to be written.
 pub const CLOSE_FLUSH: Duration = Duration::from_secs(5);
 /// When the server closes: for the peer to close too, its input being discarded.
@@ -174,4 +197,12 @@ const _: () = assert!(OUTPUT_HOLDS_INPUT_BYTES <= OUTPUT_LIMIT_BYTES_DEFAULT);
 const _: () = assert!(SHARE_LEAST_BYTES > HEADER_BYTES + STRANGER_FRAME_BYTES as usize);
 const _: () = assert!(HANDSHAKE_TIME_CONTESTED.as_millis() < HANDSHAKE_TIME.as_millis());
 const _: () = assert!(CLIENT_HELLO_BYTES <= SHARE_BYTES);
+const _: () = assert!(PATH_FOUND_DEAD.as_secs() >= PATH_TIMEOUT.as_secs());
+const _: () = assert!(
+    PATH_FOUND_DEAD.as_secs()
+        >= KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_PROBES as u64
+);
+const _: () = assert!(
+    PATH_FOUND_DEAD.as_secs() >= OUTPUT_STALL.as_secs() + CLOSE_FLUSH.as_secs() + CLOSE_DISCARD.as_secs()
+);
 const _: () = assert!(DEBT_TOLERATED.as_secs() < DEBT_MOST.as_secs());

@@ -15,6 +15,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("moment", &[]),
     ("text", &[]),
+    ("keepalive", &["limits"]),
     ("cli", &[]),
     ("slots", &[]),
     ("tls", &["limits"]),
@@ -23,9 +24,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ("handler", &["limits", "protocol", "auth"]),
     ("store", &["limits", "moment", "auth"]),
     ("engine", &["limits", "moment", "text", "slots", "protocol", "auth", "handler", "store"]),
-    ("server", &["limits", "moment", "slots", "tls", "auth", "handler", "store", "engine"]),
-    ("client", &["limits", "text", "cli", "tls", "protocol", "auth"]),
-    ("load", &["limits", "moment", "cli", "tls", "protocol", "auth", "client"]),
+    ("server", &["limits", "moment", "keepalive", "slots", "tls", "auth", "handler", "store", "engine"]),
+    ("client", &["limits", "text", "keepalive", "cli", "tls", "protocol", "auth"]),
+    ("load", &["limits", "moment", "keepalive", "cli", "tls", "protocol", "auth", "client"]),
     ("fuzz", &["limits", "moment", "protocol", "auth", "handler", "store", "engine"]),
 ];
 

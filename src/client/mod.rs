@@ -44,6 +44,7 @@ pub(crate) use protection::{Carrier, Opening, failure};
 pub use talk::{Settings, converse};
 
 use crate::auth::Token;
+use crate::keepalive::detect_dead_path;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
 use crate::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
 use std::io::{self, BufReader, Read, Write};
@@ -76,6 +77,9 @@ pub struct Client<S = TcpStream> {
 
 impl Client {
     /// Connects, trying each address of a host for at most `timeout`, and waits for the server's Hello.
+    ///
+    /// Where the system can tell, a server that does not acknowledge what it was sent for 30 s, or is silent when the
+    /// system asks for it, fails the connection; one that takes nothing for so long counts as such.
     ///
     /// # Errors
     /// [`ClientError::Io`] if no address answers, [`ClientError::Refused`] if the server is full, and those of
@@ -267,6 +271,7 @@ fn connected(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStrea
             Ok(stream) => {
                 // A message is written whole; waiting for more would only delay it.
                 stream.set_nodelay(true)?;
+                detect_dead_path(&stream)?;
                 return Ok(stream);
             }
             Err(error) => failure = error,

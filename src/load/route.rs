@@ -6,8 +6,9 @@
 
 use super::mishap::{Mishap, refused_transport};
 use crate::client::{Carrier, Opening};
+use crate::keepalive::detect_dead_path;
 use mio::net::TcpStream;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -61,6 +62,7 @@ impl Route {
         };
         // One frame is one packet, now.
         stream.set_nodelay(true)?;
+        detect_dead_path(SockRef::from(&stream))?;
         Ok(stream)
     }
 

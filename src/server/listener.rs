@@ -1,8 +1,9 @@
 //! The listening socket: a free port, and accepting that neither spins nor forgets.
 
 use crate::Moment;
+use crate::keepalive::detect_dead_path;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,8 +17,6 @@ const PAUSE_LOGGED_EVERY: Duration = Duration::from_secs(1);
 /// Those who may wait to be accepted, as far as the system allows: a crowd that comes back at once after the network
 /// was away must not have to knock again a second later.
 const BACKLOG: i32 = 65_535;
-/// A silent peer is probed after this long: one that has lost its power must not hold a place for ever.
-const KEEPALIVE: Duration = Duration::from_secs(120);
 
 /// A listening socket and what is known of who waits at it.
 pub(super) struct Listener {
@@ -119,14 +118,14 @@ impl Listener {
 }
 
 /// A listening socket with room for a crowd, whose accepted sockets inherit what is set here once instead of at each:
-/// no waiting for more bytes before a small frame is sent, and probes for peers that have silently gone.
+/// no waiting for more bytes before a small frame is sent, and finding out that a path is dead.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A port that the last server has just left is free.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    detect_dead_path(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))

@@ -2,6 +2,8 @@
 
 use super::ConnId;
 use crate::engine::Unsent;
+use crate::keepalive::set_path_timeout;
+use crate::limits::PATH_TIMEOUT;
 use mio::net::TcpStream;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -47,6 +49,8 @@ pub(super) struct Socket {
     pub(super) writable: bool,
     /// The system tells when it can be written again.
     pub(super) watches_writing: bool,
+    /// Output waits for it, so that how long that may take is not the system's to decide.
+    is_stalled: bool,
     /// Nothing written reaches the peer any more. What it had sent may still lie here.
     pub(super) deaf: bool,
     /// It is in the list of sockets that have a turn.
@@ -81,6 +85,7 @@ impl Socket {
             ending: false,
             writable: true,
             watches_writing: false,
+            is_stalled: false,
             deaf: false,
             in_ready: false,
         }
@@ -138,6 +143,17 @@ impl Socket {
             Transport::Plain => false,
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => tls.is_refused,
+        }
+    }
+
+    /// After a write: whether the system may give up on what it took depends on whether it took all.
+    pub(super) fn note_stall(&mut self) {
+        let is_stalled = !self.writable;
+        if std::mem::replace(&mut self.is_stalled, is_stalled) != is_stalled {
+            let timeout = (!is_stalled).then_some(PATH_TIMEOUT);
+            if let Err(error) = set_path_timeout(&self.stream, timeout) {
+                log::debug!("path timeout not set conn={} reason={error:?}", self.generation);
+            }
         }
     }
 

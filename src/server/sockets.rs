@@ -160,6 +160,7 @@ impl Server {
         }
         let is_last = self.engine.is_closing(conn);
         let outcome = if is_last { socket.write_last(output) } else { socket.write(output) };
+        socket.note_stall();
         let fell_short = !socket.is_writable();
         self.engine.handle_held(conn, socket.is_holding(), now);
         match outcome {

@@ -18,6 +18,8 @@ mod chat;
 mod client;
 mod console_input;
 mod conversation;
+#[cfg(target_os = "linux")]
+mod dead_path;
 mod errors;
 mod errors_refusals;
 mod kill;

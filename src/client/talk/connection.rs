@@ -4,18 +4,16 @@
 
 use crate::client::protection::{Carrier, Protection, failure};
 use crate::client::{ClientError, REPLY_BYTES_MOST};
-use crate::limits::CONNECT_TIMEOUT;
+use crate::keepalive::set_path_timeout;
+use crate::limits::{CONNECT_TIMEOUT, PATH_TIMEOUT, UNREAD_BYTES, UNREAD_DRAIN_BYTES_PER_SECOND as DRAIN};
 use crate::protocol::{Inbox, Lent, Outbox, Reply, Request};
-use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
-/// After this time in silence the system asks the other end whether it is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) struct Connection {
     socket: TcpStream,
@@ -27,6 +25,8 @@ pub(super) struct Connection {
     written: u64,
     /// Bytes that the carrier has taken and not yet passed on whole.
     held: u64,
+    opened: Instant,
+    unread: Unread,
     /// A write failed. What the server said before is still to be read.
     deaf: bool,
 }
@@ -39,8 +39,6 @@ impl Connection {
     pub(super) fn open(host: &str, port: u16, protection: &Protection) -> Result<Connection, ClientError> {
         let (socket, carrier) = protection.connect(host, port, CONNECT_TIMEOUT)?;
         socket.set_nonblocking(true)?;
-        // A server that vanished without a word would otherwise be waited for for ever.
-        SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
         Ok(Connection {
             socket,
             carrier,
@@ -50,6 +48,8 @@ impl Connection {
             nothing: Lent::new(&mut []),
             written: 0,
             held: 0,
+            opened: opened(),
+            unread: Unread::default(),
             deaf: false,
         })
     }
@@ -89,6 +89,17 @@ impl Connection {
 
     /// Writes what waits and can be written without waiting. A failure shows when the rest is read.
     pub(super) fn write(&mut self) {
+        let before = self.outbox.len();
+        self.write_what_can_be();
+        let taken = (before - self.outbox.len()) as u64;
+        if self.unread.note(taken, self.wants_write(), self.opened.elapsed()) {
+            let timeout = (!self.unread.is_much).then_some(PATH_TIMEOUT);
+            // Without it a dead path is found later.
+            let _ = set_path_timeout(&self.socket, timeout);
+        }
+    }
+
+    fn write_what_can_be(&mut self) {
         while self.wants_write() {
             let frames = self.outbox.unsent().slices().next().unwrap_or_default();
             match self.carrier.write(&mut self.socket, frames) {
@@ -136,6 +147,38 @@ impl Connection {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how fast a server reads is a matter of real time")]
+fn opened() -> Instant {
+    Instant::now()
+}
+
+/// What the server may not have read yet, at most: a leaky bucket that does not leak while more waits.
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: u64,
+    /// Until when it has leaked, from the connection's opening on.
+    since: Duration,
+    /// So much that the server's window may be shut, which is no sign of a dead path.
+    is_much: bool,
+}
+
+impl Unread {
+    /// The system has taken so many bytes more, and others wait or not; whether it is much now that was not, or the
+    /// other way.
+    fn note(&mut self, bytes: u64, others_wait: bool, now: Duration) -> bool {
+        if others_wait || self.bytes == 0 {
+            self.since = now;
+        } else {
+            let drained = (now - self.since).as_millis() as u64 * DRAIN / 1_000;
+            self.since += Duration::from_millis(drained * 1_000 / DRAIN);
+            self.bytes = self.bytes.saturating_sub(drained);
+        }
+        self.bytes += bytes;
+        let is_much = others_wait || self.bytes > UNREAD_BYTES;
+        std::mem::replace(&mut self.is_much, is_much) != is_much
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.carrier.finish(&mut self.socket);
@@ -151,4 +194,20 @@ impl AsFd for Connection {
 /// Whether the same call may succeed later.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_slows_the_writer_down_is_not_taken_for_gone() {
+        let (mut unread, start) = (Unread::default(), Duration::ZERO);
+        assert!(!unread.note(1_000, false, start), "what a person types fits any buffer");
+        assert!(unread.note(UNREAD_BYTES, false, start) && unread.is_much);
+        let hour = Duration::from_secs(3_600);
+        assert!(!unread.note(10, true, start + hour), "more waits, so nobody reads");
+        assert!(!unread.note(10, false, start + hour + Duration::from_secs(1)), "it was read but now");
+        assert!(unread.note(10, false, start + 2 * hour) && !unread.is_much);
+    }
 }
