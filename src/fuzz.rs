@@ -11,7 +11,7 @@ use crate::engine::{Command, Config, ConnId, Engine, Entropy};
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
 use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
-use crate::store::{Disk, DiskStore, Store};
+use crate::store::{Disk, DiskStore, FileState, Store};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -320,6 +320,11 @@ impl Disk for Memory {
         Ok(self.0.borrow().contains_key(name).then(|| name.to_owned()))
     }
 
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.0.borrow_mut().remove(name);
+        Ok(())
+    }
+
     fn create(&mut self, name: &str) -> io::Result<String> {
         self.0.borrow_mut().insert(name.to_owned(), Vec::new());
         Ok(name.to_owned())
@@ -354,6 +359,20 @@ impl Disk for Memory {
 
     fn sync_directory(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn state(&mut self, name: &str) -> io::Result<Option<FileState>> {
+        Ok(self.0.borrow().get(name).map(|contents| FileState {
+            device: 1,
+            inode: 1,
+            length_bytes: contents.len() as u64,
+            changed: 0,
+            mode: 0o600,
+        }))
+    }
+
+    fn state_of(&mut self, file: &String) -> io::Result<FileState> {
+        self.state(file)?.ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn now(&mut self) -> Moment {

@@ -69,6 +69,11 @@ impl LoginCache {
         Some(self.digest(name, stored, password).ct_eq(&entry.digest).into())
     }
 
+    /// Whose passwords it knows.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.entries.keys()
+    }
+
     /// The user's record has changed.
     pub(crate) fn forget(&mut self, name: &Name) {
         self.entries.remove(name);

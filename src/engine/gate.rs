@@ -24,7 +24,11 @@ pub(super) enum Purpose {
         is_charged: bool,
     },
     /// A password that was right, under today's number of rounds.
-    Rehash { name: Name },
+    Rehash {
+        name: Name,
+        /// The record that it was right for.
+        replaces: PasswordHash,
+    },
 }
 
 /// What the store was asked to keep.

@@ -202,6 +202,20 @@ impl<S: Store> Engine<S> {
         done
     }
 
+    /// What the store keeps may have been changed by others: it takes that as it is now. Nobody is sent away; but a
+    /// password that was verified for a record that is no more is hashed again.
+    pub fn handle_reload(&mut self, now: Moment) {
+        self.lobby.now = now;
+        let known: Vec<_> =
+            self.gate.cache.names().map(|name| (name.clone(), self.store.find(name))).collect();
+        self.store.reload();
+        for (name, record) in known {
+            if self.store.find(&name) != record {
+                self.gate.cache.forget(&name);
+            }
+        }
+    }
+
     /// The store may have answered.
     pub fn handle_completions(&mut self, now: Moment) {
         self.lobby.now = now;

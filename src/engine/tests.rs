@@ -15,6 +15,7 @@ use std::time::Duration;
 mod carriage;
 mod hashing;
 mod leftovers;
+mod reload;
 mod who;
 
 const PASSWORD: &[u8] = b"open sesame";
@@ -26,6 +27,8 @@ struct SlowStore {
     users: HashMap<Name, PasswordHash>,
     waiting: Vec<(Ticket, Name, PasswordHash)>,
     answers: Vec<Completion>,
+    /// What a reload finds.
+    changed: Option<HashMap<Name, PasswordHash>>,
 }
 
 impl SlowStore {
@@ -58,6 +61,12 @@ impl Store for SlowStore {
 
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         self.waiting.push((ticket, name, password));
+    }
+
+    fn reload(&mut self) {
+        if let Some(users) = self.changed.take() {
+            self.users = users;
+        }
     }
 
     fn poll_completion(&mut self) -> Option<Completion> {

@@ -96,18 +96,29 @@ impl<S: Store> Engine<S> {
                     return self.refuse_password(conn);
                 }
                 self.gate.throttle.take_back(origin);
-                self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
+                let is_current = self.has_record(&name, &hashed);
+                if is_current {
+                    self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
+                }
                 self.end_waiting(conn);
                 self.authenticate(conn, name.clone());
-                if rounds != self.lobby.config.hash_rounds {
-                    self.rehash(origin, name, password);
+                if is_current && rounds != self.lobby.config.hash_rounds {
+                    self.rehash(origin, name, password, hashed);
                 }
             }
-            Purpose::Rehash { name } => {
+            // The record was replaced meanwhile, perhaps by one of another password.
+            Purpose::Rehash { name, replaces } if !self.has_record(&name, &replaces) => {
+                self.gate.rehashing.remove(&name);
+            }
+            Purpose::Rehash { name, .. } => {
                 let ticket = self.gate.ticket(Storing::Rehash { name: name.clone() });
                 self.store.rehash(ticket, name, hashed);
             }
         }
+    }
+
+    fn has_record(&self, name: &Name, record: &PasswordHash) -> bool {
+        matches!(self.store.find(name), Lookup::Known(stored) if stored == *record)
     }
 
     fn store_user(&mut self, id: ConnId, name: Name, password: Password, hash: PasswordHash) {
@@ -175,7 +186,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn rehash(&mut self, origin: Origin, name: Name, password: Password) {
+    fn rehash(&mut self, origin: Origin, name: Name, password: Password, replaces: PasswordHash) {
         let mut salt = [0; SALT_BYTES];
         let wait = self.gate.wait(origin, self.lobby.now);
         if wait > self.lobby.config.hash_wait || !self.gate.rehashing.insert(name.clone()) {
@@ -186,6 +197,6 @@ impl<S: Store> Engine<S> {
             return log::error!("rehash given up name={name} reason={reason:?}");
         }
         let rounds = self.lobby.config.hash_rounds;
-        self.push_job(Job { origin, password, salt, rounds, purpose: Purpose::Rehash { name } });
+        self.push_job(Job { origin, password, salt, rounds, purpose: Purpose::Rehash { name, replaces } });
     }
 }

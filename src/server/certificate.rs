@@ -125,6 +125,8 @@ fn self_signed(names: Vec<String>) -> Result<(Zeroizing<String>, String), rcgen:
 /// Writes a file that appears under its name only when all of it is on stable storage.
 fn write_whole(disk: &mut OsDisk, name: &str, content: &[u8]) -> io::Result<()> {
     let unfinished = format!("{name}.new");
+    // A crash may have left one.
+    disk.remove(&unfinished)?;
     let file = disk.create(&unfinished)?;
     let mut rest = content;
     while !rest.is_empty() {
@@ -135,7 +137,7 @@ fn write_whole(disk: &mut OsDisk, name: &str, content: &[u8]) -> io::Result<()> 
     }
     disk.sync(&file)?;
     disk.rename(&unfinished, name)?;
-    disk.sync_directory()
+    disk.sync_names().map(|_| ())
 }
 
 #[cfg(test)]

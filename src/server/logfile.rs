@@ -1,6 +1,7 @@
 //! The log file: lines are gathered and written together, and a log that cannot be written never stops the service.
 
 use crate::limits::LOG_BUFFER_BYTES;
+use crate::store::dangling_link;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -179,8 +180,17 @@ impl Sink {
     }
 }
 
-/// Opens for appending, making the folder. A pipe without a reader, or a full one, must not block.
+/// Opens for appending, making the folder, and through a link the file that it leads to. A pipe without a reader, or a full
+/// one, must not block.
 fn open(path: &Path) -> io::Result<File> {
+    open_or_make(path).map_err(|error| match dangling_link(path) {
+        // What the system says of it is that a file exists, or that none does.
+        Some(link) => io::Error::other(link),
+        None => error,
+    })
+}
+
+fn open_or_make(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     }

@@ -215,12 +215,14 @@ impl Server {
         for wish in self.signals.wishes() {
             match wish {
                 Wish::Stop => self.begin_stopping(now),
-                Wish::Reopen => {
+                Wish::Reload => {
                     if let Some(log) = &self.log {
                         log.reopen();
                     }
                     log::info!("log reopened");
                     self.door.reload();
+                    self.engine.handle_reload(now);
+                    self.log_store_notices();
                 }
             }
         }

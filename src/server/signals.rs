@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) enum Wish {
     /// SIGINT, SIGTERM: stop, in order.
     Stop,
-    /// SIGHUP: open the log anew.
-    Reopen,
+    /// SIGHUP: open the log anew, and read files again that others may have changed.
+    Reload,
 }
 
 /// The signals that the server listens to.
@@ -42,7 +42,7 @@ impl Signals {
 
     /// What has been asked for since the last call.
     pub(super) fn wishes(&mut self) -> Vec<Wish> {
-        let wish = |signal| if signal == SIGHUP { Wish::Reopen } else { Wish::Stop };
+        let wish = |signal| if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
         self.source.pending().map(wish).collect()
     }
 

@@ -13,7 +13,7 @@ use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy};
 use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
-use crate::store::{DiskStore, OsDisk};
+use crate::store::{DiskStore, Notice, OsDisk};
 use mio::{Interest, Poll};
 use std::io;
 use std::net::IpAddr;
@@ -84,10 +84,7 @@ impl Server {
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock.start()).map_err(|error| error.to_string())?;
         let door = Door::new(&options.encryption, &mut disk, options.host)?;
-        let (store, repairs) = DiskStore::open(disk).map_err(|error| error.to_string())?;
-        for repair in repairs {
-            log::warn!("repaired {repair}");
-        }
+        let store = open_store(disk)?;
         let config = &mut options.config;
         fit_descriptors(config);
         (config.hash_rounds_per_second, config.hash_lane_costs) = measured_hash_pace(&clock);
@@ -119,6 +116,21 @@ impl Server {
             busy: false,
         })
     }
+}
+
+/// Opens the store, and tells what it mended and what is to be feared.
+fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, String> {
+    let (mut store, repairs) = DiskStore::open(disk).map_err(|error| error.to_string())?;
+    for repair in repairs {
+        log::warn!("repaired {repair}");
+    }
+    while let Some(Notice { level, text }) = store.poll_notice() {
+        log::log!(level, "store {text}");
+        if level <= log::Level::Warn {
+            logfile::complain(&format!("warning: {text}"));
+        }
+    }
+    Ok(store)
 }
 
 /// Lowers the limit on connections to what the limit on descriptors has room for, and says so.

@@ -1,7 +1,7 @@
 //! `addresses.csv`: who was last seen where. A courtesy, so that a failing disk is reported and nobody waits for it.
 
 use super::disk::Disk;
-use super::journal::{Journal, Pace, Scanned};
+use super::journal::{Astray, Journal, Pace, Scanned};
 use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
@@ -10,6 +10,7 @@ use super::visitors::Visitors;
 use crate::Moment;
 use crate::auth::Name;
 use crate::limits::{ADDRESS_COMPACTION_PAUSE, ADDRESS_RECORDS_LEAST, ADDRESS_RETRY, ADDRESSES};
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -33,6 +34,8 @@ pub(super) struct Addresses<F> {
     due: Moment,
     /// The end of the file may hold part of a failed write, now or after a crash.
     unsure: bool,
+    /// The file is not there, or not whole: all is to be written anew.
+    lost: bool,
     append_fails: bool,
     compaction_fails: bool,
 }
@@ -44,6 +47,11 @@ pub(super) struct ScannedAddresses<F> {
 }
 
 impl<F> ScannedAddresses<F> {
+    /// What porter does not write but reads, in words.
+    pub(super) fn foreign(&self) -> Option<String> {
+        self.file.foreign()
+    }
+
     pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedAddresses<F>, OpenError> {
         let mut visitors = Visitors::new(ADDRESSES);
         let file = Scanned::new(disk, FILE, HEADER, &mut visitors)?;
@@ -65,6 +73,7 @@ impl<F> ScannedAddresses<F> {
             compaction_due: Moment::START,
             due: Moment::START,
             unsure: false,
+            lost: false,
             append_fails: false,
             compaction_fails: false,
         })
@@ -131,6 +140,20 @@ impl<F> Addresses<F> {
         pace: &mut Pace,
         notices: &mut VecDeque<Notice>,
     ) {
+        if let Err(astray) = self.look_after(disk, notices) {
+            let outcome = Err(io::Error::other(astray));
+            change(&mut self.append_fails, &outcome, "written", notices);
+            self.due = now + ADDRESS_RETRY;
+            return;
+        }
+        if self.lost {
+            let outcome = self.compact(disk, pace);
+            change(&mut self.append_fails, &outcome, "written", notices);
+            if outcome.is_err() {
+                self.due = now + ADDRESS_RETRY;
+            }
+            return;
+        }
         if self.is_bloated() && self.compaction_due(pace) <= now {
             self.compaction_due = now + ADDRESS_COMPACTION_PAUSE;
             let outcome = self.compact(disk, pace);
@@ -149,6 +172,58 @@ impl<F> Addresses<F> {
         if outcome.is_err() {
             self.due = now + ADDRESS_RETRY;
         }
+    }
+
+    /// Looks whether somebody else has been at the file. One that was removed or emptied is made again; any other is taken
+    /// as it is, with the visits that were not written yet.
+    fn look_after<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), String> {
+        // What follows a failed write is part of it.
+        let astray = match self.journal.check(disk) {
+            Ok(()) => return Ok(()),
+            Err(Astray::Resized { .. }) if self.unsure => return Ok(()),
+            Err(_) if self.lost => return Ok(()),
+            Err(Astray::Unseen(error)) => return Err(format!("it cannot be looked at: {error}")),
+            Err(astray) => astray,
+        };
+        let scanned = ScannedAddresses::new(disk).map_err(|error| error.finding())?;
+        self.lost = scanned.file.is_blank();
+        if !self.lost {
+            self.take_anew(disk, scanned).map_err(|error| error.finding())?;
+        }
+        let done = if self.lost { "made again" } else { "read anew" };
+        notices.push_back(Notice::new(log::Level::Warn, format!("{FILE}: {astray}; it is {done}")));
+        Ok(())
+    }
+
+    fn take_anew<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        scanned: ScannedAddresses<F>,
+    ) -> Result<(), OpenError> {
+        let file = scanned.file.insist_whole(disk)?;
+        let mut new = ScannedAddresses { file, visitors: scanned.visitors }.mend(disk, &mut Vec::new())?;
+        for (address, name, seen) in self.visitors.unwritten() {
+            new.visitors.note(address, name.clone(), seen);
+        }
+        (self.journal, self.visitors, self.records) = (new.journal, new.visitors, new.records);
+        self.unsure = false;
+        Ok(())
+    }
+
+    /// Takes the file as it is now, if somebody else has been at it.
+    pub(super) fn reload<D: Disk<File = F>>(&mut self, disk: &mut D, notices: &mut VecDeque<Notice>) {
+        if let Err(reason) = self.look_after(disk, notices) {
+            notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} is not reloaded: {reason}")));
+        }
+    }
+
+    /// What is to be told of the file as it is.
+    pub(super) fn exposure<D: Disk<File = F>>(&self, disk: &D) -> Option<String> {
+        self.journal.exposure(disk)
     }
 
     /// Brings what was written to stable storage.
@@ -188,16 +263,31 @@ impl<F> Addresses<F> {
         let mut batch = Batch::new();
         batch.push(HEADER)?;
         let bytes = encode(batch, self.visitors.all())?;
-        let journal = Journal::create(disk, pace, NEW_FILE, &bytes)?;
-        disk.rename(NEW_FILE, FILE)?;
-        self.journal = journal;
-        self.unsure = false;
+        let journal = Journal::create(disk, pace, [NEW_FILE, FILE], &bytes)?;
+        match disk.rename(NEW_FILE, FILE) {
+            Ok(()) => self.journal = journal,
+            Err(error) if cannot_be_replaced(&error) && self.journal.has_name(disk) => {
+                self.lost = true;
+                self.journal.rewrite(disk, pace, &bytes)?;
+                disk.remove(NEW_FILE)?;
+            }
+            Err(error) => return Err(error),
+        }
+        (self.unsure, self.lost) = (false, false);
         self.records = self.visitors.len() as u64;
         self.compact_at_least = ADDRESS_RECORDS_LEAST;
         self.visitors.written();
         // If this fails a crash brings the old file back, whole: some visits older, nothing worse.
-        disk.sync_directory()
+        disk.sync_names().map(|_| ())
     }
+}
+
+/// Whether another file cannot take a file's place, though that itself can be written: it is mounted by itself, or a link
+/// leads to another file system, or to a directory that is not ours. It is then written anew where it stands, and a crash in
+/// the midst of that may cost visits.
+fn cannot_be_replaced(error: &io::Error) -> bool {
+    let refusals = [Errno::BUSY, Errno::XDEV, Errno::ACCESS, Errno::PERM, Errno::ROFS];
+    Errno::from_io_error(error).is_some_and(|number| refusals.contains(&number))
 }
 
 /// Says it once when something begins to fail, and once when it works again.

@@ -4,7 +4,7 @@ use super::addresses::{Addresses, ScannedAddresses};
 use super::disk::Disk;
 use super::journal::Pace;
 use super::report::{Notice, OpenError, Repair, SyncFigures};
-use super::users::{ScannedUsers, Users};
+use super::users::{ScannedUsers, Users, keep_locked};
 use super::{Completion, Lookup, Store, Ticket};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
@@ -25,7 +25,8 @@ pub struct DiskStore<D: Disk> {
 }
 
 impl<D: Disk> DiskStore<D> {
-    /// Reads both files, and only if both are good mends what a crash left: the repairs are to be logged.
+    /// Reads both files, and only if both are good mends what a crash left: the repairs are to be logged, and what
+    /// [`poll_notice`](DiskStore::poll_notice) has to say.
     ///
     /// # Errors
     /// [`OpenError`] if a file cannot be used or has a bad line.
@@ -33,15 +34,36 @@ impl<D: Disk> DiskStore<D> {
         let users = ScannedUsers::new(&mut disk)?;
         let addresses = ScannedAddresses::new(&mut disk)?;
         let mut repairs = Vec::new();
+        let foreign = [(super::users::FILE, users.foreign()), (super::addresses::FILE, addresses.foreign())];
         let users = users.mend(&mut disk, &mut repairs)?;
         let addresses = addresses.mend(&mut disk, &mut repairs)?;
         // The last start may have been cut short after making a file.
-        disk.sync_directory().map_err(|error| OpenError::File {
+        let names_are_synced = disk.sync_names().map_err(|error| OpenError::File {
             file: disk.place(super::users::FILE),
             action: "made durable",
             error,
         })?;
-        let notices = VecDeque::new();
+        let foreign = foreign.into_iter().filter_map(|(file, foreign)| {
+            Some(format!("{} was read with {}; what is added is without", disk.place(file), foreign?))
+        });
+        let unsynced = (!names_are_synced).then(|| {
+            "the file system of the data directory cannot sync a directory: after a power cut a new file may be missing"
+                .to_owned()
+        });
+        let unlocked = (!disk.is_locked()).then(|| {
+            "the file system of the data directory has no locks: nothing keeps a second server out".to_owned()
+        });
+        let exposed = users.exposure(&disk).into_iter().chain(addresses.exposure(&disk));
+        let notices = foreign
+            .map(|text| Notice::new(log::Level::Info, text))
+            .chain(
+                unsynced
+                    .into_iter()
+                    .chain(unlocked)
+                    .chain(exposed)
+                    .map(|text| Notice::new(log::Level::Warn, text)),
+            )
+            .collect();
         Ok((DiskStore { disk, users, addresses, pace: Pace::default(), notices }, repairs))
     }
 
@@ -110,6 +132,16 @@ impl<D: Disk> Store for DiskStore<D> {
 
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         self.users.rehash(ticket, name, password);
+    }
+
+    /// Both files and the lock may be somebody else's work by now. It blocks while it reads.
+    fn reload(&mut self) {
+        if let Err(error) = keep_locked(&mut self.disk, &mut self.notices) {
+            let text = format!("{}; nothing is reloaded", error.finding());
+            return self.notices.push_back(Notice::new(log::Level::Error, text));
+        }
+        self.users.reload(&mut self.disk, &mut self.notices);
+        self.addresses.reload(&mut self.disk, &mut self.notices);
     }
 
     fn poll_completion(&mut self) -> Option<Completion> {

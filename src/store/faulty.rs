@@ -1,7 +1,8 @@
 //! A disk in memory that fails when told to, and forgets at a crash what was not synced.
 
-use super::disk::Disk;
+use super::disk::{Disk, FileState};
 use crate::Moment;
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +23,10 @@ pub(super) enum Fault {
     Sync,
     /// A sync fails with EIO though all became durable: nobody knows after a failed sync.
     SyncUnknown,
+    /// No directory can be synced, as on CIFS.
+    Unsyncable,
+    /// A file cannot be replaced, as where it is mounted by itself.
+    Mounted,
     /// Any call fails, a write after half of its bytes.
     Any,
 }
@@ -38,6 +43,7 @@ pub(super) struct Plan {
 struct Contents {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+    changes: i128,
 }
 
 #[derive(Default)]
@@ -46,11 +52,20 @@ struct World {
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
     plan: Option<Plan>,
+    /// A second one, whose calls count from when it was given.
+    second: Option<Plan>,
     calls: u64,
     writes: u64,
     now: Moment,
     sync_time: Duration,
     wall_seconds: i64,
+    /// Somebody puts another file in a file's place while the next sync is under way.
+    swap: Option<(String, Vec<u8>)>,
+    /// Somebody empties a file while the next sync is under way.
+    cut: Option<String>,
+    reads: u64,
+    /// The mode of all files, unless it is 0600.
+    mode: Option<u32>,
 }
 
 /// A handle on one disk; clones are the same disk.
@@ -74,9 +89,52 @@ impl FaultyDisk {
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         let mut world = self.0.borrow_mut();
         let number = world.contents.len();
-        world.contents.push(Contents { bytes: bytes.to_vec(), synced: bytes.to_vec() });
+        world.contents.push(Contents { bytes: bytes.to_vec(), synced: bytes.to_vec(), changes: 0 });
         world.names.insert(name.to_owned(), number);
         world.synced_names.insert(name.to_owned(), number);
+    }
+
+    /// Somebody writes a file anew where it stands, without any care.
+    pub(super) fn overwrite(&self, name: &str, bytes: &[u8]) {
+        let mut world = self.0.borrow_mut();
+        let number = world.names[name];
+        let contents = &mut world.contents[number];
+        contents.bytes = bytes.to_vec();
+        contents.changes += 1;
+    }
+
+    /// Somebody puts another file in a file's place while the next sync is under way.
+    pub(super) fn swap_at_sync(&self, name: &str, bytes: &[u8]) {
+        self.0.borrow_mut().swap = Some((name.to_owned(), bytes.to_vec()));
+    }
+
+    /// Somebody empties a file while the next sync is under way.
+    pub(super) fn cut_at_sync(&self, name: &str) {
+        self.0.borrow_mut().cut = Some(name.to_owned());
+    }
+
+    /// Reads since the start.
+    pub(super) fn reads(&self) -> u64 {
+        self.0.borrow().reads
+    }
+
+    /// Somebody moves a file, or removes it.
+    pub(super) fn take_away(&self, name: &str, to: Option<&str>) {
+        let mut world = self.0.borrow_mut();
+        let number = world.names.remove(name).unwrap();
+        if let Some(to) = to {
+            world.names.insert(to.to_owned(), number);
+        }
+    }
+
+    /// The names of all files.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.borrow().names.keys().cloned().collect()
+    }
+
+    /// From now on files have this mode.
+    pub(super) fn set_mode(&self, mode: u32) {
+        self.0.borrow_mut().mode = Some(mode);
     }
 
     /// What a file holds, as a process sees it.
@@ -89,6 +147,12 @@ impl FaultyDisk {
     pub(super) fn fail(&self, plan: Option<Plan>) {
         let mut world = self.0.borrow_mut();
         (world.plan, world.calls) = (plan, 0);
+    }
+
+    /// Fails by a second plan as well, from now on.
+    pub(super) fn fail_also(&self, plan: Plan) {
+        let mut world = self.0.borrow_mut();
+        world.second = Some(Plan { from: world.calls + plan.from, ..plan });
     }
 
     /// Changing calls since the last plan.
@@ -130,9 +194,10 @@ impl FaultyDisk {
         let mut world = self.0.borrow_mut();
         let call = world.calls;
         world.calls += 1;
-        let plan =
-            world.plan.filter(|plan| (plan.from..plan.from.saturating_add(plan.calls)).contains(&call))?;
-        ways.contains(&plan.fault).then_some(plan.fault)
+        let is_due = |plan: &Plan| {
+            (plan.from..plan.from.saturating_add(plan.calls)).contains(&call) && ways.contains(&plan.fault)
+        };
+        [world.second, world.plan].into_iter().flatten().find(is_due).map(|plan| plan.fault)
     }
 
     fn fails(&self, way: Fault) -> io::Result<()> {
@@ -140,8 +205,12 @@ impl FaultyDisk {
     }
 }
 
+fn errno(number: Errno) -> io::Error {
+    io::Error::from_raw_os_error(number.raw_os_error())
+}
+
 fn eio() -> io::Error {
-    io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
+    errno(Errno::IO)
 }
 
 impl Disk for FaultyDisk {
@@ -154,14 +223,24 @@ impl Disk for FaultyDisk {
     fn create(&mut self, name: &str) -> io::Result<usize> {
         self.fails(Fault::Write)?;
         let mut world = self.0.borrow_mut();
+        if world.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let number = world.contents.len();
         world.contents.push(Contents::default());
         world.names.insert(name.to_owned(), number);
         Ok(number)
     }
 
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.fails(Fault::Write)?;
+        self.0.borrow_mut().names.remove(name);
+        Ok(())
+    }
+
     fn read(&mut self, file: &usize, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let world = self.0.borrow();
+        let mut world = self.0.borrow_mut();
+        world.reads += 1;
         let rest = world.contents[*file].bytes.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
@@ -178,10 +257,9 @@ impl Disk for FaultyDisk {
             Some(_) => &bytes[..bytes.len().div_ceil(2)],
         };
         world.contents[*file].bytes.extend_from_slice(taken);
+        world.contents[*file].changes += 1;
         match fault {
-            Some(Fault::NoSpace) => {
-                Err(io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error()))
-            }
+            Some(Fault::NoSpace) => Err(errno(Errno::NOSPC)),
             Some(Fault::Any) => Err(eio()),
             _ => Ok(taken.len()),
         }
@@ -189,13 +267,23 @@ impl Disk for FaultyDisk {
 
     fn truncate(&mut self, file: &usize, length_bytes: u64) -> io::Result<()> {
         self.fails(Fault::Write)?;
-        self.0.borrow_mut().contents[*file].bytes.truncate(usize::try_from(length_bytes).unwrap());
+        let contents = &mut self.0.borrow_mut().contents[*file];
+        contents.bytes.resize(usize::try_from(length_bytes).unwrap(), 0);
+        contents.changes += 1;
         Ok(())
     }
 
     fn sync(&mut self, file: &usize) -> io::Result<()> {
         let time = self.0.borrow().sync_time;
         self.pass(time);
+        let swap = self.0.borrow_mut().swap.take();
+        if let Some((name, bytes)) = swap {
+            self.put(&name, &bytes);
+        }
+        let cut = self.0.borrow_mut().cut.take();
+        if let Some(name) = cut {
+            self.overwrite(&name, b"");
+        }
         let fault = self.fault(&[Fault::Sync, Fault::SyncUnknown, Fault::Any]);
         if matches!(fault, None | Some(Fault::SyncUnknown)) {
             let contents = &mut self.0.borrow_mut().contents[*file];
@@ -205,7 +293,11 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.fails(Fault::Write)?;
+        match self.fault(&[Fault::Write, Fault::Mounted, Fault::Any]) {
+            None => {}
+            Some(Fault::Mounted) => return Err(errno(Errno::BUSY)),
+            Some(_) => return Err(eio()),
+        }
         let mut world = self.0.borrow_mut();
         let number = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         world.names.insert(to.to_owned(), number);
@@ -213,10 +305,31 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
-        self.fails(Fault::Sync)?;
+        match self.fault(&[Fault::Sync, Fault::Unsyncable, Fault::Any]) {
+            None => {}
+            Some(Fault::Unsyncable) => return Err(errno(Errno::INVAL)),
+            Some(_) => return Err(eio()),
+        }
         let mut world = self.0.borrow_mut();
         world.synced_names = world.names.clone();
         Ok(())
+    }
+
+    fn state(&mut self, name: &str) -> io::Result<Option<FileState>> {
+        let number = self.0.borrow().names.get(name).copied();
+        number.map(|number| self.state_of(&number)).transpose()
+    }
+
+    fn state_of(&mut self, file: &usize) -> io::Result<FileState> {
+        let world = self.0.borrow();
+        let contents = &world.contents[*file];
+        Ok(FileState {
+            device: 1,
+            inode: *file as u64,
+            length_bytes: contents.bytes.len() as u64,
+            changed: contents.changes,
+            mode: world.mode.unwrap_or(0o600),
+        })
     }
 
     fn now(&mut self) -> Moment {

@@ -1,9 +1,14 @@
 //! Reading and writing the lines of a CSV file that porter alone writes: three fields, `\n` ends, nothing quoted.
 //!
-//! The reader takes exactly what the writer writes. A quote or a `\r` is a byte like any other here, and then no legal
-//! field has it: so a line cut by a crash cannot swallow those after it. This module must not know about disks.
+//! The reader takes what the writer writes, and what a spreadsheet makes of it: a byte order mark before it, `\r\n`
+//! ends, quotes around whole fields. Any other quote or `\r` is a byte like any other, and then no legal field has it: so a
+//! line cut by a crash cannot swallow those after it. An editor may leave the last line without its end: if it is whole as
+//! a record it counts. This module must not know about disks.
 
 use std::io::{self, Read};
+
+/// What some programs put before a text to say that it is UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One block of reading; a line that does not fit into it is bad.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -20,11 +25,42 @@ pub(super) struct Extent {
     pub(super) torn_bytes: u64,
     /// Lines after the header.
     pub(super) records: u64,
+    /// The last of the whole lines has no end.
+    pub(super) unended: bool,
+    /// What porter itself does not write.
+    pub(super) foreign: Foreign,
+}
+
+/// What a file has that porter reads but does not write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Foreign {
+    byte_order_mark: bool,
+    carriage_returns: bool,
+    quotes: bool,
+}
+
+impl Foreign {
+    /// In words; `None` if there is nothing.
+    pub(super) fn told(self) -> Option<String> {
+        let parts = [
+            (self.byte_order_mark, "a byte order mark"),
+            (self.carriage_returns, "CRLF line ends"),
+            (self.quotes, "quoted fields"),
+        ];
+        let there: Vec<&str> = parts.iter().filter(|(there, _)| *there).map(|(_, what)| *what).collect();
+        (!there.is_empty()).then(|| there.join(", "))
+    }
 }
 
 impl Extent {
     /// That of a file which does not exist.
-    pub(super) const NOTHING: Extent = Extent { whole_bytes: 0, torn_bytes: 0, records: 0 };
+    pub(super) const NOTHING: Extent = Extent {
+        whole_bytes: 0,
+        torn_bytes: 0,
+        records: 0,
+        unended: false,
+        foreign: Foreign { byte_order_mark: false, carriage_returns: false, quotes: false },
+    };
 }
 
 /// Why the lines could not be taken.
@@ -51,13 +87,18 @@ pub(super) fn read_records(
     let mut record = csv::ByteRecord::new();
     let mut number = 1;
     let mut read_bytes = 0;
+    let mut foreign = Foreign::default();
     let bad = |number, start_bytes, reason: String| Err(ReadError::Line { number, start_bytes, reason });
     while reader.read_byte_record(&mut record).map_err(|error| ReadError::Io(error.into()))? {
         let start_bytes = read_bytes;
         read_bytes += (record.as_slice().len() + record.len()) as u64;
+        if number == 1 && reader.get_ref().is_marked {
+            foreign.byte_order_mark = true;
+            read_bytes += MARK.len() as u64;
+        }
         // The reader passes over empty lines, and over a byte order mark, without a word.
         let passed_over = reader.position().byte() != read_bytes;
-        let outcome = match fields(&record) {
+        let outcome = match three(&record).and_then(|line| fields(line, &mut foreign)) {
             _ if passed_over && number > 1 => Err("the line is empty".into()),
             Ok(fields) if number == 1 && !passed_over && fields == *header => Ok(()),
             _ if number == 1 => Err(format!("the header is not {}", header.join(","))),
@@ -76,19 +117,78 @@ pub(super) fn read_records(
     if lines.overlong {
         return bad(number, read_bytes, format!("the line is longer than {BLOCK_BYTES} bytes"));
     }
+    let torn_bytes = lines.torn_bytes();
+    let is_header = |fields: [&str; 3]| fields == *header;
+    let last = if number == 1 {
+        whole_last(lines, number, &mut foreign, is_header)
+    } else {
+        whole_last(lines, number, &mut foreign, |fields| take(fields).is_ok())
+    };
+    if let Some(line_bytes) = last {
+        let (whole_bytes, torn_bytes) = (read_bytes + line_bytes, torn_bytes - line_bytes);
+        return Ok(Extent { whole_bytes, torn_bytes, records: number - 1, unended: true, foreign });
+    }
     if number == 1 && !header_line(header).starts_with(lines.torn()) {
         return bad(number, 0, format!("the header is not {}", header.join(",")));
     }
-    Ok(Extent { whole_bytes: read_bytes, torn_bytes: lines.torn_bytes(), records: number.saturating_sub(2) })
+    let records = number.saturating_sub(2);
+    Ok(Extent { whole_bytes: read_bytes, torn_bytes, records, unended: false, foreign })
 }
 
-/// The fields of a record, if there are three of them and they are text.
-fn fields(record: &csv::ByteRecord) -> Result<[&str; 3], &'static str> {
-    if record.len() != 3 {
-        return Err("the line has not three fields");
+/// How long the last line is, if it has no end and is whole without it. Behind it may be zeros, if the power failed while an
+/// end was written.
+fn whole_last<R>(
+    lines: &WholeLines<R>,
+    number: u64,
+    foreign: &mut Foreign,
+    take: impl FnOnce([&str; 3]) -> bool,
+) -> Option<u64> {
+    let zeros = lines.torn().iter().rev().take_while(|byte| **byte == 0).count();
+    let line = &lines.torn()[..lines.torn().len() - zeros];
+    let unmarked = line.strip_prefix(MARK).filter(|_| number == 1).unwrap_or(line);
+    let mut seen = *foreign;
+    let fields = split(unmarked).and_then(|line| fields(line, &mut seen)).ok()?;
+    if lines.dropped_bytes > 0 || !take(fields) {
+        return None;
     }
-    let field = |index| str::from_utf8(&record[index]).map_err(|_| "the line is not UTF-8");
-    Ok([field(0)?, field(1)?, field(2)?])
+    seen.byte_order_mark |= unmarked.len() < line.len();
+    *foreign = seen;
+    Some(line.len() as u64)
+}
+
+const NOT_THREE: &str = "the line has not three fields";
+
+fn three(record: &csv::ByteRecord) -> Result<[&[u8]; 3], &'static str> {
+    if record.len() == 3 { Ok([&record[0], &record[1], &record[2]]) } else { Err(NOT_THREE) }
+}
+
+/// A line without its end, taken apart.
+pub(super) fn split(line: &[u8]) -> Result<[&[u8]; 3], &'static str> {
+    let mut parts = line.split(|byte| *byte == b',');
+    match [parts.next(), parts.next(), parts.next(), parts.next()] {
+        [Some(first), Some(second), Some(third), None] => Ok([first, second, third]),
+        _ => Err(NOT_THREE),
+    }
+}
+
+/// The fields of a line as text, without what a spreadsheet puts around them.
+pub(super) fn fields<'a>(
+    [first, second, third]: [&'a [u8]; 3],
+    foreign: &mut Foreign,
+) -> Result<[&'a str; 3], &'static str> {
+    let ended = third.strip_suffix(b"\r");
+    foreign.carriage_returns |= ended.is_some();
+    let mut field = |part: &'a [u8]| {
+        let bare = match part {
+            [b'"', bare @ .., b'"'] => {
+                foreign.quotes = true;
+                bare
+            }
+            _ => part,
+        };
+        str::from_utf8(bare).map_err(|_| "the line is not UTF-8")
+    };
+    Ok([field(first)?, field(second)?, field(ended.unwrap_or(third))?])
 }
 
 /// The first line of a file.
@@ -127,7 +227,19 @@ struct WholeLines<R> {
     given_bytes: u64,
     /// A line longer than the buffer has an end: it is bad, and nothing after it is looked at.
     overlong: bool,
+    /// The first line has a byte order mark before it.
+    is_marked: bool,
     ended: bool,
+}
+
+impl<R> WholeLines<R> {
+    fn torn(&self) -> &[u8] {
+        &self.buffer[self.whole..self.filled]
+    }
+
+    fn torn_bytes(&self) -> u64 {
+        self.dropped_bytes + self.torn().len() as u64
+    }
 }
 
 impl<R: Read> WholeLines<R> {
@@ -141,16 +253,9 @@ impl<R: Read> WholeLines<R> {
             dropped_bytes: 0,
             given_bytes: 0,
             overlong: false,
+            is_marked: false,
             ended: false,
         }
-    }
-
-    fn torn(&self) -> &[u8] {
-        &self.buffer[self.whole..self.filled]
-    }
-
-    fn torn_bytes(&self) -> u64 {
-        self.dropped_bytes + self.torn().len() as u64
     }
 
     /// Reads another block behind the unfinished line.
@@ -171,6 +276,7 @@ impl<R: Read> WholeLines<R> {
             Some(index) => self.whole = self.filled + index + 1,
             None => {}
         }
+        self.is_marked |= self.given_bytes == 0 && self.whole > 0 && self.buffer.starts_with(MARK);
         self.filled += count;
         self.ended = count == 0 || self.overlong;
         Ok(())
@@ -204,8 +310,12 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<(Extent, Records), (u64, String)> {
         let mut records = Vec::new();
         let extent = read_records(bytes, &HEADER, |fields| {
+            let is_bad = fields[0] == "bad" || fields.iter().any(|field| field.contains(['\r', '"']));
+            if is_bad {
+                return Err("bad".into());
+            }
             records.push(fields.map(str::to_owned));
-            if fields[0] == "bad" { Err("bad".into()) } else { Ok(()) }
+            Ok(())
         });
         match extent {
             Ok(extent) => Ok((extent, records)),
@@ -214,27 +324,53 @@ mod tests {
         }
     }
 
+    /// A line's fields without what a spreadsheet adds; `None` if no record or header of ours is like that.
+    fn plain(line: &[u8], foreign: &mut Foreign) -> Option<[String; 3]> {
+        let text = str::from_utf8(line).ok()?;
+        let fields: Vec<&str> = text.strip_suffix('\r').unwrap_or(text).split(',').collect();
+        let fields: [&str; 3] = fields.try_into().ok()?;
+        let is_quoted = |field: &str| field.len() > 1 && field.starts_with('"') && field.ends_with('"');
+        let bare = fields.map(|field| if is_quoted(field) { &field[1..field.len() - 1] } else { field });
+        foreign.carriage_returns |= text.ends_with('\r');
+        foreign.quotes |= fields.iter().any(|field| is_quoted(field));
+        let is_bad = bare[0] == "bad" || bare.iter().any(|field| field.contains(['\r', '"']));
+        (!is_bad).then(|| bare.map(str::to_owned))
+    }
+
     /// The same, thought out line by line.
     fn model(bytes: &[u8]) -> Result<(Extent, Records), u64> {
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
-        if whole == 0 && !b"a,b,c\n".starts_with(bytes) {
+        let mut extent = Extent::NOTHING;
+        let mut records = Vec::new();
+        let text = bytes.strip_prefix(MARK).unwrap_or(bytes);
+        let mut foreign = Foreign { byte_order_mark: text.len() < bytes.len(), ..Foreign::default() };
+        for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let number = index as u64 + 1;
+            let ended = line.strip_suffix(b"\n");
+            let mut seen = foreign;
+            let fields = plain(ended.unwrap_or(line), &mut seen)
+                .filter(|fields| index > 0 || *fields == HEADER.map(str::to_owned));
+            match fields {
+                None if ended.is_some() => return Err(number),
+                None if index == 0 && !b"a,b,c".starts_with(bytes) => return Err(1),
+                None => extent.torn_bytes = line.len() as u64,
+                Some(fields) => {
+                    foreign = seen;
+                    extent.whole_bytes += line.len() as u64;
+                    extent.unended = ended.is_none();
+                    if index > 0 {
+                        records.push(fields);
+                    }
+                }
+            }
+        }
+        if bytes == MARK {
             return Err(1);
         }
-        let mut records = Vec::new();
-        for (index, line) in bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate() {
-            let number = index as u64 + 1;
-            let text = str::from_utf8(&line[..line.len() - 1]).map_err(|_| number)?;
-            let fields: Vec<String> = text.split(',').map(str::to_owned).collect();
-            let fields: [String; 3] = fields.try_into().map_err(|_| number)?;
-            if (index == 0 && fields != HEADER) || fields[0] == "bad" {
-                return Err(number);
-            }
-            if index > 0 {
-                records.push(fields);
-            }
+        if extent.whole_bytes > 0 && foreign.byte_order_mark {
+            extent.whole_bytes += MARK.len() as u64;
         }
-        let (whole_bytes, torn_bytes) = (whole as u64, (bytes.len() - whole) as u64);
-        Ok((Extent { whole_bytes, torn_bytes, records: records.len() as u64 }, records))
+        extent.records = records.len() as u64;
+        Ok((Extent { foreign, ..extent }, records))
     }
 
     #[test]
@@ -243,8 +379,15 @@ mod tests {
             ("x,b,c\n", 1),
             ("\n", 1),
             ("\na,b,c\n", 1),
-            ("\u{feff}a,b,c\n", 1),
-            ("a,b,c\r\n", 1),
+            ("\u{feff}\na,b,c\n", 1),
+            ("\u{feff}\u{feff}a,b,c\n", 1),
+            ("\u{feff}a,b,d\n", 1),
+            ("\u{feff}", 1),
+            ("a,b,c\r\n\r\n", 2),
+            ("a,b,c\n1,2,\"3\n", 2),
+            ("a,b,c\n1,2,3\r\r\n", 2),
+            ("a,b,c\n1,2,\"3\"\"\n", 2),
+            ("a,b,c\n\"1,2\",3\n", 2),
             ("x", 1),
             ("a,b,c\n1,2,3\n\n", 3),
             ("a,b,c\n\n1,2,3\n", 2),

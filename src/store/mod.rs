@@ -8,9 +8,11 @@
 mod addresses;
 mod csv_store;
 mod disk;
+mod files;
 mod journal;
 mod lines;
 mod lock;
+mod os_disk;
 mod report;
 mod stamp;
 mod table;
@@ -24,7 +26,9 @@ mod faulty;
 mod tests;
 
 pub use csv_store::DiskStore;
-pub use disk::{Disk, OsDisk};
+pub use disk::{Disk, FileState};
+pub(crate) use files::dangling_link;
+pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
 
 use crate::auth::{Name, PasswordHash};
@@ -73,6 +77,10 @@ pub trait Store {
 
     /// Takes a known user's new hash for storing. The old one counts until the completion.
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
+
+    /// What is kept may have been changed by others: takes it as it is now, if it is good. Names may be gone afterwards, or
+    /// have other passwords.
+    fn reload(&mut self) {}
 
     /// A request that was answered since the last call.
     fn poll_completion(&mut self) -> Option<Completion>;

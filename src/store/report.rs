@@ -21,6 +21,8 @@ pub enum OpenError {
     Locked {
         /// Which.
         directory: PathBuf,
+        /// Which process that is, as far as one can tell.
+        holder: Option<String>,
     },
     /// A file cannot be used.
     File {
@@ -42,27 +44,32 @@ pub enum OpenError {
     },
 }
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl OpenError {
+    /// What is wrong, without the way out.
+    pub(super) fn finding(&self) -> String {
         match self {
             OpenError::Directory { directory, error } => {
-                let directory = directory.display();
-                write!(f, "cannot use the data directory {directory}: {error}; choose another with --data")
+                format!("cannot use the data directory {}: {error}", directory.display())
             }
-            OpenError::Locked { directory } => {
-                let directory = directory.display();
-                write!(
-                    f,
-                    "another server uses the data directory {directory}; stop it or choose another with --data"
-                )
+            OpenError::Locked { directory, holder } => {
+                let holder = holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default();
+                format!("another server{holder} uses the data directory {}", directory.display())
             }
-            OpenError::File { file, action, error } => {
-                write!(f, "{file} cannot be {action}: {error}; mend that and start again")
-            }
-            OpenError::Line { file, number, reason } => {
-                write!(f, "{file} line {number}: {reason}; correct or remove the line and start again")
-            }
+            OpenError::File { file, action, error } => format!("{file} cannot be {action}: {error}"),
+            OpenError::Line { file, number, reason } => format!("{file} line {number}: {reason}"),
         }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way_out = match self {
+            OpenError::Directory { .. } => "choose another with --data",
+            OpenError::Locked { .. } => "stop it or choose another with --data",
+            OpenError::File { .. } => "mend that and start again",
+            OpenError::Line { .. } => "correct or remove the line and start again",
+        };
+        write!(f, "{}; {way_out}", self.finding())
     }
 }
 
@@ -82,18 +89,23 @@ pub struct Repair {
     pub file: String,
     /// Bytes that were cut off: of a last line without an end, of lines with holes, or of a header.
     pub cut_bytes: u64,
+    /// The file that has them now.
+    pub saved_as: Option<String>,
     /// Whether the header was written again.
     pub header_written: bool,
+    /// Whether the last line got its end.
+    pub line_ended: bool,
 }
 
 impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Repair { file, cut_bytes, header_written } = self;
-        if *header_written {
-            write!(f, "{file}: wrote the header again over {cut_bytes} bytes of it")
-        } else {
-            write!(f, "{file}: cut off an incomplete end of {cut_bytes} bytes")
+        let Repair { file, cut_bytes, saved_as, header_written, line_ended } = self;
+        match (header_written, line_ended) {
+            (true, _) => write!(f, "{file}: wrote the header again over {cut_bytes} bytes of it")?,
+            (false, true) => write!(f, "{file}: the last line had no end; it is whole, and has one now")?,
+            (false, false) => write!(f, "{file}: cut off an incomplete end of {cut_bytes} bytes")?,
         }
+        saved_as.as_ref().map_or(Ok(()), |saved_as| write!(f, "; what was cut off is kept in {saved_as}"))
     }
 }
 

@@ -17,7 +17,7 @@
 //!
 //! This module must not know what the records mean.
 
-use super::lines::{Extent, Header, header_line};
+use super::lines::{self, Extent, Foreign, Header, header_line};
 use std::io::{self, Read};
 
 /// The longest end of a file that is looked at for holes: ten times a batch of ten thousand users, or all the visits of a
@@ -49,7 +49,8 @@ pub(super) fn torn_at(
         _ => is_torn_end(&rest, records),
     };
     let torn_bytes = rest.len() as u64;
-    let extent = Extent { whole_bytes: start_bytes, torn_bytes, records: number.saturating_sub(2) };
+    let extent =
+        Extent { whole_bytes: start_bytes, torn_bytes, records: number.saturating_sub(2), ..Extent::NOTHING };
     Ok(is_torn.then_some(extent))
 }
 
@@ -66,10 +67,9 @@ fn is_torn_end(rest: &[u8], records: &mut impl Records) -> bool {
     lines.first().is_some_and(|line| has_hole(line))
         && lines
             .iter()
-            .all(|line| has_hole(line) || fields(line).is_some_and(|fields| records.may_be_lost(fields)))
+            .all(|line| has_hole(line) || fields(line).is_ok_and(|fields| records.may_be_lost(fields)))
 }
 
-fn fields(line: &[u8]) -> Option<[&str; 3]> {
-    let fields: Vec<&str> = str::from_utf8(line).ok()?.split(',').collect();
-    fields.try_into().ok()
+fn fields(line: &[u8]) -> Result<[&str; 3], &'static str> {
+    lines::split(line).and_then(|line| lines::fields(line, &mut Foreign::default()))
 }

@@ -1,7 +1,7 @@
 //! `users.csv`: who the users are. A user is acknowledged only from stable storage, one sync for all that wait.
 
 use super::disk::Disk;
-use super::journal::{Journal, Pace, Scanned, Undurable};
+use super::journal::{Astray, Journal, Pace, Scanned, Undurable};
 use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
@@ -33,6 +33,8 @@ pub(super) struct Users<F> {
     answered: VecDeque<Completion>,
     /// Why nothing more can be stored until a restart.
     broken: Option<String>,
+    /// Somebody else is at the file, or at the directory's lock, and that has been said.
+    astray: bool,
 }
 
 /// A `users.csv` that was read and found good.
@@ -42,6 +44,11 @@ pub(super) struct ScannedUsers<F> {
 }
 
 impl<F> ScannedUsers<F> {
+    /// What porter does not write but reads, in words.
+    pub(super) fn foreign(&self) -> Option<String> {
+        self.file.foreign()
+    }
+
     pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedUsers<F>, OpenError> {
         let mut reading = Reading { table: Table::new(), unacknowledged: None };
         let file = Scanned::new(disk, FILE, HEADER, &mut reading)?;
@@ -60,6 +67,7 @@ impl<F> ScannedUsers<F> {
             pending: HashSet::new(),
             answered: VecDeque::new(),
             broken: None,
+            astray: false,
         })
     }
 }
@@ -139,6 +147,11 @@ impl<F> Users<F> {
         self.answered.pop_front()
     }
 
+    /// What is to be told of the file as it is.
+    pub(super) fn exposure<D: Disk<File = F>>(&self, disk: &D) -> Option<String> {
+        self.journal.exposure(disk)
+    }
+
     /// Whether there is something to commit.
     pub(super) fn waits(&self) -> bool {
         !self.waiting.is_empty()
@@ -157,20 +170,7 @@ impl<F> Users<F> {
         notices: &mut VecDeque<Notice>,
     ) {
         let now = Stamp::of(disk.wall());
-        let stored = encode(&self.waiting, now)
-            .map_err(Undurable::Undone)
-            .and_then(|bytes| self.journal.append_durably(disk, pace, &bytes));
-        let outcome = match stored {
-            Ok(()) => Ok(()),
-            Err(Undurable::Undone(reason)) => Err(format!("{FILE} cannot be written: {reason}")),
-            Err(Undurable::Unknown { reason, undoing }) => {
-                let reason = format!("{FILE} could not be written: {reason}; nor taken back: {undoing}");
-                let text = format!("{reason}; nobody can register until a restart");
-                notices.push_back(Notice::new(log::Level::Error, text));
-                self.broken = Some(reason.clone());
-                Err(reason)
-            }
-        };
+        let outcome = self.write(disk, pace, now, notices);
         self.pending.clear();
         for Waiting { ticket, name, password, registered } in std::mem::take(&mut self.waiting) {
             if outcome.is_ok() {
@@ -180,9 +180,134 @@ impl<F> Users<F> {
         }
     }
 
+    fn write<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        pace: &mut Pace,
+        now: Stamp,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), String> {
+        // Where the file has gone the lock has often gone with it, and says less.
+        if self.journal.check(disk).is_ok()
+            && let Err(error) = keep_locked(disk, notices)
+        {
+            self.go_astray(format!("{}; mend that", error.finding()), notices);
+            return Err(error.finding());
+        }
+        let stored = encode(&self.waiting, now)
+            .map_err(Undurable::Undone)
+            .and_then(|bytes| self.journal.append_durably(disk, pace, &bytes));
+        match stored {
+            Ok(()) if std::mem::take(&mut self.astray) => {
+                notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is written again")));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+            Err(Undurable::Undone(reason)) => Err(format!("{FILE} cannot be written: {reason}")),
+            Err(Undurable::Astray(astray)) => {
+                let finding = format!("{}: {astray}", disk.place(FILE));
+                let way_out = match astray {
+                    Astray::Removed => "bring it back and reload (SIGHUP), or restart with a new one",
+                    _ => "reload (SIGHUP) or restart to take it as it is",
+                };
+                self.go_astray(format!("{finding}; {way_out}"), notices);
+                Err(finding)
+            }
+            Err(Undurable::Unknown { reason, undoing }) => {
+                let reason = format!("{FILE} could not be written: {reason}; nor taken back: {undoing}");
+                let text = format!("{reason}; nobody can register until a restart");
+                notices.push_back(Notice::new(log::Level::Error, text));
+                self.broken = Some(reason.clone());
+                Err(reason)
+            }
+        }
+    }
+
+    /// Says once that somebody else is at the files.
+    fn go_astray(&mut self, text: String, notices: &mut VecDeque<Notice>) {
+        if !std::mem::replace(&mut self.astray, true) {
+            let text = format!("{text}; until then nobody can register, and logins go on");
+            notices.push_back(Notice::new(log::Level::Error, text));
+        }
+    }
+
+    /// Takes the file as it is now, if it was changed and is good; else all stays as it was.
+    pub(super) fn reload<D: Disk<File = F>>(&mut self, disk: &mut D, notices: &mut VecDeque<Notice>) {
+        let place = disk.place(FILE);
+        let mut say = |level, text: String| notices.push_back(Notice::new(level, text));
+        // What such a file reads like now may not be what is on the disk, and only a restart may take it for that.
+        if let Some(reason) = self.broken.as_ref().filter(|_| self.journal.has_name(disk)) {
+            return say(log::Level::Error, format!("{reason}; not even a reload can tell, restart"));
+        }
+        if self.journal.is_untouched(disk) {
+            return say(log::Level::Info, format!("{place} is as it was left"));
+        }
+        match self.read_anew(disk) {
+            Ok((new, foreign)) => {
+                let (before, after) = (self.count(), new.count());
+                say(log::Level::Info, format!("{place} reloaded: {after} users, where {before} were known"));
+                foreign
+                    .into_iter()
+                    .chain(new.journal.exposure(disk))
+                    .for_each(|text| say(log::Level::Warn, text));
+                self.succeed(new);
+            }
+            Err(error) => {
+                let text = format!(
+                    "{}; {before} users are known as before; mend that and reload (SIGHUP)",
+                    error.finding(),
+                    before = self.count()
+                );
+                say(log::Level::Error, text);
+            }
+        }
+    }
+
+    fn read_anew<D: Disk<File = F>>(&self, disk: &mut D) -> Result<(Users<F>, Option<String>), OpenError> {
+        let scanned = ScannedUsers::new(disk)?;
+        let file = scanned.file.insist_whole(disk)?;
+        let foreign = file.foreign().map(|foreign| format!("{} was read with {foreign}", disk.place(FILE)));
+        let mut repairs = Vec::new();
+        let users = ScannedUsers { file, table: scanned.table }.mend(disk, &mut repairs)?;
+        disk.sync_names().map_err(|error| OpenError::File {
+            file: disk.place(FILE),
+            action: "made durable",
+            error,
+        })?;
+        Ok((users, foreign))
+    }
+
+    /// Takes the place of what was known; who waits goes on waiting, unless the new file says otherwise.
+    fn succeed(&mut self, new: Users<F>) {
+        let old = std::mem::replace(&mut self.table, new.table);
+        (self.journal, self.broken, self.astray) = (new.journal, None, false);
+        let has_room = self.table.has_room(self.waiting.len());
+        for waiting in std::mem::take(&mut self.waiting) {
+            let name = waiting.name.as_str();
+            let (was, is) = (old.find(name), self.table.find(name));
+            let is_overtaken = if waiting.registered.is_some() { was != is } else { is.is_some() };
+            if is_overtaken || !has_room {
+                self.pending.remove(&waiting.name);
+                self.answer(waiting.ticket, Err(format!("{FILE} was reloaded, and says otherwise")));
+            } else {
+                self.waiting.push(waiting);
+            }
+        }
+    }
+
     fn answer(&mut self, ticket: Ticket, outcome: Result<(), String>) {
         self.answered.push_back(Completion { ticket, outcome });
     }
+}
+
+/// Sees to it that the directory is locked. That it was not is told: meanwhile another server could have been started.
+pub(super) fn keep_locked<D: Disk>(disk: &mut D, notices: &mut VecDeque<Notice>) -> Result<(), OpenError> {
+    if disk.keep_locked()? {
+        let place = disk.place("lock");
+        let text = format!("{place} was removed or replaced, and is locked anew; leave it to the server");
+        notices.push_back(Notice::new(log::Level::Error, text));
+    }
+    Ok(())
 }
 
 /// The lines for a batch.

@@ -34,6 +34,7 @@ mod service_log;
 mod siege;
 mod storage;
 mod storage_faults;
+mod storage_hands;
 mod strangers;
 mod support;
 #[cfg(feature = "tls")]

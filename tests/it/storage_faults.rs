@@ -21,7 +21,7 @@ fn folder_with(file: &str, content: &str) -> Rc<Folder> {
 #[test]
 fn a_torn_tail_is_cut() {
     let (whole, torn) = (format!("{HEADER}{}{}", user("ann"), user("bob")), user("cid"));
-    for length in (1..torn.len()).step_by(9).chain([torn.len() - 1]) {
+    for length in (1..torn.len() - 1).step_by(9).chain([torn.len() - 2]) {
         let folder = folder_with("users.csv", &format!("{whole}{}", &torn[..length]));
         let server = Setup::new(&[]).folder(folder).start();
         assert_eq!(server.folder.read("users.csv"), whole, "torn after {length} bytes");

@@ -50,7 +50,29 @@ impl World {
             }
             Op::Crash { machine, calls: None, salt } => self.fall(machine, salt),
             Op::Restart { salt } => self.restart(salt),
+            Op::Meddle { salt } => self.meddle(salt),
         }
+    }
+
+    /// Somebody's tool puts a copy in the place of the users' file, an editor is about to take its last line end away, or
+    /// the server is told to take the file as it is.
+    fn meddle(&mut self, salt: u64) {
+        match salt % 4 {
+            // What could not be taken back must not become another file's content.
+            0 | 1 if !self.model.people.none_is_stored => {
+                self.disk.replace("users.csv", self.disk.bytes("users.csv"));
+            }
+            2 => self.is_edited = true,
+            _ => self.reload(),
+        }
+    }
+
+    /// The server takes the users' file as it is.
+    pub(crate) fn reload(&mut self) {
+        let now = self.tick();
+        self.engine().handle_reload(now);
+        self.note_notices();
+        self.rehearse();
     }
 
     /// A client does something; whether its conversation went on.

@@ -3,7 +3,7 @@
 use crate::inode::Inode;
 use crate::random::Random;
 use porter::Moment;
-use porter::store::Disk;
+use porter::store::{Disk, FileState};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -35,12 +35,14 @@ pub(crate) enum Fault {
 enum Naming {
     Create(String, usize),
     Rename(String, String, usize),
+    Remove(String),
 }
 
 impl Naming {
     fn make(&self, names: &mut BTreeMap<String, usize>) {
         match self {
             Naming::Create(name, inode) => names.insert(name.clone(), *inode),
+            Naming::Remove(name) => names.remove(name),
             Naming::Rename(from, to, inode) => {
                 names.remove(from);
                 names.insert(to.clone(), *inode)
@@ -94,6 +96,37 @@ impl SimDisk {
     /// After so many more changing calls the machine dies in the middle of one.
     pub(crate) fn set_fuse(&self, calls: u32) {
         self.0.borrow_mut().fuse = Some(calls);
+    }
+
+    /// What a file holds, as a process sees it.
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.0.borrow();
+        state.names.get(name).map(|number| state.inodes[*number].bytes.clone()).unwrap_or_default()
+    }
+
+    /// Whether all of a file is on the disk.
+    pub(crate) fn is_synced(&self, name: &str) -> bool {
+        let state = self.0.borrow();
+        state.names.get(name).is_none_or(|number| state.inodes[*number].is_synced())
+    }
+
+    /// Whether a file whose name begins so ends with these bytes.
+    pub(crate) fn keeps(&self, prefix: &str, end: &[u8]) -> bool {
+        let state = self.0.borrow();
+        let mut files = state.names.iter().filter(|(name, _)| name.starts_with(prefix));
+        files.any(|(_, number)| state.inodes[*number].bytes.ends_with(end))
+    }
+
+    /// Somebody puts a file with these bytes in a file's place, for good.
+    pub(crate) fn replace(&self, name: &str, bytes: Vec<u8>) {
+        let state = &mut *self.0.borrow_mut();
+        let number = state.inodes.len();
+        let mut inode = Inode::default();
+        inode.append(&bytes);
+        inode.sync();
+        state.inodes.push(inode);
+        state.names.insert(name.to_owned(), number);
+        state.durable_names.insert(name.to_owned(), number);
     }
 
     /// All works again.
@@ -199,10 +232,35 @@ impl Disk for SimDisk {
         if state.fate(&[Fault::Write])?.is_some() {
             return Err(broken());
         }
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let number = state.inodes.len();
         state.inodes.push(Inode::default());
         state.name(Naming::Create(name.to_owned(), number));
         Ok(number)
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        if !state.names.contains_key(name) {
+            return if state.dead { Err(broken()) } else { Ok(()) };
+        }
+        if state.fate(&[Fault::Write])?.is_some() {
+            return Err(broken());
+        }
+        state.name(Naming::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn state(&mut self, name: &str) -> io::Result<Option<FileState>> {
+        let number = self.0.borrow().names.get(name).copied();
+        number.map(|number| self.state_of(&number)).transpose()
+    }
+
+    fn state_of(&mut self, file: &usize) -> io::Result<FileState> {
+        let length_bytes = self.0.borrow().inodes[*file].bytes.len() as u64;
+        Ok(FileState { device: 1, inode: *file as u64, length_bytes, changed: 0, mode: 0o600 })
     }
 
     fn read(&mut self, file: &usize, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

@@ -12,6 +12,8 @@ impl World {
     pub(crate) fn end(&mut self, salt: u64) {
         let mut random = Random::new(salt);
         self.disk.heal();
+        // Or nobody could register in a file that somebody has replaced.
+        self.reload();
         self.entropy.0.borrow_mut().failures = 0;
         if self.model.people.none_is_stored {
             self.fall(false, 2);

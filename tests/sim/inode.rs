@@ -70,6 +70,10 @@ impl Inode {
         self.unsynced.retain(|change| matches!(change, Change::Truncate(_)));
     }
 
+    pub(crate) fn is_synced(&self) -> bool {
+        self.unsynced.is_empty() && !self.has_dropped()
+    }
+
     pub(crate) fn has_dropped(&self) -> bool {
         !self.dropped.is_empty()
     }

@@ -140,6 +140,8 @@ pub(crate) enum Op {
     Crash { machine: bool, calls: Option<u32>, salt: u64 },
     /// The server is stopped and started as it should be.
     Restart { salt: u64 },
+    /// Somebody is at the users' file, or has it reloaded.
+    Meddle { salt: u64 },
 }
 
 /// How often each kind of operation comes; the run's seed switches some off.
@@ -229,6 +231,23 @@ pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
         _ => {}
     }
     let total: usize = weights.iter().sum();
+    let mut ops = drawn(random, settings, weights, total);
+    meddle(seed, settings, &mut ops);
+    ops
+}
+
+/// Strews in those who are at the files; not drawn with the rest, so that seeds go on meaning what they did.
+fn meddle(seed: u64, settings: &Settings, ops: &mut Vec<Op>) {
+    let mut random = Random::new(seed ^ 0x000e_d170);
+    if settings.theme != Theme::BadDisk && !random.one_in(4) {
+        return;
+    }
+    for _ in 0..1 + random.below(6) {
+        ops.insert(random.below(ops.len() + 1), Op::Meddle { salt: random.next() });
+    }
+}
+
+fn drawn(random: &mut Random, settings: &Settings, weights: [usize; WEIGHTS.len()], total: usize) -> Vec<Op> {
     let count = (100 + random.below(400)) * if settings.theme == Theme::Crowd { 3 } else { 1 };
     (0..count)
         .map(|_| {

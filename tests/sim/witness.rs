@@ -45,6 +45,10 @@ impl Store for WatchedStore {
         self.real.rehash(Ticket(ticket), name, hash);
     }
 
+    fn reload(&mut self) {
+        self.real.reload();
+    }
+
     fn poll_completion(&mut self) -> Option<Completion> {
         let completion = self.real.poll_completion()?;
         self.log.push(Stored::Answer { ticket: completion.ticket.0, kept: completion.outcome.is_ok() });

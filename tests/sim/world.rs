@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) agents: Vec<Agent>,
     /// What dies in the middle of a call to the disk is the machine, not the process alone.
     pub(crate) machine_dies: bool,
+    /// Before the next start somebody's editor leaves the users' file without its last line end.
+    pub(crate) is_edited: bool,
     trace: DefaultHasher,
 }
 
@@ -63,6 +65,7 @@ impl World {
             gone: Vec::new(),
             agents,
             machine_dies: true,
+            is_edited: false,
             trace: DefaultHasher::new(),
         };
         while random.one_in(3) {
@@ -118,20 +121,42 @@ impl World {
     /// The machine dies in the middle of a start, or soon after.
     fn start_in_vain(&self, salt: u64) {
         self.disk.set_fuse((salt >> 8) as u32 % 8);
+        let before = self.disk.bytes("users.csv");
+        // What was not on the disk yet is the crash's to tear.
+        let was_synced = self.disk.is_synced("users.csv");
         let died = DiskStore::open(self.disk.clone()).is_err();
         self.disk.crash(died, salt);
+        if was_synced {
+            self.check_saved(&before);
+        }
+    }
+
+    /// What a start has cut off the users' file is in another.
+    fn check_saved(&self, before: &[u8]) {
+        let after = self.disk.bytes("users.csv");
+        let kept = before.iter().zip(&after).take_while(|(byte, now)| byte == now).count();
+        let cut = &before[kept..];
+        let is_kept = cut.is_empty() || self.disk.keeps("users.csv.cut-", cut);
+        assert!(is_kept, "{} bytes of users.csv were cut off and not saved", cut.len());
     }
 
     /// Starts the server on what the disk has.
     fn boot(&mut self, salt: u64) {
+        if std::mem::take(&mut self.is_edited) {
+            let mut file = self.disk.bytes("users.csv");
+            file.pop_if(|byte| *byte == b'\n');
+            self.disk.replace("users.csv", file);
+        }
         if salt % 4 == 1 {
             self.start_in_vain(salt);
         }
+        let before = self.disk.bytes("users.csv");
         let opened = DiskStore::open(self.disk.clone()).or_else(|_| {
             self.disk.heal();
             DiskStore::open(self.disk.clone())
         });
         let (store, _) = opened.unwrap_or_else(|error| panic!("the server does not start again: {error}"));
+        self.check_saved(&before);
         self.model.people.check(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
         self.model.people.check_visitors(|address| {
             store.last_visitor(address).map_or_else(String::new, |name| name.as_str().to_owned())
@@ -307,7 +332,8 @@ impl World {
         let mut any = false;
         while let Some(notice) = self.engine().store_mut().real.poll_notice() {
             any |= notice.level <= log::Level::Warn;
-            if notice.level == log::Level::Error {
+            // Nothing was written into a file that somebody else is at.
+            if notice.level == log::Level::Error && !notice.text.contains("until then nobody can register") {
                 self.model.people.stop_storing();
             }
         }

@@ -87,7 +87,7 @@ fn the_file_is_compacted_once_a_second_at_most() {
 
 #[test]
 fn a_failed_compaction_keeps_the_old_file() {
-    for from in 0..5 {
+    for from in 0..6 {
         for fault in [Fault::NoSpace, Fault::Write, Fault::Sync] {
             let disk = FaultyDisk::with(ADDRESSES, addresses_file(3).as_bytes());
             let mut store = open(&disk);
@@ -130,4 +130,78 @@ fn a_mapped_address_is_its_ipv4_address() {
     let mut store = open(&FaultyDisk::new());
     store.note_visitor("::ffff:10.0.0.1".parse().unwrap(), &name("ann"));
     assert_eq!(store.last_visitor(address(1)), Some(name("ann")));
+}
+
+#[test]
+fn a_file_that_was_removed_or_emptied_is_made_again_and_another_is_read() {
+    const OTHERS: &str = "10.0.0.9,bob,2026-07-20T10:15:00Z\n";
+    let deeds: [Deed; 4] = [
+        ("removed", |disk| disk.take_away(ADDRESSES, None)),
+        ("emptied", |disk| disk.overwrite(ADDRESSES, b"")),
+        ("replaced", |disk| disk.put(ADDRESSES, [ADDRESSES_HEADER, OTHERS].concat().as_bytes())),
+        ("edited", |disk| {
+            disk.overwrite(ADDRESSES, [ADDRESSES_HEADER, OTHERS].concat().trim_end().as_bytes())
+        }),
+    ];
+    for (what, deed) in deeds {
+        let disk = FaultyDisk::with(ADDRESSES, addresses_file(3).as_bytes());
+        let mut store = open(&disk);
+        deed(&disk);
+        store.note_visitor(address(5), &name("ann"));
+        store.commit(Moment::NEVER);
+        assert_eq!(notices(&mut store), [log::Level::Warn], "{what}");
+        let made_again = what == "removed" || what == "emptied";
+        store.close();
+        for store in [store, open(&disk.restarted(true))] {
+            assert_eq!(store.last_visitor(address(5)), Some(name("ann")), "{what}");
+            assert_eq!(store.last_visitor(address(1)).is_some(), made_again, "{what}");
+            assert_eq!(store.last_visitor(address(9)).is_some(), !made_again, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_file_in_the_place_of_ours_is_left_alone_until_it_is_good() {
+    let disk = FaultyDisk::with(ADDRESSES, addresses_file(3).as_bytes());
+    let mut store = open(&disk);
+    let bad = [ADDRESSES_HEADER, "half a li"].concat();
+    disk.put(ADDRESSES, bad.as_bytes());
+    for number in 4..6 {
+        store.note_visitor(address(number), &name("ann"));
+        store.commit(store.next_commit().unwrap());
+    }
+    assert_eq!(
+        (notices(&mut store), disk.bytes(ADDRESSES)),
+        (vec![log::Level::Warn], Some(bad.into_bytes()))
+    );
+    assert!((0..6).filter(|number| *number != 3).all(|number| store.last_visitor(address(number)).is_some()));
+    disk.put(ADDRESSES, addresses_file(1).as_bytes());
+    store.commit(store.next_commit().unwrap());
+    assert_eq!(notices(&mut store), [log::Level::Warn, log::Level::Info]);
+    assert_eq!(open(&disk).last_visitor(address(5)), Some(name("ann")));
+}
+
+/// It is mounted by itself, as containers do with single files: nothing can take its place.
+#[test]
+fn a_file_that_cannot_be_replaced_is_compacted_where_it_is() {
+    for failing in (0..9).map(Some).chain([None]) {
+        let disk = FaultyDisk::with(ADDRESSES, addresses_file(3).as_bytes());
+        let mut store = open(&disk);
+        disk.fail(Some(Plan { fault: Fault::Mounted, from: 0, calls: u64::MAX }));
+        for visit in 3..3 * ADDRESS_RECORDS_LEAST {
+            if let Some(from) = failing.filter(|_| visit == ADDRESS_RECORDS_LEAST) {
+                disk.fail_also(Plan { fault: Fault::Any, from, calls: 1 });
+            }
+            store.note_visitor(address((visit % 3) as u32), &name(&format!("user{visit}")));
+            store.commit(Moment::NEVER);
+        }
+        let records = disk.bytes(ADDRESSES).unwrap().iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
+        assert!(records < 2 * ADDRESS_RECORDS_LEAST, "{failing:?}: {records}");
+        let after = open(&disk.restarted(false));
+        for slot in 0..3 {
+            let expected = name(&format!("user{}", 3 * ADDRESS_RECORDS_LEAST - 3 + slot));
+            assert_eq!(after.last_visitor(address(slot as u32)), Some(expected), "{failing:?}");
+        }
+        open(&disk.restarted(true));
+    }
 }
