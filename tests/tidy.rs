@@ -80,7 +80,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
         "tests/it/support/server.rs",
         "asks again whether a server has ended: std has no such wait with a ceiling",
     ),
-    ("tests/it/load.rs", "a server that stalls is what its test is about"),
+    ("tests/it/load/scenarios.rs", "a server that stalls is what its test is about"),
     ("tests/bench/honest.rs", "sends at set times, whatever becomes of what it sent before"),
     ("tests/bench/host.rs", "a log tells nobody when it has been written"),
     ("tests/bench/besiegers.rs", "keeps to a pace, so that a siege is bounded"),

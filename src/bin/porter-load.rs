@@ -5,12 +5,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use porter::cli::{self, Failure};
 use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Plan, Progress, Report, Scenario};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Descriptors are an `int`, and memory is finite.
@@ -31,7 +35,10 @@ const CLIENTS_AT_ONCE_MOST: u64 = 1_000_000;
 /// The users load-1, load-2 ... are registered on first use, before the clock
 /// starts, with a password that everybody can know: use it on test servers only.
 /// Progress goes to stderr, the result to stdout; the exit code is 1 if any
-/// client failed.
+/// client failed. SIGINT (Ctrl-C) or SIGTERM, a server that is gone and one that
+/// is frozen end a run with the figures so far, marked as cut short, and exit
+/// code 1; a second signal ends it at once. Messages that never came back are
+/// among the latencies with the time waited.
 #[derive(Debug, Parser)]
 #[command(name = "porter-load", version, verbatim_doc_comment, after_long_help = json_help())]
 struct Flags {
@@ -73,8 +80,8 @@ struct Flags {
     /// storm: messages of each client each second [default: 200]
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
-    /// storm: clients that log in again and again [default: 8]
-    #[arg(long, value_name = "L", value_parser = value_parser!(u32).range(1..=100_000))]
+    /// storm: clients that log in again and again; 0: messages by the clock and nothing else [default: 8]
+    #[arg(long, value_name = "L", value_parser = value_parser!(u32).range(..=100_000))]
     logins: Option<u32>,
     /// storm: how they do it; full needs a server with --login-cache 0 [default: cached]
     #[arg(long, value_enum, value_name = "SORT")]
@@ -107,15 +114,30 @@ fn body(flags: Flags) -> Result<(), Failure> {
     let plan = plan(&flags)?;
     let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let bar = progress_bar();
+    end_at_signals(&plan.interrupt)
+        .map_err(|error| Failure::failed(format_args!("cannot listen to signals: {error}")))?;
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
+    // From here on there is nothing left to cut short: a signal ends the program.
+    plan.interrupt.store(true, Ordering::Relaxed);
     let report = outcome.map_err(|mishap| Failure::failed(format_args!("cannot begin: {mishap}")))?;
     let text = if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { report.table() };
-    print(&text)?;
+    let printed = print(&text);
     if let (Some(file), Some(path)) = (picture, &flags.plot) {
         draw(file, &report.plot()).map_err(|error| unwritable(path, &error))?;
     }
+    printed?;
     verdict(&report)
+}
+
+/// The first SIGINT or SIGTERM ends the run with the figures so far, a second one the program.
+fn end_at_signals(interrupt: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // In this order, or the first would be taken for the second.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(interrupt))?;
+        flag::register(signal, Arc::clone(interrupt))?;
+    }
+    Ok(())
 }
 
 fn json_help() -> String {
@@ -181,6 +203,9 @@ fn refuse_useless(flags: &Flags, scenario: Scenario) -> Result<(), Failure> {
 }
 
 fn verdict(report: &Report) -> Result<(), Failure> {
+    if let Some(cut) = &report.cut_short {
+        return Err(Failure::failed(format_args!("cut short: {cut}")));
+    }
     let Some((_, first)) = report.failures.iter().max_by_key(|(_, failures)| failures.count) else {
         return Ok(());
     };

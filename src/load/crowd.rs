@@ -9,12 +9,15 @@ use super::mishap::{Mishap, garbled, unreachable};
 use super::route::{Route, out_of_ports};
 use super::stats::{Latencies, Tally};
 use super::visitor::{Errand, Visitor};
+use super::watchdog::{PROBE, Watchdog};
 use super::wire::{Course, READ_BYTES, Speaker, Wire};
 use crate::Moment;
 use crate::protocol::Reply;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Events taken from one wait.
@@ -48,6 +51,7 @@ struct Guest {
 struct Voice<'a> {
     visitor: &'a mut Visitor,
     latencies: &'a mut Latencies,
+    heard: &'a mut Moment,
 }
 
 impl Speaker for Voice<'_> {
@@ -56,6 +60,7 @@ impl Speaker for Voice<'_> {
     }
 
     fn handle_frame(&mut self, body: &[u8], now: Moment, out: &mut Vec<u8>) -> Result<Course, Mishap> {
+        *self.heard = now;
         let reply = Reply::decode(body).map_err(|error| garbled(&error))?;
         self.visitor.handle_reply(&reply, now, out, self.latencies)?;
         Ok(if self.visitor.is_content() { Course::Leaves(Ok(())) } else { Course::Stays })
@@ -73,6 +78,7 @@ pub(super) struct Crowd<'a> {
     patience: Patience,
     stops_at_failure: bool,
     clock: Clock,
+    watchdog: Watchdog,
     poll: Poll,
     places: Vec<Place>,
     free: Vec<usize>,
@@ -89,6 +95,7 @@ impl<'a> Crowd<'a> {
         route: &'a mut Route,
         clock: Clock,
         patience: Patience,
+        interrupt: &Arc<AtomicBool>,
         size: usize,
         stops_at_failure: bool,
     ) -> io::Result<Crowd<'a>> {
@@ -97,6 +104,7 @@ impl<'a> Crowd<'a> {
             patience,
             stops_at_failure,
             clock,
+            watchdog: Watchdog::new(Arc::clone(interrupt), clock.now()),
             poll: Poll::new()?,
             places: (0..size).map(|_| Place::Free).collect(),
             free: (0..size).rev().collect(),
@@ -105,7 +113,8 @@ impl<'a> Crowd<'a> {
         })
     }
 
-    /// Sends clients on all these errands, and tells `watch` now and then how far they are.
+    /// Sends clients on all these errands, and tells `watch` now and then how far they are. If the run is cut short, the
+    /// tally says why, and those under way are no part of it but for what they waited for.
     ///
     /// # Errors
     /// If the poll fails. What fails for one client is in the tally.
@@ -122,11 +131,14 @@ impl<'a> Crowd<'a> {
             // Whoever failed at the door left a place for the next.
             let more = !self.free.is_empty() && errands.peek().is_some();
             let nobody = self.free.len() == self.places.len();
-            if (nobody && !more) || (self.stops_at_failure && self.tally.failed > 0) {
+            let is_over = (nobody && !more) || (self.stops_at_failure && self.tally.failed > 0);
+            if is_over || self.watchdog.cut.is_some() {
+                self.give_up();
                 watch(&self.tally);
                 return Ok(self.tally);
             }
-            let pause = if more { Duration::ZERO } else { next_sweep.since(self.clock.now()) };
+            let at_once = more && !self.watchdog.is_refused();
+            let pause = if at_once { Duration::ZERO } else { next_sweep.since(self.clock.now()) };
             match self.poll.poll(&mut events, Some(pause)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => outcome?,
@@ -135,7 +147,9 @@ impl<'a> Crowd<'a> {
                 self.handle_event(event);
             }
             let now = self.clock.now();
-            if now >= next_sweep {
+            // What has come is judged before who waited too long: after a pause of this program there may be more.
+            if now >= next_sweep && events.iter().count() < EVENTS {
+                self.watchdog.look(now, self.route, &self.poll, &self.clock);
                 self.sweep(now);
                 watch(&self.tally);
                 next_sweep = now + self.sweep_interval();
@@ -153,6 +167,9 @@ impl<'a> Crowd<'a> {
     fn fill_free_places(&mut self, errands: &mut impl Iterator<Item = Errand>) {
         // With nobody at the door to serve them all fail at once: so many a turn, then those inside have theirs.
         for _ in 0..self.free.len() {
+            if self.watchdog.is_refused() {
+                return;
+            }
             let Some(errand) = errands.next() else { return };
             let Some(place) = self.free.pop() else { return };
             let now = self.clock.now();
@@ -169,7 +186,11 @@ impl<'a> Crowd<'a> {
                     Err(mishap) => return self.settle(place, Course::Leaves(Err(mishap))),
                 };
                 let mut guest = Guest { visitor, wire: Wire::new(stream, carrier) };
-                let mut voice = Voice { visitor: &mut guest.visitor, latencies: &mut self.tally.latencies };
+                let mut voice = Voice {
+                    visitor: &mut guest.visitor,
+                    latencies: &mut self.tally.latencies,
+                    heard: &mut self.watchdog.heard,
+                };
                 let course = match guest.wire.open(&self.poll, place, &self.clock, &mut voice) {
                     Ok(()) => Course::Stays,
                     Err(mishap) => Course::Leaves(Err(mishap)),
@@ -189,13 +210,23 @@ impl<'a> Crowd<'a> {
     }
 
     fn handle_event(&mut self, event: &Event) {
+        if event.token() == PROBE {
+            return self.watchdog.handle_event(event, &self.poll, &mut self.buffer, &self.clock);
+        }
         let Token(place) = event.token();
         let Place::Inside(guest) = &mut self.places[place] else { return };
-        let mut voice = Voice { visitor: &mut guest.visitor, latencies: &mut self.tally.latencies };
+        let mut voice = Voice {
+            visitor: &mut guest.visitor,
+            latencies: &mut self.tally.latencies,
+            heard: &mut self.watchdog.heard,
+        };
         let course = guest
             .wire
             .handle_event(event, &self.poll, &mut self.buffer, &self.clock, &mut voice)
             .unwrap_or_else(|mishap| Course::Leaves(Err(mishap)));
+        if let Course::Leaves(Err(_)) = course {
+            guest.visitor.give_up(self.clock.now(), true, &mut self.tally.latencies);
+        }
         self.settle(place, course);
     }
 
@@ -205,6 +236,7 @@ impl<'a> Crowd<'a> {
             match &self.places[place] {
                 Place::Inside(guest) if guest.visitor.deadline(&self.patience) <= now => {
                     let mishap = guest.visitor.overdue(&self.patience);
+                    guest.visitor.give_up(now, false, &mut self.tally.latencies);
                     self.settle(place, Course::Leaves(Err(mishap)));
                 }
                 Place::Outside { again, .. } if *again <= now => {
@@ -219,10 +251,24 @@ impl<'a> Crowd<'a> {
 
     fn settle(&mut self, place: usize, course: Course) {
         if let Course::Leaves(outcome) = course {
+            if let Err(mishap) = &outcome {
+                self.watchdog.handle_failure(mishap, self.clock.now());
+            }
             // Closing the socket takes it out of the poll.
             self.places[place] = Place::Free;
             self.free.push(place);
             self.tally.count(outcome);
         }
+    }
+
+    /// Ends the visits of all who are still there when the run is cut short.
+    fn give_up(&mut self) {
+        let now = self.clock.now();
+        for place in &self.places {
+            if let Place::Inside(guest) = place {
+                guest.visitor.give_up(now, false, &mut self.tally.latencies);
+            }
+        }
+        self.tally.cut = self.watchdog.cut;
     }
 }

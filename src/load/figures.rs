@@ -23,14 +23,15 @@ pub struct ServerUse {
     pub us_per_message: Option<f64>,
     /// Bytes of memory (resident set) before the first measured connection.
     pub memory_before_bytes: u64,
-    /// Bytes of memory at the end of the measured run, when all connections that stay were there.
-    pub memory_after_bytes: u64,
+    /// Bytes of memory at the end of the measured run, when all connections that stay were there; `null` if its process had
+    /// ended.
+    pub memory_after_bytes: Option<u64>,
 }
 
 impl ServerUse {
     pub(super) fn new(
         stretch: &Stretch,
-        memory_bytes: (u64, u64),
+        memory_bytes: [Option<u64>; 2],
         [connections, logins, messages]: [u64; 3],
     ) -> Option<ServerUse> {
         let ProcessorTime { used: processor, waited } = stretch.server?;
@@ -42,8 +43,8 @@ impl ServerUse {
             us_per_connection: each(connections),
             us_per_login: each(logins),
             us_per_message: each(messages),
-            memory_before_bytes: memory_bytes.0,
-            memory_after_bytes: memory_bytes.1,
+            memory_before_bytes: memory_bytes[0].unwrap_or_default(),
+            memory_after_bytes: memory_bytes[1],
         })
     }
 }
@@ -117,6 +118,15 @@ pub struct Phase {
     pub server_processor_share: Option<f64>,
     /// The part of one processor that the load tester used, 0 to 1.
     pub tester_processor_share: f64,
+    /// The part of the time that it could have run and others had the processor; `null` where the system does not tell.
+    pub tester_waited_share: Option<f64>,
+}
+
+impl Phase {
+    /// The part of one processor that the load tester used or waited for.
+    pub(super) fn tester_demand(&self) -> f64 {
+        self.tester_processor_share + self.tester_waited_share.unwrap_or_default()
+    }
 }
 
 /// How long all take to come back.

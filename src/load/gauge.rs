@@ -32,12 +32,26 @@ pub(super) struct Stretch {
 }
 
 impl Gauge {
-    /// Reads all clocks.
+    /// Reads all clocks. A server's process that has ended meanwhile tells nothing any more; what the clients saw stays
+    /// worth having.
+    pub(super) fn read(&self) -> Reading {
+        let server = self.server.processor().ok().flatten();
+        Reading { at: self.clock.now(), own: own_time(), server }
+    }
+
+    /// The bytes of memory that the server holds, if its process was named and tells.
+    pub(super) fn server_memory(&self) -> Option<u64> {
+        self.server.memory_bytes().ok().flatten()
+    }
+
+    /// Looks whether the server's process can be looked at, if it was named.
     ///
     /// # Errors
-    /// [`Mishap`] if the server's process cannot be looked at.
-    pub(super) fn read(&self) -> Result<Reading, Mishap> {
-        Ok(Reading { at: self.clock.now(), own: own_time(), server: self.server.processor()? })
+    /// [`Mishap`] if it cannot.
+    pub(super) fn check(&self) -> Result<(), Mishap> {
+        self.server.processor()?;
+        self.server.memory_bytes()?;
+        Ok(())
     }
 }
 
@@ -66,6 +80,11 @@ impl Stretch {
     pub(super) fn rate(&self, amount: f64) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { round(amount / seconds, 3) } else { 0.0 }
+    }
+
+    /// The part of one processor that this process had or waited for, 0 to 1.
+    pub(super) fn own_demand(&self) -> f64 {
+        self.share(self.own.used + self.own.waited.unwrap_or_default())
     }
 
     /// The part of one processor that was used, 0 to 1.

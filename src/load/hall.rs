@@ -9,10 +9,13 @@ use super::clock::Clock;
 use super::mishap::{Mishap, unreachable};
 use super::regulars::{Regulars, Stand};
 use super::route::Route;
+use super::watchdog::{Cut, PROBE, Watchdog};
 use super::wire::{Course, READ_BYTES, Speaker, Wire};
 use crate::Moment;
 use mio::{Events, Poll, Token};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Events taken from one wait.
@@ -22,6 +25,8 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// Clients on their way in at once while everybody enters: a full-cost login takes its time, and the server refuses
 /// those who would wait too long.
 const ENTERING: usize = 8;
+/// How long an interrupt leaves clients for a farewell.
+const FAREWELL_INTERRUPTED: Duration = Duration::from_secs(2);
 const ALARM: Token = Token(usize::MAX - 1);
 
 /// A poll loop with a place for each client.
@@ -30,6 +35,7 @@ pub(super) struct Hall<'a> {
     route: &'a mut Route,
     pub(super) clock: Clock,
     patience: Patience,
+    watchdog: Watchdog,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -38,8 +44,8 @@ pub(super) struct Hall<'a> {
     next_sweep: Moment,
     wires: Vec<Option<Wire>>,
     pub(super) regulars: Regulars,
-    /// Whether those who leave and come again do come again.
-    pub(super) reopens: bool,
+    /// Until when those who leave and come again do come again.
+    pub(super) reopens_until: Moment,
     returning: Vec<usize>,
 }
 
@@ -47,6 +53,7 @@ pub(super) struct Hall<'a> {
 struct Seat<'a> {
     regulars: &'a mut Regulars,
     place: usize,
+    heard: &'a mut Moment,
 }
 
 impl Speaker for Seat<'_> {
@@ -55,6 +62,7 @@ impl Speaker for Seat<'_> {
     }
 
     fn handle_frame(&mut self, body: &[u8], now: Moment, out: &mut Vec<u8>) -> Result<Course, Mishap> {
+        *self.heard = now;
         self.regulars.handle_frame(self.place, body, now, out)
     }
 
@@ -72,12 +80,14 @@ impl<'a> Hall<'a> {
         route: &'a mut Route,
         clock: Clock,
         patience: Patience,
+        interrupt: &Arc<AtomicBool>,
         regulars: Regulars,
     ) -> io::Result<Hall<'a>> {
         Ok(Hall {
             route,
             clock,
             patience,
+            watchdog: Watchdog::new(Arc::clone(interrupt), clock.now()),
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES],
@@ -86,7 +96,7 @@ impl<'a> Hall<'a> {
             next_sweep: clock.now() + SWEEP,
             wires: (0..regulars.len()).map(|_| None).collect(),
             regulars,
-            reopens: false,
+            reopens_until: Moment::START,
             returning: Vec::new(),
         })
     }
@@ -121,23 +131,42 @@ impl<'a> Hall<'a> {
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
+            if event.token() == PROBE {
+                self.watchdog.handle_event(event, &self.poll, &mut self.buffer, &self.clock);
+                continue;
+            }
             let Token(place) = event.token();
             let Some(wire) = self.wires.get_mut(place).and_then(Option::as_mut) else { continue };
-            let mut seat = Seat { regulars: &mut self.regulars, place };
+            let mut seat = Seat { regulars: &mut self.regulars, place, heard: &mut self.watchdog.heard };
             let course = wire
                 .handle_event(event, &self.poll, &mut self.buffer, &self.clock, &mut seat)
                 .unwrap_or_else(|mishap| Course::Leaves(Err(mishap)));
             self.settle(place, course);
         }
+        // What has come is judged before who waited too long: after a pause of this program there may be more.
+        let is_all = events.iter().count() < EVENTS;
         self.events = events;
-        if now >= self.next_sweep {
+        if now >= self.next_sweep && is_all {
             self.sweep(now);
         }
         self.let_return();
         Ok(())
     }
 
-    /// Turns until that moment, and tells `watch` about ten times a second.
+    /// Why the run is to end before its time, once it is.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        self.watchdog.cut
+    }
+
+    /// Whether the run is to end now: it is cut short, or none of those who stay is there any more.
+    pub(super) fn is_to_end(&mut self) -> bool {
+        if self.regulars.inside == 0 {
+            self.watchdog.cut.get_or_insert(Cut::NobodyLeft);
+        }
+        self.watchdog.cut.is_some()
+    }
+
+    /// Turns until that moment, or until the run is cut short, and tells `watch` about ten times a second.
     ///
     /// # Errors
     /// If the poll fails.
@@ -145,7 +174,7 @@ impl<'a> Hall<'a> {
         let mut next_look = self.clock.now();
         loop {
             let now = self.clock.now();
-            if now >= end {
+            if now >= end || self.is_to_end() {
                 return Ok(());
             }
             if now >= next_look {
@@ -156,16 +185,16 @@ impl<'a> Hall<'a> {
         }
     }
 
-    /// Lets the client at a place connect; `lost` is when it lost its last connection, or now.
-    pub(super) fn admit(&mut self, place: usize, lost: Moment) {
-        self.regulars.begin(place, lost, self.clock.now());
+    /// Lets the client at a place connect now; `lost` is when it lost its last connection, or now.
+    pub(super) fn admit(&mut self, place: usize, lost: Moment, now: Moment) {
+        self.regulars.begin(place, lost, now);
         let stream = self.route.connect().map_err(|error| unreachable(self.route, &error));
         let begun = stream.and_then(|stream| Ok(Wire::new(stream, self.route.carrier()?)));
         let mut wire = match begun {
             Ok(wire) => wire,
-            Err(mishap) => return self.regulars.handle_left(place, Err(mishap)),
+            Err(mishap) => return self.settle(place, Course::Leaves(Err(mishap))),
         };
-        let mut seat = Seat { regulars: &mut self.regulars, place };
+        let mut seat = Seat { regulars: &mut self.regulars, place, heard: &mut self.watchdog.heard };
         let opened = wire.open(&self.poll, place, &self.clock, &mut seat);
         self.wires[place] = Some(wire);
         if let Err(mishap) = opened {
@@ -173,7 +202,7 @@ impl<'a> Hall<'a> {
         }
     }
 
-    /// Lets all clients at these places in, a few at a time, until each is inside or has failed.
+    /// Lets all clients at these places in, a few at a time, until each is inside or has failed or the run is cut short.
     ///
     /// # Errors
     /// If the poll fails.
@@ -184,10 +213,14 @@ impl<'a> Hall<'a> {
     ) -> io::Result<()> {
         let mut outside = places.peekable();
         let mut next_look = self.clock.now();
-        loop {
+        while self.cut().is_none() {
             let room = ENTERING.saturating_sub(self.regulars.entering());
-            for place in outside.by_ref().take(room) {
-                self.admit(place, self.clock.now());
+            for _ in 0..room {
+                // To a server that is gone nobody comes, and nobody more fails.
+                let place = if self.watchdog.is_refused() { None } else { outside.next() };
+                let Some(place) = place else { break };
+                let now = self.clock.now();
+                self.admit(place, now, now);
             }
             if self.clock.now() >= next_look {
                 watch(&self.regulars);
@@ -198,6 +231,7 @@ impl<'a> Hall<'a> {
             }
             self.turn(next_look)?;
         }
+        Ok(())
     }
 
     /// Whether the client of this place is welcome there.
@@ -217,29 +251,66 @@ impl<'a> Hall<'a> {
     }
 
     /// Cuts a client off: its connection breaks, and it knows its token.
-    pub(super) fn cut(&mut self, place: usize) {
+    pub(super) fn break_off(&mut self, place: usize) {
         if let Some(wire) = self.wires[place].take() {
             wire.cut();
-            self.regulars.handle_left(place, Ok(()));
+            let now = self.clock.now();
+            self.regulars.give_up(place, now);
+            self.regulars.handle_left(place, now, Ok(()));
         }
     }
 
-    /// Everybody says Exit and waits for the server's close, so that no session stays behind; who is still on the way
-    /// in is cut off.
+    /// Waits for the echoes that are still to come, as long as patience lasts, or not for long if the run was cut short.
+    /// After that nobody waits for anything: what has not come to an end counts with the time waited.
+    ///
+    /// # Errors
+    /// If the poll fails.
+    pub(super) fn await_echoes(&mut self) -> io::Result<()> {
+        self.regulars.talks_until = Moment::START;
+        let end = self.clock.now() + self.farewell(self.patience.echo);
+        while self.regulars.messages_waiting > 0 && self.clock.now() < end && self.has_server() {
+            self.turn(end)?;
+        }
+        let now = self.clock.now();
+        for place in 0..self.regulars.len() {
+            match self.regulars.stand(place) {
+                Stand::Inside | Stand::Leaving | Stand::Parting => self.regulars.give_up(place, now),
+                _ => self.break_off(place),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the server may still answer.
+    fn has_server(&self) -> bool {
+        self.cut().is_none_or(Cut::has_server)
+    }
+
+    /// How long to wait at the end of a run.
+    fn farewell(&self, patience: Duration) -> Duration {
+        if self.cut().is_some() { patience.min(FAREWELL_INTERRUPTED) } else { patience }
+    }
+
+    /// Everybody says Exit and waits for the server's close, so that no session stays behind: who waits in vain has failed.
+    /// Who is still on the way in is cut off, and so is everybody if the server does not answer any more.
     ///
     /// # Errors
     /// If the poll fails.
     pub(super) fn dismiss(&mut self) -> io::Result<()> {
-        self.reopens = false;
+        self.reopens_until = Moment::START;
         for place in 0..self.wires.len() {
+            let now = self.clock.now();
             match self.regulars.stand(place) {
-                Stand::Inside => self.say(place, |regulars, out| regulars.exit(place, out)),
-                Stand::Leaving | Stand::Parting => {}
-                _ => self.cut(place),
+                Stand::Inside if self.has_server() => {
+                    self.say(place, |regulars, out| regulars.exit(place, now, out));
+                }
+                Stand::Leaving | Stand::Parting if self.has_server() => {}
+                _ => self.break_off(place),
             }
         }
-        let end = self.clock.now() + self.patience.bye;
-        while self.clock.now() < end && self.wires.iter().any(Option::is_some) {
+        // A little more than patience, so that it ends for each by itself.
+        let end = self.clock.now() + self.farewell(self.patience.bye + SWEEP * 4);
+        while self.clock.now() < end && self.has_server() && self.wires.iter().any(Option::is_some) {
             self.turn(self.clock.now() + SWEEP)?;
         }
         Ok(())
@@ -247,6 +318,10 @@ impl<'a> Hall<'a> {
 
     fn settle(&mut self, place: usize, course: Course) {
         let Course::Leaves(outcome) = course else { return };
+        let now = self.clock.now();
+        if let Err(mishap) = &outcome {
+            self.watchdog.handle_failure(mishap, now);
+        }
         if let Some(wire) = self.wires[place].take() {
             match self.regulars.stand(place) {
                 // It left with its last word unsaid: a connection that broke.
@@ -255,7 +330,7 @@ impl<'a> Hall<'a> {
                 _ => drop(wire),
             }
         }
-        self.regulars.handle_left(place, outcome);
+        self.regulars.handle_left(place, now, outcome);
         if self.regulars.comes_again(place) {
             self.returning.push(place);
         }
@@ -264,11 +339,13 @@ impl<'a> Hall<'a> {
     /// Ends the visits of those who waited long enough, and lets those who failed at coming again try once more.
     fn sweep(&mut self, now: Moment) {
         self.next_sweep = now + SWEEP;
+        self.watchdog.look(now, self.route, &self.poll, &self.clock);
         for place in 0..self.wires.len() {
             if let Some(mishap) = self.regulars.overdue(place, now, &self.patience) {
+                self.regulars.give_up(place, now);
                 self.settle(place, Course::Leaves(Err(mishap)));
             }
-            if self.reopens && self.regulars.forgive(place) {
+            if now < self.reopens_until && self.regulars.forgive(place) {
                 self.returning.push(place);
             }
         }
@@ -278,8 +355,9 @@ impl<'a> Hall<'a> {
         // Who comes and goes at once shall not keep the others waiting: so many a turn, then those inside have theirs.
         for _ in 0..self.returning.len() {
             let Some(place) = self.returning.pop() else { return };
-            if self.reopens {
-                self.admit(place, self.clock.now());
+            let now = self.clock.now();
+            if now < self.reopens_until {
+                self.admit(place, now, now);
             }
         }
     }

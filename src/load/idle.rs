@@ -13,18 +13,18 @@ use crate::Moment;
 pub(super) fn idle(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
     let plan = stage.plan;
     stage.hall.regulars.windows.push(Window::new(stage.now(), Moment::NEVER));
-    let began = stage.gauge.read()?;
+    let began = stage.gauge.read();
     stage.admit(watch)?;
-    let all_in = stage.gauge.read()?;
+    let all_in = stage.gauge.read();
     let start = stage.now();
     let end = start + plan.span;
     stage.turn_until(end, [start, end], watch)?;
-    let held = stage.gauge.read()?.since(&all_in);
-    let memory_bytes = stage.gauge.server.memory_bytes()?;
+    let held = stage.gauge.read().since(&all_in);
+    let memory_bytes = stage.gauge.server_memory();
     let inside = stage.hall.regulars.inside;
     let memory_before_bytes = stage.memory_before_bytes;
-    let (mut report, _) = stage.finish(all_in.since(&began), memory_bytes.unwrap_or_default())?;
-    let grown = memory_bytes.map(|after| after as f64 - memory_before_bytes as f64);
+    let (mut report, _) = stage.finish(all_in.since(&began), memory_bytes)?;
+    let grown = memory_bytes.zip(memory_before_bytes).map(|(after, before)| after as f64 - before as f64);
     report.idle = Some(Idle {
         held: inside,
         held_seconds: round(held.elapsed.as_secs_f64(), 3),

@@ -3,6 +3,7 @@
 //! The kinds are `connection_refused`, `connect_timeout`, `connect_failed`, `out_of_ports`, `connection_lost`, `no_answer`,
 //! `no_echo`, `no_bye`, `wrong_echo`, `wrong_version`, `unknown_user`, `sent_away`, `unexpected_reply`, `malformed_reply`,
 //! `wrong_transport`, `untrusted`, the protocol's names of error codes such as `Busy`, and `unknown_error` for other codes.
+//! Those of a whole run that ended before its time are `interrupted`, `server_gone`, `server_silent` and `nobody_left`.
 
 use super::route::{Route, out_of_ports};
 use crate::client::ClientError;
@@ -15,8 +16,11 @@ use std::{fmt, io};
 /// The way out when what comes back is no echo.
 pub(super) const ECHO_WANTED: &str = "the server must run with `--mode echo`";
 
-/// Why a visit failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a client is counted under that was refused a connection.
+pub(super) const REFUSED: &str = "connection_refused";
+
+/// Why a visit failed, or a run ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mishap {
     /// What it is counted under: a word, or the protocol's name of an error code.
     pub kind: Cow<'static, str>,
@@ -76,7 +80,7 @@ pub(super) fn garbled(reason: &dyn std::fmt::Display) -> Mishap {
 
 /// What a refused connection is counted as.
 pub(super) fn refused(error: &io::Error) -> Mishap {
-    Mishap::new("connection_refused", format!("no server listens there ({error})"))
+    Mishap::new(REFUSED, format!("no server listens there ({error})"))
 }
 
 /// What a server is counted as that speaks otherwise, or is not the one that is wanted.

@@ -49,6 +49,7 @@
 //! | clients that stay, or come again and again | `regulars`: what each says and expects; `hall`: the poll loop with all of them; `alarm`: waits that end on time |
 //! | what they send | `text`: any message; `template`: a regular's messages, a copy each |
 //! | a connection | `route`: how it begins, and local ports; `wire`: bytes to frames and back |
+//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen |
 //! | what is measured | `clock`; `process`: what the system tells of one; `gauge`: readings of both, before and after; `stats`: histograms; `timeline`: a histogram for each moment; `mishap`: why a client failed |
 //! | what comes of it | `report` with `figures`; `table` for people; `picture` of `plot` (by percentile) and `timeplot` (over time) |
 //!
@@ -83,6 +84,7 @@ mod text;
 mod timeline;
 mod timeplot;
 mod visitor;
+mod watchdog;
 mod wire;
 
 pub use figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
@@ -122,12 +124,12 @@ pub struct Progress {
 ///
 /// # Errors
 /// [`Mishap`] if it cannot begin: no server, a user that cannot log in, no echo, too few descriptors, no such process;
-/// in a scenario in which clients stay also if not one of them gets in. What fails for single clients after that is in
-/// the report.
+/// in a scenario in which clients stay also if not one of them gets in; if it is to end before the users are there. What
+/// fails for single clients after that is in the report, and so is why it was cut short if it was.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
     let clock = Clock::start();
     let gauge = Gauge { clock, server: Process::new(plan.pid) };
-    gauge.read()?;
+    gauge.check()?;
     prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
     let mut route = prepare::prepare(plan, clock, watch)?;
     let preparation = clock.now().since_start();

@@ -45,6 +45,9 @@ fn title(report: &Report) -> String {
                     LoginSort::Resume => "resumes",
                 };
                 let at_once = grouped(*logins_at_once as u64);
+                if *logins_at_once == 0 {
+                    return "porter: latency of echoes by the clock".to_owned();
+                }
                 format!("porter: latency of echoes beside {sort}, {at_once} at a time")
             }
             None => "porter: latency of echoes".to_owned(),
@@ -75,13 +78,14 @@ fn subtitle(report: &Report) -> String {
         Scenario::Storm => match &report.storm {
             Some(Storm { rate_per_client, logins_at_once, during, .. }) => {
                 let talkers = report.clients.saturating_sub(*logins_at_once as u64);
+                let logins = match during.logins_per_second {
+                    _ if *logins_at_once == 0 => String::new(),
+                    few if few < 100.0 => format!("; {few:.1} logins/s"),
+                    many => format!("; {} logins/s", whole(many)),
+                };
+                let talkers = counted(talkers, "client");
                 format!(
-                    "{}, {rate_per_client} messages/s of {size} each, counted from their schedule; {} logins/s",
-                    counted(talkers, "client"),
-                    match during.logins_per_second {
-                        few if few < 100.0 => format!("{few:.1}"),
-                        many => whole(many),
-                    }
+                    "{talkers}, {rate_per_client} messages/s of {size} each, counted from their schedule{logins}"
                 )
             }
             None => String::new(),
@@ -93,5 +97,6 @@ fn subtitle(report: &Report) -> String {
             None => String::new(),
         },
     };
-    words + &failed
+    let cut = report.cut_short.as_ref().map(|cut| format!(", cut short: {}", cut.kind));
+    words + &failed + &cut.unwrap_or_default()
 }

@@ -5,6 +5,8 @@ use crate::limits::{MAX_FRAME_BYTES_MOST, TOKEN_BYTES};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The most bytes of text that fit a frame of any legal server, beside the kind and the token.
@@ -77,6 +79,8 @@ pub struct Plan {
     pub pid: Option<u32>,
     /// How long a client waits before it fails.
     pub patience: Patience,
+    /// Whoever sets it ends the run at once, with the figures so far.
+    pub interrupt: Arc<AtomicBool>,
 }
 
 impl Default for Plan {
@@ -113,6 +117,7 @@ impl Plan {
             login: LoginSort::Cached,
             pid: None,
             patience: Patience::default(),
+            interrupt: Arc::new(AtomicBool::new(false)),
         }
     }
 
@@ -133,7 +138,8 @@ pub struct Patience {
     pub connect: Duration,
     /// For each answer on the way to Welcome; the server may hash for some, and have others waiting before.
     pub login: Duration,
-    /// For the echo of a message.
+    /// For the echo of a message: longer than it takes to find out that a server is frozen, so that one which only stalls
+    /// is measured.
     pub echo: Duration,
     /// For Bye after Exit, and for the close after Bye.
     pub bye: Duration,
@@ -146,8 +152,8 @@ impl Default for Patience {
         Patience {
             connect: Duration::from_secs(10),
             login: Duration::from_secs(60),
-            echo: Duration::from_secs(5),
-            bye: Duration::from_secs(10),
+            echo: Duration::from_secs(9),
+            bye: Duration::from_secs(9),
             ports: Duration::from_secs(10),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::crowd::Crowd;
-use super::mishap::{Failures, Mishap, no_poll};
+use super::mishap::{Failures, Mishap, REFUSED, no_poll};
 use super::route::Route;
 use super::stats::Tally;
 use super::visitor::{Errand, Purpose};
@@ -16,6 +16,8 @@ use std::time::Duration;
 /// Users who are introduced at once, where there are many clients at once: the server syncs several registrations
 /// together, but refuses those who would have to wait too long for their hash.
 const INTRODUCED_AT_ONCE: usize = 8;
+/// How long the first user waits for an echo at most: a server in the wrong mode is to be found out soon.
+const FIRST_ECHO: Duration = Duration::from_secs(5);
 
 /// Has every user log in once, registered if need be: one after another, or a few at a time where there are to be many
 /// clients at once. Who only knocks is nobody.
@@ -25,7 +27,7 @@ pub(super) fn prepare(plan: &Plan, clock: Clock, watch: &mut dyn FnMut(Progress)
     let total = u64::from(users);
     let others = (1..users).map(|user| introduction(plan, user));
     let at_once = plan.places().min(INTRODUCED_AT_ONCE);
-    send(&mut route, clock, plan.patience, at_once, others, &mut |tally: &Tally| {
+    send(&mut route, (clock, plan), plan.patience, at_once, others, &mut |tally: &Tally| {
         watch(Progress { counted: "users", done: tally.visits + 1, total, failed: tally.failed });
     })?;
     Ok(route)
@@ -43,14 +45,15 @@ fn find_server(plan: &Plan, clock: Clock) -> Result<Route, Mishap> {
             }
         };
         // An address that this machine cannot reach looks like a lack of ports: no waiting for some.
-        let patience = Patience { ports: Duration::ZERO, ..plan.patience };
+        let echo = plan.patience.echo.min(FIRST_ECHO);
+        let patience = Patience { ports: Duration::ZERO, echo, ..plan.patience };
         let first = std::iter::once(Errand { messages: plan.messages.min(1), ..introduction(plan, 0) });
-        match send(&mut route, clock, patience, 1, first, &mut |_| {}) {
+        match send(&mut route, (clock, plan), patience, 1, first, &mut |_| {}) {
             Ok(()) => return Ok(route),
             Err(Mishap { kind, reason }) => {
                 let at_door = matches!(
                     &*kind,
-                    "connection_refused" | "connect_failed" | "connect_timeout" | "out_of_ports"
+                    REFUSED | "connect_failed" | "connect_timeout" | "out_of_ports" | "server_silent"
                 );
                 outcome = Err(Mishap::new(kind, format!("{server}: {reason}")));
                 if !at_door {
@@ -77,17 +80,19 @@ fn opening(plan: &Plan, server: SocketAddr) -> Result<Opening, Mishap> {
 /// Sends clients, so many at once; the first that fails is the outcome.
 fn send(
     route: &mut Route,
-    clock: Clock,
+    (clock, plan): (Clock, &Plan),
     patience: Patience,
     at_once: usize,
     errands: impl Iterator<Item = Errand>,
     watch: &mut dyn FnMut(&Tally),
 ) -> Result<(), Mishap> {
-    let crowd = Crowd::new(route, clock, patience, at_once, true).map_err(|error| no_poll(&error))?;
+    let crowd = Crowd::new(route, clock, patience, &plan.interrupt, at_once, true)
+        .map_err(|error| no_poll(&error))?;
     let tally = crowd.run(errands, watch).map_err(|error| no_poll(&error))?;
-    match tally.failures.into_iter().next() {
-        Some((kind, Failures { reason, .. })) => Err(Mishap::new(kind, reason)),
-        None => Ok(()),
+    match (tally.failures.into_iter().next(), tally.cut) {
+        (Some((kind, Failures { reason, .. })), _) => Err(Mishap::new(kind, reason)),
+        (None, Some(cut)) => Err(cut.mishap()),
+        (None, None) => Ok(()),
     }
 }
 

@@ -16,16 +16,16 @@ const CONNECTING_BETWEEN_TURNS: usize = 16;
 pub(super) fn reconnect(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
     stage.admit(watch)?;
     let cut_off = stage.hall.regulars.inside;
-    let began = stage.gauge.read()?;
+    let began = stage.gauge.read();
     let cut = stage.now();
     stage.hall.regulars.windows.push(Window::new(cut, Moment::NEVER));
     let places: Vec<usize> = (0..stage.plan.places()).filter(|place| stage.hall.is_inside(*place)).collect();
     for place in &places {
-        stage.hall.cut(*place);
+        stage.hall.break_off(*place);
     }
     for some in places.chunks(CONNECTING_BETWEEN_TURNS) {
         for place in some {
-            stage.hall.admit(*place, cut);
+            stage.hall.admit(*place, cut, stage.now());
         }
         stage.hall.turn(cut).map_err(|error| no_poll(&error))?;
     }
@@ -36,13 +36,15 @@ pub(super) fn reconnect(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -
             watch(Progress { counted: "clients back", done, total, failed: regulars.failed });
         })
         .map_err(|error| no_poll(&error))?;
-    let stretch = stage.gauge.read()?.since(&began);
-    let memory_bytes = stage.gauge.server.memory_bytes()?.unwrap_or_default();
+    // Where not one came back there was no measurement to speak of.
+    stage.hall.is_to_end();
+    let stretch = stage.gauge.read().since(&began);
+    let memory_bytes = stage.gauge.server_memory();
     let (mut report, regulars) = stage.finish(stretch, memory_bytes)?;
     if let Some(window) = regulars.windows.first() {
         report.reconnect = Some(Back {
             cut_off,
-            came_back: window.absence.count(),
+            came_back: window.absence.finished(),
             all_back_seconds: round(window.absence.nanoseconds_at(1.0) as f64 / 1e9, 6),
             back_us: window.absence.percentiles(),
         });

@@ -13,6 +13,7 @@ use crate::Moment;
 use crate::auth::Token;
 use crate::protocol::{Reply, Request, VERSION, Wanted};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What a client does once it is welcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub(super) struct Regular {
     began: Moment,
     /// When it said who it is.
     identified: Moment,
+    /// When it began to wait for Bye, or for the close after it.
+    leaving: Moment,
     sent: u64,
     echoed: u64,
     /// When each message whose echo is to come was sent, or should have been.
@@ -77,11 +80,31 @@ pub(super) struct Window {
     pub(super) latencies: Latencies,
     /// From the beginning of the way in, or the loss of the last connection, until Welcome.
     pub(super) absence: Latency,
+    /// Whether messages that are under way when it begins belong to it. They must where each client sends the next after
+    /// the last one's echo: in a stall that has begun before they are all that there is.
+    has_messages_before: bool,
 }
 
 impl Window {
     pub(super) fn new(from: Moment, until: Moment) -> Window {
-        Window { from, until, latencies: Latencies::default(), absence: Latency::default() }
+        let (latencies, absence) = (Latencies::default(), Latency::default());
+        Window { from, until, latencies, absence, has_messages_before: false }
+    }
+
+    /// One for clients whose messages wait for one another.
+    pub(super) fn of_messages_in_turn(from: Moment, until: Moment) -> Window {
+        Window { has_messages_before: true, ..Window::new(from, until) }
+    }
+
+    /// Ends it then, if it was to end later.
+    pub(super) fn end_at(&mut self, moment: Moment) {
+        self.from = self.from.min(moment);
+        self.until = self.until.min(moment);
+    }
+
+    /// Whether a message belongs to it that was due at `began` and whose wait ended at `now`.
+    fn has_message(&self, began: Moment, now: Moment) -> bool {
+        self.holds(began) || (self.has_messages_before && began < self.from && self.from <= now)
     }
 
     fn holds(&self, moment: Moment) -> bool {
@@ -133,6 +156,7 @@ impl Regulars {
             lost: Moment::START,
             began: Moment::START,
             identified: Moment::START,
+            leaving: Moment::START,
             sent: 0,
             echoed: 0,
             waiting: VecDeque::new(),
@@ -199,13 +223,7 @@ impl Regulars {
             regular.waiting.pop_front();
             regular.echoed += 1;
             self.messages_waiting -= 1;
-            let latency = now.since(began);
-            if let Some(window) = window_of(&mut self.windows, began) {
-                window.latencies.message.record(latency);
-            }
-            if let Some(timeline) = &mut self.timeline {
-                timeline.record(began, latency);
-            }
+            self.record_message(began, now, Latency::record);
             if now < self.talks_until {
                 self.send(place, now, out);
             }
@@ -222,6 +240,40 @@ impl Regulars {
         regular.sent += 1;
         regular.waiting.push_back(since);
         self.messages_waiting += 1;
+    }
+
+    /// Counts a message that was due at `began` and whose wait has ended.
+    fn record_message(&mut self, began: Moment, now: Moment, record: fn(&mut Latency, Duration)) {
+        let latency = now.since(began);
+        if let Some(window) = self.windows.iter_mut().find(|window| window.has_message(began, now)) {
+            record(&mut window.latencies.message, latency);
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.record(began, latency);
+        }
+    }
+
+    /// Nobody waits any more for what this client still waits for: it counts with the time waited.
+    pub(super) fn give_up(&mut self, place: usize, now: Moment) {
+        self.give_up_messages(place, now);
+        let regular = &self.all[place];
+        let Some(window) = window_of(&mut self.windows, regular.began) else { return };
+        match regular.stand {
+            Stand::Connecting => window.latencies.connect.record_unfinished(now.since(regular.began)),
+            Stand::Knocking | Stand::Identifying | Stand::LoggingIn => {
+                window.latencies.login.record_unfinished(now.since(regular.identified));
+            }
+            _ => return,
+        }
+        window.absence.record_unfinished(now.since(regular.lost));
+    }
+
+    fn give_up_messages(&mut self, place: usize, now: Moment) {
+        let waiting = std::mem::take(&mut self.all[place].waiting);
+        self.messages_waiting -= waiting.len() as u64;
+        for began in waiting {
+            self.record_message(began, now, Latency::record_unfinished);
+        }
     }
 
     fn handle_reply(
@@ -241,7 +293,10 @@ impl Regulars {
             (Stand::LoggingIn, Reply::Welcome { token, .. }) => {
                 return Ok(self.welcome(place, Token::new(**token), now, out));
             }
-            (Stand::Leaving, Reply::Bye(_)) => Stand::Parting,
+            (Stand::Leaving, Reply::Bye(_)) => {
+                regular.leaving = now;
+                Stand::Parting
+            }
             // An echo that was under way when Exit went out.
             (Stand::Leaving, Reply::Message { .. }) => Stand::Leaving,
             (Stand::Inside, Reply::Message { .. }) => {
@@ -275,6 +330,7 @@ impl Regulars {
             }
             Habit::Returns => {
                 regular.stand = Stand::Leaving;
+                regular.leaving = now;
                 Request::Exit.encode(out);
                 Course::Stays
             }
@@ -296,8 +352,10 @@ impl Regulars {
     }
 
     /// The client says that it goes.
-    pub(super) fn exit(&mut self, place: usize, out: &mut Vec<u8>) {
-        self.all[place].stand = Stand::Leaving;
+    pub(super) fn exit(&mut self, place: usize, now: Moment, out: &mut Vec<u8>) {
+        let regular = &mut self.all[place];
+        regular.stand = Stand::Leaving;
+        regular.leaving = now;
         self.inside -= 1;
         Request::Exit.encode(out);
     }
@@ -317,10 +375,10 @@ impl Regulars {
     }
 
     /// The client has no connection any more: as it should be, by its own choice or the tester's, or by a mishap.
-    pub(super) fn handle_left(&mut self, place: usize, outcome: Result<(), Mishap>) {
+    /// Messages whose echo is to come never will.
+    pub(super) fn handle_left(&mut self, place: usize, now: Moment, outcome: Result<(), Mishap>) {
+        self.give_up_messages(place, now);
         let regular = &mut self.all[place];
-        self.messages_waiting -= regular.waiting.len() as u64;
-        regular.waiting.clear();
         if regular.stand == Stand::Inside {
             self.inside -= 1;
         }
@@ -362,6 +420,11 @@ impl Regulars {
             let waited = patience.echo;
             let reason = format!("no echo of a message within {waited:?}; {ECHO_WANTED}");
             return Some(Mishap::new("no_echo", reason));
+        }
+        let is_leaving = matches!(regular.stand, Stand::Leaving | Stand::Parting);
+        if is_leaving && regular.leaving + patience.bye <= now {
+            let reason = format!("nothing came for {:?} {}", patience.bye, regular.stand.awaited());
+            return Some(Mishap::new("no_bye", reason));
         }
         None
     }

@@ -1,12 +1,13 @@
 //! The report of a run: figures as JSON for programs; a table for people and a picture are made from it.
 
 use super::figures::{AgainstKnock, Back, Idle, ServerUse, Storm};
-use super::gauge::{Stretch, round};
+use super::gauge::{Gauge, Stretch, round};
 use super::mishap::FailuresByKind;
 use super::picture;
 use super::stats::{Latencies, Latency, Percentiles};
 use super::table;
 use super::timeline::Timeline;
+use super::watchdog::Cut;
 use super::{Mishap, Plan, Scenario};
 use serde::Serialize;
 use std::time::Duration;
@@ -19,6 +20,8 @@ const SHARE_OF_LIMIT: f64 = 0.9;
 pub struct Report {
     /// Which one it was.
     pub scenario: Scenario,
+    /// Why the run ended before its time; `null` if it did not. The figures are those up to then.
+    pub cut_short: Option<Mishap>,
     /// Clients in all, failed ones included.
     pub clients: u64,
     /// Clients that failed; where clients come again, their failures.
@@ -55,13 +58,17 @@ pub struct Report {
     /// The part of the time that the load tester could have run and others had the processor; `null` where the system
     /// does not tell. Latencies contain it.
     pub tester_waited_share: Option<f64>,
-    /// Whether the first is so much, in any part of the run, that the figures may show the tester's limit and not the server's.
+    /// Whether both together are so much, in any part of the run, that the figures may show the tester's limit and not the
+    /// server's.
     pub tester_was_limit: bool,
     /// Whether this is a debug build, whose figures mean nothing.
     pub debug_build: bool,
-    /// What the server used; with `--pid`.
+    /// What the server used; with `--pid`, if its process could be read to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerUse>,
+    /// Why the process that `--pid` names could not be read to the end, if it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_unread: Option<String>,
     /// In `sequential` with `--against-knock`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against_knock: Option<AgainstKnock>,
@@ -96,19 +103,27 @@ pub(super) struct Measured {
     pub(super) preparation: Duration,
     pub(super) stretch: Stretch,
     /// The server's, before and after.
-    pub(super) memory_bytes: (u64, u64),
+    pub(super) memory_bytes: [Option<u64>; 2],
+    pub(super) cut: Option<Cut>,
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, measured: Measured) -> Report {
-        let Measured { clients, failed, failures, latencies, preparation, stretch, memory_bytes } = measured;
+    pub(super) fn new(plan: &Plan, gauge: &Gauge, measured: Measured) -> Report {
+        let Measured { clients, failed, failures, latencies, preparation, stretch, memory_bytes, cut } =
+            measured;
         let visits = matches!(plan.scenario, Scenario::Sequential | Scenario::Knock);
-        let (logins, echoed) = (latencies.login.count(), latencies.message.count());
+        let (logins, echoed) = (latencies.login.finished(), latencies.message.finished());
         let through = if visits { clients.saturating_sub(failed) } else { logins };
         let share = stretch.share(stretch.own.used);
-        let counts = [latencies.connect.count(), logins, echoed];
+        let counts = [latencies.connect.finished(), logins, echoed];
+        let server = ServerUse::new(&stretch, memory_bytes, counts);
+        let unread = || match gauge.server.processor() {
+            Err(mishap) => mishap.reason,
+            Ok(_) => "its process could not be read all the time".to_owned(),
+        };
         Report {
             scenario: plan.scenario,
+            cut_short: cut.map(Cut::mishap),
             clients,
             failed,
             concurrency: plan.places(),
@@ -126,9 +141,10 @@ impl Report {
             failures,
             tester_processor_share: share,
             tester_waited_share: stretch.own.waited.map(|waited| stretch.share(waited)),
-            tester_was_limit: is_limit(share),
+            tester_was_limit: is_limit(stretch.own_demand()),
             debug_build: cfg!(debug_assertions),
-            server: ServerUse::new(&stretch, memory_bytes, counts),
+            server_unread: (plan.pid.is_some() && server.is_none()).then(unread),
+            server,
             against_knock: None,
             in_flight: None,
             idle: None,
@@ -168,8 +184,34 @@ pub(super) fn is_limit(share: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::process::ProcessorTime;
+    use crate::load::clock::Clock;
+    use crate::load::process::{Process, ProcessorTime};
     use crate::load::stats::Tally;
+
+    fn gauge() -> Gauge {
+        Gauge { clock: Clock::start(), server: Process::new(None) }
+    }
+
+    #[test]
+    fn waiting_for_a_processor_makes_the_tester_the_limit_as_using_it_does() {
+        let report = |used, waited| {
+            let milliseconds = Duration::from_millis;
+            let own = ProcessorTime { used: milliseconds(used), waited: Some(milliseconds(waited)) };
+            let stretch = Stretch { elapsed: milliseconds(1_000), own, server: None };
+            Report::new(&Plan::default(), &gauge(), Measured { stretch, ..Measured::default() })
+        };
+        assert!(report(400, 550).tester_was_limit && report(950, 0).tester_was_limit);
+        assert!(!report(400, 300).tester_was_limit);
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_says_so_everywhere() {
+        let measured = Measured { cut: Some(Cut::Silent), ..Measured::default() };
+        let report = Report::new(&Plan::default(), &gauge(), measured);
+        assert!(report.json().unwrap().contains(r#""cut_short":{"kind":"server_silent""#));
+        assert!(report.table().starts_with("CUT SHORT: the server is silent"), "{}", report.table());
+        assert!(report.plot().contains("cut short: server_silent"));
+    }
 
     #[test]
     fn rates_are_of_what_succeeded_and_the_tester_tells_when_it_was_the_limit() {
@@ -182,10 +224,10 @@ mod tests {
         let second = Duration::from_secs(1);
         let report = |own, server: Option<Duration>| {
             let time = |used| ProcessorTime { used, waited: None };
-            let Tally { visits: clients, failed, failures, latencies } = tally.clone();
+            let Tally { visits: clients, failed, failures, latencies, .. } = tally.clone();
             let stretch = Stretch { elapsed: second * 2, own: time(own), server: server.map(time) };
             let measured = Measured { clients, failed, failures, latencies, stretch, ..Measured::default() };
-            Report::new(&Plan::default(), measured)
+            Report::new(&Plan::default(), &gauge(), measured)
         };
         let idle = report(second, Some(second / 2));
         assert_eq!((idle.clients_per_second, idle.messages_per_second), (4.5, 5.0));

@@ -11,8 +11,10 @@ use super::visitor::{Errand, Purpose};
 use super::{Plan, Progress, Scenario, user_name};
 use std::time::Duration;
 
-/// Blocks of each kind when two take turns: enough for a median that one disturbance does not move.
+/// Blocks of each kind when two take turns, at least: enough for a median that one disturbance does not move.
 const BLOCKS: u64 = 5;
+/// The most clients of a block, so that a run that is cut short has some blocks to tell of.
+const BLOCK_MOST: u64 = 1_000;
 
 /// A stretch of clients, the stretch of knocks before it, and how many there were in each.
 struct Pair {
@@ -30,16 +32,20 @@ pub(super) fn visits(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Report, Mishap> {
     let purpose = if plan.scenario == Scenario::Knock { Purpose::Knocks } else { Purpose::Talks };
-    let memory_before = gauge.server.memory_bytes()?.unwrap_or_default();
+    let memory_before = gauge.server_memory();
     let (mut sum, mut all) = (Tally::default(), None::<Stretch>);
     let mut blocks = Vec::new();
     let mut next = 0;
-    while next < plan.clients {
-        let length = if plan.against_knock { plan.clients.div_ceil(BLOCKS) } else { plan.clients };
+    while next < plan.clients && sum.cut.is_none() {
+        let length =
+            if plan.against_knock { plan.clients.div_ceil(BLOCKS).min(BLOCK_MOST) } else { plan.clients };
         let clients = next..(next + length).min(plan.clients);
         let knocks = if plan.against_knock {
             let (knocks, stretch) = block(plan, gauge, route, Purpose::Knocks, clients.clone(), &mut |_| {})?;
             sum.add_failures(knocks);
+            if sum.cut.is_some() {
+                break;
+            }
             Some(stretch)
         } else {
             None
@@ -49,26 +55,26 @@ pub(super) fn visits(
             let (done, failed) = (before + tally.visits, failed + tally.failed);
             watch(Progress { counted: "clients", done, total: plan.clients, failed });
         })?;
-        if let Some(knocks) = knocks {
+        if let (Some(knocks), None) = (knocks, sum.cut.or(tally.cut)) {
             blocks.push(Pair { visits: stretch, knocks, clients: clients.end - clients.start });
         }
         next = clients.end;
         sum.add(tally);
         all = Some(all.map_or(stretch, |all| all.and(stretch)));
     }
-    let memory_after = gauge.server.memory_bytes()?.unwrap_or_default();
-    let Tally { visits: clients, failed, failures, latencies } = sum;
-    let memory_bytes = (memory_before, memory_after);
+    let Tally { visits: clients, failed, failures, latencies, cut } = sum;
+    let memory_bytes = [memory_before, gauge.server_memory()];
     let measured = Measured {
         clients,
         failed,
         failures,
         latencies,
         preparation,
-        stretch: all.unwrap_or_default(),
+        stretch: all.unwrap_or_else(|| nothing(&gauge)),
         memory_bytes,
+        cut,
     };
-    let mut report = Report::new(plan, measured);
+    let mut report = Report::new(plan, &gauge, measured);
     report.against_knock = (!blocks.is_empty()).then(|| compared(&blocks));
     Ok(report)
 }
@@ -81,12 +87,18 @@ fn block(
     clients: std::ops::Range<u64>,
     watch: &mut dyn FnMut(&Tally),
 ) -> Result<(Tally, Stretch), Mishap> {
-    let crowd = Crowd::new(route, gauge.clock, plan.patience, plan.places(), false)
+    let crowd = Crowd::new(route, gauge.clock, plan.patience, &plan.interrupt, plan.places(), false)
         .map_err(|error| no_poll(&error))?;
-    let began = gauge.read()?;
+    let began = gauge.read();
     let errands = clients.map(|client| visit(plan, purpose, client));
     let tally = crowd.run(errands, watch).map_err(|error| no_poll(&error))?;
-    Ok((tally, gauge.read()?.since(&began)))
+    Ok((tally, gauge.read().since(&began)))
+}
+
+/// A stretch in which nothing happened.
+fn nothing(gauge: &Gauge) -> Stretch {
+    let now = gauge.read();
+    now.since(&now)
 }
 
 fn visit(plan: &Plan, purpose: Purpose, client: u64) -> Errand {

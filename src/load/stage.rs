@@ -20,7 +20,7 @@ pub(super) struct Stage<'a> {
     /// How long users took to be registered.
     pub(super) preparation: Duration,
     /// The server's memory before the first connection.
-    pub(super) memory_before_bytes: u64,
+    pub(super) memory_before_bytes: Option<u64>,
 }
 
 impl<'a> Stage<'a> {
@@ -37,8 +37,9 @@ impl<'a> Stage<'a> {
         for (client, habit) in (0..).zip(stays.chain((0..others.0).map(|_| others.1))) {
             regulars.add(user_name(plan, client), habit);
         }
-        let hall = Hall::new(route, gauge.clock, plan.patience, regulars).map_err(|error| no_poll(&error))?;
-        let memory_before_bytes = gauge.server.memory_bytes()?.unwrap_or_default();
+        let hall = Hall::new(route, gauge.clock, plan.patience, &plan.interrupt, regulars)
+            .map_err(|error| no_poll(&error))?;
+        let memory_before_bytes = gauge.server_memory();
         Ok(Stage { plan, gauge, hall, preparation, memory_before_bytes })
     }
 
@@ -81,20 +82,22 @@ impl<'a> Stage<'a> {
 
     /// Waits for the echoes that are still to come, as long as patience lasts.
     pub(super) fn await_echoes(&mut self) -> Result<(), Mishap> {
-        let end = self.now() + self.plan.patience.echo;
-        while self.hall.regulars.messages_waiting > 0 && self.now() < end {
-            self.hall.turn(end).map_err(|error| no_poll(&error))?;
-        }
-        Ok(())
+        self.hall.await_echoes().map_err(|error| no_poll(&error))
+    }
+
+    /// Whether the run is cut short.
+    pub(super) fn is_cut(&self) -> bool {
+        self.hall.cut().is_some()
     }
 
     /// Sends everybody home and gives the report's common part. What it has measured are its windows.
     pub(super) fn finish(
         mut self,
         stretch: Stretch,
-        memory_after_bytes: u64,
+        memory_after_bytes: Option<u64>,
     ) -> Result<(Report, Regulars), Mishap> {
         self.hall.dismiss().map_err(|error| no_poll(&error))?;
+        let cut = self.hall.cut();
         let regulars = self.hall.regulars;
         let mut latencies = Latencies::default();
         for window in &regulars.windows {
@@ -107,9 +110,10 @@ impl<'a> Stage<'a> {
             latencies,
             preparation: self.preparation,
             stretch,
-            memory_bytes: (self.memory_before_bytes, memory_after_bytes),
+            memory_bytes: [self.memory_before_bytes, memory_after_bytes],
+            cut,
         };
-        Ok((Report::new(self.plan, measured), regulars))
+        Ok((Report::new(self.plan, &self.gauge, measured), regulars))
     }
 }
 

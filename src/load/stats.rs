@@ -3,6 +3,7 @@
 //! This module must not know what was measured, or how.
 
 use super::mishap::{Failures, FailuresByKind, Mishap, count_failure};
+use super::watchdog::Cut;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::time::Duration;
@@ -12,13 +13,18 @@ const LATENCY_MOST: Duration = Duration::from_secs(60);
 
 /// Durations of one sort, from 1 ns to 60 s, to three digits.
 #[derive(Clone, Debug)]
-pub struct Latency(Histogram<u64>);
+pub struct Latency {
+    histogram: Histogram<u64>,
+    /// Of all that were counted, those that never came to an end.
+    unfinished: u64,
+}
 
 impl Default for Latency {
     #[expect(clippy::expect_used, reason = "the bounds are constants within what the histogram allows")]
     fn default() -> Latency {
         let most = LATENCY_MOST.as_nanos() as u64;
-        Latency(Histogram::new_with_bounds(1, most, 3).expect("bounds of a histogram"))
+        let histogram = Histogram::new_with_bounds(1, most, 3).expect("bounds of a histogram");
+        Latency { histogram, unfinished: 0 }
     }
 }
 
@@ -27,28 +33,42 @@ impl Latency {
     #[expect(clippy::expect_used, reason = "the bounds are constants within what the histogram allows")]
     pub(super) fn coarse() -> Latency {
         let most = LATENCY_MOST.as_nanos() as u64;
-        Latency(Histogram::new_with_bounds(1_000, most, 2).expect("bounds of a histogram"))
+        let histogram = Histogram::new_with_bounds(1_000, most, 2).expect("bounds of a histogram");
+        Latency { histogram, unfinished: 0 }
     }
 
     /// Counts all that another has counted.
     pub(super) fn merge(&mut self, other: &Latency) {
         // Both have the same bounds, or these are the wider.
-        let _ = self.0.add(&other.0);
+        let _ = self.histogram.add(&other.histogram);
+        self.unfinished += other.unfinished;
     }
 
     /// Counts one.
     pub(super) fn record(&mut self, latency: Duration) {
-        self.0.saturating_record(latency.min(LATENCY_MOST).as_nanos() as u64);
+        self.histogram.saturating_record(latency.min(LATENCY_MOST).as_nanos() as u64);
+    }
+
+    /// Counts one that never came to an end, with the time for which somebody waited: left out, it would make the server
+    /// look the faster the more it left unanswered.
+    pub(super) fn record_unfinished(&mut self, waited: Duration) {
+        self.record(waited);
+        self.unfinished += 1;
     }
 
     /// How many were counted.
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.histogram.len()
+    }
+
+    /// How many of them came to an end.
+    pub fn finished(&self) -> u64 {
+        self.count() - self.unfinished
     }
 
     /// The latency in nanoseconds that this part of all, 0 to 1, did not exceed; 0 if none was counted.
     pub fn nanoseconds_at(&self, part: f64) -> u64 {
-        self.0.value_at_quantile(part)
+        self.histogram.value_at_quantile(part)
     }
 
     /// The figures for a table.
@@ -60,7 +80,8 @@ impl Latency {
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
-            max: microseconds(self.0.max()),
+            max: microseconds(self.histogram.max()),
+            unfinished: self.unfinished,
         }
     }
 }
@@ -85,6 +106,8 @@ pub struct Percentiles {
     pub p999: f64,
     /// None exceeded this.
     pub max: f64,
+    /// Of `count`, those that never came to an end: they are among the figures with the time waited.
+    pub unfinished: u64,
 }
 
 /// What clients wait for.
@@ -114,6 +137,8 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     pub(super) failures: FailuresByKind,
     pub(super) latencies: Latencies,
+    /// Why they ended before their time, if they did.
+    pub(super) cut: Option<Cut>,
 }
 
 impl Tally {
@@ -127,6 +152,7 @@ impl Tally {
     /// Counts the failures of another, and nothing else of it.
     pub(super) fn add_failures(&mut self, other: Tally) {
         self.failed += other.failed;
+        self.cut = self.cut.or(other.cut);
         for (kind, Failures { count, reason }) in other.failures {
             self.failures.entry(kind).or_insert(Failures { count: 0, reason }).count += count;
         }
@@ -159,6 +185,18 @@ mod tests {
         assert!(close(shown.p999, 999.0) && close(shown.max, 1_000.0), "{shown:?}");
         latency.record(Duration::from_secs(3_600));
         assert!(close(latency.percentiles().max, 60_000_000.0));
+    }
+
+    #[test]
+    fn what_never_came_to_an_end_counts_with_the_time_waited() {
+        let mut latency = Latency::default();
+        latency.record(Duration::from_millis(1));
+        latency.record_unfinished(Duration::from_secs(7));
+        let mut sum = Latency::default();
+        sum.merge(&latency);
+        let shown = sum.percentiles();
+        assert_eq!((shown.count, shown.unfinished, sum.finished()), (2, 1, 1));
+        assert!(shown.max > 6_900_000.0, "{shown:?}");
     }
 
     #[test]

@@ -19,8 +19,9 @@ pub(super) fn steady(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> R
     let from = start + WARM_UP.min(plan.span);
     let end = from + plan.span;
     stage.hall.regulars.talks_until = end;
-    stage.hall.regulars.windows.push(Window::new(from, end));
-    for place in 0..plan.places() {
+    stage.hall.regulars.windows.push(Window::of_messages_in_turn(from, end));
+    let talkers = if stage.is_cut() { 0 } else { plan.places() };
+    for place in 0..talkers {
         stage.hall.say(place, |regulars, out| {
             for _ in 0..plan.in_flight {
                 regulars.send(place, start, out);
@@ -28,10 +29,10 @@ pub(super) fn steady(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> R
         });
     }
     stage.turn_until(from, [start, end], watch)?;
-    let began = stage.gauge.read()?;
+    let began = stage.gauge.read();
     stage.turn_until(end, [start, end], watch)?;
-    let stretch = stage.gauge.read()?.since(&began);
-    let memory_bytes = stage.gauge.server.memory_bytes()?.unwrap_or_default();
+    let stretch = stage.gauge.read().since(&began);
+    let memory_bytes = stage.gauge.server_memory();
     stage.await_echoes()?;
     let (mut report, _) = stage.finish(stretch, memory_bytes)?;
     report.in_flight = Some(plan.in_flight);

@@ -79,29 +79,37 @@ pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Re
     for phase in borders.windows(2) {
         stage.hall.regulars.windows.push(Window::new(phase[0], phase[1]));
     }
+    let mut ended = borders[3];
     let mut readings = Vec::with_capacity(borders.len());
     for (phase, border) in borders.into_iter().enumerate() {
         talk_until(&mut stage, &mut schedule, border, run, watch)?;
-        readings.push(stage.gauge.read()?);
+        readings.push(stage.gauge.read());
+        if stage.is_cut() {
+            ended = ended.min(stage.now());
+            continue;
+        }
         let visitors = plan.places()..plan.places() + plan.logins;
-        stage.hall.reopens = phase == 1;
+        stage.hall.reopens_until = if phase == 1 { borders[2] } else { Moment::START };
         for place in visitors {
             match phase {
-                1 => stage.hall.admit(place, border),
-                2 => stage.hall.cut(place),
+                1 => stage.hall.admit(place, border, stage.now()),
+                2 => stage.hall.break_off(place),
                 _ => {}
             }
         }
     }
-    let memory_bytes = stage.gauge.server.memory_bytes()?.unwrap_or_default();
+    let memory_bytes = stage.gauge.server_memory();
     stage.await_echoes()?;
+    for window in &mut stage.hall.regulars.windows {
+        window.end_at(ended);
+    }
     let stretches: Vec<Stretch> = readings.windows(2).map(|pair| pair[1].since(&pair[0])).collect();
     let all = stretches.iter().copied().reduce(Stretch::and).unwrap_or_default();
     let (mut report, regulars) = stage.finish(all, memory_bytes)?;
     let phases: Vec<Phase> = regulars.windows.iter().zip(&stretches).map(figures).collect();
     if let &[before, during, after] = phases.as_slice() {
         report.tester_was_limit |=
-            [before, during, after].iter().any(|phase| is_limit(phase.tester_processor_share));
+            [before, during, after].iter().any(|phase| is_limit(phase.tester_demand()));
         report.storm = Some(Storm {
             login: plan.login,
             logins_at_once: plan.logins,
@@ -129,6 +137,9 @@ fn talk_until(
     let mut next_look = stage.now();
     loop {
         let now = stage.now();
+        if stage.hall.is_to_end() {
+            return Ok(());
+        }
         if now >= until {
             // What was due by then and is late is sent all the same: leaving it out would flatter the server.
             schedule.send(stage);
@@ -148,11 +159,12 @@ fn figures((window, stretch): (&Window, &Stretch)) -> Phase {
     let length = Stretch { elapsed: window.until.since(window.from), ..*stretch };
     Phase {
         seconds: round(length.elapsed.as_secs_f64(), 3),
-        messages_per_second: length.rate(messages.count() as f64),
+        messages_per_second: length.rate(messages.finished() as f64),
         message_us: messages.percentiles(),
-        logins_per_second: length.rate(logins.count() as f64),
+        logins_per_second: length.rate(logins.finished() as f64),
         login_us: logins.percentiles(),
         server_processor_share: stretch.server.map(|server| stretch.share(server.used)),
         tester_processor_share: stretch.share(stretch.own.used),
+        tester_waited_share: stretch.own.waited.map(|waited| stretch.share(waited)),
     }
 }

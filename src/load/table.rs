@@ -14,7 +14,13 @@ const WORTH_TELLING: f64 = 0.05;
 
 /// Everything, ending with a line end.
 pub(super) fn written(report: &Report) -> String {
-    let mut text = format!("{}\n{}\n", totals(report), latency_table(report));
+    let mut text = String::new();
+    if let Some(cut) = &report.cut_short {
+        say(&mut text, format_args!("CUT SHORT: {cut}; the figures are those up to then."));
+    }
+    say(&mut text, totals(report));
+    say(&mut text, latency_table(report));
+    unfinished(&mut text, report);
     for (kind, failures) in &report.failures {
         say(&mut text, format_args!("{} failed, {kind}: {}", failures.count, failures.reason));
     }
@@ -29,16 +35,13 @@ pub(super) fn written(report: &Report) -> String {
         judge_storm(&mut text, storm);
     }
     if let Some(back) = &report.reconnect {
-        let Back { cut_off, came_back, all_back_seconds, .. } = back;
-        say(
-            &mut text,
-            format_args!(
-                "{cut_off} cut off at once; {came_back} came back, the last after {all_back_seconds:.3} s."
-            ),
-        );
+        came_back(&mut text, back);
     }
     if let Some(server) = &report.server {
         server_use(&mut text, server, report.scenario);
+    }
+    if let Some(reason) = &report.server_unread {
+        say(&mut text, format_args!("What the server used is not known: {reason}."));
     }
     if report.scenario == Scenario::Sequential {
         say(
@@ -58,6 +61,19 @@ pub(super) fn written(report: &Report) -> String {
 fn say(text: &mut String, line: impl std::fmt::Display) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{line}");
+}
+
+/// Says what the latencies have in them that never came to an end.
+fn unfinished(text: &mut String, report: &Report) {
+    let sorts =
+        [(report.connect_us, "connection"), (report.login_us, "login"), (report.message_us, "message")];
+    for (Percentiles { unfinished, .. }, noun) in sorts {
+        if unfinished > 0 {
+            let ends = if unfinished == 1 { "it counts" } else { "they count" };
+            let many = counted(unfinished, noun);
+            say(text, format_args!("{many} never came to an end: {ends} above with the time waited."));
+        }
+    }
 }
 
 /// How the clients were there.
@@ -150,6 +166,20 @@ fn held(text: &mut String, idle: &Idle) {
     say(text, format_args!("{held} connections held for {held_seconds:.1} s: {memory}{share}."));
 }
 
+fn came_back(text: &mut String, back: &Back) {
+    let Back { cut_off, came_back, all_back_seconds, .. } = back;
+    let last = match *came_back {
+        count if count == *cut_off as u64 => "the last",
+        _ => "the others failed or were waited for no more",
+    };
+    say(
+        text,
+        format_args!(
+            "{cut_off} cut off at once; {came_back} came back, {last} after {all_back_seconds:.3} s."
+        ),
+    );
+}
+
 fn storm_table(storm: &Storm) -> Table {
     let mut table = empty_table();
     let heads =
@@ -183,7 +213,7 @@ fn judge_storm(text: &mut String, storm: &Storm) {
              --login-cache 0\nand its own --hash-rounds.",
         );
     }
-    if storm.during.login_us.count == 0 {
+    if storm.during.login_us.count == 0 && storm.logins_at_once > 0 {
         say(text, "No login came to its end while they were tried: give a longer --seconds.");
     }
 }
@@ -204,7 +234,7 @@ fn server_use(text: &mut String, server: &ServerUse, scenario: Scenario) {
     }
     let parts: Vec<String> = parts.into_iter().map(|(us, noun)| format!("{us:.2} µs a {noun}")).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let kibibytes = |bytes: u64| grouped(bytes / 1_024);
+    let kibibytes = |bytes: u64| format!("{} KiB", grouped(bytes / 1_024));
     let (seconds, share) = (server.processor_seconds, server.processor_share * 100.0);
     let waited = match server.waited_share {
         Some(waited) if waited >= WORTH_TELLING => {
@@ -215,10 +245,9 @@ fn server_use(text: &mut String, server: &ServerUse, scenario: Scenario) {
     say(
         text,
         format_args!(
-            "The server used {seconds:.2} s of processor time ({share:.0} % of one{waited}){parts};\nmemory {} KiB before, \
-             {} KiB after.",
+            "The server used {seconds:.2} s of processor time ({share:.0} % of one{waited}){parts};\nmemory {} before, {} after.",
             kibibytes(server.memory_before_bytes),
-            kibibytes(server.memory_after_bytes)
+            server.memory_after_bytes.map_or_else(|| "unknown".to_owned(), kibibytes)
         ),
     );
 }

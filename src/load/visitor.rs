@@ -168,6 +168,23 @@ impl Visitor {
         Ok(())
     }
 
+    /// It goes without what it waited for, which counts with the time waited: a message's echo always, a connection or a
+    /// login only if it was not `refused`.
+    pub(super) fn give_up(&self, now: Moment, refused: bool, latencies: &mut Latencies) {
+        let (latency, since) = match self.step {
+            Step::Talking { .. } => (&mut latencies.message, self.since),
+            Step::Connecting if !refused => (&mut latencies.connect, self.since),
+            Step::Identifying { identified } | Step::LoggingIn { identified } if !refused => {
+                (&mut latencies.login, identified)
+            }
+            Step::Knocking { identified } if !refused && self.errand.purpose == Purpose::Talks => {
+                (&mut latencies.login, identified)
+            }
+            _ => return,
+        };
+        latency.record_unfinished(now.since(since));
+    }
+
     /// Whether it has what it came for, and leaves of its own accord.
     pub(super) fn is_content(&self) -> bool {
         matches!(self.step, Step::Content)

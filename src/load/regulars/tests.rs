@@ -82,7 +82,7 @@ fn who_stays_comes_in_by_password_and_back_by_token() {
         assert_eq!(scene.told(reply), Ok((vec![], false)));
     }
     assert_eq!(scene.regulars.inside, 1);
-    scene.regulars.handle_left(0, Ok(()));
+    scene.regulars.handle_left(0, scene.now, Ok(()));
     assert_eq!(
         (scene.regulars.inside, scene.regulars.stand(0), scene.regulars.comes_again(0)),
         (0, Stand::Outside, false)
@@ -107,7 +107,7 @@ fn who_returns_exits_first_and_whose_connection_breaks_resumes() {
     assert_eq!(scene.told(WELCOME), Ok((vec!["Exit".to_owned()], false)));
     assert!(scene.regulars.handle_closed(0).is_err(), "the close may not come before Bye");
     scene.told(Reply::Bye("")).unwrap();
-    scene.regulars.handle_left(0, scene.regulars.handle_closed(0));
+    scene.regulars.handle_left(0, scene.now, scene.regulars.handle_closed(0));
     assert!(scene.regulars.comes_again(0));
     assert_eq!(scene.connected(), ["Identify", "Login"]);
 
@@ -116,7 +116,7 @@ fn who_returns_exits_first_and_whose_connection_breaks_resumes() {
     scene.told(HELLO).unwrap();
     scene.told(Reply::PasswordWanted(Wanted::Login)).unwrap();
     assert_eq!(scene.told(WELCOME), Ok((vec![], true)));
-    scene.regulars.handle_left(0, Ok(()));
+    scene.regulars.handle_left(0, scene.now, Ok(()));
     assert_eq!(scene.connected(), ["Resume"]);
 }
 
@@ -142,7 +142,7 @@ fn what_failed_is_counted_and_who_comes_again_is_forgiven() {
         scene.connected();
         let refused = scene.told(Reply::Error { code: 106, explanation: "1 s" });
         assert_eq!(refused, Err("Busy".to_owned()));
-        scene.regulars.handle_left(0, Err(Mishap::new("Busy", "")));
+        scene.regulars.handle_left(0, scene.now, Err(Mishap::new("Busy", "")));
         assert_eq!((scene.regulars.failed, scene.regulars.failures["Busy"].count), (1, 1));
         assert!(!scene.regulars.comes_again(0), "not at once");
         assert_eq!(scene.regulars.forgive(0), forgiven);
@@ -164,8 +164,78 @@ fn patience_ends_for_connection_login_and_echo() {
     assert_eq!(scene.overdue().as_deref(), Some("no_answer"));
     let mut scene = Scene::inside();
     scene.sent();
-    scene.pass(4_999);
+    scene.pass(8_999);
     assert_eq!(scene.overdue(), None);
     scene.pass(1);
     assert_eq!(scene.overdue().as_deref(), Some("no_echo"));
+}
+
+#[test]
+fn who_waits_for_bye_in_vain_has_failed() {
+    for farewell in [&[][..], &[Reply::Bye("")]] {
+        let mut scene = Scene::inside();
+        scene.regulars.exit(0, scene.now, &mut Vec::new());
+        farewell.iter().for_each(|reply| assert!(scene.told(*reply).is_ok()));
+        scene.pass(8_998);
+        assert_eq!(scene.overdue(), None);
+        scene.pass(2);
+        assert_eq!(scene.overdue().as_deref(), Some("no_bye"));
+    }
+    // Who comes again and again notices, too.
+    let mut scene = Scene::new(Habit::Returns);
+    scene.connected();
+    for reply in [HELLO, Reply::PasswordWanted(Wanted::Login), WELCOME] {
+        scene.told(reply).unwrap();
+    }
+    scene.pass(9_000);
+    assert_eq!(scene.overdue().as_deref(), Some("no_bye"));
+}
+
+#[test]
+fn messages_that_never_come_back_count_with_the_time_waited() {
+    let mut scene = Scene::inside();
+    let echoed = scene.sent();
+    scene.told(echo(&echoed)).unwrap();
+    scene.sent();
+    scene.pass(2_000);
+    scene.sent();
+    scene.pass(5_000);
+    scene.regulars.handle_left(0, scene.now, Err(Mishap::new("connection_lost", "")));
+    assert_eq!(scene.regulars.messages_waiting, 0);
+    let message = &scene.regulars.windows[0].latencies.message;
+    assert_eq!((message.count(), message.finished()), (3, 1));
+    let seconds = |part| (message.nanoseconds_at(part) as f64 / 1e9).round();
+    assert_eq!((seconds(1.0), seconds(0.5)), (7.0, 5.0));
+}
+
+#[test]
+fn a_login_that_is_given_up_counts_and_one_that_is_refused_does_not() {
+    let mut scene = Scene::new(Habit::Stays);
+    scene.connected();
+    scene.pass(3_000);
+    scene.regulars.give_up(0, scene.now);
+    let window = &scene.regulars.windows[0];
+    assert_eq!((window.latencies.login.count(), window.latencies.login.finished()), (1, 0));
+    assert_eq!((window.absence.count(), window.absence.finished()), (1, 0));
+    let mut scene = Scene::new(Habit::Stays);
+    scene.connected();
+    scene.told(Reply::Error { code: 106, explanation: "1 s" }).unwrap_err();
+    scene.regulars.handle_left(0, scene.now, Err(Mishap::new("Busy", "")));
+    assert_eq!(scene.regulars.windows[0].latencies.login.count(), 0);
+}
+
+#[test]
+fn a_stall_that_began_before_the_window_is_in_it_where_messages_wait_for_one_another() {
+    for (window, counted) in [(Window::new as fn(_, _) -> _, 0), (Window::of_messages_in_turn, 1)] {
+        let mut scene = Scene::inside();
+        scene.regulars.windows.clear();
+        let text = scene.sent();
+        scene.pass(100);
+        scene.regulars.windows.push(window(scene.now, Moment::NEVER));
+        scene.pass(7_000);
+        scene.told(echo(&text)).unwrap();
+        let message = &scene.regulars.windows[0].latencies.message;
+        assert_eq!(message.count(), counted);
+        assert!(counted == 0 || message.nanoseconds_at(1.0) > 7_000_000_000);
+    }
 }

@@ -136,9 +136,33 @@ fn each_step_has_its_own_patience() {
     assert_eq!(stage.visitor.deadline(&patience).since(stage.now), patience.echo);
     let mishap = stage.visitor.overdue(&patience);
     assert_eq!(mishap.kind, "no_echo");
-    assert!(mishap.reason.contains("--mode echo") && mishap.reason.contains("5s"), "{}", mishap.reason);
+    assert!(mishap.reason.contains("--mode echo") && mishap.reason.contains("9s"), "{}", mishap.reason);
     let mut stage = Stage::new(Purpose::Talks, 1);
     assert_eq!(stage.visitor.overdue(&patience).kind, "connect_timeout");
     stage.connected();
     assert_eq!(stage.visitor.overdue(&patience).kind, "no_answer");
+}
+
+#[test]
+fn what_is_given_up_counts_with_the_time_waited() {
+    let given_up = |mut stage: Stage, refused: bool| {
+        stage.now = stage.now + Duration::from_secs(7);
+        stage.visitor.give_up(stage.now, refused, &mut stage.latencies);
+        let Latencies { connect, login, message } = stage.latencies;
+        [connect, login, message]
+            .map(|latency| latency.percentiles())
+            .map(|shown| (shown.unfinished, shown.max >= 7e6))
+    };
+    let nothing = (0, false);
+    let knocking = |purpose| {
+        let mut stage = Stage::new(purpose, 1);
+        stage.connected();
+        stage
+    };
+    assert_eq!(given_up(Stage::talking(1), false), [nothing, nothing, (1, true)]);
+    assert_eq!(given_up(Stage::talking(1), true)[2], (1, true), "whatever the reason, the echo never came");
+    assert_eq!(given_up(knocking(Purpose::Talks), false), [nothing, (1, true), nothing]);
+    assert_eq!(given_up(knocking(Purpose::Talks), true), [nothing; 3]);
+    assert_eq!(given_up(knocking(Purpose::Knocks), false), [nothing; 3], "it was not to log in");
+    assert_eq!(given_up(Stage::new(Purpose::Talks, 1), false), [(1, true), nothing, nothing]);
 }

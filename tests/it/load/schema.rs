@@ -46,6 +46,12 @@ impl Schema {
                 "null" => value.is_null(),
                 other => panic!("{path}: the schema does not say what {other} is"),
             };
+            if let Some(object) = kind.strip_suffix("|null").filter(|object| self.0.contains_key(object)) {
+                if !value.is_null() {
+                    self.check(path, value, object, given);
+                }
+                return;
+            }
             assert!(kind.split('|').any(is), "{path}: {value} is no {kind}");
             return;
         };
