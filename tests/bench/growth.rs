@@ -8,7 +8,7 @@
 //! flight in each connection. For both the server's processor time, from `porter-load --pid`.
 //!
 //! The server has one processor and the load tester another (`taskset`, of util-linux). All sizes take turns, and the
-//! figures are medians of their turns.
+//! figures are medians of their turns. The exit code is 1 if the start with the most users is above its targets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,10 +26,12 @@ use serde_json::Value;
 use server::Server;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 const USERS: [u32; 4] = [10, 10_000, 100_000, 1_000_000];
 const CONNECTIONS: [u32; 4] = [10, 100, 1_000, 10_000];
+/// With the most users a start takes no longer, in seconds, and no more memory, in megabytes.
+const START_MOST: [f64; 2] = [1.5, 150.0];
 /// How often each size has its turn.
 const TURNS: usize = 3;
 /// The most users that log in: enough of them that the processor does not know their places in the table by heart.
@@ -43,7 +45,7 @@ const FLAGS: [&str; 4] = ["--hash-rounds", "1", "--max-connections", "10100"];
 /// The processors of the server and of the load tester.
 const PROCESSORS: [&str; 2] = ["0", "1"];
 
-fn main() {
+fn main() -> ExitCode {
     let picture = std::env::args().skip_while(|word| word != "--picture").nth(1);
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -81,6 +83,18 @@ fn main() {
         ]);
         std::fs::write(file, drawn).unwrap();
     }
+    judge(USERS[USERS.len() - 1], starts[USERS.len() - 1])
+}
+
+/// Whether the start with the most users keeps within its targets.
+fn judge(users: u32, [seconds, _, memory]: [f64; 3]) -> ExitCode {
+    let [seconds_most, memory_most] = START_MOST;
+    let met = seconds <= seconds_most && memory <= memory_most;
+    let verdict = if met { "met" } else { "missed" };
+    println!(
+        "\nThe targets, {seconds_most} s and {memory_most} MB at the start with {users} users: {verdict}"
+    );
+    if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Seconds of a start, seconds of processor time in it, and the megabytes held at most.

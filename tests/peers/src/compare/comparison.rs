@@ -7,7 +7,7 @@ use crate::syscalls::{self, Counter};
 use crate::{idle, sequential, start, steady, table};
 
 /// Rounds of system calls, at most.
-const COUNTED_ROUNDS: u32 = 3;
+pub(crate) const COUNTED_ROUNDS: u32 = 3;
 
 /// All that is being measured.
 #[derive(Debug)]

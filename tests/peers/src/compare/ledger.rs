@@ -2,6 +2,29 @@
 
 use serde_json::{Value, json};
 
+/// What is made of the figures of several rounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) median: f64,
+    /// The least and the most of the rounds.
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    pub(crate) rounds: usize,
+}
+
+impl Summary {
+    /// Of figures in any order, if there are any.
+    fn of(figures: impl Iterator<Item = f64>) -> Option<Summary> {
+        let mut figures: Vec<f64> = figures.collect();
+        figures.sort_by(f64::total_cmp);
+        let (least, most) = (*figures.first()?, *figures.last()?);
+        let (middle, rounds) = (figures.len() / 2, figures.len());
+        let upper = figures[middle];
+        let median = if rounds % 2 == 1 { upper } else { (figures[middle - 1] + upper) / 2.0 };
+        Some(Summary { median, least, most, rounds })
+    }
+}
+
 /// The figures of one measure, a round each.
 #[derive(Debug)]
 struct Entry {
@@ -24,30 +47,37 @@ impl Ledger {
         }
     }
 
-    /// The median of the rounds, if there was one.
-    pub(crate) fn median(&self, work: &str, peer: &str, measure: &str) -> Option<f64> {
-        self.rounds(work, peer, measure).and_then(|rounds| median(rounds.iter().copied()))
+    /// Median and span of the rounds, if there was one.
+    pub(crate) fn summary(&self, work: &str, peer: &str, measure: &str) -> Option<Summary> {
+        Summary::of(self.rounds(work, peer, measure)?.iter().copied())
     }
 
-    /// The median of what a peer's figure is of another's in the same round: what slows the machine down for a while
+    /// The median of the rounds, if there was one.
+    pub(crate) fn median(&self, work: &str, peer: &str, measure: &str) -> Option<f64> {
+        self.summary(work, peer, measure).map(|summary| summary.median)
+    }
+
+    /// Median and span of what a peer's figure is of another's in the same round: what slows the machine down for a while
     /// slows both.
-    pub(crate) fn ratio(&self, work: &str, measure: &str, peer: &str, base: &str) -> Option<f64> {
+    pub(crate) fn ratio(&self, work: &str, measure: &str, peer: &str, base: &str) -> Option<Summary> {
         let (figures, bases) = (self.rounds(work, peer, measure)?, self.rounds(work, base, measure)?);
-        median(figures.iter().zip(bases).map(|(figure, base)| figure / base))
+        Summary::of(figures.iter().zip(bases).map(|(figure, base)| figure / base))
     }
 
     /// The median of a measure over all works, peers and rounds.
     pub(crate) fn median_of_all(&self, measure: &str) -> Option<f64> {
         let entries = self.0.iter().filter(|entry| entry.measure == measure);
-        median(entries.flat_map(|entry| entry.rounds.iter().copied()))
+        Summary::of(entries.flat_map(|entry| entry.rounds.iter().copied())).map(|summary| summary.median)
     }
 
     /// All of it.
     pub(crate) fn json(&self) -> Value {
         let entry = |entry: &Entry| {
             let Entry { work, peer, measure, rounds } = entry;
+            let summary = Summary::of(rounds.iter().copied());
             json!({ "work": work, "peer": peer, "measure": measure,
-                    "median": median(rounds.iter().copied()), "rounds": rounds })
+                    "median": summary.map(|summary| summary.median), "min": summary.map(|summary| summary.least),
+                    "max": summary.map(|summary| summary.most), "rounds": rounds })
         };
         self.0.iter().map(entry).collect()
     }
@@ -63,14 +93,6 @@ impl Entry {
     }
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    let middle = figures.len() / 2;
-    let upper = *figures.get(middle)?;
-    Some(if figures.len() % 2 == 1 { upper } else { (figures[middle - 1] + upper) / 2.0 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,9 +106,11 @@ mod tests {
             ledger.add("w", "b", "m", other);
         }
         assert_eq!(ledger.median("w", "a", "m"), Some(1.1));
-        assert_eq!(ledger.ratio("w", "m", "a", "b"), Some(0.5));
+        let summary = Summary { median: 0.5, least: 0.5, most: 0.55, rounds: 3 };
+        assert_eq!(ledger.ratio("w", "m", "a", "b"), Some(summary));
         assert_eq!(ledger.ratio("w", "m", "a", "c"), None);
-        assert_eq!(median([1.0, 4.0].into_iter()), Some(2.5));
-        assert_eq!(median([].into_iter()), None);
+        let summary = Summary { median: 2.5, least: 1.0, most: 4.0, rounds: 2 };
+        assert_eq!(Summary::of([4.0, 1.0].into_iter()), Some(summary));
+        assert_eq!(Summary::of([].into_iter()), None);
     }
 }

@@ -61,6 +61,11 @@ pub(crate) fn description() -> String {
     format!("{} x {model}, Linux {}", models.len().max(1), told("/proc/sys/kernel/osrelease").trim())
 }
 
+/// Today, in UTC.
+pub(crate) fn date() -> String {
+    time::OffsetDateTime::now_utc().date().to_string()
+}
+
 /// Processor time that this program has used.
 pub(crate) fn own_processor() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);

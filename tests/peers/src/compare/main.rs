@@ -99,8 +99,9 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), String> {
     let machine = Machine::divided();
     let stable = Stable::find(&flags.porter, machine)?;
-    let place = format!("{}; {}", machine::description(), stable.versions());
-    println!("{place}");
+    let (date, versions) = (machine::date(), stable.versions());
+    println!("{date}; {}; {}", machine::description(), versions.join(", "));
+    println!("{}", rounds_said(flags.rounds));
     if !machine.is_divided() {
         println!("Server and load share the one processor that there is: the figures mean little.");
     }
@@ -116,13 +117,29 @@ fn run(flags: &Flags) -> Result<(), String> {
     let Comparison { ledger, peers, failures, .. } = comparison;
     print!("{}", table::disturbance(&ledger));
     if let Some(path) = &flags.json {
-        let report = json!({ "machine": place, "rounds": flags.rounds, "figures": ledger.json() });
+        let report = json!({ "date": date, "machine": machine::description(), "versions": versions,
+                             "rounds": flags.rounds, "figures": ledger.json() });
         write(path, &format!("{report:#}\n"))?;
     }
     if let Some(path) = flags.picture.as_ref().filter(|_| flags.has(Row::Steady)) {
-        write(path, &picture::draw(&ledger, &peers, &machine::description()))?;
+        let rounds =
+            if flags.rounds == 1 { "one round".to_owned() } else { format!("{} rounds", flags.rounds) };
+        let conditions = format!("{rounds}, {date}; {}", machine::description());
+        write(path, &picture::draw(&ledger, &peers, &[&conditions, &versions.join(", ")]))?;
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\ncompare: ")) }
+}
+
+/// What the figures are.
+fn rounds_said(rounds: u32) -> String {
+    match rounds {
+        1 => "One round: figures of a second one would differ, and nobody knows by how much.".to_owned(),
+        rounds => format!(
+            "Medians of {rounds} rounds, behind them the least and the most; system calls of {} rounds, and where there is \
+             no span, of one.",
+            rounds.min(comparison::COUNTED_ROUNDS)
+        ),
+    }
 }
 
 fn measure(comparison: &mut Comparison, row: Row) {

@@ -105,10 +105,17 @@ impl Stable {
         PEERS.into_iter().filter(|peer| !self.missing.contains(peer))
     }
 
-    /// The versions of the peers that have one.
-    pub(crate) fn versions(&self) -> String {
-        let versions = self.peers().filter_map(Peer::program).filter_map(|(program, _)| version(program));
-        versions.collect::<Vec<_>>().join(", ")
+    /// The versions of all that takes part, and of what compiled porter and the loops.
+    pub(crate) fn versions(&self) -> Vec<String> {
+        let porter = version(&self.porter.to_string_lossy());
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let commit = said(Command::new("git").args(["-C", source, "describe", "--always", "--dirty"]));
+        let porter = porter.map(|porter| match commit {
+            Some(commit) => format!("{porter} ({commit})"),
+            None => porter,
+        });
+        let others = self.peers().filter_map(Peer::program).filter_map(|(program, _)| version(program));
+        porter.into_iter().chain(locked("tokio")).chain(others).chain(version("rustc")).collect()
     }
 
     /// Starts a peer's server; it takes as many connections as there are descriptors.
@@ -209,6 +216,19 @@ fn write_porter_data(folder: &Path, write: impl FnOnce(&Path) -> io::Result<()>)
 }
 
 /// What a program says of itself: the first line that it prints; `None` if there is no such program.
+/// What Cargo.lock says of a crate.
+fn locked(name: &str) -> Option<String> {
+    let wanted = format!("name = \"{name}\"\nversion = \"");
+    let (_, after) = include_str!("../../Cargo.lock").split_once(&wanted)?;
+    Some(format!("{name} {}", after.split('"').next()?))
+}
+
+/// The first line of what a program says of itself; `None` if it is not there or fails.
+fn said(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
+}
+
 fn version(program: &str) -> Option<String> {
     // mosquitto has no flag for it alone; its help begins with it.
     let flag = if program == "mosquitto" { "-h" } else { "--version" };

@@ -2,7 +2,7 @@
 //!
 //! Light or dark is the reader's choice, as in porter-load's pictures, whose colours these are.
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Summary};
 use crate::peers::Peer;
 use crate::steady::{COST, LOADS};
 use crate::table::shown;
@@ -26,7 +26,9 @@ const CUT: f64 = 2.0;
 /// Of the gap in a bar that is cut off.
 const NOTCH: f64 = 6.0;
 /// Under the last bar.
-const FOOT: f64 = 44.0;
+const FOOT: f64 = 80.0;
+/// From one line under the bars to the next.
+const LINE: f64 = 18.0;
 
 const STYLE: &str = "
 text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; font-size: 13px; fill: #3d434b; }
@@ -36,6 +38,7 @@ text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sa
 .axis { stroke: #8b929b; stroke-width: 1; }
 .limit { stroke: #c65100; stroke-width: 1.5; stroke-dasharray: 4 4; }
 rect.peer { fill: #a7afb9; }
+.span { stroke: #15181c; stroke-width: 1.2; }
 .own { fill: #0067a8; }
 text.own { font-weight: 600; }
 @media (prefers-color-scheme: dark) {
@@ -44,13 +47,14 @@ text { fill: #b9c0c9; }
 .title { fill: #f2f4f6; }
 .axis { stroke: #6d7680; }
 .limit { stroke: #f0a030; }
+.span { stroke: #f2f4f6; }
 rect.peer { fill: #59626c; }
 .own { fill: #62bdf2; }
 }
 ";
 
-/// Draws it; `machine` says where it was measured.
-pub(crate) fn draw(ledger: &Ledger, peers: &[Peer], machine: &str) -> String {
+/// Draws it; `conditions` say how, when and where it was measured, a line each.
+pub(crate) fn draw(ledger: &Ledger, peers: &[Peer], conditions: &[&str]) -> String {
     let bottom = TOP + PITCH * peers.len() as f64;
     let height = bottom + FOOT;
     let title = "What a message costs the server: processor time in µs, shorter is better";
@@ -73,10 +77,11 @@ pub(crate) fn draw(ledger: &Ledger, peers: &[Peer], machine: &str) -> String {
     for (load, x) in LOADS.iter().zip((0..).map(|panel| LEFT + f64::from(panel) * (PANEL + GAP))) {
         document = document.add(panel(ledger, peers, load.name, x, bottom));
     }
-    let words = format!(
-        "the dashed line is the bare loop: frames in and out, no login; cut bars are longer; {machine}"
-    );
-    format!("{}\n", document.add(text(&words, 24.0, height - 16.0, "start")))
+    let legend = "the dashed line is the bare loop: frames in and out, no login; cut bars are longer; thin lines: least to most";
+    for (words, line) in [legend].iter().chain(conditions).zip(1..) {
+        document = document.add(text(words, 24.0, bottom + 8.0 + LINE * f64::from(line), "start"));
+    }
+    format!("{document}\n")
 }
 
 /// The upper edges of the bars.
@@ -110,6 +115,12 @@ fn panel(ledger: &Ledger, peers: &[Peer], work: &str, x: f64, bottom: f64) -> Gr
         let end = width(cost).max(limit.map_or(0.0, width));
         let figure = text(&shown(Some(cost)), x + end + 6.0, y + BAR - 4.5, "start");
         group = group.add(bar).add(figure.set("class", class(*peer)));
+        if let Some(Summary { least, most: longest, rounds: 2.., .. }) =
+            ledger.summary(work, peer.name(), COST)
+        {
+            let middle = y + BAR / 2.0;
+            group = group.add(line(x + width(least), middle, x + width(longest), middle, "span"));
+        }
         if cost > most {
             group = group.add(notch(x + width(cost) * 0.8, y));
         }
@@ -160,10 +171,15 @@ mod tests {
                 ledger.add(load.name, peer.name(), COST, cost);
             }
         }
-        let picture = draw(&ledger, &peers, "a < b");
+        let picture = draw(&ledger, &peers, &["a < b"]);
         assert_eq!(picture.matches("<rect").count(), 1 + 3 * 3);
         assert_eq!(picture.matches("<polygon").count(), 3);
         assert!(picture.contains("a &lt; b") && !picture.contains("NaN"));
-        assert!(!draw(&Ledger::default(), &peers, "").contains("NaN"));
+        assert_eq!(picture.matches("\"span\"").count(), 0, "one round has no span");
+        for load in LOADS {
+            ledger.add(load.name, Peer::Porter.name(), COST, 5.6);
+        }
+        assert_eq!(draw(&ledger, &peers, &[]).matches("class=\"span\"").count(), 3);
+        assert!(!draw(&Ledger::default(), &peers, &[]).contains("NaN"));
     }
 }

@@ -1,6 +1,6 @@
 //! The figures as Markdown.
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Summary};
 use crate::meter::{LOAD_SHARE, WAITED};
 use crate::peers::Peer;
 use crate::storm::{self, STORMS};
@@ -29,9 +29,9 @@ pub(crate) fn head(peers: &[Peer]) -> String {
 pub(crate) fn lines(ledger: &Ledger, peers: &[Peer], work: &str, measures: &[&str]) -> String {
     let line = |measure: &&str| {
         let mut cells = vec![format!("{work}: {measure}")];
-        cells.extend(peers.iter().map(|peer| shown(ledger.median(work, peer.name(), measure))));
+        cells.extend(peers.iter().map(|peer| with_span(ledger.summary(work, peer.name(), measure))));
         let ratio = |base: Peer| ledger.ratio(work, measure, Peer::Porter.name(), base.name());
-        cells.extend(bases(peers).map(|base| shown(ratio(base))));
+        cells.extend(bases(peers).map(|base| with_span(ratio(base))));
         row(cells.iter().map(String::as_str)) + "\n"
     };
     measures.iter().map(line).collect()
@@ -63,17 +63,17 @@ pub(crate) fn storms(ledger: &Ledger) -> String {
         ["server", "a login costs", "echo at rest, p50 / p99 ms", "in the storm, p50 / p99 ms", "logins/s"];
     let mut text = format!("{}\n|---|---|---:|---:|---:|\n", row(titles.into_iter()));
     for storm in STORMS {
-        let figure = |measure| ledger.median(storm.login, storm.peer.name(), measure);
+        let figure = |measure| ledger.summary(storm.login, storm.peer.name(), measure);
         if figure(storm::RATE).is_none() {
             continue;
         }
-        let pair = |one, other| format!("{} / {}", shown(figure(one)), shown(figure(other)));
+        let pair = |one, other| format!("{} / {}", with_span(figure(one)), with_span(figure(other)));
         let cells = [
             storm.peer.name(),
             storm.login,
             &pair(storm::REST_P50, storm::REST_P99),
             &pair(storm::STORM_P50, storm::STORM_P99),
-            &shown(figure(storm::RATE)),
+            &with_span(figure(storm::RATE)),
         ];
         text += &(row(cells.into_iter()) + "\n");
     }
@@ -111,8 +111,8 @@ const LATE_MILLISECONDS: f64 = 0.2;
 
 /// porter's start.
 pub(crate) fn start(ledger: &Ledger) -> String {
-    let [seconds, memory] =
-        [start::SECONDS, start::MEMORY].map(|measure| shown(ledger.median(start::WORK, "porter", measure)));
+    let [seconds, memory] = [start::SECONDS, start::MEMORY]
+        .map(|measure| with_span(ledger.summary(start::WORK, "porter", measure)));
     format!("porter, {}: {seconds} s until it listens, {memory} MB of memory at most.\n", start::WORK)
 }
 
@@ -159,9 +159,21 @@ fn row<'a>(cells: impl Iterator<Item = &'a str>) -> String {
     format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
 }
 
+/// The median, and behind it the least and the most of the rounds where there were several.
+fn with_span(summary: Option<Summary>) -> String {
+    match summary {
+        Some(Summary { median, least, most, rounds: 2.. }) => {
+            format!("{} ({}..{})", shown(Some(median)), shown(Some(least)), shown(Some(most)))
+        }
+        summary => shown(summary.map(|summary| summary.median)),
+    }
+}
+
 /// Three digits, or all of those before the point, grouped; a dash for what was not measured.
 pub(crate) fn shown(figure: Option<f64>) -> String {
-    let Some(figure) = figure else { return "-".to_owned() };
+    let Some(figure) = figure else {
+        return "-".to_owned();
+    };
     let decimals = match figure {
         figure if figure >= 99.95 => 0,
         figure if figure >= 9.995 => 1,
@@ -194,6 +206,10 @@ mod tests {
         ledger.add("w", "bare", "m", 2.0);
         ledger.add("w", "porter", "m", 3.0);
         assert_eq!(lines(&ledger, &peers, "w", &["m"]), "| w: m | 2.00 | - | 3.00 | 1.50 | - |\n");
+        ledger.add("w", "porter", "m", 4.0);
+        ledger.add("w", "bare", "m", 2.5);
+        let wanted = "| w: m | 2.25 (2.00..2.50) | - | 3.50 (3.00..4.00) | 1.55 (1.50..1.60) | - |\n";
+        assert_eq!(lines(&ledger, &peers, "w", &["m"]), wanted);
         assert!(head(&peers).lines().all(|line| line.matches('|').count() == 7));
     }
 }
