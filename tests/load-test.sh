@@ -4,7 +4,7 @@
 #     tests/load-test.sh [CLIENTS]        10000 unless given
 #
 # Builds both programs in release, starts the server on a free port with temporary data and log, and stops it at the
-# end. The exit code is the load tester's: 0 if no client failed.
+# end. The exit code is the load tester's: 0 if no client failed and the run was not cut short.
 set -eu
 
 clients=${1:-10000}

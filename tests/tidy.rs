@@ -36,7 +36,7 @@ const ROOT_NAMES: &[(&str, &str)] = &[("Moment", "moment"), ("Key", "slots")];
 /// Words of the world outside, and the only modules that may name them: the rest has the world handed in.
 const WORLD: &[(&str, &[&str])] = &[
     ("mio", &["server", "load"]),
-    ("signal_hook", &["server", "client"]),
+    ("signal_hook", &["server", "client", "load"]),
     ("signal_hook_mio", &["server"]),
     ("rustix", &["server", "store", "client", "load"]),
     ("getrandom", &["server", "client", "load"]),

@@ -5,16 +5,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use porter::cli::{self, Failure};
 use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Plan, Progress, Report, Scenario};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Descriptors are an `int`, and memory is finite.
@@ -83,9 +80,14 @@ struct Flags {
     /// storm: clients that log in again and again; 0: messages by the clock and nothing else [default: 8]
     #[arg(long, value_name = "L", value_parser = value_parser!(u32).range(..=100_000))]
     logins: Option<u32>,
-    /// storm: how they do it; full needs a server with --login-cache 0 [default: cached]
+    /// storm: how they do it; full needs a server with --login-cache 0, and is refused where logins are remembered
+    /// [default: cached]
     #[arg(long, value_enum, value_name = "SORT")]
     login: Option<LoginSort>,
+    /// Wait for each answer: for Hello before Identify, for PasswordWanted before Login, for the last echo before Exit.
+    /// Otherwise Identify and Login (or Resume) go out together at once, and Exit beside the last message
+    #[arg(long)]
+    no_pipelining: bool,
     /// The server's process on this machine: report its processor time and memory too
     #[arg(long, value_name = "PID", value_parser = value_parser!(u32).range(1..))]
     pid: Option<u32>,
@@ -114,7 +116,7 @@ fn body(flags: Flags) -> Result<(), Failure> {
     let plan = plan(&flags)?;
     let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let bar = progress_bar();
-    end_at_signals(&plan.interrupt)
+    load::end_at_signals(&plan.interrupt)
         .map_err(|error| Failure::failed(format_args!("cannot listen to signals: {error}")))?;
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
@@ -128,16 +130,6 @@ fn body(flags: Flags) -> Result<(), Failure> {
     }
     printed?;
     verdict(&report)
-}
-
-/// The first SIGINT or SIGTERM ends the run with the figures so far, a second one the program.
-fn end_at_signals(interrupt: &Arc<AtomicBool>) -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        // In this order, or the first would be taken for the second.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(interrupt))?;
-        flag::register(signal, Arc::clone(interrupt))?;
-    }
-    Ok(())
 }
 
 fn json_help() -> String {
@@ -175,6 +167,7 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
         rate_per_second: flags.rate.map_or(usual.rate_per_second, f64::from),
         logins: given(flags.logins, usual.logins),
         login: flags.login.unwrap_or(usual.login),
+        pipelined: !flags.no_pipelining,
         pid: flags.pid,
         ..usual
     })
@@ -182,8 +175,8 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
 
 /// A flag that the scenario does not look at was meant for another.
 fn refuse_useless(flags: &Flags, scenario: Scenario) -> Result<(), Failure> {
-    use Scenario::{Idle, Knock, Sequential, Steady, Storm};
-    let uses: [(&str, bool, &[Scenario]); 8] = [
+    use Scenario::{Idle, Knock, Reconnect, Sequential, Steady, Storm};
+    let uses: [(&str, bool, &[Scenario]); 9] = [
         ("--concurrency", flags.concurrency.is_some(), &[Sequential, Knock]),
         ("--messages", flags.messages.is_some(), &[Sequential]),
         ("--against-knock", flags.against_knock, &[Sequential]),
@@ -192,6 +185,7 @@ fn refuse_useless(flags: &Flags, scenario: Scenario) -> Result<(), Failure> {
         ("--rate", flags.rate.is_some(), &[Storm]),
         ("--logins", flags.logins.is_some(), &[Storm]),
         ("--login", flags.login.is_some(), &[Storm]),
+        ("--no-pipelining", flags.no_pipelining, &[Sequential, Steady, Idle, Storm, Reconnect]),
     ];
     for (flag, given, scenarios) in uses {
         if given && !scenarios.contains(&scenario) {

@@ -87,6 +87,8 @@ pub struct Idle {
 pub struct Storm {
     /// What the clients that come again and again come in by.
     pub login: LoginSort,
+    /// Microseconds that a login takes which pays for a hash, measured before the run; `null` unless they log in by `full`.
+    pub hash_us: Option<f64>,
     /// How many of them there are.
     pub logins_at_once: usize,
     /// Messages that each of the others is to send each second, whether or not the last echo has come.

@@ -5,9 +5,10 @@
 
 use super::Patience;
 use super::alarm::Alarm;
+use super::client_state::Stand;
 use super::clock::Clock;
 use super::mishap::{Mishap, unreachable};
-use super::regulars::{Regulars, Stand};
+use super::regulars::Regulars;
 use super::route::Route;
 use super::watchdog::{Cut, PROBE, Watchdog};
 use super::wire::{Course, READ_BYTES, Speaker, Wire};

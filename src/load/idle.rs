@@ -4,9 +4,9 @@ use super::Progress;
 use super::figures::Idle;
 use super::gauge::round;
 use super::mishap::Mishap;
-use super::regulars::Window;
 use super::report::Report;
 use super::stage::Stage;
+use super::window::Window;
 use crate::Moment;
 
 /// All clients come in and stay, silent, for some seconds.

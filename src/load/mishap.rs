@@ -2,7 +2,7 @@
 //!
 //! The kinds are `connection_refused`, `connect_timeout`, `connect_failed`, `out_of_ports`, `connection_lost`, `no_answer`,
 //! `no_echo`, `no_bye`, `wrong_echo`, `wrong_version`, `unknown_user`, `sent_away`, `unexpected_reply`, `malformed_reply`,
-//! `wrong_transport`, `untrusted`, the protocol's names of error codes such as `Busy`, and `unknown_error` for other codes.
+//! `wrong_transport`, `untrusted`, `not_full`, the protocol's names of error codes such as `Busy`, and `unknown_error` for other codes.
 //! Those of a whole run that ended before its time are `interrupted`, `server_gone`, `server_silent` and `nobody_left`.
 
 use super::route::{Route, out_of_ports};

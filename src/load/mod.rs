@@ -18,8 +18,13 @@
 //! Before the clock starts, each user logs in once, and is registered with [`PASSWORD`] if the server does not know
 //! it: a full-cost password hash takes as long as a thousand visits and would spoil the figures. So what is
 //! measured are logins that the server remembers (in a run longer than its `--login-cache`, a full-cost one stands
-//! out now and then). For a storm of full-cost logins the server must run with `--login-cache 0`. Such users belong
-//! on test servers only: their password is in this page.
+//! out now and then). For a storm of full-cost logins the server must run with `--login-cache 0`: a wrong password, which
+//! is always hashed, and a login right after another tell whether it does. Such users belong on test servers only: their
+//! password is in this page.
+//!
+//! Clients do not wait for Hello: Identify and Login go out together as soon as the connection is there, which the
+//! protocol allows. Reports call such logins pipelined. In a [`Plan`] without that each waits for the answer to what it
+//! sent before.
 //!
 //! ```no_run
 //! use porter::load::{self, Plan, Scenario};
@@ -46,17 +51,18 @@
 //! | before the clock starts | `prepare`: finds the server, makes the users known |
 //! | a scenario each | `sequential` (`knock` too), `steady`, `idle`, `storm`, `reconnect`; `stage`: what the last four share |
 //! | clients that come once | `visitor`: what one says and expects; `crowd`: the poll loop with all of them |
-//! | clients that stay, or come again and again | `regulars`: what each says and expects; `hall`: the poll loop with all of them; `alarm`: waits that end on time |
+//! | clients that stay, or come again and again | `regulars`: what each says and expects, `client_state`: how far it is; `hall`: the poll loop with all of them; `alarm`: waits that end on time |
 //! | what they send | `text`: any message; `template`: a regular's messages, a copy each |
 //! | a connection | `route`: how it begins, and local ports; `wire`: bytes to frames and back |
-//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen |
-//! | what is measured | `clock`; `process`: what the system tells of one; `gauge`: readings of both, before and after; `stats`: histograms; `timeline`: a histogram for each moment; `mishap`: why a client failed |
+//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen; `signals`: what interrupts |
+//! | what is measured | `clock`; `process`: what the system tells of one; `gauge`: readings of both, before and after; `stats`: histograms; `window`: those of a part of a run; `timeline`: a histogram for each moment; `mishap`: why a client failed |
 //! | what comes of it | `report` with `figures`; `table` for people; `picture` of `plot` (by percentile) and `timeplot` (over time) |
 //!
 //! `visitor` and `regulars` know no socket and no clock, `crowd` and `hall` know nothing of what is said: all four can
 //! be tested, and read, on their own. No module here knows the server's insides: they talk to it through a socket like any client.
 
 mod alarm;
+mod client_state;
 mod clock;
 mod crowd;
 mod figures;
@@ -74,6 +80,7 @@ mod regulars;
 mod report;
 mod route;
 mod sequential;
+mod signals;
 mod stage;
 mod stats;
 mod steady;
@@ -85,19 +92,21 @@ mod timeline;
 mod timeplot;
 mod visitor;
 mod watchdog;
+mod window;
 mod wire;
 
 pub use figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
 pub use mishap::{Failures, FailuresByKind, Mishap};
 pub use plan::{LoginSort, Patience, Plan, SIZE_BYTES_MOST, Scenario};
 pub use report::Report;
+pub use signals::end_at_signals;
 pub use stats::{Latencies, Latency, Percentiles};
 pub use visitor::PASSWORD;
 
+use client_state::Habit;
 use clock::Clock;
 use gauge::Gauge;
 use process::Process;
-use regulars::Habit;
 use stage::Stage;
 
 /// The keys of the JSON report, by the object that they are in: a line each with its type and what it says.
@@ -131,7 +140,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, Misha
     let gauge = Gauge { clock, server: Process::new(plan.pid) };
     gauge.check()?;
     prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
-    let mut route = prepare::prepare(plan, clock, watch)?;
+    let (mut route, hash) = prepare::prepare(plan, clock, watch)?;
     let preparation = clock.now().since_start();
     if matches!(plan.scenario, Scenario::Sequential | Scenario::Knock) {
         return sequential::visits(plan, gauge, &mut route, preparation, watch);
@@ -140,7 +149,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, Misha
     let stage = Stage::new(plan, gauge, &mut route, preparation, others)?;
     match plan.scenario {
         Scenario::Idle => idle::idle(stage, watch),
-        Scenario::Storm => storm::storm(stage, watch),
+        Scenario::Storm => storm::storm(stage, hash, watch),
         Scenario::Reconnect => reconnect::reconnect(stage, watch),
         _ => steady::steady(stage, watch),
     }

@@ -34,7 +34,8 @@ pub enum Scenario {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LoginSort {
-    /// By password, which the server hashes at full cost: it must run with `--login-cache 0`.
+    /// By password, which the server hashes at full cost each time: it must run with `--login-cache 0`, which is made sure
+    /// of before the run.
     Full,
     /// By password, which the server remembers.
     Cached,
@@ -77,6 +78,9 @@ pub struct Plan {
     pub login: LoginSort,
     /// The server's process, if it is on this machine and what it uses is to be reported.
     pub pid: Option<u32>,
+    /// Whether clients send Identify and Login, or Resume, without waiting for Hello, and Exit without waiting for the last
+    /// echo; otherwise each waits for the answer to what it sent before.
+    pub pipelined: bool,
     /// How long a client waits before it fails.
     pub patience: Patience,
     /// Whoever sets it ends the run at once, with the figures so far.
@@ -116,6 +120,7 @@ impl Plan {
             logins: if scenario == Scenario::Storm { 8 } else { 0 },
             login: LoginSort::Cached,
             pid: None,
+            pipelined: true,
             patience: Patience::default(),
             interrupt: Arc::new(AtomicBool::new(false)),
         }

@@ -4,9 +4,9 @@ use super::Progress;
 use super::figures::Back;
 use super::gauge::round;
 use super::mishap::{Mishap, no_poll};
-use super::regulars::Window;
 use super::report::Report;
 use super::stage::Stage;
+use super::window::Window;
 use crate::Moment;
 
 /// Clients that connect again before those who did are heard: nobody's answer shall wait for the last to connect.

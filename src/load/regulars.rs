@@ -3,10 +3,12 @@
 //!
 //! This module must not know sockets: frames and times are handed in, requests are appended to a buffer.
 
+use super::client_state::{Habit, Stand};
 use super::mishap::{ECHO_WANTED, FailuresByKind, Mishap, count_failure, garbled, refusal};
-use super::stats::{Latencies, Latency};
+use super::stats::Latency;
 use super::template::Template;
 use super::visitor::PASSWORD;
+use super::window::{Window, window_of};
 use super::wire::Course;
 use super::{Patience, timeline::Timeline};
 use crate::Moment;
@@ -14,38 +16,6 @@ use crate::auth::Token;
 use crate::protocol::{Reply, Request, VERSION, Wanted};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// What a client does once it is welcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Habit {
-    /// It stays.
-    Stays,
-    /// It exits, and comes again with its password.
-    Returns,
-    /// Its connection breaks, and it comes again with its token.
-    Resumes,
-}
-
-/// Where a client stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stand {
-    Outside,
-    /// For the connection.
-    Connecting,
-    /// For Hello.
-    Knocking,
-    /// For the answer to Identify.
-    Identifying,
-    /// For Welcome.
-    LoggingIn,
-    Inside,
-    /// For Bye.
-    Leaving,
-    /// For the server's close.
-    Parting,
-    /// It will not come again by itself.
-    Failed,
-}
 
 /// One client.
 #[derive(Debug)]
@@ -70,53 +40,13 @@ pub(super) struct Regular {
     template: Template,
 }
 
-/// What was measured in a part of the run.
-#[derive(Debug)]
-pub(super) struct Window {
-    /// Its beginning and its end.
-    pub(super) from: Moment,
-    pub(super) until: Moment,
-    /// By the beginning of each, so that the end of a window cuts nothing off but what never came to its end.
-    pub(super) latencies: Latencies,
-    /// From the beginning of the way in, or the loss of the last connection, until Welcome.
-    pub(super) absence: Latency,
-    /// Whether messages that are under way when it begins belong to it. They must where each client sends the next after
-    /// the last one's echo: in a stall that has begun before they are all that there is.
-    has_messages_before: bool,
-}
-
-impl Window {
-    pub(super) fn new(from: Moment, until: Moment) -> Window {
-        let (latencies, absence) = (Latencies::default(), Latency::default());
-        Window { from, until, latencies, absence, has_messages_before: false }
-    }
-
-    /// One for clients whose messages wait for one another.
-    pub(super) fn of_messages_in_turn(from: Moment, until: Moment) -> Window {
-        Window { has_messages_before: true, ..Window::new(from, until) }
-    }
-
-    /// Ends it then, if it was to end later.
-    pub(super) fn end_at(&mut self, moment: Moment) {
-        self.from = self.from.min(moment);
-        self.until = self.until.min(moment);
-    }
-
-    /// Whether a message belongs to it that was due at `began` and whose wait ended at `now`.
-    fn has_message(&self, began: Moment, now: Moment) -> bool {
-        self.holds(began) || (self.has_messages_before && began < self.from && self.from <= now)
-    }
-
-    fn holds(&self, moment: Moment) -> bool {
-        self.from <= moment && moment < self.until
-    }
-}
-
 /// All clients, and what they measure.
 #[derive(Debug)]
 pub(super) struct Regulars {
     all: Vec<Regular>,
     size_bytes: usize,
+    /// Whether they say who they are before Hello.
+    pipelined: bool,
     /// Clients inside.
     pub(super) inside: usize,
     /// What failed.
@@ -131,11 +61,12 @@ pub(super) struct Regulars {
 }
 
 impl Regulars {
-    /// Clients outside, who will send messages of this size.
-    pub(super) fn new(size_bytes: usize) -> Regulars {
+    /// Clients outside, who will send messages of this size, and say who they are before Hello if they are `pipelined`.
+    pub(super) fn new(size_bytes: usize, pipelined: bool) -> Regulars {
         Regulars {
             all: Vec::new(),
             size_bytes,
+            pipelined,
             inside: 0,
             failed: 0,
             failures: FailuresByKind::new(),
@@ -186,13 +117,12 @@ impl Regulars {
         regular.began = now;
     }
 
-    /// The client's connection is there: it says who it is.
+    /// The client's connection is there: who does not wait for Hello says who it is.
     pub(super) fn handle_connected(&mut self, place: usize, now: Moment, out: &mut Vec<u8>) {
         let regular = &mut self.all[place];
-        match &regular.token {
-            Some(token) => Request::Resume(token.expose()).encode(out),
-            None => {
-                Request::Identify(regular.name.as_bytes()).encode(out);
+        if self.pipelined {
+            regular.identify(out);
+            if regular.token.is_none() {
                 Request::Login(PASSWORD.as_bytes()).encode(out);
             }
         }
@@ -285,6 +215,18 @@ impl Regulars {
     ) -> Result<Course, Mishap> {
         let regular = &mut self.all[place];
         let resumes = regular.token.is_some();
+        if !self.pipelined {
+            match (regular.stand, reply) {
+                (Stand::Knocking, Reply::Hello { version: VERSION, .. }) => {
+                    regular.identify(out);
+                    regular.identified = now;
+                }
+                (Stand::Identifying, Reply::PasswordWanted(Wanted::Login)) => {
+                    Request::Login(PASSWORD.as_bytes()).encode(out);
+                }
+                _ => {}
+            }
+        }
         regular.stand = match (regular.stand, reply) {
             (_, Reply::Error { code, explanation }) => return Err(refusal(*code, explanation)),
             (Stand::Knocking, Reply::Hello { version: VERSION, .. }) if resumes => Stand::LoggingIn,
@@ -431,28 +373,17 @@ impl Regulars {
 }
 
 impl Regular {
+    /// Says who it is, by its token if it has one.
+    fn identify(&self, out: &mut Vec<u8>) {
+        match &self.token {
+            Some(token) => Request::Resume(token.expose()).encode(out),
+            None => Request::Identify(self.name.as_bytes()).encode(out),
+        }
+    }
+
     fn is_entering(&self) -> bool {
         matches!(self.stand, Stand::Connecting | Stand::Knocking | Stand::Identifying | Stand::LoggingIn)
     }
-}
-
-impl Stand {
-    fn awaited(self) -> &'static str {
-        match self {
-            Stand::Outside | Stand::Connecting | Stand::Failed => "before the connection was there",
-            Stand::Knocking => "where Hello was due",
-            Stand::Identifying => "where the answer to Identify was due",
-            Stand::LoggingIn => "where Welcome was due",
-            Stand::Inside => "while the client stayed",
-            Stand::Leaving => "where Bye was due",
-            Stand::Parting => "where the close after Bye was due",
-        }
-    }
-}
-
-/// The windows of a run are few.
-fn window_of(windows: &mut [Window], moment: Moment) -> Option<&mut Window> {
-    windows.iter_mut().find(|window| window.holds(moment))
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Report {
     pub messages: u32,
     /// Bytes of text in each message.
     pub size_bytes: usize,
+    /// Whether Identify and Login, or Resume, went out without waiting for Hello, and Exit without waiting for the last echo.
+    pub pipelined: bool,
     /// Seconds that users took to register and log in before the measured run.
     pub preparation_seconds: f64,
     /// Seconds of the measured run: in `idle` until all had come in, in `reconnect` from the cut until all were back.
@@ -46,8 +48,8 @@ pub struct Report {
     pub megabytes_per_second: f64,
     /// Microseconds from asking the system for a connection until it is there.
     pub connect_us: Percentiles,
-    /// Microseconds from sending Identify (or Resume) until Welcome; Hello and the server's accept included, since the
-    /// client does not wait for them.
+    /// Microseconds from sending Identify (or Resume) until Welcome; if they were pipelined, Hello and the server's accept
+    /// are included, since the client did not wait for them.
     pub login_us: Percentiles,
     /// Microseconds from sending a message until its echo; in `storm` from when it should have been sent.
     pub message_us: Percentiles,
@@ -130,6 +132,7 @@ impl Report {
             users: plan.users,
             messages: if plan.scenario == Scenario::Sequential { plan.messages } else { 0 },
             size_bytes: plan.size_bytes,
+            pipelined: plan.pipelined && plan.scenario != Scenario::Knock,
             preparation_seconds: round(preparation.as_secs_f64(), 6),
             seconds: round(stretch.elapsed.as_secs_f64(), 6),
             clients_per_second: stretch.rate(through as f64),

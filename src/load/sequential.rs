@@ -108,6 +108,7 @@ fn visit(plan: &Plan, purpose: Purpose, client: u64) -> Errand {
         messages: plan.messages,
         first_serial: client.wrapping_mul(u64::from(plan.messages)),
         size_bytes: plan.size_bytes,
+        pipelined: plan.pipelined,
     }
 }
 

@@ -1,10 +1,11 @@
 //! What every scenario of regulars begins and ends with: all who stay come in; at the end everybody goes home, and what
 //! was measured becomes a report.
 
+use super::client_state::Habit;
 use super::gauge::{Gauge, Stretch};
 use super::hall::Hall;
 use super::mishap::{Failures, Mishap, no_poll};
-use super::regulars::{Habit, Regulars};
+use super::regulars::Regulars;
 use super::report::{Measured, Report};
 use super::route::Route;
 use super::stats::Latencies;
@@ -32,7 +33,7 @@ impl<'a> Stage<'a> {
         preparation: Duration,
         others: (usize, Habit),
     ) -> Result<Stage<'a>, Mishap> {
-        let mut regulars = Regulars::new(plan.size_bytes);
+        let mut regulars = Regulars::new(plan.size_bytes, plan.pipelined);
         let stays = (0..plan.places()).map(|_| Habit::Stays);
         for (client, habit) in (0..).zip(stays.chain((0..others.0).map(|_| others.1))) {
             regulars.add(user_name(plan, client), habit);

@@ -2,9 +2,9 @@
 
 use super::Progress;
 use super::mishap::Mishap;
-use super::regulars::Window;
 use super::report::Report;
 use super::stage::Stage;
+use super::window::Window;
 use std::time::Duration;
 
 /// Messages of the first moments are not counted: buffers grow, caches fill.

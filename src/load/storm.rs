@@ -4,14 +4,15 @@
 //! message should have been sent: a server that stalls for a second is charged for every message of that second, and
 //! not only for the one that it was asked to echo.
 
+use super::client_state::Habit;
 use super::figures::{Phase, Storm};
 use super::gauge::{Stretch, round};
-use super::mishap::{Mishap, no_poll};
-use super::regulars::{Habit, Window};
+use super::mishap::{Mishap, count_failure, no_poll};
 use super::report::{Report, is_limit};
 use super::stage::{Stage, seconds_done};
 use super::stats::Latency;
 use super::timeline::Timeline;
+use super::window::Window;
 use super::{LoginSort, Plan, Progress};
 use crate::Moment;
 use std::time::Duration;
@@ -64,8 +65,12 @@ pub(super) fn others(plan: &Plan) -> (usize, Habit) {
     (plan.logins, habit)
 }
 
-/// Talks alone, beside logins, and alone again.
-pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
+/// Talks alone, beside logins, and alone again. What a `hash` takes is known if every login is to pay for one.
+pub(super) fn storm(
+    mut stage: Stage<'_>,
+    hash: Option<Duration>,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Report, Mishap> {
     let plan = stage.plan;
     stage.admit(watch)?;
     stage.hall.regulars.prepare_messages(1);
@@ -113,6 +118,7 @@ pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Re
         report.storm = Some(Storm {
             login: plan.login,
             logins_at_once: plan.logins,
+            hash_us: hash.map(|hash| round(hash.as_secs_f64() * 1e6, 1)),
             rate_per_client: round(plan.rate_per_second, 3),
             before,
             during,
@@ -120,11 +126,25 @@ pub(super) fn storm(mut stage: Stage<'_>, watch: &mut dyn FnMut(Progress)) -> Re
             lateness_us: schedule.lateness.percentiles(),
         });
     }
+    if let (Some(hash), Some(during)) = (hash, regulars.windows.get(1)) {
+        find_unhashed(&mut report, hash, &during.latencies.login);
+    }
     for (name, window) in ["before", "during", "after"].into_iter().zip(regulars.windows) {
         report.curves.push((name, window.latencies.message));
     }
     report.timeline = regulars.timeline;
     Ok(report)
+}
+
+/// Logins that came back in much less time than a hash takes paid for none, whatever the server did before.
+fn find_unhashed(report: &mut Report, hash: Duration, logins: &Latency) {
+    let quickest = Duration::from_nanos(logins.nanoseconds_at(0.0));
+    if logins.count() > 0 && quickest < hash / 4 {
+        let reason =
+            format!("a login took {quickest:?}, and a hash takes {hash:?}: the server remembers some");
+        report.failed += 1;
+        count_failure(&mut report.failures, Mishap::new("not_full", reason));
+    }
 }
 
 fn talk_until(

@@ -112,7 +112,8 @@ fn latency_table(report: &Report) -> Table {
     let mut add = |name: &str, shown: Percentiles| {
         table.add_row([Cell::new(name)].into_iter().chain(percentile_cells(shown)));
     };
-    let rows = [("connect", report.connect_us), ("login", report.login_us), ("message", report.message_us)];
+    let login = if report.pipelined { "login, pipelined" } else { "login" };
+    let rows = [("connect", report.connect_us), (login, report.login_us), ("message", report.message_us)];
     for (name, shown) in rows {
         if shown.count > 0 || report.scenario == Scenario::Sequential {
             add(name, shown);
@@ -206,11 +207,19 @@ fn storm_table(storm: &Storm) -> Table {
 /// Says where the figures may not mean what they seem to.
 fn judge_storm(text: &mut String, storm: &Storm) {
     let Phase { login_us, .. } = storm.during;
-    if storm.login == LoginSort::Full && login_us.count > 0 && login_us.p50 < FULL_LOGIN_LEAST_US {
+    if let Some(hash_us) = storm.hash_us {
+        let hash = hash_us / 1e3;
         say(
             text,
-            "The logins came back too fast to have been hashed: for `--login full` start the server with \
-             --login-cache 0\nand its own --hash-rounds.",
+            format_args!(
+                "Before the run a login that pays for a hash took {hash:.1} ms, and the next one as much."
+            ),
+        );
+    }
+    if storm.login == LoginSort::Cached && login_us.p50 > FULL_LOGIN_LEAST_US {
+        say(
+            text,
+            "The logins took so long that the server may have hashed them: `--login cached` needs its --login-cache.",
         );
     }
     if storm.during.login_us.count == 0 && storm.logins_at_once > 0 {

@@ -9,19 +9,24 @@ use super::stats::Latencies;
 use super::{Patience, text};
 use crate::Moment;
 use crate::auth::Token;
-use crate::protocol::{Reply, Request, VERSION, Wanted};
+use crate::protocol::{Code, Reply, Request, VERSION, Wanted};
 use std::time::Duration;
 
 /// The password of every user that the load tester registers. No secret: such users belong on test servers only.
 pub const PASSWORD: &str = "porter-load's own password";
+
+/// No user's password.
+const WRONG_PASSWORD: &str = "not porter-load's own password";
 
 /// What a client comes for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To be known: it may register its user, and waits for each answer.
     Introduces,
-    /// To talk: it sends Identify and Login together.
+    /// To talk.
     Talks,
+    /// For the answer to a wrong password, which the server never remembers and must hash.
+    Guesses,
     /// For Hello, and nothing else.
     Knocks,
 }
@@ -39,6 +44,8 @@ pub(super) struct Errand {
     pub(super) first_serial: u64,
     /// Bytes of text in each message.
     pub(super) size_bytes: usize,
+    /// Whether it sends what it can without waiting for the answer to what it sent before.
+    pub(super) pipelined: bool,
 }
 
 /// Where a client stands; each step waits for one thing.
@@ -86,13 +93,11 @@ impl Visitor {
         self.errand
     }
 
-    /// The connection is there: says who it is.
+    /// The connection is there: who does not wait for Hello says who it is.
     pub(super) fn handle_connected(&mut self, now: Moment, out: &mut Vec<u8>, latencies: &mut Latencies) {
         latencies.connect.record(now.since(self.since));
-        if self.errand.purpose != Purpose::Knocks {
+        if self.errand.purpose == Purpose::Talks && self.errand.pipelined {
             Request::Identify(self.errand.name.as_bytes()).encode(out);
-        }
-        if self.errand.purpose == Purpose::Talks {
             Request::Login(PASSWORD.as_bytes()).encode(out);
         }
         self.enter(Step::Knocking { identified: now }, now);
@@ -110,6 +115,12 @@ impl Visitor {
         latencies: &mut Latencies,
     ) -> Result<(), Mishap> {
         let next = match (&self.step, reply) {
+            (Step::LoggingIn { identified }, Reply::Error { code, .. })
+                if self.errand.purpose == Purpose::Guesses && *code == Code::WrongPassword.number() =>
+            {
+                latencies.login.record(now.since(*identified));
+                Step::Content
+            }
             (_, Reply::Error { code, explanation }) => return Err(refusal(*code, explanation)),
             (Step::Knocking { .. }, Reply::Hello { version: VERSION, .. })
                 if self.errand.purpose == Purpose::Knocks =>
@@ -117,7 +128,11 @@ impl Visitor {
                 Step::Content
             }
             (Step::Knocking { identified }, Reply::Hello { version: VERSION, .. }) => {
-                Step::Identifying { identified: *identified }
+                let identified = if self.errand.pipelined { *identified } else { now };
+                if !self.errand.pipelined {
+                    Request::Identify(self.errand.name.as_bytes()).encode(out);
+                }
+                Step::Identifying { identified }
             }
             (Step::Knocking { .. }, Reply::Hello { version, .. }) => {
                 let reason = format!("the server speaks version {version} of the protocol, not {VERSION}");
@@ -135,8 +150,10 @@ impl Visitor {
                 Step::Identifying { identified } | Step::Registering { identified },
                 Reply::PasswordWanted(Wanted::Login),
             ) => {
-                if self.errand.purpose == Purpose::Introduces {
-                    Request::Login(PASSWORD.as_bytes()).encode(out);
+                if !self.errand.pipelined {
+                    let guesses = self.errand.purpose == Purpose::Guesses;
+                    let password = if guesses { WRONG_PASSWORD } else { PASSWORD };
+                    Request::Login(password.as_bytes()).encode(out);
                 }
                 Step::LoggingIn { identified: *identified }
             }
@@ -155,14 +172,7 @@ impl Visitor {
             (Step::Talking { left: 0, .. }, Reply::Bye(_)) => {
                 return Err(Mishap::new("no_echo", format!("Bye came before the echo; {ECHO_WANTED}")));
             }
-            (_, Reply::Bye(reason)) => {
-                let reason = format!("the server said Bye {}: {}", self.awaited(), reason.escape_debug());
-                return Err(Mishap::new("sent_away", reason));
-            }
-            (_, reply) => {
-                let reason = format!("{} came {}", reply.name(), self.awaited());
-                return Err(Mishap::new("unexpected_reply", reason));
-            }
+            (_, reply) => return Err(self.unexpected(reply)),
         };
         self.enter(next, now);
         Ok(())
@@ -221,11 +231,11 @@ impl Visitor {
         }
     }
 
-    /// Sends the next of `left` messages, and gives the step that follows. Exit goes along with the last of them: it need
-    /// not wait for the echo, and saves a way there and back.
+    /// Sends the next of `left` messages, and gives the step that follows. Exit goes along with the last of them, unless it
+    /// is to wait for the echo: that saves a way there and back.
     fn talk(&mut self, token: Token, left: u32, out: &mut Vec<u8>) -> Step {
         let Some(left) = left.checked_sub(1) else {
-            if self.errand.messages == 0 {
+            if self.errand.messages == 0 || !self.errand.pipelined {
                 Request::Exit.encode(out);
             }
             return Step::Leaving;
@@ -234,10 +244,19 @@ impl Visitor {
         let serial = self.errand.first_serial.wrapping_add(sent_before);
         text::compose(&mut self.text, serial, self.errand.size_bytes);
         Request::Message { token: token.expose(), text: self.text.as_bytes() }.encode(out);
-        if left == 0 {
+        if left == 0 && self.errand.pipelined {
             Request::Exit.encode(out);
         }
         Step::Talking { token, left }
+    }
+
+    /// What a reply is counted as that does not belong where it came.
+    fn unexpected(&self, reply: &Reply<'_>) -> Mishap {
+        if let Reply::Bye(reason) = reply {
+            let reason = format!("the server said Bye {}: {}", self.awaited(), reason.escape_debug());
+            return Mishap::new("sent_away", reason);
+        }
+        Mishap::new("unexpected_reply", format!("{} came {}", reply.name(), self.awaited()))
     }
 
     fn check_echo(&self, sender: &str, text: &str) -> Result<(), Mishap> {

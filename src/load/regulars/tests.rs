@@ -16,7 +16,7 @@ struct Scene {
 
 impl Scene {
     fn new(habit: Habit) -> Scene {
-        let mut regulars = Regulars::new(20);
+        let mut regulars = Regulars::new(20, true);
         regulars.add("load-1".to_owned(), habit);
         regulars.windows.push(Window::new(Moment::START, Moment::NEVER));
         Scene { regulars, now: Moment::START }
@@ -238,4 +238,22 @@ fn a_stall_that_began_before_the_window_is_in_it_where_messages_wait_for_one_ano
         assert_eq!(message.count(), counted);
         assert!(counted == 0 || message.nanoseconds_at(1.0) > 7_000_000_000);
     }
+}
+
+#[test]
+fn who_waits_for_each_answer_says_nothing_before_hello() {
+    let mut scene = Scene::new(Habit::Stays);
+    scene.regulars.pipelined = false;
+    assert!(scene.connected().is_empty());
+    let said = |scene: &mut Scene, reply| scene.told(reply).unwrap().0;
+    assert_eq!(said(&mut scene, HELLO), ["Identify"]);
+    assert_eq!(said(&mut scene, Reply::PasswordWanted(Wanted::Login)), ["Login"]);
+    assert!(said(&mut scene, WELCOME).is_empty());
+    let login = &scene.regulars.windows[0].latencies.login;
+    assert_eq!((login.nanoseconds_at(1.0) as f64 / 1e6).round(), 2.0, "from Identify on");
+    scene.regulars.handle_left(0, scene.now, Ok(()));
+    assert!(scene.connected().is_empty());
+    assert_eq!(said(&mut scene, HELLO), ["Resume"]);
+    said(&mut scene, WELCOME);
+    assert_eq!(scene.regulars.inside, 1);
 }

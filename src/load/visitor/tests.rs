@@ -16,7 +16,8 @@ struct Stage {
 impl Stage {
     fn new(purpose: Purpose, messages: u32) -> Stage {
         let name = "load-1".to_owned();
-        let errand = Errand { name, purpose, messages, first_serial: 5, size_bytes: 20 };
+        let pipelined = purpose == Purpose::Talks;
+        let errand = Errand { name, purpose, messages, first_serial: 5, size_bytes: 20, pipelined };
         let visitor = Visitor::new(errand, Moment::START);
         Stage { visitor, latencies: Latencies::default(), now: Moment::START }
     }
@@ -84,11 +85,39 @@ fn a_known_user_logs_in_talks_and_leaves() {
 #[test]
 fn a_new_user_is_registered_step_by_step() {
     let mut stage = Stage::new(Purpose::Introduces, 0);
-    assert_eq!(stage.connected(), ["Identify"]);
-    assert!(stage.told(HELLO).unwrap().is_empty());
+    assert!(stage.connected().is_empty());
+    assert_eq!(stage.told(HELLO).unwrap(), ["Identify"]);
     assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Register)).unwrap(), ["Register"]);
     assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap(), ["Login"]);
     assert_eq!(stage.told(WELCOME).unwrap(), ["Exit"]);
+}
+
+#[test]
+fn who_waits_for_each_answer_sends_nothing_before_it() {
+    let mut stage = Stage::new(Purpose::Talks, 2);
+    stage.visitor.errand.pipelined = false;
+    assert!(stage.connected().is_empty());
+    assert_eq!(stage.told(HELLO).unwrap(), ["Identify"]);
+    assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap(), ["Login"]);
+    assert_eq!(stage.told(WELCOME).unwrap(), ["Message"]);
+    for next in ["Message", "Exit"] {
+        let text = stage.echo();
+        assert_eq!(stage.told(Reply::Message { sender: "", text: &text }).unwrap(), [next]);
+    }
+    stage.told(Reply::Bye("")).unwrap();
+    // From Identify, which went out after Hello.
+    let shown = stage.latencies.login.percentiles();
+    assert_eq!((shown.count, (shown.max / 1_000.0).round()), (1, 2.0));
+}
+
+#[test]
+fn who_guesses_is_content_with_a_refusal() {
+    let mut stage = Stage::new(Purpose::Guesses, 0);
+    stage.connected();
+    stage.told(HELLO).unwrap();
+    assert_eq!(stage.told(Reply::PasswordWanted(Wanted::Login)).unwrap(), ["Login"]);
+    assert!(stage.told(Reply::Error { code: 4, explanation: "" }).unwrap().is_empty());
+    assert!(stage.visitor.is_content() && stage.latencies.login.count() == 1);
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_storm_talks_by_the_clock_beside_logins_of_every_sort() {
 }
 
 #[test]
-fn full_cost_logins_are_hashed_each_time_and_remembered_ones_are_found_out() {
+fn full_cost_logins_are_hashed_each_time_or_refused() {
     // Some 20 ms for each.
     let rounds = ["--hash-rounds", "60000", "--login-cache"];
     for (cache, full) in [("0", true), ("600", false)] {
@@ -132,14 +132,69 @@ fn full_cost_logins_are_hashed_each_time_and_remembered_ones_are_found_out() {
         let login = LoginSort::Full;
         let span = Duration::from_secs(1);
         let plan = Plan { clients: 2, logins: 2, login, span, ..short(Scenario::Storm, &server) };
-        let report = measured(&plan);
-        let during = report.storm.as_ref().unwrap().during;
         if full {
-            assert!(during.login_us.p50 > 5_000.0, "{during:?}");
+            let report = measured(&plan);
+            let storm = report.storm.as_ref().unwrap();
+            assert!(storm.during.login_us.p50 > 5_000.0 && storm.hash_us.unwrap() > 5_000.0, "{storm:?}");
+            assert!(report.plot().contains("full-cost logins"));
         } else {
-            assert!(report.table().contains("--login-cache 0"), "{}", report.table());
+            let mishap = load::run(&plan, &mut |_| {}).unwrap_err();
+            assert!(mishap.kind == "not_full" && mishap.reason.contains("--login-cache 0"), "{mishap}");
         }
     }
+    // Nobody can tell whether so cheap a hash is made.
+    let server = Server::start(&["--hash-rounds", "1", "--login-cache", "0"]);
+    let login = LoginSort::Full;
+    let mishap = load::run(&Plan { login, ..short(Scenario::Storm, &server) }, &mut |_| {}).unwrap_err();
+    assert!(mishap.kind == "not_full" && mishap.reason.contains("--hash-rounds"), "{mishap}");
+}
+
+#[test]
+fn a_storm_without_logins_is_messages_by_the_clock_and_nothing_else() {
+    let server = Server::start(&[]);
+    let flags = ["--scenario", "storm", "--logins", "0", "--clients", "2", "--rate", "50", "--seconds", "1"];
+    let (code, stdout, stderr) = finish(start(server.address, &flags));
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(!stdout.contains("No login came"), "{stdout}");
+    let plan = Plan { clients: 2, logins: 0, ..short(Scenario::Storm, &server) };
+    let report = measured(&plan);
+    let storm = report.storm.as_ref().unwrap();
+    assert_eq!((storm.logins_at_once, storm.during.login_us.count), (0, 0));
+    assert!(storm.during.message_us.count > 50 && report.plot().contains("by the clock"));
+}
+
+#[test]
+fn logins_wait_for_hello_if_they_are_not_to_be_pipelined() {
+    let server = Server::start(&[]);
+    for scenario in [Scenario::Sequential, Scenario::Steady, Scenario::Reconnect, Scenario::Storm] {
+        let plan = Plan { pipelined: false, logins: 1, ..short(scenario, &server) };
+        let report = measured(&plan);
+        assert!(!report.pipelined && !report.table().contains("pipelined"), "{}", report.table());
+        let report = measured(&short(scenario, &server));
+        // In `steady` all have come before the clock started.
+        let shown = report.table().contains("login, pipelined") || scenario == Scenario::Steady;
+        assert!(report.pipelined && shown, "{}", report.table());
+    }
+    // A server that says Hello late hears nothing until then.
+    let (listener, address) = listen();
+    let early = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::clone(&early);
+    thread::spawn(move || {
+        let small = Small::default();
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            stream.set_nonblocking(true).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            shared.fetch_add(stream.peek(&mut [0]).unwrap_or_default(), Ordering::SeqCst);
+            stream.set_nonblocking(false).unwrap();
+            small.receive(&stream, Manner::Echo).unwrap();
+        }
+    });
+    let flags = ["--clients", "5", "--messages", "2"];
+    let (code, ..) = finish(start(address, &[&flags[..], &["--no-pipelining"]].concat()));
+    assert_eq!((code, early.load(Ordering::SeqCst)), (0, 0));
+    let (code, ..) = finish(start(address, &flags));
+    assert_eq!((code, early.load(Ordering::SeqCst)), (0, 5), "but for the one that registers");
 }
 
 #[test]

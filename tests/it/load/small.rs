@@ -98,20 +98,29 @@ impl Small {
         manner: Manner,
         first: impl Fn(u64),
     ) -> io::Result<()> {
-        let mut messages = 0;
         stream.set_nodelay(true)?;
         let visit = self.visits.fetch_add(1, Ordering::SeqCst);
         if matches!(manner, Manner::DiesAtResume) {
             self.streams.lock().unwrap().push(stream.try_clone()?);
         }
-        let frozen = || matches!(manner, Manner::FreezesAtResume) && self.has_resumes();
+        let frozen = matches!(manner, Manner::FreezesAtResume) && self.has_resumes();
         match manner {
-            Manner::HangsUpAtOnce => return Ok(()),
-            Manner::Mute => return self.ignore(stream),
-            Manner::Garbage => return stream.write_all(&[0, 0, 0, 5, 99, 1, 2, 3, 4]),
-            _ if frozen() => return self.ignore(stream),
-            _ => {}
+            Manner::HangsUpAtOnce => Ok(()),
+            Manner::Mute => self.ignore(stream),
+            Manner::Garbage => stream.write_all(&[0, 0, 0, 5, 99, 1, 2, 3, 4]),
+            _ if frozen => self.ignore(stream),
+            _ => self.converse(stream, manner, visit, first),
         }
+    }
+
+    fn converse(
+        &self,
+        mut stream: &TcpStream,
+        manner: Manner,
+        visit: usize,
+        first: impl Fn(u64),
+    ) -> io::Result<()> {
+        let mut messages = 0;
         let say = |reply: Reply<'_>| {
             let mut bytes = Vec::new();
             reply.encode(&mut bytes);
