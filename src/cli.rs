@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// Why a program ends without having done its work. Shown on stderr, on one line.
 #[derive(Debug)]
@@ -105,6 +106,67 @@ pub fn ask(prompt: &str) -> Result<String, Failure> {
     }
 }
 
+/// How a person names a server: `HOST`, `HOST:PORT`, `[::1]`, `[::1]:PORT`, `::1`, each with a zone (`%eth0`) if need be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port, if one is given.
+    pub port: Option<u16>,
+}
+
+impl HostPort {
+    /// The port, from here or from its own flag; the default if it is given in neither.
+    ///
+    /// # Errors
+    /// [`Failure`] if it is given twice.
+    pub fn port_or(&self, flag: Option<u16>, default: u16) -> Result<u16, Failure> {
+        match (self.port, flag) {
+            (Some(_), Some(_)) => Err(Failure::usage("the port is given twice, in --host and by --port")),
+            (port, flag) => Ok(port.or(flag).unwrap_or(default)),
+        }
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<HostPort, String> {
+        let (host, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
+            Some(Some((host, ""))) => (host, None),
+            Some(Some((host, rest))) => (host, rest.strip_prefix(':')),
+            Some(None) => ("", None),
+            // More colons than one are an IPv6 address's.
+            None => match text.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (text, None),
+            },
+        };
+        let is_possible = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+        if host.is_empty() || !host.chars().all(is_possible) || (text.ends_with(':') && port.is_some()) {
+            return Err(format!(
+                "{text:?} is not the name or address of a host, such as porter.example.org:9090"
+            ));
+        }
+        let has_rest = text.starts_with('[') && !text.ends_with(']');
+        if has_rest && port.is_none() {
+            return Err(format!("{text:?} is not an address in brackets, perhaps with :PORT behind them"));
+        }
+        Ok(HostPort { host: host.to_owned(), port: port.map(server_port).transpose()? })
+    }
+}
+
+/// Reads the port of a server that is to be connected to.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn server_port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("{text:?} is not a port: a number from 1 to 65535")),
+    }
+}
+
 /// Where a person's programs keep what they were told: `$XDG_CONFIG_HOME`, or `~/.config`. `None` if nothing says where.
 pub fn configuration_directory() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -127,6 +189,38 @@ mod tests {
     struct Flags {
         #[arg(long, default_value_t = 9090)]
         port: u16,
+    }
+
+    #[test]
+    fn a_server_is_named_in_any_way_that_people_write_it() {
+        for (text, host, port) in [
+            ("localhost", "localhost", None),
+            ("porter.example.org:9090", "porter.example.org", Some(9090)),
+            ("127.0.0.1:1", "127.0.0.1", Some(1)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:65535", "::1", Some(65535)),
+            ("fe80::1%eth0", "fe80::1%eth0", None),
+            ("[fe80::1%eth0]:9090", "fe80::1%eth0", Some(9090)),
+        ] {
+            assert_eq!(text.parse(), Ok(HostPort { host: host.to_owned(), port }), "{text}");
+        }
+        for bad in [
+            "",
+            ":9090",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:x",
+            "[::1",
+            "[::1]9090",
+            "[::1]:",
+            "[]",
+            "a b",
+            "http://a",
+        ] {
+            assert!(bad.parse::<HostPort>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -169,7 +169,11 @@ pub const CONSOLE_BUFFER_BYTES: usize = 256 * 1024;
 /// Bytes of a line typed at the console.
 pub const CONSOLE_LINE_BYTES: usize = 64 * 1024;
 
-/// How long the client tries each address of a host.
+/// How long the client waits for an address of a host before it tries the next beside it (RFC 8305, section 8).
+pub const CONNECT_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// Addresses of a host that are tried.
+pub const CONNECT_ATTEMPTS: usize = 16;
+/// How long the client tries to connect to a host.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of the client's typed lines that wait for the server; above it the client stops reading its input.
 pub const TYPED_WAITING_BYTES: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use porter::cli::{self, Failure};
+use porter::cli::{self, Failure, HostPort, server_port};
 use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Plan, Progress, Report, Scenario};
 use std::fmt;
@@ -39,12 +39,12 @@ const CLIENTS_AT_ONCE_MOST: u64 = 1_000_000;
 #[derive(Debug, Parser)]
 #[command(name = "porter-load", version, verbatim_doc_comment, after_long_help = json_help())]
 struct Flags {
-    /// Address or name of the server
+    /// Address or name of the server, perhaps with :PORT behind it
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
-    host: String,
-    /// Port of the server
-    #[arg(long, value_name = "P", default_value_t = 9090, value_parser = value_parser!(u16).range(1..))]
-    port: u16,
+    host: HostPort,
+    /// Port of the server [default: 9090]
+    #[arg(long, value_name = "P", value_parser = server_port)]
+    port: Option<u16>,
     /// What the clients do
     #[arg(long, value_enum, value_name = "NAME", default_value = "sequential")]
     scenario: Scenario,
@@ -151,10 +151,10 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
             "--clients {clients} are too many at once; there can be {CLIENTS_AT_ONCE_MOST}"
         )));
     }
-    let host = bare(&flags.host);
+    let host = &flags.host.host;
     Ok(Plan {
-        servers: addresses(host, flags.port)?,
-        host: host.to_owned(),
+        servers: addresses(host, flags.host.port_or(flags.port, 9090)?)?,
+        host: host.clone(),
         protection: flags.protection.clone().protection(),
         clients,
         concurrency: given(flags.concurrency, usual.concurrency),
@@ -209,11 +209,6 @@ fn verdict(report: &Report) -> Result<(), Failure> {
         return Err(Failure::failed(format_args!("{failed} failures; mostly: {reason}")));
     }
     Err(Failure::failed(format_args!("{failed} of {clients} clients failed; mostly: {reason}")))
-}
-
-/// A host without the brackets of an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

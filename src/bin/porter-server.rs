@@ -10,7 +10,7 @@ use porter::limits;
 use porter::server::CertificateFiles;
 use porter::server::{Encryption, LogFile, Options, Server};
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "porter-server", version)]
 struct Flags {
-    /// Address to listen on, IPv4 or IPv6 [default: 127.0.0.1, asked for on a terminal]
+    /// Address to listen on, IPv4 or IPv6, or its name [default: 127.0.0.1, asked for on a terminal]
     #[arg(long, value_name = "ADDR", value_parser = host)]
     host: Option<IpAddr>,
     /// Port; if busy the next free one, up to 100 further; 0 = any [default: 9090, asked for on a terminal]
@@ -228,8 +228,18 @@ fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "porter-server: warning: {text}");
 }
 
+/// An address, or the name of one: of several the first IPv4 address, which is what clients try by default.
 fn host(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is not an IPv4 or IPv6 address, such as 127.0.0.1 or ::1"))
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    let found: Vec<IpAddr> = match (bare, 0).to_socket_addrs() {
+        Ok(found) => found.map(|address| address.ip()).collect(),
+        Err(error) => return Err(format!("{text:?} is no address and no name of one: {error}")),
+    };
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("{text:?} has no address"))
 }
 
 fn port(text: &str) -> Result<u16, String> {

@@ -37,8 +37,10 @@ pub enum ClientError {
     UnknownServer {
         /// `HOST:PORT`.
         server: String,
-        /// The fingerprint of its certificate.
+        /// The fingerprint of its certificate, to be compared with what the server shows.
         fingerprint: String,
+        /// The fingerprint of its key, by which it can be remembered.
+        key: String,
     },
     /// The network failed.
     Io(io::Error),
@@ -88,7 +90,7 @@ impl fmt::Display for ClientError {
                 f.write_str("the server does not speak TLS; use --plaintext if it may be so")
             }
             ClientError::Untrusted(reason) => f.write_str(reason),
-            ClientError::UnknownServer { server, fingerprint } => write!(
+            ClientError::UnknownServer { server, fingerprint, .. } => write!(
                 f,
                 "{server} is not known yet; if {fingerprint} is its fingerprint, give --fingerprint {fingerprint}, or --accept-new"
             ),
@@ -114,6 +116,10 @@ impl From<io::Error> for ClientError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => ClientError::Closed,
             io::ErrorKind::InvalidData => ClientError::Violation(error.to_string()),
+            // So the system says that a blocking call has met its timeout.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if error.get_ref().is_none() => {
+                ClientError::Io(io::Error::new(io::ErrorKind::TimedOut, "timed out"))
+            }
             _ => ClientError::Io(error),
         }
     }
@@ -140,6 +146,13 @@ impl From<BadLength> for ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_that_was_too_long_is_called_so() {
+        for error in [io::ErrorKind::WouldBlock.into(), io::Error::from_raw_os_error(110)] {
+            assert_eq!(ClientError::from(error).to_string(), "the connection failed: timed out");
+        }
+    }
 
     #[test]
     fn the_seconds_to_wait_are_read_from_busy_and_throttled_only() {

@@ -21,6 +21,7 @@
 //!
 //! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
 
+mod connecting;
 mod error;
 #[cfg(any(feature = "client", feature = "load"))]
 mod flags;
@@ -33,6 +34,7 @@ pub mod tls;
 #[cfg(all(not(feature = "tls"), any(feature = "client", feature = "load")))]
 mod unencrypted;
 
+use connecting::connected;
 pub use error::ClientError;
 #[cfg(any(feature = "client", feature = "load"))]
 pub use flags::ProtectionFlags;
@@ -44,10 +46,9 @@ pub(crate) use protection::{Carrier, Opening, failure};
 pub use talk::{Settings, converse};
 
 use crate::auth::Token;
-use crate::keepalive::detect_dead_path;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
 use crate::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -76,7 +77,7 @@ pub struct Client<S = TcpStream> {
 }
 
 impl Client {
-    /// Connects, trying each address of a host for at most `timeout`, and waits for the server's Hello.
+    /// Connects to the first address of a host that answers, and waits for the server's Hello, each for at most `timeout`.
     ///
     /// Where the system can tell, a server that does not acknowledge what it was sent for 30 s, or is silent when the
     /// system asks for it, fails the connection; one that takes nothing for so long counts as such.
@@ -261,23 +262,6 @@ fn greeted(version: u8) -> Result<(), ClientError> {
     Err(ClientError::Violation(format!(
         "it speaks version {version} of the protocol, this client version {VERSION}"
     )))
-}
-
-/// A connection to the first address that answers, each within `timeout`.
-fn connected(host: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in host.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => {
-                // A message is written whole; waiting for more would only delay it.
-                stream.set_nodelay(true)?;
-                detect_dead_path(&stream)?;
-                return Ok(stream);
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 #[cfg(test)]

@@ -61,12 +61,10 @@ impl Protection {
     ///
     /// # Errors
     /// [`ClientError::Untrusted`] if that cannot be written, or nobody is remembered.
-    pub(crate) fn remember(&self, server: &str, fingerprint: &str) -> Result<(), ClientError> {
+    pub(crate) fn remember(&self, server: &str, key: &str) -> Result<(), ClientError> {
         match self {
             Protection::Plaintext => Ok(()),
-            Protection::Tls(trust) | Protection::TlsBeyondLoopback(trust) => {
-                trust.remember(server, fingerprint)
-            }
+            Protection::Tls(trust) | Protection::TlsBeyondLoopback(trust) => trust.remember(server, key),
         }
     }
 
@@ -133,7 +131,11 @@ fn secured(
     trust: &Trust,
     timeout: Duration,
 ) -> Result<Carrier, ClientError> {
-    tls::secured(socket, host, port, trust, timeout).map(|channel| Carrier::Tls(Box::new(channel)))
+    let (channel, warning) = tls::secured(socket, host, port, trust, timeout)?;
+    if let Some(warning) = warning {
+        log::warn!("{warning}");
+    }
+    Ok(Carrier::Tls(Box::new(channel)))
 }
 
 #[cfg(not(feature = "tls"))]

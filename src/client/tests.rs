@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::Code;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::net::TcpListener;
 use std::thread;
 

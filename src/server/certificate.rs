@@ -3,11 +3,13 @@
 //! This module must not know connections.
 
 use crate::store::{Disk, OsDisk};
-use crate::tls::{ALPN, Fingerprint, VERSIONS, provider};
+use crate::tls::{ALPN, Fingerprint, VERSIONS, is_out_of_date, provider};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
@@ -64,13 +66,20 @@ impl CertificateFiles {
         Ok(CertificateFiles { certificate: certificate.into(), key: key.into() })
     }
 
-    /// What is wrong with the key's file though it can be used: whoever else may read it can pass for this server.
-    pub(super) fn weakness(&self) -> Option<String> {
-        let mode = std::fs::metadata(&self.key).ok()?.permissions().mode();
+    /// What is wrong though both files can be used, a line each: whoever else may read the key can pass for this server,
+    /// and a certificate out of its dates convinces only those who look at its fingerprint alone.
+    pub(super) fn weaknesses(&self) -> Vec<String> {
+        let mode = std::fs::metadata(&self.key).map_or(0, |metadata| metadata.permissions().mode());
         let key = self.key.display();
         // Its group may well be one that is made for keys.
-        (mode & 0o007 != 0)
-            .then(|| format!("the key {key} is open to every user of this machine; chmod o= {key}"))
+        let open = (mode & 0o007 != 0)
+            .then(|| format!("the key {key} is open to every user of this machine; chmod o= {key}"));
+        let dates = CertificateDer::from_pem_file(&self.certificate).ok().and_then(|leaf| dates_fault(&leaf));
+        let dates = dates.map(|fault| {
+            let certificate = self.certificate.display();
+            format!("the certificate {certificate} {fault}; renew it (SIGHUP takes the new one)")
+        });
+        open.into_iter().chain(dates).collect()
     }
 
     /// Reads both files.
@@ -87,7 +96,7 @@ impl CertificateFiles {
             return Err(unusable(&self.certificate, &"it holds no certificate in PEM"));
         };
         let fingerprint = Fingerprint::of(leaf);
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, &error))?;
+        let key = self.read_key().map_err(|reason| unusable(&self.key, &reason))?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
             .map(|builder| builder.with_no_client_auth())
@@ -100,6 +109,37 @@ impl CertificateFiles {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Identity { config: Arc::new(config), fingerprint })
+    }
+}
+
+impl CertificateFiles {
+    fn read_key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        let text = Zeroizing::new(std::fs::read(&self.key).map_err(|error| error.to_string())?);
+        let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
+        if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+            let key = self.key.display();
+            return Err(format!("it is encrypted; write it decrypted with openssl pkey -in {key} -out FILE"));
+        }
+        PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+            pem::Error::NoItemsFound => "it holds no private key in PEM".to_owned(),
+            error => error.to_string(),
+        })
+    }
+}
+
+/// What is wrong with a certificate's dates. It is verified as its own authority, since that looks at its dates first.
+fn dates_fault(leaf: &CertificateDer<'_>) -> Option<&'static str> {
+    let mut roots = RootCertStore::empty();
+    roots.add(leaf.clone().into_owned()).ok()?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().ok()?;
+    let name = ServerName::try_from("localhost").ok()?;
+    let error = verifier.verify_server_cert(leaf, &[], &name, &[], UnixTime::now()).err()?;
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => Some("is not valid yet"),
+        error if is_out_of_date(&error) => Some("has expired"),
+        _ => None,
     }
 }
 

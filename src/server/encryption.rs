@@ -38,11 +38,11 @@ impl Door {
             Encryption::OwnCertificate => Some(CertificateFiles::own(disk, host)?),
             Encryption::Certificate(files) => Some(files.clone()),
         };
-        if let Some(weakness) = files.as_ref().and_then(CertificateFiles::weakness) {
+        let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
+        for weakness in shown.iter().flat_map(|(files, _)| files.weaknesses()) {
             log::warn!("{weakness}");
             logfile::complain(&format!("warning: {weakness}"));
         }
-        let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
         Ok(Door { shown, queue: HandshakeQueue::default() })
     }
 
@@ -61,9 +61,7 @@ impl Door {
             Ok(new) => {
                 *identity = new;
                 log::info!("certificate reloaded fingerprint={}", identity.fingerprint);
-                if let Some(weakness) = files.weakness() {
-                    log::warn!("{weakness}");
-                }
+                files.weaknesses().iter().for_each(|weakness| log::warn!("{weakness}"));
             }
             Err(reason) => log::error!("certificate not reloaded reason={reason:?}; the old one stays"),
         }

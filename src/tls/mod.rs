@@ -29,6 +29,17 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
+/// Whether it is a certificate's dates that an error is about: it has expired, or is not valid yet.
+pub(crate) fn is_out_of_date(error: &rustls::Error) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
+        )
+    )
+}
+
 /// Whether these first bytes of a peer's are of a TLS record: an alert or a handshake of any 3.x version.
 pub(crate) fn is_tls_record(first: &[u8]) -> bool {
     match first {

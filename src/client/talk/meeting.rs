@@ -21,12 +21,12 @@ pub(super) fn met(
     loop {
         match Connection::open(host, port, protection) {
             Ok(connection) => return Ok(connection),
-            Err(ClientError::UnknownServer { server, fingerprint }) if person.can_be_asked() => {
+            Err(ClientError::UnknownServer { server, fingerprint, key }) if person.can_be_asked() => {
                 if !person.trusts(&server, &fingerprint)? {
                     return Err(failed(format_args!("{server} is not trusted")));
                 }
                 // By the time that somebody has answered the server may have given up: it is met anew.
-                protection.remember(&server, &fingerprint).map_err(failed)?;
+                protection.remember(&server, &key).map_err(failed)?;
             }
             Err(ClientError::Io(error)) => {
                 return Err(failed(format_args!("cannot connect to {host}, port {port}: {error}")));

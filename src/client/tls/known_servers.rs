@@ -1,14 +1,36 @@
-//! The servers that were trusted before: a file of lines `HOST:PORT SHA256:...`, as ssh has one.
+//! The servers that were trusted before: a file of lines `HOST:PORT key:SHA256:...`, as ssh has one.
 //!
-//! Lines are only added. Empty lines and those that begin with `#` are left alone; any other line that is not as it
+//! A server is remembered by its public key, so that a certificate that was renewed with the same key is no surprise. A
+//! line without `key:` knows one certificate. Lines are only added. Empty lines and those that begin with `#` are left alone; any other line that is not as it
 //! should be is an error, since what it said of a server would be forgotten otherwise.
 
 use crate::tls::Fingerprint;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::{DirBuilder, OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+/// Marks a fingerprint as that of a key.
+const KEY: &str = "key:";
+
+/// What a server is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Its certificate.
+    Certificate(Fingerprint),
+    /// Its public key, whatever certificate it has for it.
+    Key(Fingerprint),
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Known::Certificate(fingerprint) => fingerprint.fmt(f),
+            Known::Key(fingerprint) => write!(f, "{KEY}{fingerprint}"),
+        }
+    }
+}
 
 /// A server's name in the file; an IPv6 address in brackets.
 pub(super) fn server_name(host: &str, port: u16) -> String {
@@ -16,17 +38,21 @@ pub(super) fn server_name(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// The fingerprints that a server may have; none if it is not known. More than one while it changes its certificate.
+/// What a server is known by; nothing if it is not known. More than one while it changes its key.
 ///
 /// # Errors
 /// One line that names the file, the line, the reason and the way out.
-pub(super) fn find(file: &Path, server: &str) -> Result<Vec<Fingerprint>, String> {
+pub(super) fn find(file: &Path, server: &str) -> Result<Vec<Known>, String> {
     let text = match read_to_string(file) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(format!("cannot read {}: {error}", file.display())),
     };
     let mut found = Vec::new();
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     for (number, line) in (1..).zip(text.lines()) {
         let entry = parse(line).map_err(|reason| {
             format!("{} line {number}: {reason}; correct or remove the line", file.display())
@@ -36,18 +62,18 @@ pub(super) fn find(file: &Path, server: &str) -> Result<Vec<Fingerprint>, String
     Ok(found)
 }
 
-/// Adds a server; makes the file, which only its owner may read, and its folder if need be.
+/// Adds a server by its key; makes the file, which only its owner may read, and its folder if need be.
 ///
 /// # Errors
 /// One line that names the file and the reason.
-pub(super) fn remember(file: &Path, server: &str, fingerprint: Fingerprint) -> Result<(), String> {
+pub(super) fn remember(file: &Path, server: &str, key: Fingerprint) -> Result<(), String> {
     let cannot = |error: &dyn Display| format!("cannot add {server} to {}: {error}", file.display());
     if let Some(folder) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
     }
     let is_cut_off = read_to_string(file).is_ok_and(|text| !text.is_empty() && !text.ends_with('\n'));
     // One write for a whole line, so that two programs at once cannot mix theirs.
-    let line = format!("{}{server} {fingerprint}\n", if is_cut_off { "\n" } else { "" });
+    let line = format!("{}{server} {}\n", if is_cut_off { "\n" } else { "" }, Known::Key(key));
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)
@@ -57,7 +83,7 @@ pub(super) fn remember(file: &Path, server: &str, fingerprint: Fingerprint) -> R
     file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| cannot(&error))
 }
 
-fn parse(line: &str) -> Result<Option<(&str, Fingerprint)>, String> {
+fn parse(line: &str) -> Result<Option<(&str, Known)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
@@ -70,7 +96,11 @@ fn parse(line: &str) -> Result<Option<(&str, Fingerprint)>, String> {
     if port.is_none() {
         return Err(format!("{server:?} is not HOST:PORT"));
     }
-    Ok(Some((server, fingerprint.parse()?)))
+    let known = match fingerprint.strip_prefix(KEY) {
+        Some(key) => Known::Key(key.parse()?),
+        None => Known::Certificate(fingerprint.parse()?),
+    };
+    Ok(Some((server, known)))
 }
 
 #[cfg(test)]
@@ -89,13 +119,13 @@ mod tests {
         remember(&file, "[::1]:1", second).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
         let written = fs::read_to_string(&file).unwrap();
-        assert_eq!(written, format!("a:1 {first}\n[::1]:1 {second}\n"));
-        // A person was here: a comment, a second certificate, no line end.
-        fs::write(&file, format!("# mine\n\n  {written}A:1\t{second}")).unwrap();
+        assert_eq!(written, format!("a:1 key:{first}\n[::1]:1 key:{second}\n"));
+        // A person was here: a byte order mark, a comment, a certificate, no line end.
+        fs::write(&file, format!("\u{feff}{written}# mine\n\n  A:1\t{second}")).unwrap();
         remember(&file, "b:1", first).unwrap();
-        assert_eq!(find(&file, "a:1"), Ok(vec![first, second]));
-        assert_eq!(find(&file, "[::1]:1"), Ok(vec![second]));
-        assert_eq!(find(&file, "b:1"), Ok(vec![first]));
+        assert_eq!(find(&file, "a:1"), Ok(vec![Known::Key(first), Known::Certificate(second)]));
+        assert_eq!(find(&file, "[::1]:1"), Ok(vec![Known::Key(second)]));
+        assert_eq!(find(&file, "b:1"), Ok(vec![Known::Key(first)]));
         assert_eq!(find(&file, "a:2"), Ok(Vec::new()));
     }
 

@@ -12,6 +12,7 @@
 //! # Ok::<(), ClientError>(())
 //! ```
 
+mod authority;
 mod known_servers;
 mod trust;
 
@@ -44,21 +45,24 @@ pub fn connect(
     timeout: Duration,
 ) -> Result<Client<TlsStream>, ClientError> {
     let mut socket = connected((host, port), timeout)?;
-    let channel = secured(&mut socket, host, port, trust, timeout)?;
+    let (channel, warning) = secured(&mut socket, host, port, trust, timeout)?;
+    if let Some(warning) = warning {
+        log::warn!("{warning}");
+    }
     let client = Client::over(TlsStream { socket, channel })?;
     client.stream.get_ref().set_timeout(None)?;
     Ok(client)
 }
 
 /// Shakes hands over a connection to a host, each wait for at most `timeout`, and judges the server. The timeout stays
-/// set.
+/// set. With the channel comes what a person should be warned of.
 pub(crate) fn secured(
     socket: &mut TcpStream,
     host: &str,
     port: u16,
     trust: &Trust,
     timeout: Duration,
-) -> Result<Channel, ClientError> {
+) -> Result<(Channel, Option<String>), ClientError> {
     let handshakes = trust.handshakes(host, port, socket.peer_addr()?.ip())?;
     socket.set_read_timeout(Some(timeout))?;
     socket.set_write_timeout(Some(timeout))?;
@@ -69,7 +73,7 @@ pub(crate) fn secured(
         // The server may be gone; it is left in any case.
         let _ = channel.flush(socket);
     }
-    outcome.map(|()| channel)
+    outcome.map(|warning| (channel, warning))
 }
 
 /// What all connections to a host at an address begin with, once it is settled whom to trust there.
@@ -84,7 +88,10 @@ pub(crate) fn settled(
 ) -> Result<Handshakes, ClientError> {
     if let Trust::Known { .. } = trust {
         let mut socket = TcpStream::connect_timeout(&server, timeout)?;
-        let mut channel = secured(&mut socket, host, server.port(), trust, timeout)?;
+        let (mut channel, warning) = secured(&mut socket, host, server.port(), trust, timeout)?;
+        if let Some(warning) = warning {
+            log::warn!("{warning}");
+        }
         channel.finish();
         // It has served its purpose, whether the server hears that or not.
         let _ = channel.flush(&mut socket);

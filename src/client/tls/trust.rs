@@ -1,20 +1,20 @@
 //! Whom to trust: an authority, a fingerprint, or what was trusted before.
 
-use super::known_servers::{find, remember, server_name};
+use super::authority::authority;
+use super::known_servers::{Known, find, remember, server_name};
 use crate::client::ClientError;
 use crate::tls::{ALPN, Channel, Fingerprint, VERSIONS, provider};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
-    PeerIncompatible, RootCertStore, SignatureScheme,
+    PeerIncompatible, SignatureScheme,
 };
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Whom a client takes for the server that it wants.
@@ -46,7 +46,8 @@ pub(crate) struct Handshakes {
 #[derive(Clone, Debug)]
 struct Stranger {
     server: String,
-    file: PathBuf,
+    /// Where it would be remembered.
+    file: Option<PathBuf>,
     accept_new: bool,
 }
 
@@ -70,19 +71,17 @@ impl Trust {
         // A fingerprint names no host: the name is only what the server is told.
         let name = name.unwrap_or(ServerName::IpAddress(address.into()));
         let (expected, unknown) = match self {
-            Trust::Known { file: Some(file), accept_new } => {
+            Trust::Known { file: None, accept_new: false } => return Err(untrusted(NO_FILE)),
+            Trust::Known { file, accept_new } => {
                 let server = server_name(host, port);
-                let expected = find(file, &server).map_err(untrusted)?;
+                let known = file.as_ref().map(|file| find(file, &server)).transpose().map_err(untrusted)?;
+                let expected = known.unwrap_or_default();
                 let stranger = Stranger { server, file: file.clone(), accept_new: *accept_new };
                 let unknown = expected.is_empty().then_some(stranger);
                 (expected, unknown)
             }
-            Trust::Fingerprint(fingerprint) => (vec![*fingerprint], None),
-            _ => {
-                return Err(untrusted(
-                    "there is no place for known servers: set HOME or XDG_CONFIG_HOME, or give --fingerprint",
-                ));
-            }
+            Trust::Fingerprint(fingerprint) => (vec![Known::Certificate(*fingerprint)], None),
+            Trust::Authority(_) => (Vec::new(), None),
         };
         let pinned = Pinned {
             expected,
@@ -93,15 +92,15 @@ impl Trust {
         Handshakes::new(Arc::new(pinned), name, unknown)
     }
 
-    /// Remembers a server that a person has accepted.
+    /// Remembers a server that a person has accepted, by the fingerprint of its key.
     ///
     /// # Errors
     /// [`ClientError::Untrusted`] if that cannot be written, or this trust remembers nobody.
-    pub fn remember(&self, server: &str, fingerprint: &str) -> Result<(), ClientError> {
+    pub fn remember(&self, server: &str, key: &str) -> Result<(), ClientError> {
         let Trust::Known { file: Some(file), .. } = self else {
             return Err(untrusted("this trust remembers no servers"));
         };
-        fingerprint.parse().and_then(|fingerprint| remember(file, server, fingerprint)).map_err(untrusted)
+        key.parse().and_then(|key| remember(file, server, key)).map_err(untrusted)
     }
 }
 
@@ -130,43 +129,37 @@ impl Handshakes {
     }
 
     /// Judges a server once its handshake has proved that it has its certificate's key. Before that nothing is to be
-    /// sent.
-    pub(super) fn judge(&self, channel: &Channel) -> Result<(), ClientError> {
-        let Some(Stranger { server, file, accept_new }) = &self.unknown else { return Ok(()) };
+    /// sent. What a person should know of it nevertheless is a warning.
+    pub(super) fn judge(&self, channel: &Channel) -> Result<Option<String>, ClientError> {
+        let Some(Stranger { server, file, accept_new }) = &self.unknown else { return Ok(None) };
         let certificate =
             channel.peer_certificate().ok_or_else(|| untrusted("the server has no certificate"))?;
-        let fingerprint = Fingerprint::of(certificate);
+        let key = Fingerprint::of_key(&certificate.into()).map_err(untrusted)?;
         if !accept_new {
-            let (server, fingerprint) = (server.clone(), fingerprint.to_string());
-            return Err(ClientError::UnknownServer { server, fingerprint });
+            let (server, fingerprint) = (server.clone(), Fingerprint::of(certificate).to_string());
+            return Err(ClientError::UnknownServer { server, fingerprint, key: key.to_string() });
         }
-        remember(file, server, fingerprint).map_err(untrusted)
+        // The person has asked to trust whatever is met: that it cannot be remembered stops nothing now.
+        let outcome = match file {
+            Some(file) => remember(file, server, key),
+            None => Err(NO_FILE.to_owned()),
+        };
+        Ok(outcome.err().map(|reason| format!("{reason}; the next time {server} will be as unknown as now")))
     }
 }
 
-fn untrusted(reason: impl Into<String>) -> ClientError {
+const NO_FILE: &str =
+    "there is no place for known servers: set HOME or XDG_CONFIG_HOME, or give --fingerprint";
+
+pub(super) fn untrusted(reason: impl Into<String>) -> ClientError {
     ClientError::Untrusted(reason.into())
 }
 
-fn authority(file: &Path) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
-    let cannot = |reason: String| untrusted(format!("cannot use {}: {reason}", file.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| cannot(error.to_string()))? {
-        let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
-        roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(cannot("it holds no certificate in PEM".to_owned()));
-    }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-    Ok(verifier.map_err(|error| cannot(error.to_string()))?)
-}
-
-/// Verifies that the server has the key of a certificate with one of these fingerprints; with none, that it has the key
-/// of the certificate that it shows, whose fingerprint is judged afterwards.
+/// Verifies that the server has the key of a certificate that is known by itself or by its key; if none is, that it has
+/// the key of the certificate that it shows, whose fingerprint is judged afterwards.
 #[derive(Debug)]
 struct Pinned {
-    expected: Vec<Fingerprint>,
+    expected: Vec<Known>,
     server: String,
     file: Option<PathBuf>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -182,11 +175,16 @@ impl ServerCertVerifier for Pinned {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let shown = Fingerprint::of(certificate);
-        if self.expected.is_empty() || self.expected.contains(&shown) {
+        let key = Fingerprint::of_key(certificate).map_err(Error::General)?;
+        let is_known = |known: &Known| match known {
+            Known::Certificate(fingerprint) => *fingerprint == shown,
+            Known::Key(fingerprint) => *fingerprint == key,
+        };
+        if self.expected.is_empty() || self.expected.iter().any(is_known) {
             return Ok(ServerCertVerified::assertion());
         }
         let (server, expected) = (self.server.clone(), self.expected.clone());
-        let changed = Changed { server, expected, shown, file: self.file.clone() };
+        let changed = Changed { server, expected, shown, key, file: self.file.clone() };
         Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(changed)))))
     }
 
@@ -217,21 +215,24 @@ impl ServerCertVerifier for Pinned {
 #[derive(Debug)]
 struct Changed {
     server: String,
-    expected: Vec<Fingerprint>,
+    expected: Vec<Known>,
     shown: Fingerprint,
+    key: Fingerprint,
     file: Option<PathBuf>,
 }
 
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Changed { server, shown, .. } = self;
+        let Changed { server, shown, key, .. } = self;
         let expected: Vec<String> = self.expected.iter().map(ToString::to_string).collect();
         let expected = expected.join(" or ");
         match &self.file {
             Some(file) => write!(
                 f,
-                "THE CERTIFICATE OF {server} HAS CHANGED: it is {shown} and was {expected}; somebody may be between \
-                 you and the server, so nothing was sent; if you know that the change is right, remove its line from {}",
+                "THE CERTIFICATE OF {server} HAS CHANGED: it is {shown} with the key {} and was {expected}; somebody may \
+                 be between you and the server, so nothing was sent; if you know that the change is right, remove its \
+                 line from {}",
+                Known::Key(*key),
                 file.display()
             ),
             None => write!(f, "the certificate of {server} is {shown}, not {expected}; nothing was sent"),

@@ -114,6 +114,36 @@ fn a_key_that_everyone_may_read_is_warned_of() {
     folder.log_lines(&["WARN", "the key", "first-key.pem"], 2);
 }
 
+/// One that has expired convinces only those who look at nothing but its fingerprint.
+#[test]
+fn a_certificate_out_of_its_dates_is_warned_of() {
+    let folder = Rc::new(Folder::new());
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let write = |not_before, not_after| {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(not_before, 1, 1), rcgen::date_time_ymd(not_after, 1, 1));
+        fs::write(&certificate, params.self_signed(&pair).unwrap().pem()).unwrap();
+    };
+    fs::write(&key, pair.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    write(2015, 2020);
+    let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let mut server = Setup::new(&flags).folder(Rc::clone(&folder)).start();
+    server
+        .stderr
+        .wait_for_line(|line| line.contains("warning: the certificate") && line.contains("has expired"));
+    folder.log_line(&["WARN", "the certificate", "cert.pem", "has expired"]);
+    write(2080, 2090);
+    server.signal(Signal::HUP);
+    folder.log_line(&["WARN", "the certificate", "cert.pem", "is not valid yet"]);
+    write(2015, 2090);
+    server.signal(Signal::HUP);
+    folder.log_lines(&["INFO", "certificate reloaded"], 2);
+    assert_eq!(folder.log_text().matches("WARN the certificate").count(), 2);
+}
+
 #[test]
 fn certificates_that_cannot_be_used_stop_the_start() {
     let folder = Rc::new(Folder::new());
@@ -129,6 +159,16 @@ fn certificates_that_cannot_be_used_stop_the_start() {
         let said = setup.folder(Rc::clone(&folder)).refused(1);
         assert!(said.contains(named), "{said}");
     }
+    let encrypted = folder.path().join("encrypted-key.pem");
+    let output = Command::new("openssl")
+        .args(["pkey", "-aes256", "-passout", "pass:secret", "-in"])
+        .args([&first[1], Path::new("-out"), &encrypted])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let flags = ["--tls-cert", &text(&first[0]), "--tls-key", &text(&encrypted)];
+    let said = Setup::new(&flags).folder(Rc::clone(&folder)).refused(1);
+    assert!(said.contains("encrypted-key.pem") && said.contains("it is encrypted; "), "{said}");
     for flags in [
         &["--tls-cert", "x"][..],
         &["--tls-key", "x"],
