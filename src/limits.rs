@@ -87,6 +87,16 @@ pub const STRANGER_ORIGINS: usize = 1_024;
 pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Default for one connection's waiting output.
 pub const OUTPUT_LIMIT_BYTES_DEFAULT: usize = 1_048_576;
+/// Default for the waiting output of all connections together.
+pub const OUTPUT_TOTAL_BYTES_DEFAULT: usize = 268_435_456;
+/// Beyond it so many are cut off that a part of this many is free again: each time all connections are looked at, and
+/// that is not to happen for every message.
+pub const OUTPUT_TOTAL_LOW_DIVISOR: usize = 8;
+/// Who is cut off for the sake of all, and has begun to take a frame that is longer than this, is closed without a word:
+/// the word can come only behind that frame.
+pub const CUT_OFF_HOLDS_BYTES: usize = 128 * 1024;
+/// What is counted for output that lies between engine and socket: one record of TLS.
+pub const TRANSPORT_HOLDS_BYTES: usize = 17 * 1024;
 /// A connection with more output than this waiting is not read, so only others can fill it further.
 pub const OUTPUT_HOLDS_INPUT_BYTES: usize = 64 * 1024;
 
@@ -197,6 +207,7 @@ const _: () = assert!(STRANGER_FRAME_BYTES as usize > PASSWORD_BYTES + 1);
 const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > PASSWORD_BYTES + 1);
 const _: () = assert!(REPLY_EXTRA_BYTES as usize + HEADER_BYTES <= 70);
 const _: () = assert!(output_limit_least_bytes(MAX_FRAME_BYTES_DEFAULT) <= OUTPUT_LIMIT_BYTES_DEFAULT);
+const _: () = assert!(OUTPUT_LIMIT_BYTES_DEFAULT <= OUTPUT_TOTAL_BYTES_DEFAULT);
 const _: () = assert!(OUTPUT_HOLDS_INPUT_BYTES <= OUTPUT_LIMIT_BYTES_DEFAULT);
 const _: () = assert!(SHARE_LEAST_BYTES > HEADER_BYTES + STRANGER_FRAME_BYTES as usize);
 const _: () = assert!(HANDSHAKE_TIME_CONTESTED.as_millis() < HANDSHAKE_TIME.as_millis());

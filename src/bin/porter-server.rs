@@ -88,6 +88,9 @@ struct Flags {
     /// Most output that may wait for one connection, at least 2 x (max-frame + 70) [default: 1048576, or that]
     #[arg(long, value_name = "BYTES")]
     output_limit: Option<usize>,
+    /// Most output that may wait for all connections together; beyond it those with the most are cut off; at least output-limit [default: 268435456, or that]
+    #[arg(long, value_name = "BYTES")]
+    output_total: Option<usize>,
     /// From accept until logged in
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds_above_zero)]
     login_timeout: Duration,
@@ -162,9 +165,18 @@ fn config(flags: &Flags) -> Result<Config, Failure> {
             "--output-limit {given} is too small for --max-frame {max_frame}; it must be at least {least}"
         )));
     }
+    let output_limit_bytes = flags.output_limit.unwrap_or(limits::OUTPUT_LIMIT_BYTES_DEFAULT.max(least));
+    if let Some(given) = flags.output_total.filter(|given| *given < output_limit_bytes) {
+        return Err(Failure::usage(format_args!(
+            "--output-total {given} is too small; one connection alone may have {output_limit_bytes} (--output-limit)"
+        )));
+    }
     Ok(Config {
         max_frame_bytes: flags.max_frame,
-        output_limit_bytes: flags.output_limit.unwrap_or(limits::OUTPUT_LIMIT_BYTES_DEFAULT.max(least)),
+        output_limit_bytes,
+        output_total_bytes: flags
+            .output_total
+            .unwrap_or(limits::OUTPUT_TOTAL_BYTES_DEFAULT.max(output_limit_bytes)),
         registration_open: flags.registration == Registration::Open,
         hash_rounds: flags.hash_rounds,
         hash_wait: flags.hash_wait,

@@ -14,10 +14,10 @@ impl<S: Store> Engine<S> {
     /// written whole: a closing connection waits for it, and it can stall.
     pub fn handle_held(&mut self, id: ConnId, held: bool, now: Moment) {
         self.lobby.now = now;
-        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
-        if std::mem::replace(&mut connection.held, held) == held {
+        if !self.lobby.note_held(id, held) {
             return;
         }
+        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
         if held || !connection.outbox.is_empty() {
             connection.stalled_since = Some(now);
             self.lobby.arm(id);
@@ -70,11 +70,10 @@ impl<S: Store> Engine<S> {
     }
 
     fn drop_output(&mut self, id: ConnId) {
-        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
-        let mut outbox = std::mem::take(&mut connection.outbox);
-        connection.held = false;
-        connection.stalled_since = None;
-        outbox.advance(outbox.len());
-        self.lobby.reclaim(outbox);
+        self.lobby.note_held(id, false);
+        self.lobby.drop_output(id);
+        if let Some(connection) = self.lobby.connections.get_mut(id) {
+            connection.stalled_since = None;
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Census {
     pub input_bytes: usize,
     /// Bytes that wait to be written.
     pub output_bytes: usize,
+    /// Memory that they take.
+    pub output_held_bytes: usize,
 }
 
 impl<S: Store> Engine<S> {
@@ -46,6 +48,7 @@ impl<S: Store> Engine<S> {
             deadlines: self.lobby.deadline_count(),
             input_bytes: connections().map(|connection| connection.inbox.len()).sum(),
             output_bytes: connections().map(|connection| connection.outbox.len()).sum(),
+            output_held_bytes: self.lobby.outputs.held_bytes(),
         }
     }
 }

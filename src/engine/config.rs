@@ -12,6 +12,9 @@ pub struct Config {
     /// Most output that may wait for one connection, at least
     /// [`output_limit_least_bytes`](limits::output_limit_least_bytes) of `max_frame_bytes`.
     pub output_limit_bytes: usize,
+    /// Most memory that the waiting output of all connections may take, at least `output_limit_bytes`; beyond it those
+    /// with the most waiting are cut off as slow consumers.
+    pub output_total_bytes: usize,
     /// Whether an unknown name may register.
     pub registration_open: bool,
     /// PBKDF2 rounds of new hashes.
@@ -47,6 +50,7 @@ impl Default for Config {
         Config {
             max_frame_bytes: limits::MAX_FRAME_BYTES_DEFAULT,
             output_limit_bytes: limits::OUTPUT_LIMIT_BYTES_DEFAULT,
+            output_total_bytes: limits::OUTPUT_TOTAL_BYTES_DEFAULT,
             registration_open: true,
             hash_rounds: limits::HASH_ROUNDS_DEFAULT,
             hash_wait: limits::HASH_WAIT_DEFAULT,

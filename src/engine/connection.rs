@@ -34,7 +34,7 @@ pub(super) struct Connection {
     /// Refusals that left it open and were logged at info.
     pub(super) refusals_logged: u8,
     /// It is in the list of connections that have output.
-    pub(super) in_outgoing: bool,
+    pub(super) in_outputs: bool,
     /// It was refused for the room that it takes, from the start or later, and is not counted.
     pub(super) surplus: bool,
     pub(super) announced: Announced,
@@ -134,7 +134,7 @@ impl Connection {
             peer_finished: false,
             input_ended: false,
             refusals_logged: 0,
-            in_outgoing: false,
+            in_outputs: false,
             surplus: false,
             announced: Announced::No,
             stranger: None,

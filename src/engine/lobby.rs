@@ -1,6 +1,7 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
 use super::connection::{Connection, Stage, Why};
+use super::output::Outputs;
 use super::roll::Roll;
 use super::stranger_log::StrangerLog;
 use super::strangers::{StrangerState, Strangers};
@@ -10,14 +11,9 @@ use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
 use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST, CONSOLE_BUFFER_BYTES};
-use crate::protocol::{Code, Outbox, Reply, Spare};
+use crate::protocol::{Code, Reply};
 use crate::slots::Slots;
 use std::collections::{BTreeSet, VecDeque};
-
-/// Outboxes' memory kept for the next output, so that a message costs no allocation.
-const SPARES: usize = 128;
-/// Memory that has grown beyond this is given back instead.
-const SPARE_BYTES: usize = 16 * 1024;
 
 /// Connections and sessions, and the lists of what has changed about them.
 ///
@@ -32,8 +28,7 @@ pub(super) struct Lobby {
     pub(super) console: ConsoleQueue,
     pub(super) totals: Totals,
     pub(super) stranger_log: StrangerLog,
-    /// Connections that have output to be written.
-    pub(super) outgoing: Vec<ConnId>,
+    pub(super) outputs: Outputs,
     /// Connections that could not be served and now can.
     pub(super) hungry: Vec<ConnId>,
     pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
@@ -44,7 +39,6 @@ pub(super) struct Lobby {
     pub(super) recipients: Vec<ConnId>,
     pub(super) roll: Roll,
     deadlines: BTreeSet<(Moment, ConnId)>,
-    spares: Vec<Spare>,
 }
 
 /// What others have to hear of.
@@ -110,7 +104,7 @@ impl Lobby {
             console: ConsoleQueue::default(),
             totals: Totals::default(),
             stranger_log: StrangerLog::new(),
-            outgoing: Vec::new(),
+            outputs: Outputs::default(),
             hungry: Vec::new(),
             commands: VecDeque::new(),
             surplus: 0,
@@ -118,34 +112,7 @@ impl Lobby {
             recipients: Vec::new(),
             roll: Roll::default(),
             deadlines: BTreeSet::new(),
-            spares: Vec::new(),
         }
-    }
-
-    /// Puts a frame into a connection's output; false if it is closing or gone.
-    ///
-    /// A connection whose output reaches the limit is a slow consumer, whoever filled it.
-    pub(super) fn send(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
-        let Some(waiting_bytes) = self.append(id, reply) else { return false };
-        if waiting_bytes < self.config.output_limit_bytes {
-            return true;
-        }
-        self.refuse_slow_consumer(id, "its waiting output reached the limit");
-        false
-    }
-
-    /// Sends a text; the counts are those of messages.
-    pub(super) fn send_message(&mut self, id: ConnId, sender: Option<&Name>, text: &str) -> bool {
-        let sender = sender.map_or("", Name::as_str);
-        if !self.send(id, &Reply::Message { sender, text }) {
-            return false;
-        }
-        self.totals.messages_out += 1;
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
-        }
-        log::debug!("message sent conn={} bytes={}", id.generation(), text.len());
-        true
     }
 
     /// Whether a connection's last word is said, or it is gone.
@@ -166,18 +133,6 @@ impl Lobby {
         } else {
             self.send(id, &reply);
         }
-    }
-
-    /// Drops what a slow consumer has not begun to take, and says why.
-    pub(super) fn refuse_slow_consumer(&mut self, id: ConnId, explanation: &str) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            if !connection.may_be_served() {
-                // It was not read for its output's sake. Once that is dropped nobody could tell.
-                self.hungry.push(id);
-            }
-            connection.outbox.drop_unsent_frames();
-        }
-        self.refuse(id, Code::SlowConsumer, explanation);
     }
 
     /// Says good bye and closes.
@@ -246,23 +201,23 @@ impl Lobby {
             self.close_at_once(id, why);
             return;
         }
-        // Nothing can be written any more: what the peer did not take in time is dropped.
-        connection.outbox.advance(connection.outbox.len());
         connection.stage = Stage::Discarding { until, why };
+        // Nothing can be written any more: what the peer did not take in time is dropped.
+        self.drop_output(id);
         self.commands.push_back((id, SocketCommand::ShutDown));
         self.arm(id);
     }
 
     /// Forgets a closed connection.
     pub(super) fn remove(&mut self, id: ConnId) {
-        let Some(mut connection) = self.connections.remove(id) else { return };
+        self.note_held(id, false);
+        let Some(connection) = self.connections.remove(id) else { return };
         self.deadlines.remove(&(connection.armed, id));
         self.surplus -= usize::from(connection.surplus);
         if let Stage::Closed { why } = connection.stage {
             self.log_disconnected(id, &connection, why);
         }
-        connection.outbox.advance(connection.outbox.len());
-        self.reclaim(connection.outbox);
+        self.drop_outbox(connection.outbox);
     }
 
     /// Ends a session, whatever became of its connection.
@@ -309,35 +264,6 @@ impl Lobby {
 
     pub(super) fn deadline_count(&self) -> usize {
         self.deadlines.len()
-    }
-
-    /// Takes back the memory of an outbox that is empty.
-    pub(super) fn reclaim(&mut self, mut outbox: Outbox) {
-        if self.spares.len() < SPARES
-            && let Some(spare) = outbox.reclaim().filter(|spare| spare.capacity() <= SPARE_BYTES)
-        {
-            self.spares.push(spare);
-        }
-    }
-
-    /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
-    /// if it is closing or gone.
-    fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> Option<usize> {
-        let connection = self.connections.get_mut(id).filter(|connection| !connection.is_closing())?;
-        if connection.outbox.is_bare()
-            && let Some(spare) = self.spares.pop()
-        {
-            connection.outbox.lend(spare);
-        }
-        let before = connection.outbox.len();
-        connection.outbox.push(reply);
-        let waiting_bytes = connection.outbox.len();
-        self.totals.bytes_out += (waiting_bytes - before) as u64;
-        if !connection.in_outgoing {
-            connection.in_outgoing = true;
-            self.outgoing.push(id);
-        }
-        Some(waiting_bytes)
     }
 
     /// What a connection leaves behind when it stops being served: a session that ends or is lost, a hash that nobody

@@ -22,6 +22,7 @@ mod events;
 mod frames;
 mod gate;
 mod lobby;
+mod output;
 mod peer;
 mod post;
 mod roll;
@@ -160,14 +161,12 @@ impl<S: Store> Engine<S> {
         self.lobby.now = now;
         let Some(connection) = self.lobby.connections.get_mut(id) else { return };
         let held_input = !connection.may_be_served();
-        connection.traffic.bytes_out += count as u64;
-        connection.outbox.advance(count);
-        if connection.outbox.is_empty() {
-            connection.stalled_since = connection.stalled_since.filter(|_| connection.held);
-            let outbox = std::mem::take(&mut connection.outbox);
-            self.lobby.reclaim(outbox);
+        if self.lobby.advance_output(id, count) {
+            if let Some(connection) = self.lobby.connections.get_mut(id) {
+                connection.stalled_since = connection.stalled_since.filter(|_| connection.held);
+            }
             self.lobby.flushed(id);
-        } else {
+        } else if let Some(connection) = self.lobby.connections.get_mut(id) {
             if count > 0 || connection.stalled_since.is_none() {
                 connection.stalled_since = Some(now);
             }
@@ -248,15 +247,7 @@ impl<S: Store> Engine<S> {
 
     /// A connection that has output to be written.
     pub fn poll_output(&mut self) -> Option<ConnId> {
-        while let Some(id) = self.lobby.outgoing.pop() {
-            if let Some(connection) = self.lobby.connections.get_mut(id) {
-                connection.in_outgoing = false;
-                if !connection.outbox.is_empty() {
-                    return Some(id);
-                }
-            }
-        }
-        None
+        self.lobby.pop_output()
     }
 
     /// A connection that could not be served and now has an [appetite](Engine::appetite).
@@ -358,8 +349,17 @@ impl<S: Store> Engine<S> {
         })
     }
 
-    /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped.
+    /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped, and
+    /// what waits to be written is kept within its bound.
     fn settle(&mut self) {
+        self.tell_changes();
+        if self.lobby.is_over_output_total() {
+            self.lobby.cut_off_longest();
+            self.tell_changes();
+        }
+    }
+
+    fn tell_changes(&mut self) {
         while let Some(change) = self.lobby.changes.pop_front() {
             let post = &mut Courier { lobby: &mut self.lobby };
             match change {

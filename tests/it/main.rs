@@ -27,6 +27,7 @@ mod limits;
 #[cfg(feature = "load")]
 mod load;
 mod operator;
+mod output_total;
 mod resume;
 mod secrets;
 mod service;

@@ -171,6 +171,11 @@ fn max_strangers(seed: u64) -> usize {
     }
 }
 
+/// What may wait for all together: as much as there can be, or little; not drawn either.
+fn output_total(seed: u64, output_limit_bytes: usize) -> usize {
+    if (seed / 8).is_multiple_of(3) { output_limit_bytes.max(200_000) } else { usize::MAX }
+}
+
 pub(crate) fn settings(seed: u64) -> Settings {
     let mut random = Random::new(seed);
     let random = &mut random;
@@ -179,9 +184,11 @@ pub(crate) fn settings(seed: u64) -> Settings {
     let mode = random.pick(&[Mode::Echo, Mode::Operator, Mode::Chat]);
     let max_frame_bytes = random.pick(&[2_048, 2_048, 3_000, 20_000, 65_536]);
     let least = porter::limits::output_limit_least_bytes(max_frame_bytes);
+    let output_limit_bytes = random.pick(&[least, least + 3_000, least.max(100_000), least.max(300_000)]);
     let config = Config {
         max_frame_bytes,
-        output_limit_bytes: random.pick(&[least, least + 3_000, least.max(100_000), least.max(300_000)]),
+        output_limit_bytes,
+        output_total_bytes: output_total(seed, output_limit_bytes),
         registration_open: !random.one_in(if theme == Theme::Guessing { 2 } else { 6 }),
         hash_rounds: if theme == Theme::Twins { 20 } else { 1 + random.below(20) as u32 },
         hash_wait: if random.one_in(4) { milliseconds(20) } else { Duration::from_secs(3_600) },

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) machine_dies: bool,
     /// Before the next start somebody's editor leaves the users' file without its last line end.
     pub(crate) is_edited: bool,
+    /// Memory that the engine's output took after the last call.
+    held_bytes: usize,
     trace: DefaultHasher,
 }
 
@@ -66,6 +68,7 @@ impl World {
             agents,
             machine_dies: true,
             is_edited: false,
+            held_bytes: 0,
             trace: DefaultHasher::new(),
         };
         while random.one_in(3) {
@@ -228,6 +231,10 @@ impl World {
             let closing = self.model.conns.get(id).and_then(|conn| conn.closing);
             if output.is_empty() && closing.is_some_and(|since| since + FLUSH <= now) {
                 socket.forget();
+            } else if output.is_empty() && socket.output_bytes() > 0 && engine.is_closing(*id) {
+                // Closed already, and there was too much of all.
+                self.model.cut_short(*id, self.held_bytes);
+                socket.forget();
             }
             if socket.is_stale(output) {
                 let new = socket.look(&output.to_vec());
@@ -244,6 +251,7 @@ impl World {
             }
             _ => false,
         };
+        let (held_before, sessions) = (self.held_bytes, engine.census().sessions);
         let mut console = Vec::new();
         while let Some(line) = engine.poll_console_line() {
             console.push(line);
@@ -252,7 +260,10 @@ impl World {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let drawn = std::mem::take(&mut self.entropy.0.borrow_mut().drawn);
         (now.since_start().as_nanos(), &console, told.len()).hash(&mut self.trace);
-        self.model.explain(cause, Facts { now, said, told, stored, console, unserved, drawn });
+        self.model.explain(
+            cause,
+            Facts { now, said, told, stored, console, unserved, drawn, held_before, sessions },
+        );
         self.check_census();
     }
 
@@ -293,6 +304,10 @@ impl World {
             let held = !conn.is_stranger() || conn.output < 64 * 1024 + 500;
             assert!(held, "{} bytes wait for a stranger: {conn:?}", conn.output);
         }
+        // A greeting each may come on top, until somebody says something.
+        let most_held = config.output_total_bytes.saturating_add(20_000);
+        assert!(census.output_held_bytes <= most_held, "more waits for all together than may: {census:?}");
+        self.held_bytes = census.output_held_bytes;
         let strangers = 2 * 4_100 * model.strangers_count();
         let members = (longest + 2 * 65_540) * model.sessions.len();
         assert!(census.input_bytes <= strangers + members, "{census:?}");

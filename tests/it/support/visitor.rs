@@ -88,6 +88,15 @@ impl Visitor {
         Visitor::of(socket.into())
     }
 
+    /// Connects so that the systems at both ends hold next to nothing of what is sent to it: it waits in the server.
+    pub(crate) fn connect_tiny(server: &Server) -> Visitor {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.set_tcp_mss(536).unwrap();
+        socket.connect(&server.address.into()).unwrap();
+        Visitor::of(socket.into())
+    }
+
     fn of(stream: TcpStream) -> Visitor {
         stream.set_read_timeout(Some(CEILING)).unwrap();
         stream.set_write_timeout(Some(CEILING)).unwrap();
@@ -187,6 +196,11 @@ impl Visitor {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Said::Reset,
             Err(error) => panic!("waiting for a frame: {error}"),
         }
+    }
+
+    /// The next thing that comes whole; none if the connection ends in the middle of it.
+    pub(crate) fn next_whole(&mut self) -> Option<Said> {
+        self.stream.read_frame(16_777_216 + 64).ok().flatten().map(|body| Said::of(&body))
     }
 
     #[track_caller]

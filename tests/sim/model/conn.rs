@@ -36,6 +36,8 @@ pub(crate) struct Conn {
     pub(crate) output_before: usize,
     pub(crate) output: usize,
     pub(crate) stalled: Option<Moment>,
+    /// While it was closing, what waited for it was dropped for the sake of all.
+    pub(crate) cut_short: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,7 @@ impl Conn {
             output_before: 0,
             output: 0,
             stalled: None,
+            cut_short: false,
         }
     }
 
@@ -101,7 +104,7 @@ impl Conn {
     /// At the end of a turn: what was due when it began is done.
     pub(super) fn check_closing(&self, began: Moment) {
         let Some(since) = self.closing else { return };
-        let gone = self.reset || self.ended;
+        let gone = self.reset || self.ended || self.cut_short;
         assert!(self.shut.is_some() || since + FLUSH > began || gone, "not shut: {self:?}");
         assert!(gone || self.shut.is_none_or(|shut| shut + DISCARD > began), "not closed: {self:?}");
     }

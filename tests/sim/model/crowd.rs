@@ -7,6 +7,14 @@ use crate::wire::{Said, is_name, recipient};
 use crate::witness::Told;
 use porter::engine::ConnId;
 
+/// What one call may add to what waits for the connection that it is for.
+const CALL_BYTES: usize = 70_000;
+
+/// Whether a slow consumer is told that it was cut off for the sake of all.
+pub(crate) fn is_for_all(said: &Said) -> bool {
+    matches!(said, Said::Error(108, text) if text.contains("of all"))
+}
+
 impl Model {
     /// Connections of the sessions that are asked for.
     pub(crate) fn online(&self, which: impl Fn(u64, &Session) -> bool) -> Vec<ConnId> {
@@ -48,7 +56,11 @@ impl Model {
                     self.close(id, false);
                 }
                 Some(said) if is_error(said, 108) && conn.closing.is_none() && !serving => {
-                    self.check_slow(id);
+                    if is_for_all(said) {
+                        self.check_cut_off(id);
+                    } else {
+                        self.check_slow(id);
+                    }
                     self.conn(id).said.pop_front();
                     self.close(id, false);
                 }
@@ -67,6 +79,33 @@ impl Model {
         let stalled = self.in_time && conn.stalled.is_some_and(|since| since + STALL <= self.now);
         let full = conn.output_before + conn.due_bytes + 8_000 >= self.settings.config.output_limit_bytes;
         assert!(stalled || full, "{id:?} is no slow consumer: {conn:?}");
+    }
+
+    /// It had the most waiting, when too much waited for all.
+    fn check_cut_off(&mut self, id: ConnId) {
+        self.check_total(self.held_before);
+        let conn = &self.conns[&id];
+        let grown = if self.called == Some(id) { CALL_BYTES } else { conn.due_bytes };
+        let most = conn.output_before + grown;
+        self.cut_off.push(most);
+    }
+
+    /// Whether what waits for all together can have become too much in this call.
+    fn check_total(&self, held_before: usize) {
+        let total = self.settings.config.output_total_bytes;
+        let may_have = held_before + 2 * CALL_BYTES;
+        assert!(
+            may_have >= total,
+            "some were cut off for the sake of all, when {held_before} bytes were held"
+        );
+    }
+
+    /// What waited for a connection that was closing is dropped.
+    pub(crate) fn cut_short(&mut self, id: ConnId, held_before: usize) {
+        if self.conns[&id].closing.is_some() && !self.conns[&id].reset {
+            self.check_total(held_before);
+            self.conn(id).cut_short = true;
+        }
     }
 
     fn check_late(&self, id: ConnId) {

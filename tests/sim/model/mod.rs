@@ -54,6 +54,10 @@ pub(crate) struct Facts {
     pub(crate) unserved: bool,
     /// What was drawn from the random source, in order.
     pub(crate) drawn: Vec<[u8; 16]>,
+    /// Memory that the engine's output took before.
+    pub(crate) held_before: usize,
+    /// Sessions that there are now.
+    pub(crate) sessions: usize,
 }
 
 /// A session, by the serial number that the model gave it.
@@ -87,6 +91,12 @@ pub(crate) struct Model {
     in_time: bool,
     /// In this turn somebody came while a limit was reached.
     was_at_limit: bool,
+    /// The connection that the call was for.
+    called: Option<ConnId>,
+    held_before: usize,
+    sessions_now: usize,
+    /// What waited at most for each that was cut off in this call for the sake of all.
+    cut_off: Vec<usize>,
     /// Frames are being followed: a slow consumer's end comes after all that were handled.
     serving: bool,
 }
@@ -113,6 +123,10 @@ impl Model {
             dry: false,
             in_time: false,
             was_at_limit: false,
+            called: None,
+            held_before: 0,
+            sessions_now: 0,
+            cut_off: Vec::new(),
             serving: false,
         }
     }
@@ -132,7 +146,13 @@ impl Model {
         self.now = facts.now;
         self.told = facts.told;
         self.in_time = matches!(cause, Cause::Time);
+        self.called = match cause {
+            Cause::Bytes(id, _) | Cause::Turn(id) | Cause::End(id) => Some(id),
+            _ => None,
+        };
+        (self.held_before, self.sessions_now) = (facts.held_before, facts.sessions);
         self.changes.clear();
+        self.cut_off.clear();
         self.explain_console(&cause, &facts.console);
         self.explain_store(facts.stored);
         if let Cause::Connect(peer, id) = cause {
@@ -222,15 +242,13 @@ impl Model {
         let made_room = self.conns.get(&id).is_some_and(|conn| self.may_have_made_room(conn));
         let Some(conn) = self.conns.get_mut(&id) else { panic!("a command for nobody") };
         let since = conn.closing.unwrap_or_else(|| panic!("{id:?} is closed for no reason: {conn:?}"));
-        let flushed = conn.output == 0 || since + FLUSH <= now || conn.reset || made_room;
+        let gone = conn.reset || made_room || conn.cut_short;
+        let flushed = conn.output == 0 || since + FLUSH <= now || gone;
         assert!(flushed, "what waited for {id:?} was not given its time");
         if close {
             // The engine's second began in the call before the command, a few nanoseconds earlier.
             let discarded = conn.shut.is_some_and(|shut| shut + DISCARD <= now + Duration::from_micros(1));
-            assert!(
-                conn.reset || conn.ended || discarded || made_room,
-                "{id:?} was closed before its last word was read"
-            );
+            assert!(gone || conn.ended || discarded, "{id:?} was closed before its last word was read");
             self.conns.remove(&id);
         } else {
             conn.shut = Some(now);
@@ -240,6 +258,10 @@ impl Model {
     fn check_explained(&mut self, cause: &Cause<'_>) {
         assert!(self.told.is_empty(), "the handler was told {:?}, after {cause:?}", self.told);
         self.check_room();
+        let open = self.conns.values().filter(|conn| conn.closing.is_none());
+        let longest = open.map(|conn| conn.output).max().unwrap_or_default();
+        let shortest_cut = self.cut_off.iter().min().copied().unwrap_or(usize::MAX);
+        assert!(shortest_cut >= longest, "cut off with {shortest_cut} bytes, while one has {longest}");
         let in_time = self.in_time;
         for (id, conn) in &mut self.conns {
             assert!(

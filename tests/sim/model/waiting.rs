@@ -1,5 +1,6 @@
 //! What may come of a password that was being seen to.
 
+use super::crowd::is_for_all;
 use super::frames::is_error;
 use super::{Errand, Model, State, Waiting, check_seconds};
 use crate::wire::Said;
@@ -30,6 +31,8 @@ impl Model {
         let origin = conn.peer.ip();
         match &said {
             Said::Error(108, _) if self.in_time => return false,
+            // Cut off for the sake of all, it waits to its end, unless there is a session of which nobody knows.
+            said if is_for_all(said) && self.sessions_now <= self.sessions.len() => return false,
             Said::Error(108, _) => {
                 if let Errand::Login { right: Some(true) } = waiting.errand {
                     // Its Welcome was dropped with the rest: a session whose token nobody knows.

@@ -1,0 +1,207 @@
+//! What waits to be written, of all connections together: who has some, and what it takes in memory.
+
+use super::ConnId;
+use super::connection::{Connection, Why};
+use super::lobby::Lobby;
+use crate::auth::Name;
+use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR, TRANSPORT_HOLDS_BYTES};
+use crate::protocol::{Code, Meter, Outbox, Reply, Spare};
+use std::collections::VecDeque;
+
+/// Outboxes' memory kept for the next output, so that a message costs no allocation.
+const SPARES: usize = 128;
+/// Memory that has grown beyond this is given back instead.
+const SPARE_BYTES: usize = 16 * 1024;
+
+/// Who has output, and what all output takes.
+///
+/// What it takes is memory that is really held: an outbox's own frames by the room that they have, frames for many once,
+/// a reference to them by its own size, and what lies held between engine and socket. Only the few
+/// [spares](Spare) are not counted.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    /// Connections that have output to be written, in the order in which they got it.
+    list: VecDeque<ConnId>,
+    spares: Vec<Spare>,
+    /// What outboxes hold alone.
+    own_bytes: usize,
+    /// What they share.
+    pub(super) shared: Meter,
+}
+
+impl Outputs {
+    /// Memory that all waiting output takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.own_bytes + self.shared.bytes()
+    }
+
+    fn reclaim(&mut self, mut outbox: Outbox) {
+        if self.spares.len() < SPARES
+            && let Some(spare) = outbox.reclaim().filter(|spare| spare.capacity() <= SPARE_BYTES)
+        {
+            self.spares.push(spare);
+        }
+    }
+
+    fn count(&mut self, before: usize, after: usize) {
+        self.own_bytes = self.own_bytes + after - before;
+    }
+}
+
+impl Lobby {
+    /// Puts a frame into a connection's output; false if it is closing or gone.
+    ///
+    /// A connection whose output reaches the limit is a slow consumer, whoever filled it.
+    pub(super) fn send(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
+        let Some(waiting_bytes) = self.append(id, reply) else { return false };
+        if waiting_bytes < self.config.output_limit_bytes {
+            return true;
+        }
+        self.refuse_slow_consumer(id, "its waiting output reached the limit");
+        false
+    }
+
+    /// Sends a text; the counts are those of messages.
+    pub(super) fn send_message(&mut self, id: ConnId, sender: Option<&Name>, text: &str) -> bool {
+        let sender = sender.map_or("", Name::as_str);
+        if !self.send(id, &Reply::Message { sender, text }) {
+            return false;
+        }
+        self.totals.messages_out += 1;
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
+        }
+        log::debug!("message sent conn={} bytes={}", id.generation(), text.len());
+        true
+    }
+
+    /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
+    /// if it is closing or gone.
+    pub(super) fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> Option<usize> {
+        let connection = self.connections.get_mut(id).filter(|connection| !connection.is_closing())?;
+        let outbox = &mut connection.outbox;
+        let (before, held_before) = (outbox.len(), outbox.held_bytes());
+        if outbox.is_bare()
+            && let Some(spare) = self.outputs.spares.pop()
+        {
+            outbox.lend(spare);
+        }
+        outbox.push(reply);
+        let waiting_bytes = outbox.len();
+        self.outputs.count(held_before, outbox.held_bytes());
+        self.totals.bytes_out += (waiting_bytes - before) as u64;
+        if !connection.in_outputs {
+            connection.in_outputs = true;
+            self.outputs.list.push_back(id);
+        }
+        Some(waiting_bytes)
+    }
+
+    /// Takes the connection off the list that has had output for longest.
+    pub(super) fn pop_output(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.outputs.list.pop_front() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.in_outputs = false;
+                if !connection.outbox.is_empty() {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// So many bytes of a connection's output are written; whether that was all of it.
+    pub(super) fn advance_output(&mut self, id: ConnId, count: usize) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        connection.traffic.bytes_out += count as u64;
+        let before = connection.outbox.held_bytes();
+        connection.outbox.advance(count);
+        let is_written = connection.outbox.is_empty();
+        let outbox = is_written.then(|| std::mem::take(&mut connection.outbox));
+        self.outputs.count(before, connection.outbox.held_bytes());
+        if let Some(outbox) = outbox {
+            self.outputs.reclaim(outbox);
+        }
+        is_written
+    }
+
+    /// Drops all that waits to be written to a connection.
+    pub(super) fn drop_output(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let outbox = std::mem::take(&mut connection.outbox);
+        self.drop_outbox(outbox);
+    }
+
+    /// Drops what waits in the outbox of a connection that is no more.
+    pub(super) fn drop_outbox(&mut self, mut outbox: Outbox) {
+        self.outputs.count(outbox.held_bytes(), 0);
+        outbox.advance(outbox.len());
+        self.outputs.reclaim(outbox);
+    }
+
+    /// Notes whether what was written last is held between here and the socket; true if that is news.
+    pub(super) fn note_held(&mut self, id: ConnId, held: bool) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        if std::mem::replace(&mut connection.held, held) == held {
+            return false;
+        }
+        let [before, after] = [!held, held].map(|held| usize::from(held) * TRANSPORT_HOLDS_BYTES);
+        self.outputs.count(before, after);
+        true
+    }
+
+    /// Drops what a slow consumer has not begun to take, and says why.
+    pub(super) fn refuse_slow_consumer(&mut self, id: ConnId, explanation: &str) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            if !connection.may_be_served() {
+                // It was not read for its output's sake. Once that is dropped nobody could tell.
+                self.hungry.push(id);
+            }
+            let before = connection.outbox.held_bytes();
+            connection.outbox.drop_unsent_frames();
+            self.outputs.count(before, connection.outbox.held_bytes());
+        }
+        self.refuse(id, Code::SlowConsumer, explanation);
+    }
+
+    /// Whether what waits for all together takes more memory than it may.
+    pub(super) fn is_over_output_total(&self) -> bool {
+        self.outputs.held_bytes() > self.config.output_total_bytes
+    }
+
+    /// Cuts off those with the most waiting until all together take a good deal less than they may: looking at every
+    /// connection is not to become a habit.
+    pub(super) fn cut_off_longest(&mut self) {
+        let total = self.config.output_total_bytes;
+        let enough = total - total / OUTPUT_TOTAL_LOW_DIVISOR;
+        // Who is cut off may hold a frame that it has begun to take, and is closing then.
+        for _ in 0..2 {
+            let waiting = self.connections.iter().map(|(id, connection)| (connection.outbox.len(), id));
+            let mut longest: Vec<(usize, ConnId)> = waiting.filter(|(bytes, _)| *bytes > 0).collect();
+            longest.sort_unstable_by(|one, other| other.cmp(one));
+            for (_, id) in longest {
+                if self.outputs.held_bytes() <= enough {
+                    return;
+                }
+                self.cut_off(id);
+            }
+        }
+    }
+
+    fn cut_off(&mut self, id: ConnId) {
+        if !self.is_closing(id) {
+            self.refuse_slow_consumer(
+                id,
+                "the waiting output of all reached the limit, and much of it was its",
+            );
+            let holds = |connection: &Connection| connection.outbox.held_bytes() > CUT_OFF_HOLDS_BYTES;
+            if !self.connections.get(id).is_some_and(holds) {
+                return;
+            }
+        }
+        // The last word cannot be said, or was not taken.
+        self.close_at_once(id, Why::Refused(Code::SlowConsumer));
+        self.note_held(id, false);
+        self.drop_output(id);
+    }
+}
