@@ -66,6 +66,9 @@ pub const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
 /// Connections at once that are not logged in; beyond it the address with the most loses its oldest. As many honest
 /// clients are not logged in at the same time only when a crowd comes back at once, and they are told when to try again.
 pub const MAX_STRANGERS_DEFAULT: usize = 1_000;
+/// How long the connections that are not logged in are counted by address after they were half as many as may be: it
+/// begins with a look at every connection.
+pub const STRANGER_INDEX_KEPT: Duration = Duration::from_secs(60);
 /// Connections that room is made for at the start, if so many may come: it costs nothing until they do, and what grows
 /// by moving leaves holes in the memory.
 pub const CONNECTIONS_ROOM_MOST: usize = 65_536;

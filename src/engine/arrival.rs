@@ -74,6 +74,11 @@ impl Lobby {
     /// Makes room for one more of an origin, at another's expense if it must; otherwise tells which limit is reached.
     fn make_room(&mut self, origin: Origin) -> Result<(), &'static str> {
         let is_full = self.connections.len() - self.surplus >= self.config.max_connections;
+        let is_near = is_full || self.strangers.len() >= self.config.max_strangers / 2;
+        let all = self.connections.iter().filter_map(|(id, connection)| {
+            Some((Origin::of(connection.peer.ip()), id, connection.stranger?))
+        });
+        self.strangers.keep_index(is_near, self.now, all);
         if !is_full && self.strangers.len() < self.config.max_strangers {
             return Ok(());
         }
