@@ -7,29 +7,63 @@ mod scenarios;
 mod schema;
 mod small;
 
-use super::support::Server;
+use super::support::{Server, eventually};
 use porter::load::{self, Patience, Plan};
+use rustix::process::Pid;
 use small::{Manner, Small, listen, serve};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-fn start(address: SocketAddr, flags: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_porter-load"))
+/// A running load tester. Killed when dropped, or a test that fails would leave it running for long.
+struct Load(Option<Child>);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Load {
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.0.as_ref().unwrap())
+    }
+
+    /// Waits for its end, which must come soon.
+    fn ends(mut self) -> Load {
+        eventually("the load tester's end", || self.child().try_wait().unwrap());
+        self
+    }
+
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+fn start(address: SocketAddr, flags: &[&str]) -> Load {
+    let child = Command::new(env!("CARGO_BIN_EXE_porter-load"))
         .args(["--port", &address.port().to_string()])
         .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Load(Some(child))
 }
 
 /// Exit code, stdout, and stderr without the warning that every debug build gives.
-fn finish(child: Child) -> (i32, String, String) {
-    let output = child.wait_with_output().unwrap();
+fn finish(load: Load) -> (i32, String, String) {
+    let output = load.output();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let stderr = text(output.stderr);
     let told = stderr.lines().filter(|line| !line.contains("warning:")).collect::<Vec<_>>().join("\n");
@@ -207,11 +241,11 @@ fn a_server_that_goes_away_ends_the_run() {
 #[test]
 fn a_closed_stdout_is_no_failure() {
     let (listener, address) = listen();
-    let mut child = start(address, &["--clients", "5"]);
+    let mut load = start(address, &["--clients", "5"]);
     // The program cannot have printed yet: nobody serves it.
-    drop(child.stdout.take());
+    drop(load.child().stdout.take());
     serve(listener, |_| Manner::Echo);
-    let (code, _, stderr) = finish(child);
+    let (code, _, stderr) = finish(load);
     assert_eq!((code, stderr.as_str()), (0, ""));
 }
 
@@ -229,7 +263,7 @@ fn wrong_usage_is_told_on_one_line() {
 fn a_debug_build_says_so() {
     let (listener, address) = listen();
     serve(listener, |_| Manner::Echo);
-    let output = start(address, &["--clients", "1"]).wait_with_output().unwrap();
+    let output = start(address, &["--clients", "1"]).output();
     let warned = String::from_utf8(output.stderr).unwrap().contains("a debug build");
     assert_eq!(warned, cfg!(debug_assertions));
 }

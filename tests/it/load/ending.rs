@@ -3,11 +3,10 @@
 
 use super::super::support::{cpu_time, eventually, stop};
 use super::small::{Manner, listen, serve};
-use super::{Server, finish, start};
+use super::{Load, Server, finish, start};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// Every scenario that would go on for long, and how many logins there are once it is well on its way.
@@ -26,7 +25,7 @@ type End = fn(&Server, Pid);
 /// A run that is under way, its server, and what it was.
 struct Running {
     server: Server,
-    load: Child,
+    load: Load,
     name: String,
 }
 
@@ -40,18 +39,15 @@ impl Running {
         server.folder.log_lines(&["logged in"], logins);
         if matches!(scenario, "knock" | "steady" | "storm") {
             // What is not measured, the first login and half a second of messages, takes less than this.
-            eventually("the middle", || {
-                (cpu_time(Pid::from_child(&load)) > Duration::from_millis(600)).then_some(())
-            });
+            eventually("the middle", || (cpu_time(load.pid()) > Duration::from_millis(600)).then_some(()));
         }
         Running { server, load, name: format!("{scenario} {flags:?}") }
     }
 
     /// Waits for its end, and gives its report.
-    fn finished(mut self) -> (String, Value) {
+    fn finished(self) -> (String, Value) {
         let name = self.name;
-        eventually(&format!("the end of {name}"), || self.load.try_wait().unwrap());
-        let (code, stdout, stderr) = finish(self.load);
+        let (code, stdout, stderr) = finish(self.load.ends());
         assert_eq!((code, stderr.lines().count()), (1, 1), "{name}: {stderr}");
         assert!(stderr.starts_with("porter-load: cut short: "), "{name}: {stderr}");
         let report = serde_json::from_str(&stdout);
@@ -65,7 +61,7 @@ fn ended(end: End) -> (Vec<(String, Value)>, Duration) {
     let mut running = Vec::new();
     for load in LONG {
         let one = Running::start(load);
-        end(&one.server, Pid::from_child(&one.load));
+        end(&one.server, one.load.pid());
         running.push(one);
     }
     let since = Instant::now();
@@ -135,10 +131,10 @@ fn a_server_that_freezes_ends_every_scenario_and_counts_what_it_left_unanswered(
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let Running { server, mut load, .. } = Running::start(LONG[3]);
+    let Running { server, load, .. } = Running::start(LONG[3]);
     // With messages under way that nobody answers it has something to wait for after the first.
     stop(server.pid());
-    let pid = Pid::from_child(&load);
+    let pid = load.pid();
     kill_process(pid, Signal::INT).unwrap();
     eventually("the first has arrived", || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -146,8 +142,7 @@ fn a_second_signal_ends_at_once() {
         (u64::from_str_radix(pending, 16).unwrap() == 0).then_some(())
     });
     kill_process(pid, Signal::INT).unwrap();
-    eventually("its end", || load.try_wait().unwrap());
-    let (code, stdout, _) = finish(load);
+    let (code, stdout, _) = finish(load.ends());
     assert_eq!((code, stdout.as_str()), (130, ""));
 }
 
@@ -168,13 +163,12 @@ fn reconnecting_to_a_server_that_freezes_dies_or_takes_long_can_be_ended() {
                 _ => |_| Manner::HashesForever,
             },
         );
-        let mut load = start(address, &["--scenario", "reconnect", "--clients", "5", "--json"]);
+        let load = start(address, &["--scenario", "reconnect", "--clients", "5", "--json"]);
         if interrupted {
             eventually("somebody resumes", || small.has_resumes().then_some(()));
-            kill_process(Pid::from_child(&load), Signal::INT).unwrap();
+            kill_process(load.pid(), Signal::INT).unwrap();
         }
-        eventually("its end", || load.try_wait().unwrap());
-        let (code, stdout, stderr) = finish(load);
+        let (code, stdout, stderr) = finish(load.ends());
         assert_eq!(code, 1, "{stderr}");
         let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout} {stderr}"));
         assert!(kinds.contains(&report["cut_short"]["kind"].as_str().unwrap()), "{report}");
@@ -193,8 +187,8 @@ fn the_table_and_the_picture_say_that_it_was_cut_short() {
         ["--scenario", "steady", "--clients", "2", "--seconds", "600", "--plot", path.to_str().unwrap()];
     let load = start(server.address, &flags);
     server.folder.log_lines(&["logged in"], 3);
-    kill_process(Pid::from_child(&load), Signal::TERM).unwrap();
-    let (code, stdout, stderr) = finish(load);
+    kill_process(load.pid(), Signal::TERM).unwrap();
+    let (code, stdout, stderr) = finish(load.ends());
     assert_eq!((code, stderr.as_str()), (1, "porter-load: cut short: interrupted by a signal"));
     assert!(stdout.starts_with("CUT SHORT: interrupted"), "{stdout}");
     assert!(fs::read_to_string(path).unwrap().contains("cut short: interrupted"));
@@ -209,9 +203,8 @@ fn nothing_of_a_server_that_never_answers_is_told_soon() {
         serve(listener, manner);
         loads.extend(["sequential", "storm"].map(|scenario| start(address, &["--scenario", scenario])));
     }
-    for mut load in loads {
-        eventually("its end", || load.try_wait().unwrap());
-        let (code, stdout, stderr) = finish(load);
+    for load in loads {
+        let (code, stdout, stderr) = finish(load.ends());
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");
         assert!(stderr.starts_with("porter-load: cannot begin: "), "{stderr}");
     }
@@ -225,9 +218,8 @@ fn clients_that_stay_notice_that_bye_or_the_close_never_came() {
         serve(listener, manner);
         start(address, &["--scenario", "idle", "--clients", "3", "--seconds", "1", "--json"])
     });
-    for mut load in loads {
-        eventually("its end", || load.try_wait().unwrap());
-        let (code, stdout, stderr) = finish(load);
+    for load in loads {
+        let (code, stdout, stderr) = finish(load.ends());
         assert_eq!(code, 1, "{stderr}");
         let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout} {stderr}"));
         assert_eq!(report["failures"]["no_bye"]["count"], 3, "{report}");
