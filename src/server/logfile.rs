@@ -291,6 +291,22 @@ mod tests {
         assert!(!sink.failing);
     }
 
+    /// What the link leads to is made, if it can be: a rotation may just have moved it away. If not, the link is named.
+    #[test]
+    fn a_log_that_is_a_link_is_written_where_it_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, place) = (folder.path().join("server.log"), folder.path().join("place"));
+        std::os::unix::fs::symlink(place.join("server.log"), &link).unwrap();
+        let reason = open(&link).unwrap_err().to_string();
+        assert!(reason.contains(&*link.to_string_lossy()) && reason.contains("not there"), "{reason}");
+        let folder_reason = open(&link.join("server.log")).unwrap_err().to_string();
+        assert!(folder_reason.contains("not there"), "{folder_reason}");
+        std::fs::create_dir(&place).unwrap();
+        open(&link).unwrap().write_all(b"line\n").unwrap();
+        assert_eq!(std::fs::read_to_string(place.join("server.log")).unwrap(), "line\n");
+        assert!(link.is_symlink());
+    }
+
     /// The old file's disk was full in the middle of a line when the log was rotated.
     #[test]
     fn half_a_line_is_not_finished_in_the_next_file() {
