@@ -61,6 +61,10 @@ pub const DEBTORS: usize = 65_536;
 
 /// Wrong passwords, and registrations, in one connection.
 pub const MAX_ATTEMPTS_DEFAULT: u32 = 3;
+/// Texts a second of each session in chat: more than a person types, and than a reader can follow.
+pub const CHAT_RATE_DEFAULT: u32 = 20;
+/// Texts that a session in chat may write at once after a pause, such as what somebody pastes.
+pub const CHAT_BURST: u32 = 100;
 /// Connections at once.
 pub const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
 /// Connections at once that are not logged in; beyond it the address with the most loses its oldest. As many honest

@@ -7,6 +7,7 @@
 //! This module must not know about sockets, files, the clock or a source of randomness: time and random bytes are
 //! handed in.
 
+mod address;
 pub(crate) mod conversation;
 mod derivation;
 pub(crate) mod hash_queue;
@@ -20,6 +21,7 @@ mod sessions;
 mod throttle;
 mod token;
 
+pub use address::is_meant_for_one;
 pub use derivation::hash_password;
 pub use lane_costs::LaneCosts;
 pub use lanes::{LANE_WIDTHS, exercise_lanes};

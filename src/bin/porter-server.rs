@@ -76,6 +76,9 @@ struct Flags {
     /// Wrong passwords, and registrations, in one connection
     #[arg(long, value_name = "N", default_value_t = limits::MAX_ATTEMPTS_DEFAULT, value_parser = value_parser!(u32).range(1..))]
     max_attempts: u32,
+    /// Texts a second of each session in chat mode, beyond bursts of 100; faster ones are read more slowly; 0 = any number
+    #[arg(long, value_name = "N", default_value_t = limits::CHAT_RATE_DEFAULT, value_parser = value_parser!(u32).range(..=1_000_000))]
+    chat_rate: u32,
     /// Connections at once; one more is told Busy
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
     max_connections: u32,
@@ -184,6 +187,7 @@ fn config(flags: &Flags) -> Result<Config, Failure> {
         penalty: flags.penalty,
         min_password_characters: flags.min_password,
         max_attempts: flags.max_attempts,
+        chat_rate: flags.chat_rate,
         max_connections: flags.max_connections as usize,
         max_strangers: flags.max_strangers as usize,
         login_timeout: flags.login_timeout,

@@ -33,6 +33,9 @@ pub struct Config {
     pub min_password_characters: u32,
     /// Wrong passwords, and registrations, in one connection.
     pub max_attempts: u32,
+    /// Texts a second of each session, beyond bursts of [`CHAT_BURST`](limits::CHAT_BURST), where the handler
+    /// [fans out](crate::handler::Handler::fans_out); 0 for any number.
+    pub chat_rate: u32,
     /// Connections at once, and lost sessions at once.
     pub max_connections: usize,
     /// Connections at once that are not logged in; more than `max_connections` is no limit.
@@ -60,6 +63,7 @@ impl Default for Config {
             penalty: limits::PENALTY_DEFAULT,
             min_password_characters: limits::MIN_PASSWORD_CHARACTERS_DEFAULT,
             max_attempts: limits::MAX_ATTEMPTS_DEFAULT,
+            chat_rate: limits::CHAT_RATE_DEFAULT,
             max_connections: limits::MAX_CONNECTIONS_DEFAULT,
             max_strangers: limits::MAX_STRANGERS_DEFAULT,
             login_timeout: limits::LOGIN_TIMEOUT_DEFAULT,

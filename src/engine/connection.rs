@@ -51,7 +51,12 @@ pub(super) enum Stage {
     /// Not yet authenticated.
     Visiting(Box<Visit>),
     /// Carrying a session.
-    Authenticated { session: SessionId, last_frame: Moment },
+    Authenticated {
+        session: SessionId,
+        last_frame: Moment,
+        /// It has written as much as it may for now.
+        is_paused: bool,
+    },
     /// The deciding word is said; what still waits is written, then the sending side is shut.
     Flushing { until: Moment, why: Why },
     /// The sending side is shut; the peer is given a moment to read the last word.
@@ -155,7 +160,7 @@ impl Connection {
         match &self.stage {
             // A stranger who reads no answer is not to fill the memory with them.
             Stage::Visiting(visit) => is_heard && !matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { .. } => is_heard,
+            Stage::Authenticated { is_paused, .. } => is_heard && !is_paused,
             Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
         }
     }
@@ -203,6 +208,8 @@ impl Connection {
         match &self.stage {
             Stage::Visiting(visit) if matches!(visit.step, Step::Waiting(_)) => stalled,
             Stage::Visiting(visit) => stalled.min(visit.login_deadline),
+            // That it says nothing is not its choice.
+            Stage::Authenticated { is_paused: true, .. } => stalled,
             Stage::Authenticated { last_frame, .. } => {
                 stalled.min(config.idle_timeout.map_or(Moment::NEVER, |timeout| *last_frame + timeout))
             }

@@ -4,7 +4,7 @@ use super::connection::Why;
 use super::peer::Peer;
 use super::post::Courier;
 use super::{ConnId, Engine};
-use crate::auth::{Name, SessionId, addressed};
+use crate::auth::{Name, SessionId, addressed, is_meant_for_one};
 use crate::handler::Post;
 use crate::limits::TOKEN_BYTES;
 use crate::store::Store;
@@ -63,8 +63,11 @@ impl Command<'_> {
         if let Some((name, text)) = addressed(line) {
             return Ok(Some(Command::Direct(name, text)));
         }
-        if line.starts_with('@') {
-            return Err("not sent: a direct message is @NAME, a space, and the text".to_owned());
+        if is_meant_for_one(line) {
+            return Err("not sent: a direct message is @NAME, one space, and the text".to_owned());
+        }
+        if line.trim_start().starts_with('/') {
+            return Err("not sent: it looks like a command, but a command begins with its /".to_owned());
         }
         Ok((!line.is_empty()).then_some(Command::Text(line)))
     }
@@ -183,7 +186,19 @@ mod tests {
         assert_eq!(Command::parse("@bob hi there"), Ok(Some(Command::Direct(name("bob"), "hi there"))));
         assert_eq!(Command::parse(" hi"), Ok(Some(Command::Text(" hi"))));
         assert_eq!(Command::parse("\n"), Ok(None));
-        for line in ["/", "/who me", "/kick", "/kick a b", "/kick =x", "/nonsense", "@bob", "@=x y"] {
+        let slips = [
+            " @bob x",
+            "@bob, x",
+            "@bob\tx",
+            "@bob\u{a0}x",
+            "@@bob x",
+            "@ bob x",
+            "@server x",
+            " /quit",
+            "\t/kick bob",
+        ];
+        let wrong = ["/", "/who me", "/kick", "/kick a b", "/kick =x", "/nonsense", "@bob", "@=x y"];
+        for line in wrong.into_iter().chain(slips) {
             assert!(Command::parse(line).is_err(), "{line}");
         }
     }

@@ -217,8 +217,9 @@ impl<S: Store> Engine<S> {
         let last_frame = self.lobby.now;
         self.lobby.note_stranger(id, None);
         if let Some(connection) = self.lobby.connections.get_mut(id) {
-            connection.stage = Stage::Authenticated { session, last_frame };
+            connection.stage = Stage::Authenticated { session, last_frame, is_paused: false };
         }
+        self.lobby.pause_if_full(id, session);
         self.lobby.arm(id);
     }
 

@@ -144,6 +144,7 @@ impl<S: Store> Engine<S> {
         if let Some(connection) = self.lobby.connections.get_mut(id) {
             connection.traffic.messages_in = connection.traffic.messages_in.saturating_add(1);
         }
+        self.lobby.note_text(id, session);
         log::debug!("message received conn={} bytes={}", id.generation(), text.len());
         let from = Speaker { session, name };
         self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby });

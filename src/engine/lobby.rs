@@ -5,6 +5,7 @@ use super::output::Outputs;
 use super::roll::Roll;
 use super::stranger_log::StrangerLog;
 use super::strangers::{StrangerState, Strangers};
+use super::write_rate::WriteRate;
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
 use crate::auth::conversation::{Errand, Step};
@@ -38,6 +39,7 @@ pub(super) struct Lobby {
     /// Those whom a text is for, while it is delivered.
     pub(super) recipients: Vec<ConnId>,
     pub(super) roll: Roll,
+    pub(super) write_rate: WriteRate,
     deadlines: BTreeSet<(Moment, ConnId)>,
 }
 
@@ -94,6 +96,7 @@ impl ConsoleQueue {
 impl Lobby {
     pub(super) fn new(config: Config) -> Lobby {
         let room = config.max_connections.min(CONNECTIONS_ROOM_MOST);
+        let write_rate = WriteRate::new(config.chat_rate);
         Lobby {
             config,
             now: Moment::START,
@@ -111,6 +114,7 @@ impl Lobby {
             strangers: Strangers::default(),
             recipients: Vec::new(),
             roll: Roll::default(),
+            write_rate,
             deadlines: BTreeSet::new(),
         }
     }
@@ -259,7 +263,8 @@ impl Lobby {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.deadlines.first().map(|(due, _)| *due)
+        let due = self.deadlines.first().map(|(due, _)| *due);
+        [due, self.write_rate.next_pause_end()].into_iter().flatten().min()
     }
 
     pub(super) fn deadline_count(&self) -> usize {

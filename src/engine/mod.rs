@@ -31,6 +31,7 @@ mod strangers;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod write_rate;
 
 pub use crate::protocol::Unsent;
 pub use census::Census;
@@ -88,7 +89,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// The reason that `entropy` gives, if there is no key to be had for the login cache.
     pub fn new(
-        config: Config,
+        mut config: Config,
         store: S,
         handler: Box<dyn Handler>,
         mut entropy: Box<dyn Entropy>,
@@ -96,6 +97,9 @@ impl<S: Store> Engine<S> {
         let mut key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *key)?;
         let gate = Gate::new(&config, &key);
+        if !handler.fans_out() {
+            config.chat_rate = 0;
+        }
         let lobby = Lobby::new(config);
         Ok(Engine { lobby, gate, store, handler, entropy, quit_asked: false, stopping: false })
     }
@@ -180,6 +184,7 @@ impl<S: Store> Engine<S> {
     /// Time has passed.
     pub fn handle_time(&mut self, now: Moment) {
         self.lobby.now = now;
+        self.lobby.end_pauses();
         while let Some(id) = self.lobby.pop_due() {
             self.handle_due(id);
         }
@@ -342,7 +347,7 @@ impl<S: Store> Engine<S> {
         let now = self.lobby.now;
         self.lobby.connections.get(id).is_some_and(|connection| match &connection.stage {
             Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)) && visit.login_deadline <= now,
-            Stage::Authenticated { last_frame, .. } => {
+            Stage::Authenticated { last_frame, is_paused: false, .. } => {
                 self.lobby.config.idle_timeout.is_some_and(|timeout| *last_frame + timeout <= now)
             }
             _ => false,

@@ -17,6 +17,7 @@ mod hashing;
 mod leftovers;
 mod reload;
 mod who;
+mod write_rate;
 
 const PASSWORD: &[u8] = b"open sesame";
 const ROUNDS: u32 = 1000;

@@ -1,17 +1,29 @@
 //! Chat: what one writes all others read.
 
 use super::{Handler, Post, Speaker};
-use crate::auth::addressed;
+use crate::auth::{addressed, is_meant_for_one};
 use crate::protocol::Code;
 
-/// A room of many. `@name text` goes to one; the server announces who comes and goes; the console takes part.
+/// A room of many. `@name text` goes to one, and what begins with `@` and is no such text to nobody; the server announces who comes and goes; the console takes part.
 #[derive(Debug, Default)]
 pub struct Chat;
 
+const BAD_ADDRESS: &str =
+    "sent to nobody: what begins with @ is for one, and must be @NAME, one space, and the text";
+
 impl Handler for Chat {
+    fn fans_out(&self) -> bool {
+        true
+    }
+
     fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+        let address = addressed(text);
+        if address.is_none() && is_meant_for_one(text) {
+            // A slip must not make private words public.
+            return post.refuse(from.session, Code::BadAddress, BAD_ADDRESS);
+        }
         post.show(from.name, text);
-        match addressed(text) {
+        match address {
             // Delivered unchanged, prefix and all, so that the reader sees that it was for them alone.
             Some((to, _)) => {
                 if post.send_to_name(&to, Some(from.name), text) == 0 {
@@ -63,7 +75,26 @@ mod tests {
             ["bob <- ann: @bob psst", "bob <- ann: @bob psst"]
         );
         assert_eq!(notes.say(&mut Chat, ann, "@carol psst")[1..], ["ann <- NoSuchRecipient"]);
-        assert_eq!(notes.say(&mut Chat, ann, "@server psst")[1..].len(), 2, "text for all");
+    }
+
+    #[test]
+    fn a_slip_in_an_address_is_shown_to_nobody() {
+        let mut notes = Notes::default();
+        let ann = notes.login("ann");
+        notes.login("bob");
+        for text in [
+            "@server psst",
+            "@bob",
+            " @bob x",
+            "@bob, x",
+            "@bob\tx",
+            "@bob\u{a0}x",
+            "@@bob x",
+            "@ bob x",
+            "@",
+        ] {
+            assert_eq!(notes.say(&mut Chat, ann, text), ["ann <- BadAddress"], "{text:?}");
+        }
     }
 
     #[test]

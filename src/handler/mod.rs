@@ -30,6 +30,12 @@ pub trait Handler {
     /// A text came from somebody who may speak.
     fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post);
 
+    /// Whether what one writes goes to many. Then a session that writes faster than
+    /// [the chat rate](crate::limits::CHAT_RATE_DEFAULT) allows is read more slowly: else one could fill the output of all.
+    fn fans_out(&self) -> bool {
+        false
+    }
+
     /// A name has its first session.
     fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
         let _ = (who, post);

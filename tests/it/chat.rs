@@ -24,7 +24,7 @@ fn all_others_read_it() {
     let server = chat();
     let [mut ann, mut bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
     let mut stranger = Visitor::arrive(&server);
-    for text in ["hi", "", "naïve 李雷", "@bob", "bob @cid x"] {
+    for text in ["hi", "", "naïve 李雷", " hi", "bob @cid x", "\u{200b}@bob x", "＠bob x"] {
         ann.message(text);
         bob.expect(Said::message("ann", text));
         cid.expect(Said::message("ann", text));
@@ -81,16 +81,52 @@ fn a_direct_message_goes_to_one_name() {
     cid.expect(Said::message("ann", "for all"));
 }
 
-/// What is not `@`, a valid name, one space and a text is for all: `@server` above all.
+/// What begins with `@` and is not `@`, a valid name, one space and a text is told its writer, and nobody else: neither
+/// the others nor the console.
 #[test]
-fn what_addresses_nobody_is_for_all() {
-    let server = chat();
+fn a_slip_in_an_address_is_shown_to_nobody() {
+    let mut server = chat();
     let [mut ann, mut bob, mut cid] = joined(&server, ["ann", "bob", "cid"]);
-    for text in ["@server x", "@Server x", "@bob", "@ x", "@-b x", " @bob x", "@bob\tx", "@"] {
+    let slips = [
+        "@bob, x",
+        " @bob x",
+        "@bob\tx",
+        "@bob\u{a0}x",
+        "@@bob x",
+        "@ bob x",
+        "@bob",
+        "@",
+        "@-b x",
+        "@server x",
+        "@Server x",
+        "\u{3000}\n@bob x",
+        "@bob\u{200b} x",
+    ];
+    for text in slips {
         ann.message(text);
-        bob.expect(Said::message("ann", text));
-        cid.expect(Said::message("ann", text));
+        ann.expect_error(8);
     }
+    ann.message("@bob now it is right");
+    bob.expect(Said::message("ann", "@bob now it is right"));
+    ann.message("for all");
+    bob.expect(Said::message("ann", "for all"));
+    cid.expect(Said::message("ann", "for all"));
+    let first = server.stdout.wait_for_line(|line| line.starts_with("ann:"));
+    assert_eq!(first, "ann: @bob now it is right");
+}
+
+/// A slip of the person at the console is as private.
+#[test]
+fn a_slip_at_the_console_is_sent_to_nobody() {
+    let mut server = chat();
+    let [mut ann] = joined(&server, ["ann"]);
+    for line in [" @ann x", "@ann, x", "@ann\tx", "@@ann x", "@ ann x", "@server x", " /kick ann", "\t/quit"]
+    {
+        server.type_line(line);
+        server.stdout.wait_for_line(|line| line.starts_with("not sent"));
+    }
+    server.type_line("for all");
+    ann.expect(Said::message("", "for all"));
 }
 
 /// The server announces who joins with the first login of a name and who leaves with the last session, to the others.

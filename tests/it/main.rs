@@ -14,6 +14,7 @@
 )]
 
 mod chat;
+mod chat_rate;
 #[cfg(feature = "client")]
 mod client;
 mod console_input;

@@ -164,7 +164,9 @@ impl World {
             1 => "/stats".to_owned(),
             2 => format!("/kick n{name}"),
             3 => format!("@n{name} from the operator"),
-            4 => random.pick(&["/kick", "/kick server", "@", "@x", "", "/help", "/nonsense"]).to_owned(),
+            4 => random
+                .pick(&["/kick", "/kick server", "@", "@x", "", "/help", "/nonsense", " @n1 x", " /who"])
+                .to_owned(),
             _ => format!("typed {salt}"),
         };
         self.call(Cause::Line(&line));

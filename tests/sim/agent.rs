@@ -310,7 +310,11 @@ impl Agent {
             0 => String::new(),
             1 => "z".repeat(longest),
             2..5 => format!("@n{} {}", random.below(4), random.next()),
-            5 => random.pick(&["@server hi", "@nobody hi", "@n1", "@n1  ", "@n1 ", "@ x"]).to_owned(),
+            5 => {
+                let addresses = ["@server hi", "@nobody hi", "@n1", "@n1  ", "@n1 ", "@ x"];
+                let slips = [" @n1 x", "@n1\tx", "@n1\u{a0}x", "\u{3000}@n1 x", "\u{200b}@n1 x", "@@n1 x"];
+                random.pick(&[addresses, slips].concat()).to_owned()
+            }
             _ => format!("text {} of {}", random.next(), self.name),
         }
     }

@@ -45,6 +45,8 @@ impl World {
         while !self.engine().is_empty() || !self.knocking.is_empty() {
             turns += 1;
             assert!(turns < 6_000, "connections are left");
+            // What was sent before is read at its pace.
+            self.clock.set(self.clock.get() + Duration::from_secs(5));
             self.settle_network(false);
         }
         self.check_nothing_left();

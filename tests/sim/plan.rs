@@ -198,6 +198,8 @@ pub(crate) fn settings(seed: u64) -> Settings {
         penalty: random.pick(&[Duration::ZERO, Duration::from_secs(5), Duration::from_secs(5)]),
         min_password_characters: random.pick(&[1, 8, 8]),
         max_attempts: 1 + random.below(3) as u32,
+        // Not drawn either.
+        chat_rate: [0, 20, 1, 500][seed as usize / 3 % 4],
         max_connections: random.pick(&[3, 6, 50, 50, 50]),
         max_strangers: max_strangers(seed),
         login_timeout: random.pick(&[milliseconds(300), Duration::from_secs(2), Duration::from_secs(30)]),

@@ -85,3 +85,8 @@ pub(crate) fn recipient(text: &str) -> Option<&str> {
     let name = text[..end].strip_prefix('@')?;
     is_name(name).then_some(name)
 }
+
+/// Whether a text was meant for one, though it may miss its address.
+pub(crate) fn begins_with_at(text: &str) -> bool {
+    text.chars().find(|letter| !letter.is_whitespace()) == Some('@')
+}

@@ -88,6 +88,10 @@ impl Handler for WatchedHandler {
         self.real.message(from, text, post);
     }
 
+    fn fans_out(&self) -> bool {
+        self.real.fans_out()
+    }
+
     fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
         self.log.borrow_mut().push_back(Told::Joined { name: who.name.to_string() });
         self.real.joined(who, post);

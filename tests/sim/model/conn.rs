@@ -27,6 +27,8 @@ pub(crate) struct Conn {
     pub(crate) was_in: bool,
     pub(crate) closing: Option<Moment>,
     pub(crate) shut: Option<Moment>,
+    /// It is not read before then, since its session has written as much as it may.
+    pub(crate) paused_until: Option<Moment>,
     pub(super) bye_expected: bool,
     /// Messages that it must be sent in this call, and bytes of them.
     pub(super) due: VecDeque<(String, String)>,
@@ -85,6 +87,7 @@ impl Conn {
             was_in: false,
             closing: None,
             shut: None,
+            paused_until: None,
             bye_expected: false,
             due: VecDeque::new(),
             due_bytes: 0,
@@ -117,7 +120,7 @@ impl Conn {
             (None, State::Authenticated(_)) => {
                 assert!(!stalled, "not refused as slow: {self:?}");
                 let idle = settings.config.idle_timeout.is_some_and(|idle| self.last_frame + idle <= now);
-                assert!(!idle, "idle for too long: {self:?}");
+                assert!(!idle || self.paused_until.is_some(), "idle for too long: {self:?}");
             }
             (None, _) => {
                 assert!(!stalled, "not refused as slow: {self:?}");

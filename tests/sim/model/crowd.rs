@@ -1,9 +1,10 @@
 //! Sessions, and what those who are online owe each other.
 
 use super::frames::is_error;
+use super::rate::Bucket;
 use super::{Cause, Errand, Model, STALL, Session, State, Waiting};
 use crate::plan::Mode;
-use crate::wire::{Said, is_name, recipient};
+use crate::wire::{Said, begins_with_at, is_name, recipient};
 use crate::witness::Told;
 use porter::engine::ConnId;
 
@@ -112,7 +113,9 @@ impl Model {
         let conn = &self.conns[&id];
         let late = match conn.state {
             State::Authenticated(_) => {
-                self.settings.config.idle_timeout.is_some_and(|idle| conn.last_frame + idle <= self.now)
+                let idle =
+                    self.settings.config.idle_timeout.is_some_and(|idle| conn.last_frame + idle <= self.now);
+                idle && conn.paused_until.is_none()
             }
             State::Waiting(_) | State::Closing => false,
             _ => conn.login_due <= self.now,
@@ -153,7 +156,8 @@ impl Model {
         if !self.sessions.values().any(|session| session.name == name) {
             self.changes.push((Told::Joined { name: name.clone() }, Some(serial)));
         }
-        let session = Session { name, token, presented: None, conn: Some(id), expires: self.now };
+        let bucket = Bucket::new(self.now);
+        let session = Session { name, token, presented: None, conn: Some(id), expires: self.now, bucket };
         self.sessions.insert(serial, session);
         self.admit(id, serial);
     }
@@ -164,6 +168,7 @@ impl Model {
         conn.state = State::Authenticated(serial);
         conn.was_in = true;
         conn.last_frame = now;
+        self.pause(id, serial);
     }
 
     fn end_session(&mut self, serial: u64) {
@@ -249,7 +254,7 @@ impl Model {
         } else if let Some(name) = recipient(line) {
             let text = &line[name.len() + 2..];
             self.online(|_, session| session.name == name).into_iter().for_each(|id| self.owe(id, "", text));
-        } else if line.starts_with('@') || self.mode() == Mode::Echo {
+        } else if begins_with_at(line) || line.trim_start().starts_with('/') || self.mode() == Mode::Echo {
         } else if self.mode() == Mode::Chat {
             self.online(|_, _| true).into_iter().for_each(|id| self.owe(id, "", line));
         } else if let Some(id) = self.wrote_last.and_then(|serial| self.sessions.get(&serial)?.conn) {
@@ -273,6 +278,9 @@ impl Model {
         let mut lines = lines.iter();
         for told in &self.told {
             if let Told::Message { name, text } = told {
+                if self.mode() == Mode::Chat && begins_with_at(text) && recipient(text).is_none() {
+                    continue;
+                }
                 let shown = |line: &&String| line.starts_with(&format!("{name}: "));
                 let line = lines.next().filter(shown);
                 let line =

@@ -2,7 +2,7 @@
 
 use super::{Conn, Errand, Model, State, Waiting};
 use crate::plan::Mode;
-use crate::wire::{Said, is_name, recipient};
+use crate::wire::{Said, begins_with_at, is_name, recipient};
 use crate::witness::Told;
 use porter::engine::ConnId;
 use std::collections::BTreeSet;
@@ -248,6 +248,7 @@ impl Model {
         if let Some(session) = self.sessions.get_mut(&serial) {
             session.presented = None;
         }
+        self.note_text(id, serial);
         match self.mode() {
             Mode::Echo => self.owe(id, "", text),
             Mode::Operator => self.wrote_last = Some(serial),
@@ -258,6 +259,11 @@ impl Model {
 
     fn chat(&mut self, id: ConnId, serial: u64, name: &str, text: &str) {
         let Some(to) = recipient(text) else {
+            if begins_with_at(text) {
+                self.hear(id);
+                self.expect(id, "BadAddress", |said| is_error(said, 8));
+                return;
+            }
             let others = self.online(|other, _| other != serial);
             return others.into_iter().for_each(|other| self.owe(other, name, text));
         };

@@ -9,6 +9,7 @@ mod crowd;
 mod debts;
 mod frames;
 mod people;
+mod rate;
 mod room;
 mod waiting;
 
@@ -20,6 +21,7 @@ use debts::Debts;
 use people::People;
 use porter::Moment;
 use porter::engine::ConnId;
+use rate::Bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -69,6 +71,7 @@ pub(crate) struct Session {
     pub(crate) presented: Option<[u8; 16]>,
     pub(crate) conn: Option<ConnId>,
     pub(crate) expires: Moment,
+    bucket: Bucket,
 }
 
 /// The model.
@@ -197,7 +200,10 @@ impl Model {
                 }
             }
             Cause::Written(id, count) => self.note_written(id, count),
-            Cause::Time => self.expire_sessions(),
+            Cause::Time => {
+                self.end_pauses();
+                self.expire_sessions();
+            }
             Cause::Hashing | Cause::Completions => self.resolve_all(drawn),
             Cause::Line(line) => self.obey(line),
             Cause::Shutdown => self.shut_down(),
@@ -286,7 +292,7 @@ impl Model {
                     assert!(hashing || committing, "{id:?} waits for ever: {waiting:?}");
                 }
                 State::Closing => {}
-                _ if conn.output >= 64 * 1024 => {}
+                _ if conn.output >= 64 * 1024 || conn.paused_until.is_some() => {}
                 _ => assert!(
                     !self.has_frame(conn),
                     "a whole frame of {id:?} waits, and nobody knows: {conn:?}"
