@@ -50,7 +50,7 @@ pub const LOGIN_CACHE_DEFAULT: Duration = Duration::from_secs(600);
 /// Passwords remembered by the login cache; the oldest goes first.
 pub const LOGIN_CACHE_ENTRIES: usize = 65_536;
 
-/// Debt that a started hash puts on its address, until the password proves right.
+/// Debt that a login puts on its address that was wrong, or was left before its hash was done.
 pub const PENALTY_DEFAULT: Duration = Duration::from_secs(5);
 /// The most debt an address can have.
 pub const DEBT_MOST: Duration = Duration::from_secs(600);

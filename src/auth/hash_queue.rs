@@ -81,14 +81,16 @@ impl<T> HashQueue<T> {
         JobId(key)
     }
 
-    /// Drops a job that waits or is under way; one that is done is none any more.
-    pub(crate) fn cancel(&mut self, JobId(key): JobId) {
+    /// Drops a job that waits or is under way, and gives it back if it was under way; one that is done is none any more.
+    pub(crate) fn cancel(&mut self, JobId(key): JobId) -> Option<Job<T>> {
         if let Some(job) = self.waiting.remove(key) {
             self.discount(&job);
-        } else {
-            self.started.retain(|started| started.id != key);
-            self.arrange();
+            return None;
         }
+        let at = self.started.iter().position(|started| started.id == key)?;
+        let Started { job, .. } = self.started.remove(at);
+        self.arrange();
+        Some(job)
     }
 
     /// The job whose turn it is, to be [`start`](HashQueue::start)ed or dropped; `None` if no lane is free for any that

@@ -3,7 +3,7 @@
 use super::derivation::keyed;
 use super::{Name, Password, PasswordHash};
 use crate::Moment;
-use crate::limits::LOGIN_CACHE_ENTRIES;
+use crate::limits::{LOGIN_CACHE_ENTRIES, SALT_BYTES};
 use hmac::{Hmac, Mac};
 use md5::Md5;
 use std::collections::{HashMap, VecDeque};
@@ -28,6 +28,8 @@ pub(crate) struct LoginCache {
 
 struct Entry {
     digest: Digest,
+    /// Of the record that the password was verified for. Every record has a salt of its own.
+    salt: [u8; SALT_BYTES],
     expires: Moment,
 }
 
@@ -50,7 +52,7 @@ impl LoginCache {
         }
         let expires = now + self.lifetime;
         let digest = self.digest(name, stored, password);
-        self.entries.insert(name.clone(), Entry { digest, expires });
+        self.entries.insert(name.clone(), Entry { digest, salt: stored.salt, expires });
         self.expiries.push_back((expires, name.clone()));
         while self.expiries.len() > LOGIN_CACHE_ENTRIES {
             self.forget_first();
@@ -65,7 +67,8 @@ impl LoginCache {
         password: &Password,
         now: Moment,
     ) -> Option<bool> {
-        let entry = self.entries.get(name).filter(|entry| now < entry.expires)?;
+        let is_of_record = |entry: &&Entry| now < entry.expires && entry.salt == stored.salt;
+        let entry = self.entries.get(name).filter(is_of_record)?;
         Some(self.digest(name, stored, password).ct_eq(&entry.digest).into())
     }
 
@@ -141,7 +144,11 @@ mod tests {
         let dearer = PasswordHash { rounds: 1001, ..STORED };
         assert_eq!(recognises(&name("ann"), &dearer, b"open sesame"), Some(false));
         let salted = PasswordHash { salt: [3; 16], ..STORED };
-        assert_eq!(recognises(&name("ann"), &salted, b"open sesame"), Some(false));
+        assert_eq!(
+            recognises(&name("ann"), &salted, b"open sesame"),
+            None,
+            "nothing is known of that record"
+        );
     }
 
     #[test]

@@ -34,8 +34,9 @@ impl fmt::Display for Origin {
 
 /// What each origin owes.
 ///
-/// Each full hash puts a penalty on its origin when it starts, taken back when the password was right. Debt is paid
-/// off by time alone, so it is kept as the moment at which it will be gone.
+/// A leaky bucket for each origin: every login that was wrong, or was given up before anybody knew, adds a penalty, and
+/// time alone pays it off, so it is kept as the moment at which it will be gone. Nothing is ever taken back: a charge
+/// that was paid off by then would take somebody else's guess along.
 #[derive(Debug)]
 pub struct Throttle {
     penalty: Duration,
@@ -52,32 +53,35 @@ struct Debt {
 }
 
 impl Throttle {
-    /// `penalty` is the debt of one started hash; zero turns the throttle off.
+    /// `penalty` is the debt of one wrong login; zero turns the throttle off.
     pub fn new(penalty: Duration) -> Throttle {
         Throttle { penalty, debtors: HashMap::new(), by_age: BTreeSet::new(), charges: 0 }
     }
 
     /// How long this origin has to wait before it is served again; `None` if it is welcome.
     pub fn wait(&self, origin: Origin, now: Moment) -> Option<Duration> {
-        self.wait_for_proven(origin, 0, now)
+        self.wait_but(origin, 0, now)
     }
 
-    /// The same, if this many of its charges are not held against it yet: their hashes are under way, and the passwords
-    /// may prove right.
-    pub fn wait_for_proven(&self, origin: Origin, unproven: u32, now: Moment) -> Option<Duration> {
-        let owed = self.debtors.get(&origin)?.paid_off.since(now).saturating_sub(self.penalty * unproven);
+    /// The same, if this many charges of those that it has were not counted.
+    pub fn wait_but(&self, origin: Origin, charges: u32, now: Moment) -> Option<Duration> {
+        let owed = self.owed(origin, now).saturating_sub(self.penalty.saturating_mul(charges));
         owed.checked_sub(DEBT_TOLERATED).filter(|wait| !wait.is_zero())
+    }
+
+    /// What this origin owes.
+    pub fn owed(&self, origin: Origin, now: Moment) -> Duration {
+        self.debtors.get(&origin).map_or(Duration::ZERO, |debt| debt.paid_off.since(now))
     }
 
     /// How many charges more, one after the other, find this origin welcome; `None` for any number.
     pub fn charges_left(&self, origin: Origin, now: Moment) -> Option<u32> {
-        let owed = self.debtors.get(&origin).map_or(Duration::ZERO, |debt| debt.paid_off.since(now));
-        let Some(spare) = DEBT_TOLERATED.checked_sub(owed) else { return Some(0) };
+        let Some(spare) = DEBT_TOLERATED.checked_sub(self.owed(origin, now)) else { return Some(0) };
         let charges = spare.as_nanos().checked_div(self.penalty.as_nanos())?;
         Some(u32::try_from(charges).unwrap_or(u32::MAX).saturating_add(1))
     }
 
-    /// A hash starts on this origin's behalf.
+    /// A login of this origin was wrong, or will never be known to have been right.
     pub fn charge(&mut self, origin: Origin, now: Moment) {
         if self.penalty.is_zero() {
             return;
@@ -92,13 +96,6 @@ impl Throttle {
         self.by_age.insert((charge, origin));
         if self.debtors.len() > DEBTORS {
             self.forget_oldest();
-        }
-    }
-
-    /// The password was right: the charge is taken back.
-    pub fn take_back(&mut self, origin: Origin) {
-        if let Some(debt) = self.debtors.get_mut(&origin) {
-            debt.paid_off = debt.paid_off - self.penalty;
         }
     }
 
@@ -165,18 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_password_takes_its_charge_back() {
-        let mut throttle = Throttle::new(PENALTY);
-        let user = origin("192.0.2.7");
-        for _ in 0..100 {
-            throttle.charge(user, Moment::START);
-            throttle.take_back(user);
-        }
-        assert_eq!(throttle.wait(user, Moment::START), None);
-    }
-
-    #[test]
-    fn what_is_unproven_is_charged_but_not_held_against_an_origin() {
+    fn charges_are_left_until_one_more_would_find_an_origin_unwelcome() {
         let mut throttle = Throttle::new(PENALTY);
         let (user, start) = (origin("192.0.2.7"), Moment::START);
         for left in [4, 3, 2, 1] {
@@ -185,10 +171,11 @@ mod tests {
         }
         assert_eq!(throttle.charges_left(user, start), Some(0));
         assert_eq!(throttle.wait(user, start), Some(PENALTY));
-        assert_eq!(throttle.wait_for_proven(user, 1, start), None);
+        assert_eq!(throttle.wait_but(user, 1, start), None);
         throttle.charge(user, start);
-        assert_eq!(throttle.wait_for_proven(user, 1, start), Some(PENALTY));
-        assert_eq!(throttle.wait_for_proven(user, 9, start), None);
+        assert_eq!(throttle.wait_but(user, 1, start), Some(PENALTY));
+        assert_eq!(throttle.wait_but(user, 9, start), None);
+        assert_eq!(throttle.owed(user, start + PENALTY), 4 * PENALTY);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Config {
     pub hash_lane_costs: LaneCosts,
     /// How long a verified password is recognised; zero for never.
     pub login_cache: Duration,
-    /// Debt of an origin for each hash that does not prove right; zero for none.
+    /// Debt of an origin for each login that was wrong, or left before its hash was done; zero for none.
     pub penalty: Duration,
     /// Fewest characters of a new password.
     pub min_password_characters: u32,

@@ -49,7 +49,7 @@ impl<S: Store> Engine<S> {
             return self.refuse_taken(id, name);
         }
         let mut salt = [0; SALT_BYTES];
-        if !self.random(id, &mut salt) {
+        if self.refuse_throttled(id) || !self.random(id, &mut salt) {
             return;
         }
         let rounds = self.lobby.config.hash_rounds;
@@ -61,6 +61,7 @@ impl<S: Store> Engine<S> {
         let Some(visit) = self.visit(id) else { return };
         let Step::LoggingIn { name } = &visit.step else { return };
         let name = name.clone();
+        let Some(origin) = self.origin(id) else { return };
         if self.refuse_throttled(id) {
             return;
         }
@@ -69,13 +70,13 @@ impl<S: Store> Engine<S> {
             Lookup::Known(stored) => Some(stored),
             Lookup::Unknown => None,
         };
-        let lately = stored
+        let recognised = stored
             .as_ref()
-            .and_then(|stored| self.gate.cache.recognises(&name, stored, &password, self.lobby.now));
-        if lately == Some(true) {
+            .and_then(|stored| self.gate.recognises(origin, &name, stored, &password, self.lobby.now));
+        if recognised == Some(true) {
             return self.authenticate(id, name);
         }
-        let is_charged = lately == Some(false);
+        let is_charged = recognised == Some(false);
         // A name that nobody has costs the same rounds, so that the time does not tell.
         let salt = stored.as_ref().map_or([0; SALT_BYTES], |stored| stored.salt);
         let rounds = stored.as_ref().map_or(self.lobby.config.hash_rounds, |stored| stored.rounds);
@@ -109,8 +110,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Puts a hash into the queue, unless the address owes too much, the wait would be too long, or nobody will be
-    /// there to hear of it.
+    /// Puts a hash into the queue, unless the wait would be too long, or nobody will be there to hear of it.
     fn hash(
         &mut self,
         id: ConnId,
@@ -120,13 +120,10 @@ impl<S: Store> Engine<S> {
         rounds: u32,
         purpose: Purpose,
     ) {
-        if self.refuse_throttled(id) || self.leave_finished(id) {
+        if self.leave_finished(id) {
             return;
         }
         let Some(origin) = self.origin(id) else { return };
-        if let Purpose::Login { is_charged: true, .. } = purpose {
-            self.gate.throttle.charge(origin, self.lobby.now);
-        }
         let wait = self.gate.wait(origin, self.lobby.now);
         if wait > self.lobby.config.hash_wait {
             let explanation =
@@ -171,8 +168,13 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn refuse_throttled(&mut self, id: ConnId) -> bool {
+        self.refuse_throttled_but(id, 0)
+    }
+
+    /// Refuses a connection whose origin owes too much, so many of its charges not counted; false if it does not.
+    pub(super) fn refuse_throttled_but(&mut self, id: ConnId, charges: u32) -> bool {
         let Some(origin) = self.origin(id) else { return true };
-        let Some(wait) = self.gate.throttled(origin, self.lobby.now) else { return false };
+        let Some(wait) = self.gate.throttle.wait_but(origin, charges, self.lobby.now) else { return false };
         let explanation =
             seconds_first(wait, "until this address may try again: too many wrong passwords came from it");
         self.lobby.refuse(id, Code::Throttled, &explanation);

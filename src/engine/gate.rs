@@ -19,8 +19,7 @@ pub(super) enum Purpose {
         conn: ConnId,
         name: Name,
         stored: Option<PasswordHash>,
-        /// It was charged when it came, since the cache knew another password: not to be let in at once tells as much.
-        /// Who leaves before the hash starts, or comes while the queue is full, would else guess for nothing.
+        /// The cache knew another password, so it was charged when it came.
         is_charged: bool,
     },
     /// A password that was right, under today's number of rounds.
@@ -76,24 +75,38 @@ impl Gate {
 
     /// How long a hash that this origin hands in now would wait for its start.
     pub(super) fn wait(&self, origin: Origin, now: Moment) -> Duration {
-        let unproven = unproven(&self.hashing, origin);
-        let at_once =
-            self.throttle.charges_left(origin, now).map_or(u32::MAX, |left| left.saturating_add(unproven));
+        let at_once = self.throttle.charges_left(origin, now).unwrap_or(u32::MAX);
         self.pace.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
     }
 
-    /// How long this origin is to be refused for what it owes. Logins that are being hashed are not held against it:
-    /// those who log in together would throttle each other.
-    pub(super) fn throttled(&self, origin: Origin, now: Moment) -> Option<Duration> {
-        self.throttle.wait_for_proven(origin, unproven(&self.hashing, origin), now)
+    /// Whether the password is the one that was verified lately for this record; `None` if none was. To be told that it
+    /// is another one tells as much as a hash would, so that is charged here, whatever becomes of the connection next.
+    pub(super) fn recognises(
+        &mut self,
+        origin: Origin,
+        name: &Name,
+        stored: &PasswordHash,
+        password: &Password,
+        now: Moment,
+    ) -> Option<bool> {
+        let recognised = self.cache.recognises(name, stored, password, now);
+        if recognised == Some(false) {
+            self.throttle.charge(origin, now);
+        }
+        recognised
     }
 
     /// The job whose turn it is. A login that its origin could not afford if those under way were all wrong waits until
-    /// they are done: else guesses would be free if only they came at once.
+    /// they are done: else guesses would be free if only they came at once. They are not held against it otherwise, or
+    /// those who log in together would throttle each other.
     pub(super) fn take_next_job(&mut self, now: Moment) -> Option<(JobId, Job<Purpose>)> {
         let Gate { hashing, throttle, .. } = self;
         hashing.take_next(|hashing, origin| {
-            unproven(hashing, origin) == 0 || throttle.wait(origin, now).is_none()
+            let logins = || hashing.started_of(origin).filter(|job| job.purpose.is_login());
+            let unproven = logins().filter(|job| job.purpose.is_unproven()).count();
+            let affordable =
+                || throttle.charges_left(origin, now).is_none_or(|left| left as usize > unproven);
+            logins().next().is_none() || affordable()
         })
     }
 
@@ -104,15 +117,25 @@ impl Gate {
         ticket
     }
 
-    /// A hash that nobody waits for any more.
-    pub(super) fn abandon(&mut self, job: JobId) {
-        self.hashing.cancel(job);
+    /// A hash that nobody waits for any more. A login that had begun is charged: it will never be known to be right.
+    pub(super) fn abandon(&mut self, job: JobId, now: Moment) {
+        if let Some(Job { origin, purpose, .. }) = self.hashing.cancel(job)
+            && purpose.is_unproven()
+        {
+            self.throttle.charge(origin, now);
+        }
     }
 }
 
-/// How many charged hashes of an origin are under way.
-fn unproven(hashing: &HashQueue<Purpose>, origin: Origin) -> u32 {
-    hashing.started_of(origin).filter(|job| matches!(job.purpose, Purpose::Login { .. })).count() as u32
+impl Purpose {
+    fn is_login(&self) -> bool {
+        matches!(self, Purpose::Login { .. })
+    }
+
+    /// Whether a password may yet prove wrong that nobody was charged for.
+    fn is_unproven(&self) -> bool {
+        matches!(self, Purpose::Login { is_charged: false, .. })
+    }
 }
 
 /// How fast hashing really goes, other work included.

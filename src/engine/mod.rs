@@ -40,6 +40,7 @@ pub use connection::Appetite;
 pub use console::Command;
 
 use crate::Moment;
+use crate::auth::Origin;
 use crate::auth::conversation::Step;
 use crate::handler::{Handler, Speaker};
 use crate::protocol::{Code, Lent};
@@ -49,6 +50,8 @@ use connection::{Connection, Stage, Why};
 use gate::Gate;
 use lobby::{Change, Lobby};
 use post::Courier;
+use std::net::IpAddr;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Names a connection for ever.
@@ -302,6 +305,11 @@ impl<S: Store> Engine<S> {
         !self.gate.hashing.is_empty()
     }
 
+    /// What the origin of an address owes for logins that were wrong.
+    pub fn debt(&self, address: IpAddr, now: Moment) -> Duration {
+        self.gate.throttle.owed(Origin::of(address), now)
+    }
+
     /// Whether the person at the console wants the server to stop.
     pub fn is_quit_asked(&self) -> bool {
         self.quit_asked
@@ -368,7 +376,7 @@ impl<S: Store> Engine<S> {
         while let Some(change) = self.lobby.changes.pop_front() {
             let post = &mut Courier { lobby: &mut self.lobby };
             match change {
-                Change::Abandoned(job) => self.gate.abandon(job),
+                Change::Abandoned(job) => self.gate.abandon(job, self.lobby.now),
                 _ if self.stopping => {}
                 Change::Joined { session, name } => {
                     self.handler.joined(Speaker { session, name: &name }, post)

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod carriage;
+mod guesses;
 mod hashing;
 mod leftovers;
 mod reload;
@@ -358,30 +359,6 @@ fn those_above_the_limit_are_told_so_in_bounded_number() {
     world.engine.handle_reset(first, world.now);
     while world.engine.poll_command().is_some() {}
     world.connect();
-}
-
-/// A wrong guess is not slowed by a second hash, nor helped by a cache: the address is refused first.
-#[test]
-fn a_throttled_address_is_refused_without_a_hash() {
-    let mut world = world();
-    world.log_in("ann");
-    for _ in 0..4 {
-        let conn = world.connect();
-        world.send(conn, Request::Identify(b"ann"));
-        world.send(conn, Request::Login(b"not the password"));
-        world.hash();
-    }
-    let conn = world.connect();
-    world.send(conn, Request::Identify(b"ann"));
-    world.said(conn);
-    world.send(conn, Request::Login(PASSWORD));
-    assert!(!world.engine.is_hashing());
-    assert!(world.expect_error(conn, Code::Throttled).starts_with("5 "));
-    world.pass(Duration::from_secs(5));
-    let conn = world.connect();
-    world.send(conn, Request::Identify(b"ann"));
-    world.send(conn, Request::Login(PASSWORD));
-    assert_eq!(world.said(conn).pop().unwrap()[0], 0x83);
 }
 
 /// What is pasted at the console or piped into it may be longer than a frame that clients take.

@@ -60,8 +60,9 @@ impl<S: Store> Engine<S> {
             let is_refused = match job.purpose {
                 Purpose::Rehash { .. } => false,
                 Purpose::Register { conn, .. } => self.refuse_throttled(conn),
+                // What was charged for this very login does not stand in its way.
                 Purpose::Login { conn, is_charged, .. } => {
-                    self.charge_or_refuse(conn, job.origin, is_charged)
+                    self.refuse_throttled_but(conn, u32::from(is_charged))
                 }
             };
             if !is_refused {
@@ -72,30 +73,19 @@ impl<S: Store> Engine<S> {
         false
     }
 
-    /// Charges a login whose hash is about to start, unless its origin owes too much already, what was charged for this
-    /// one apart: then it is refused, and the answer is true.
-    fn charge_or_refuse(&mut self, conn: ConnId, origin: Origin, is_charged: bool) -> bool {
-        if is_charged {
-            self.gate.throttle.take_back(origin);
-        }
-        let is_refused = self.refuse_throttled(conn);
-        if is_charged || !is_refused {
-            self.gate.throttle.charge(origin, self.lobby.now);
-        }
-        is_refused
-    }
-
     fn finish_hash(&mut self, job: Job<Purpose>, hash: [u8; HASH_BYTES]) {
         let Job { origin, password, salt, rounds, purpose } = job;
         let hashed = PasswordHash { rounds, salt, hash };
         match purpose {
             Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
-            Purpose::Login { conn, name, stored, .. } => {
+            Purpose::Login { conn, name, stored, is_charged } => {
                 let right = stored.as_ref().is_some_and(|stored| stored.hash.ct_eq(&hashed.hash).into());
                 if !right {
+                    if !is_charged {
+                        self.gate.throttle.charge(origin, self.lobby.now);
+                    }
                     return self.refuse_password(conn);
                 }
-                self.gate.throttle.take_back(origin);
                 let is_current = self.has_record(&name, &hashed);
                 if is_current {
                     self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);

@@ -23,6 +23,7 @@ mod conversation;
 mod dead_path;
 mod errors;
 mod errors_refusals;
+mod guesses;
 mod kill;
 mod limits;
 #[cfg(feature = "load")]

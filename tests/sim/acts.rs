@@ -121,6 +121,9 @@ impl World {
                 .collect();
             sent = self.agents[who].speak(random, &self.settings, &tokens);
             link.send(&sent);
+            if !eager && self.agents[who].has_said_all(random) {
+                link.half_close();
+            }
         }
         if self.settings.prompt_network || eager {
             link.arrive(usize::MAX);

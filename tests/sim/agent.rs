@@ -162,6 +162,11 @@ impl Agent {
         }
     }
 
+    /// Whether it has sent all that it will: the end may come in one packet with a guess.
+    pub(crate) fn has_said_all(&self, random: &mut Random) -> bool {
+        self.nature == Nature::Guesser && random.one_in(3)
+    }
+
     /// What it sends now.
     pub(crate) fn speak(&mut self, random: &mut Random, settings: &Settings, tokens: &[[u8; 16]]) -> Vec<u8> {
         let comes_back = !self.is_civil() && self.comes_back(random);
@@ -170,7 +175,8 @@ impl Agent {
             Nature::Deaf => frame(1, &[b""]).repeat(2_000),
             Nature::Guesser => {
                 let guess = frame(3, &[b"a guess at it"]);
-                [frame(1, &[self.name.as_bytes()]), guess.repeat(1 + random.below(3))].concat()
+                let last = if random.one_in(4) { frame(6, &[]) } else { Vec::new() };
+                [frame(1, &[self.name.as_bytes()]), guess.repeat(1 + random.below(3)), last].concat()
             }
             _ if comes_back => {
                 // With a token from before: the last, or one that may be dead.

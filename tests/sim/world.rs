@@ -260,10 +260,13 @@ impl World {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         let drawn = std::mem::take(&mut self.entropy.0.borrow_mut().drawn);
         (now.since_start().as_nanos(), &console, told.len()).hash(&mut self.trace);
+        let engine = self.engine.as_ref().unwrap();
+        let hash_jobs = engine.census().hash_jobs;
         self.model.explain(
             cause,
-            Facts { now, said, told, stored, console, unserved, drawn, held_before, sessions },
+            Facts { now, said, told, stored, console, unserved, drawn, held_before, sessions, hash_jobs },
         );
+        self.model.check_debts(|address| engine.debt(address, now));
         self.check_census();
     }
 

@@ -66,7 +66,18 @@ pub(crate) enum Errand {
     /// A registration; with what the store said, once it was asked.
     Register { asked: bool, kept: Option<bool> },
     /// A login; whether the password is right, unless that hangs on what the store will say.
-    Login { right: Option<bool> },
+    Login { right: Option<bool>, charge: Charge },
+}
+
+/// What a login costs if its client leaves now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Nothing more: it is charged already, or nobody looks at the password before the client has gone.
+    Done,
+    /// Its penalty, if its hash was started.
+    Maybe,
+    /// Its penalty: its hash was started.
+    Due,
 }
 
 impl Conn {

@@ -2,7 +2,7 @@
 
 use super::frames::is_error;
 use super::rate::Bucket;
-use super::{Cause, Errand, Model, STALL, Session, State, Waiting};
+use super::{Cause, Charge, Errand, Model, STALL, Session, State, Waiting};
 use crate::plan::Mode;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
 use crate::witness::Told;
@@ -141,8 +141,12 @@ impl Model {
                     self.lose_session(serial);
                 }
             }
-            State::Waiting(Waiting { errand: Errand::Login { .. }, .. }) => {
-                self.debts.maybe_guessed(peer, now)
+            State::Waiting(Waiting { errand: Errand::Login { right: Some(_), charge }, .. }) => {
+                match charge {
+                    Charge::Done => {}
+                    Charge::Maybe => self.debts.maybe_guessed(peer, now),
+                    Charge::Due => self.debts.guessed(peer, now),
+                }
             }
             _ => {}
         }

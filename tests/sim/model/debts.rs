@@ -1,4 +1,5 @@
-//! What an origin owes at most, and at least: when a hash starts is the server's choice.
+//! What an origin owes. It is known but for those who leave while their password waits for its hash: when that starts is
+//! the server's choice, and only a hash that has started is charged.
 
 use porter::Moment;
 use std::collections::BTreeMap;
@@ -6,11 +7,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 const TOLERATED: Duration = Duration::from_secs(15);
-/// Near the most that can be owed, what is taken back may be more than was charged.
-const NEARLY_MOST: Duration = Duration::from_secs(400);
+const MOST: Duration = Duration::from_secs(600);
 
 pub(crate) struct Debts {
     penalty: Duration,
+    /// When it is paid off at the latest, and at the earliest.
     most: BTreeMap<IpAddr, Moment>,
     least: BTreeMap<IpAddr, Moment>,
 }
@@ -20,28 +21,37 @@ impl Debts {
         Debts { penalty, most: BTreeMap::new(), least: BTreeMap::new() }
     }
 
-    /// A hash was done, and the password was wrong. It was started at some moment from `since` on.
-    pub(crate) fn guessed(&mut self, address: IpAddr, since: Moment, now: Moment) {
+    /// A login was judged, and the password was wrong; or its client has left after its hash was started.
+    pub(crate) fn guessed(&mut self, address: IpAddr, now: Moment) {
         self.maybe_guessed(address, now);
         let least = self.least.entry(origin(address)).or_default();
-        *least = ((*least).max(since) + self.penalty).min(now + NEARLY_MOST);
+        *least = ((*least).max(now) + self.penalty).min(now + MOST);
     }
 
     /// A hash was started, perhaps, and its client has gone.
     pub(crate) fn maybe_guessed(&mut self, address: IpAddr, now: Moment) {
         let most = self.most.entry(origin(address)).or_default();
-        *most = (*most).max(now) + self.penalty;
+        *most = ((*most).max(now) + self.penalty).min(now + MOST);
     }
 
-    pub(crate) fn may_refuse(&self, address: IpAddr, now: Moment, under_way: usize) -> bool {
-        let most = self.most.get(&origin(address)).copied().unwrap_or_default().max(now);
-        !self.penalty.is_zero() && (most + self.penalty * under_way as u32).since(now) > TOLERATED
+    pub(crate) fn may_refuse(&self, address: IpAddr, now: Moment) -> bool {
+        owed(&self.most, address, now) > TOLERATED
     }
 
     pub(crate) fn must_refuse(&self, address: IpAddr, now: Moment) -> bool {
-        let least = self.least.get(&origin(address)).copied().unwrap_or_default();
-        least.since(now) > TOLERATED
+        owed(&self.least, address, now) > TOLERATED
     }
+
+    /// What the server says that an address owes.
+    pub(crate) fn check(&self, address: IpAddr, now: Moment, said: Duration) {
+        let (least, most) = (owed(&self.least, address, now), owed(&self.most, address, now));
+        assert!(said >= least, "a guess from {address} was free: it owes {said:?} of at least {least:?}");
+        assert!(said <= most, "{address} owes {said:?}, which is more than {most:?}");
+    }
+}
+
+fn owed(paid_off: &BTreeMap<IpAddr, Moment>, address: IpAddr, now: Moment) -> Duration {
+    paid_off.get(&origin(address)).map_or(Duration::ZERO, |paid_off| paid_off.since(now))
 }
 
 /// An IPv4 address, mapped ones too, or an IPv6 /64.

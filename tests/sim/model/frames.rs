@@ -1,6 +1,6 @@
 //! Frames, judged in the page's order.
 
-use super::{Conn, Errand, Model, State, Waiting};
+use super::{Charge, Conn, Errand, Model, State, Waiting};
 use crate::plan::Mode;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
 use crate::witness::Told;
@@ -178,7 +178,7 @@ impl Model {
             return self.refused(id, 100);
         }
         let right = self.people.is_right(&name, password);
-        let errand = Errand::Login { right };
+        let errand = Errand::Login { right, charge: Charge::Maybe };
         self.wait(id, Waiting { name, password: password.to_vec(), since: self.now, errand }, unserved)
     }
 
@@ -190,13 +190,19 @@ impl Model {
             return false;
         }
         let leaves = conn.half_closed && conn.said.is_empty();
+        let errand = waiting.errand;
         conn.state = State::Waiting(waiting);
         // A fault of the server's own may come first.
         let refused = is_error_next(conn, 105) || self.is_dry(id);
         if !refused && !leaves {
             assert!(!self.debts.must_refuse(origin, self.now), "{id:?} should be throttled");
         }
+        let judged =
+            !refused && matches!(errand, Errand::Login { right: Some(_), .. }) && self.judge_at_once(id);
         if leaves {
+            if !judged {
+                self.set_charge(id, Charge::Done);
+            }
             self.close(id, false);
         }
         true
@@ -322,7 +328,7 @@ impl Model {
     }
 }
 
-fn is_error_next(conn: &Conn, code: u16) -> bool {
+pub(crate) fn is_error_next(conn: &Conn, code: u16) -> bool {
     conn.said.front().is_some_and(|said| is_error(said, code))
 }
 

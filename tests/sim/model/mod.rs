@@ -16,14 +16,14 @@ mod waiting;
 use crate::plan::{Mode, Settings};
 use crate::wire::Said;
 use crate::witness::{Stored, Told};
-use conn::{Conn, Errand, State, Waiting};
+use conn::{Charge, Conn, Errand, State, Waiting};
 use debts::Debts;
 use people::People;
 use porter::Moment;
 use porter::engine::ConnId;
 use rate::Bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What was done to the engine.
@@ -60,6 +60,8 @@ pub(crate) struct Facts {
     pub(crate) held_before: usize,
     /// Sessions that there are now.
     pub(crate) sessions: usize,
+    /// Hashes that wait or are under way.
+    pub(crate) hash_jobs: usize,
 }
 
 /// A session, by the serial number that the model gave it.
@@ -100,6 +102,12 @@ pub(crate) struct Model {
     sessions_now: usize,
     /// What waited at most for each that was cut off in this call for the sake of all.
     cut_off: Vec<usize>,
+    /// Hashes are being done.
+    hashing: bool,
+    /// Logins that waited for the store's answer, which has come in this call.
+    decided: Vec<ConnId>,
+    /// The one connection for which a hash waits or is under way.
+    lone: Option<ConnId>,
     /// Frames are being followed: a slow consumer's end comes after all that were handled.
     serving: bool,
 }
@@ -130,6 +138,9 @@ impl Model {
             held_before: 0,
             sessions_now: 0,
             cut_off: Vec::new(),
+            hashing: false,
+            decided: Vec::new(),
+            lone: None,
             serving: false,
         }
     }
@@ -142,6 +153,15 @@ impl Model {
         self.debts = Debts::new(self.settings.config.penalty);
         self.wrote_last = None;
         self.stopping = false;
+        self.lone = None;
+    }
+
+    /// What each address is said to owe is what it owes.
+    pub(crate) fn check_debts(&self, owed: impl Fn(IpAddr) -> Duration) {
+        let mut addresses: Vec<IpAddr> = self.conns.values().map(|conn| conn.peer.ip()).collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses.into_iter().for_each(|address| self.debts.check(address, self.now, owed(address)));
     }
 
     /// Explains one call.
@@ -154,6 +174,7 @@ impl Model {
             _ => None,
         };
         (self.held_before, self.sessions_now) = (facts.held_before, facts.sessions);
+        self.hashing = matches!(cause, Cause::Hashing);
         self.changes.clear();
         self.cut_off.clear();
         self.explain_console(&cause, &facts.console);
@@ -171,6 +192,7 @@ impl Model {
         self.hear_all();
         self.settle();
         self.hear_all();
+        self.note_lone_login(facts.hash_jobs);
         self.check_explained(&cause);
     }
 
@@ -204,7 +226,10 @@ impl Model {
                 self.end_pauses();
                 self.expire_sessions();
             }
-            Cause::Hashing | Cause::Completions => self.resolve_all(drawn),
+            Cause::Hashing | Cause::Completions => {
+                self.judge_decided();
+                self.resolve_all(drawn);
+            }
             Cause::Line(line) => self.obey(line),
             Cause::Shutdown => self.shut_down(),
             Cause::Connect(_, None) | Cause::Late => {}

@@ -2,6 +2,7 @@
 
 use hmac::Hmac;
 use md5::Md5;
+use porter::Moment;
 use porter::auth::PasswordHash;
 use porter::engine::ConnId;
 use porter::store::Lookup;
@@ -36,6 +37,8 @@ pub(crate) struct People {
     /// What the store was asked and has not answered: name, and for whom unless it is a rehash.
     pub(crate) requests: BTreeMap<u64, (String, Option<ConnId>)>,
     pub(crate) rehashes_possible: bool,
+    /// Whose password is remembered, and how long.
+    recognised: BTreeMap<String, Moment>,
     /// The store takes no registrations until a restart, so no name is taken by one.
     pub(crate) none_is_stored: bool,
 }
@@ -51,6 +54,17 @@ impl People {
             None => Some(false),
             Some(user) => user.kept.then_some(user.password == password),
         }
+    }
+
+    /// The password of a user was seen to be right, and is recognised until then.
+    pub(crate) fn verified(&mut self, name: &str, until: Moment) {
+        self.recognised.insert(name.to_owned(), until);
+    }
+
+    /// Whether the password of this user was verified lately enough for another one to be known as wrong at once.
+    pub(crate) fn is_recognised(&self, name: &str, now: Moment) -> bool {
+        let is_kept = self.users.get(name).is_some_and(|user| user.kept);
+        is_kept && self.recognised.get(name).is_some_and(|until| now < *until)
     }
 
     pub(crate) fn has_users(&self) -> bool {
@@ -85,15 +99,22 @@ impl People {
         }
     }
 
-    /// The store has answered: whose registration that was, and for which connection.
-    pub(crate) fn answered(&mut self, ticket: u64, kept: bool) -> Option<(String, ConnId)> {
+    /// The store has answered: whose registration that was, and for which connection. A new user's password is
+    /// recognised until `verified`.
+    pub(crate) fn answered(&mut self, ticket: u64, kept: bool, verified: Moment) -> Option<(String, ConnId)> {
         let (name, conn) =
             self.requests.remove(&ticket).unwrap_or_else(|| panic!("an answer that nobody asked for"));
-        let conn = conn?;
+        let Some(conn) = conn else {
+            if kept {
+                self.recognised.remove(&name);
+            }
+            return None;
+        };
         if kept {
             if let Some(user) = self.users.get_mut(&name) {
                 user.kept = true;
             }
+            self.verified(&name, verified);
         } else {
             self.users.remove(&name);
         }
@@ -116,6 +137,7 @@ impl People {
         self.doubt_waiting();
         self.users.retain(|_, user| user.kept);
         self.requests.clear();
+        self.recognised.clear();
         self.none_is_stored = false;
     }
 

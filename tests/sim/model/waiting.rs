@@ -1,11 +1,10 @@
 //! What may come of a password that was being seen to.
 
 use super::crowd::is_for_all;
-use super::frames::is_error;
-use super::{Errand, Model, State, Waiting, check_seconds};
+use super::frames::{is_error, is_error_next};
+use super::{Charge, Errand, Model, State, Waiting, check_seconds};
 use crate::wire::Said;
 use crate::witness::Stored;
-use porter::Moment;
 use porter::engine::ConnId;
 
 impl Model {
@@ -29,12 +28,24 @@ impl Model {
         let State::Waiting(waiting) = conn.state.clone() else { return false };
         let Some(said) = conn.said.front().cloned() else { return false };
         let origin = conn.peer.ip();
+        if self.hashing
+            && let Errand::Login { right: Some(right), .. } = waiting.errand
+        {
+            let is_done = match &said {
+                Said::Error(105, _) => false,
+                said if is_for_all(said) => right && self.sessions_now > self.sessions.len(),
+                _ => true,
+            };
+            if is_done {
+                self.hashed(id, &waiting.name, right);
+            }
+        }
         match &said {
             Said::Error(108, _) if self.in_time => return false,
             // Cut off for the sake of all, it waits to its end, unless there is a session of which nobody knows.
             said if is_for_all(said) && self.sessions_now <= self.sessions.len() => return false,
             Said::Error(108, _) => {
-                if let Errand::Login { right: Some(true) } = waiting.errand {
+                if let Errand::Login { right: Some(true), .. } = waiting.errand {
                     // Its Welcome was dropped with the rest: a session whose token nobody knows.
                     self.stop_waiting(id, &waiting);
                     self.open_session(id, waiting.name, None);
@@ -44,13 +55,14 @@ impl Model {
             }
             Said::Error(105, text) => {
                 check_seconds(text);
-                let others = self.logins_under_way(id);
-                assert!(self.debts.may_refuse(origin, self.now, others), "{id:?} was throttled for no debt");
+                assert!(self.debts.may_refuse(origin, self.now), "{id:?} was throttled for no debt");
+                self.set_charge(id, Charge::Done);
                 return self.refused(id, 105);
             }
             Said::Error(106, text) => {
                 check_seconds(text);
                 assert!(self.may_be_busy(id), "{id:?} was told Busy with nobody before it");
+                self.set_charge(id, Charge::Done);
                 return self.refused(id, 106);
             }
             Said::Error(109, _) if self.dry => return self.refused(id, 109),
@@ -65,9 +77,7 @@ impl Model {
                 let kept = kept.or_else(|| self.swap_with_twin(id, &waiting));
                 self.resolve_register(id, waiting.name, kept)
             }
-            Errand::Login { right } => {
-                self.resolve_login(id, waiting.name, waiting.since, right.unwrap_or(false))
-            }
+            Errand::Login { right, .. } => self.resolve_login(id, waiting.name, right.unwrap_or(false)),
         }
     }
 
@@ -137,8 +147,7 @@ impl Model {
         true
     }
 
-    fn resolve_login(&mut self, id: ConnId, name: String, since: Moment, right: bool) -> bool {
-        let origin = self.conns[&id].peer.ip();
+    fn resolve_login(&mut self, id: ConnId, name: String, right: bool) -> bool {
         if right {
             let said = self.expect(id, "Welcome", |said| matches!(said, Said::Welcome(..)));
             let Some(Said::Welcome(token, _)) = said else { panic!("no Welcome") };
@@ -147,7 +156,6 @@ impl Model {
             return true;
         }
         let max_attempts = self.settings.config.max_attempts;
-        self.debts.guessed(origin, since, self.now);
         let conn = self.conn(id);
         conn.wrong += 1;
         if conn.wrong >= max_attempts {
@@ -156,14 +164,80 @@ impl Model {
         self.expect(id, "WrongPassword", |said| is_error(said, 4)).is_some()
     }
 
-    /// Logins of the same origin that may have been started and not proved right.
-    fn logins_under_way(&self, but: ConnId) -> usize {
-        let origin = super::debts::origin(self.conns[&but].peer.ip());
-        let counts = |(id, conn): &(&ConnId, &super::Conn)| {
-            let login = matches!(&conn.state, State::Waiting(Waiting { errand: Errand::Login { .. }, .. }));
-            **id != but && login && super::debts::origin(conn.peer.ip()) == origin
+    /// A login's hash is done.
+    fn hashed(&mut self, id: ConnId, name: &str, right: bool) {
+        if right {
+            self.people.verified(name, self.now + self.settings.config.login_cache);
+        } else {
+            self.charge(id);
+        }
+        self.set_charge(id, Charge::Done);
+    }
+
+    /// Whether a login that was handed in was known to be wrong at once, since the right password was verified lately:
+    /// then it is charged, whatever comes next.
+    pub(crate) fn judge_at_once(&mut self, id: ConnId) -> bool {
+        let State::Waiting(Waiting { name, errand: Errand::Login { right: Some(false), .. }, .. }) =
+            &self.conns[&id].state
+        else {
+            return false;
         };
-        self.conns.iter().filter(counts).count()
+        let is_known = self.people.is_recognised(name, self.now);
+        if is_known {
+            self.charge(id);
+            self.set_charge(id, Charge::Done);
+        }
+        is_known
+    }
+
+    /// Puts the penalty of a wrong login on its origin, unless it is there already.
+    fn charge(&mut self, id: ConnId) {
+        let conn = &self.conns[&id];
+        if let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) = &conn.state
+            && *charge != Charge::Done
+        {
+            self.debts.guessed(conn.peer.ip(), self.now);
+        }
+    }
+
+    pub(crate) fn set_charge(&mut self, id: ConnId, new: Charge) {
+        if let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) = &mut self.conn(id).state
+        {
+            *charge = new;
+        }
+    }
+
+    /// Logins that waited for the store are judged now that it has answered.
+    pub(crate) fn judge_decided(&mut self) {
+        for id in std::mem::take(&mut self.decided) {
+            let conn = &self.conns[&id];
+            if !is_error_next(conn, 105) {
+                let origin = conn.peer.ip();
+                assert!(!self.debts.must_refuse(origin, self.now), "{id:?} should be throttled");
+                self.judge_at_once(id);
+            }
+        }
+    }
+
+    /// If one login alone was in the hash queue before this call and is now, its hash has started.
+    pub(crate) fn note_lone_login(&mut self, hash_jobs: usize) {
+        let is_queued = |conn: &super::Conn| match &conn.state {
+            State::Waiting(waiting) => matches!(
+                waiting.errand,
+                Errand::Login { right: Some(_), .. } | Errand::Register { asked: false, .. }
+            ),
+            _ => false,
+        };
+        let mut queued = self.conns.iter().filter(|(_, conn)| is_queued(conn)).map(|(id, _)| *id);
+        let lone = queued.next().filter(|_| hash_jobs == 1 && queued.next().is_none());
+        let before = std::mem::replace(&mut self.lone, lone);
+        if let Some(id) = lone.filter(|_| self.hashing && before == lone)
+            && let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) =
+                &mut self.conn(id).state
+            && *charge == Charge::Maybe
+        {
+            *charge = Charge::Due;
+        }
     }
 
     pub(crate) fn explain_store(&mut self, stored: Vec<Stored>) {
@@ -192,7 +266,8 @@ impl Model {
     }
 
     fn answered(&mut self, ticket: u64, kept: bool) {
-        let Some((name, id)) = self.people.answered(ticket, kept) else { return };
+        let verified = self.now + self.settings.config.login_cache;
+        let Some((name, id)) = self.people.answered(ticket, kept, verified) else { return };
         if let Some(conn) = self.conns.get_mut(&id)
             && let State::Waiting(Waiting {
                 name: waits_for,
@@ -203,13 +278,13 @@ impl Model {
         {
             *answer = Some(kept);
         }
-        for conn in self.conns.values_mut() {
+        for (id, conn) in &mut self.conns {
             if let State::Waiting(waiting) = &mut conn.state
-                && waiting.errand == (Errand::Login { right: None })
+                && let Errand::Login { right: right @ None, .. } = &mut waiting.errand
                 && waiting.name == name
             {
-                let right = self.people.is_right(&name, &waiting.password);
-                waiting.errand = Errand::Login { right };
+                *right = self.people.is_right(&name, &waiting.password);
+                self.decided.push(*id);
             }
         }
     }
