@@ -192,6 +192,8 @@ pub const CONNECT_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub const CONNECT_ATTEMPTS: usize = 16;
 /// How long the client tries to connect to a host.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a line that the client takes as a password from a file: far more than a password may have.
+pub const PASSWORD_LINE_BYTES: usize = 16 * 1024;
 /// Bytes of the client's typed lines that wait for the server; above it the client stops reading its input.
 pub const TYPED_WAITING_BYTES: usize = 64 * 1024;
 /// Bytes of one line of the client's input: no server takes more, with the kind and the token before it.

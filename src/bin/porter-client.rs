@@ -2,12 +2,10 @@
 
 use clap::Parser;
 use porter::cli::{self, Failure};
-use porter::client::{ProtectionFlags, Settings, converse};
+use porter::client::{ProtectionFlags, Settings, converse, password_from_file, password_from_text};
 use std::env;
-use std::fs::File;
-use std::io::Read;
 use std::net::ToSocketAddrs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
@@ -27,20 +25,18 @@ struct Flags {
     /// Who you are; a new name is registered
     #[arg(long)]
     name: Option<String>,
-    /// A file with your password on its first line; the environment's PORTER_PASSWORD serves too
+    /// A file or pipe with your password on its first line, or - for the first line of the input; the environment's
+    /// PORTER_PASSWORD serves too
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
     protection: ProtectionFlags,
 }
 
-/// Bytes of a password file that are looked at: far more than a password may have.
-const PASSWORD_FILE_BYTES: u64 = 16 * 1024;
-
 fn main() -> ExitCode {
     cli::run("porter-client", |flags: Flags| {
         let password = match &flags.password_file {
-            Some(path) => Some(first_line(path)?),
+            Some(path) => password_from_file(path)?,
             None => environment_password()?,
         };
         let host = cli::given_or_asked(flags.host, "Host", "127.0.0.1", reachable_host)?;
@@ -76,27 +72,10 @@ fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let cannot = |reason: &dyn std::fmt::Display| {
-        Failure::failed(format_args!("cannot take a password from {}: {reason}", path.display()))
-    };
-    // Room for all of it from the start, so that no copy is left behind by growing.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(PASSWORD_FILE_BYTES as usize + 1));
-    let file = File::open(path).map_err(|error| cannot(&error))?;
-    file.take(PASSWORD_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    match std::str::from_utf8(line) {
-        Ok("") => Err(cannot(&"its first line is empty")),
-        Ok(password) => Ok(Zeroizing::new(password.to_owned())),
-        Err(_) => Err(cannot(&"its first line is not UTF-8")),
-    }
-}
-
 fn environment_password() -> Result<Option<Zeroizing<String>>, Failure> {
     match env::var("PORTER_PASSWORD") {
-        Ok(password) if !password.is_empty() => Ok(Some(Zeroizing::new(password))),
-        Ok(_) | Err(env::VarError::NotPresent) => Ok(None),
+        Ok(text) => Ok(password_from_text(&Zeroizing::new(text))),
+        Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(Failure::usage("PORTER_PASSWORD is not UTF-8")),
     }
 }

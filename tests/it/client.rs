@@ -8,6 +8,7 @@ use porter::protocol::{FrameRead, Reply, Request, Wanted};
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::thread;
 
 const SECOND_TOKEN: [u8; 16] = *b"second-token-9c2";
@@ -67,6 +68,37 @@ fn a_new_name_is_registered_with_the_first_line_of_the_password_file() {
     visitor.welcome(&TOKEN);
     client.falls_silent();
     visitor.see_off();
+    assert_eq!(client.ends().code, Some(0));
+}
+
+/// The first line of whatever holds the password, with nothing of what a text editor puts around it, and no more: what
+/// follows in the same pipe are messages.
+#[test]
+fn the_password_may_come_before_the_messages_or_through_a_pipe_of_its_own() {
+    let dressed = format!("\u{feff}{PASSWORD}\r\n");
+    let server = Server::start();
+    let mut client = Program::with(&server, |command| _ = command.args(["--name", NAME, "--password-file", "-"]));
+    client.types(&dressed);
+    client.types("hi\n");
+    client.falls_silent();
+    let mut visitor = server.logged_in();
+    visitor.expect_text(&TOKEN, "hi");
+    visitor.see_off();
+    assert_eq!(client.ends().code, Some(0));
+
+    // The pipe stays open: its first line is all that is waited for.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(dressed.as_bytes()).unwrap();
+    let path = format!("/proc/{}/fd/{}", std::process::id(), reader.as_raw_fd());
+    let mut client =
+        Program::with(&server, |command| _ = command.args(["--name", NAME, "--password-file", &path]));
+    server.logged_in().tell(Reply::Bye("that was all"));
+    assert_eq!(client.ends().code, Some(0));
+
+    let mut client = Program::with(&server, |command| {
+        command.args(["--name", NAME]).env("PORTER_PASSWORD", &dressed);
+    });
+    server.logged_in().tell(Reply::Bye("that was all"));
     assert_eq!(client.ends().code, Some(0));
 }
 

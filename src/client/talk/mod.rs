@@ -9,8 +9,11 @@ mod hearing;
 mod input;
 mod login;
 mod meeting;
+mod password_file;
 mod terminal;
 mod waiting;
+
+pub use self::password_file::{password_from_file, password_from_text};
 
 use self::backoff::Backoff;
 use self::connection::Connection;
