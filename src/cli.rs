@@ -1,8 +1,13 @@
 //! What the three programs share at their command lines: flags, asked-for values, one-line errors, exit codes.
 
+use crate::limits::LAST_WORDS_WAIT;
 use clap::Parser;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, write};
+use rustix::stdio;
 use std::fmt;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -18,6 +23,11 @@ impl Failure {
     /// It was asked for rightly, and failed: exit code 1.
     pub fn failed(reason: impl fmt::Display) -> Failure {
         Failure { code: 1, reason: reason.to_string() }
+    }
+
+    /// It failed in a way that other programs say nothing of either: exit code 1, and nothing is shown.
+    pub fn silent() -> Failure {
+        Failure::failed("")
     }
 
     /// It was asked for wrongly: exit code 2.
@@ -37,8 +47,14 @@ pub fn run<Flags: Parser>(program: &str, body: impl FnOnce(Flags) -> Result<(), 
     match parse(std::env::args_os()).and_then(|flags| flags.map_or(Ok(()), body)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // With stderr gone there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "{program}: {failure}");
+            if !failure.reason.is_empty() {
+                // With stderr gone, or with nobody who reads it, there is nobody left to tell.
+                let _ = write_all(
+                    stdio::stderr(),
+                    &format!("{program}: {failure}\n"),
+                    Timespec::try_from(LAST_WORDS_WAIT).ok(),
+                );
+            }
             ExitCode::from(failure.code)
         }
     }
@@ -59,7 +75,11 @@ fn parse<Flags: Parser>(
             let reason = reason.trim_start_matches("error: ");
             Err(Failure::usage(format_args!("{reason}; --help lists the flags")))
         }
-        Err(help) => help.print().map(|()| None).map_err(Failure::failed),
+        Err(help) => match write_all(stdio::stdout(), &help.to_string(), None) {
+            // Whoever reads may have seen enough.
+            Ok(()) | Err(Errno::PIPE) => Ok(None),
+            Err(error) => Err(Failure::failed(format_args!("cannot write to stdout: {error}"))),
+        },
     }
 }
 
@@ -99,10 +119,18 @@ pub fn given_or_asked<T>(
 pub fn ask(prompt: &str) -> Result<String, Failure> {
     say(prompt)?;
     let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line) {
-        Ok(0) => Err(Failure::failed("the input ended before the question was answered")),
-        Ok(_) => Ok(line.trim().to_owned()),
-        Err(error) => Err(Failure::failed(format_args!("cannot read the answer: {error}"))),
+    loop {
+        match io::stdin().lock().read_line(&mut line) {
+            Ok(0) if line.is_empty() => {
+                return Err(Failure::failed("the input ended before the question was answered"));
+            }
+            Ok(_) => return Ok(line.trim().to_owned()),
+            // Somebody else made the terminal one that is not waited for.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let _ = poll(&mut [PollFd::from_borrowed_fd(stdio::stdin(), PollFlags::IN)], None);
+            }
+            Err(error) => return Err(Failure::failed(format_args!("cannot read the answer: {error}"))),
+        }
     }
 }
 
@@ -174,11 +202,30 @@ pub fn configuration_directory() -> Option<PathBuf> {
 }
 
 fn say(text: &str) -> Result<(), Failure> {
-    let mut stderr = io::stderr();
-    stderr
-        .write_all(text.as_bytes())
-        .and_then(|()| stderr.flush())
+    write_all(stdio::stderr(), text, None)
         .map_err(|error| Failure::failed(format_args!("cannot ask on the terminal: {error}")))
+}
+
+/// Writes a text to one of the process's own streams, whether or not it is one that is waited for. Each portion waits
+/// for at most `patience`.
+fn write_all(stream: BorrowedFd<'_>, text: &str, patience: Option<Timespec>) -> Result<(), Errno> {
+    // A pipe that is ready takes so much without waiting.
+    for mut portion in text.as_bytes().chunks(512) {
+        while !portion.is_empty() {
+            let mut ports = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+            match poll(&mut ports, patience.as_ref()) {
+                Ok(0) => return Err(Errno::TIMEDOUT),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+            match write(stream, portion) {
+                Ok(count) => portion = &portion[count..],
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

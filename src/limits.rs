@@ -205,6 +205,36 @@ pub const RECONNECT_MOST: Duration = Duration::from_secs(30);
 /// A server that says when to come back is believed up to this.
 pub const RECONNECT_TOLD_MOST: Duration = Duration::from_secs(3_600);
 
+/// The client without a terminal gives up when it could not get back to its session for this long: a script is not to
+/// wait for a server that stays away.
+pub const RECONNECT_GIVE_UP: Duration = Duration::from_secs(300);
+/// How long the client waits for its host to be found, for its addresses, and for the TLS handshake, all in all.
+pub const OPENING_WAIT: Duration = Duration::from_secs(30);
+/// How long a server may take for an answer that needs no hash, or take nothing of what waits: far more than a network
+/// that works needs.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// How long a server may take for an answer that needs a hash: `--hash-wait` by default, then the hash itself, which
+/// beside other work has a ninth of the time (some 6 s), and five times that for a slow or busy machine.
+pub const HASH_ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// Texts that a chat takes from one writer at once, unless configured otherwise.
+pub const CHAT_BURST: u32 = 100;
+/// What each further text may take: a chat takes 20 a second from one writer.
+pub const CHAT_PACE: Duration = Duration::from_millis(50);
+/// Texts that the client remembers until it knows whether the server sends them back.
+pub const RECEIPTS: usize = 100_000;
+/// How long a client that was told to end waits for Bye, so that its Exit is not lost with the connection.
+pub const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// How long a program that ends waits for whoever reads its stderr.
+pub const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
+/// How long the client reads on to count what was not sent.
+pub const COUNT_WAIT: Duration = Duration::from_secs(1);
+/// Bytes that wait for whoever reads the client's output; above it nothing more is taken from the server.
+pub const SHOWN_WAITING_BYTES: usize = 64 * 1024;
+/// Lines that the client's line editor remembers.
+pub const HISTORY_LINES: usize = 1_000;
+/// Bytes of them.
+pub const HISTORY_BYTES: usize = 1024 * 1024;
+
 /// The least `--output-limit` for a frame limit: two of the longest replies with their headers.
 pub const fn output_limit_least_bytes(max_frame_bytes: u32) -> usize {
     2 * (max_frame_bytes as usize + 70)
