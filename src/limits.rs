@@ -216,10 +216,8 @@ pub const ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// How long a server may take for an answer that needs a hash: `--hash-wait` by default, then the hash itself, which
 /// beside other work has a ninth of the time (some 6 s), and five times that for a slow or busy machine.
 pub const HASH_ANSWER_WAIT: Duration = Duration::from_secs(60);
-/// Texts that a chat takes from one writer at once, unless configured otherwise.
-pub const CHAT_BURST: u32 = 100;
-/// What each further text may take: a chat takes 20 a second from one writer.
-pub const CHAT_PACE: Duration = Duration::from_millis(50);
+/// How long the client supposes a text to wait at a server that may be a chat and slows its writers down.
+pub const CHAT_PACE: Duration = Duration::from_millis(1_000 / CHAT_RATE_DEFAULT as u64);
 /// Texts that the client remembers until it knows whether the server sends them back.
 pub const RECEIPTS: usize = 100_000;
 /// How long a client that was told to end waits for Bye, so that its Exit is not lost with the connection.

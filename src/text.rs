@@ -8,15 +8,24 @@ use std::fmt;
 /// The text with every character that could move a cursor, forge a line or turn the reading order shown as
 /// `\u{..}`: C0, DEL, C1 (so escape sequences, tabs and line ends), line separators, and bidirectional controls.
 pub(crate) fn escaped(text: &str) -> impl fmt::Display {
-    Escaped(text)
+    Escaped { text, harmless: None }
 }
 
-struct Escaped<'a>(&'a str);
+/// The same, but a tab is a tab: in a line that ends behind the text it can forge nothing.
+#[cfg(feature = "client")]
+pub(crate) fn escaped_but_tabs(text: &str) -> impl fmt::Display {
+    Escaped { text, harmless: Some('\t') }
+}
+
+struct Escaped<'a> {
+    text: &'a str,
+    harmless: Option<char>,
+}
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut plain = self.0;
-        while let Some(at) = plain.find(is_harmful) {
+        let mut plain = self.text;
+        while let Some(at) = plain.find(|c| is_harmful(c) && Some(c) != self.harmless) {
             let (before, rest) = plain.split_at(at);
             f.write_str(before)?;
             let mut rest = rest.chars();
@@ -46,6 +55,12 @@ mod tests {
         assert_eq!(shown("a\u{9b}31mb\u{7f}\tc\r"), r"a\u{9b}31mb\u{7f}\u{9}c\u{d}");
         assert_eq!(shown("\u{202e}evil\u{2066}\u{200f}\u{2028}"), r"\u{202e}evil\u{2066}\u{200f}\u{2028}");
         assert_eq!(shown("naïve 李雷 👩‍🚀 \\u{1b}"), "naïve 李雷 👩‍🚀 \\u{1b}");
+    }
+
+    #[test]
+    #[cfg(feature = "client")]
+    fn a_tab_may_be_shown_as_one() {
+        assert_eq!(escaped_but_tabs("a\tb\x1b").to_string(), "a\tb\\u{1b}");
     }
 
     proptest! {

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 use porter::cli::{self, Failure};
-use porter::client::{ProtectionFlags, Settings, converse, password_from_file, password_from_text};
+use porter::client::{Detail, ProtectionFlags, Settings, converse, password_from_file, password_from_text};
+use porter::limits::{MAX_FRAME_BYTES_DEFAULT, MAX_FRAME_BYTES_LEAST, MAX_FRAME_BYTES_MOST};
 use std::env;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
@@ -11,8 +12,15 @@ use zeroize::Zeroizing;
 
 /// Talks with a porter server. Each line is a message; `exit` or the end of the input ends the conversation.
 ///
-/// Host, port, name and password are asked for on a terminal if they are not given. Elsewhere host and port have
-/// defaults, and name and password must be given.
+/// Host, port, name and password are asked for on a terminal if they are not given. Where the input is none, host and
+/// port have defaults, and name and password are asked for on the session's terminal, if there is one.
+///
+/// A line that begins with / is a command: /help lists them. A message that begins with / is written with two.
+///
+/// Replies go to stdout, one line each; everything else goes to stderr. The exit code is 0 only if the server has said
+/// goodbye because it was asked to, or had nothing left to answer; where the input is no terminal, only if it took every
+/// line. It is 1 if something failed, 2 for wrong usage; SIGINT, SIGTERM, SIGHUP and SIGQUIT end the conversation and
+/// then the program, as those signals do.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Flags {
@@ -29,6 +37,16 @@ struct Flags {
     /// PORTER_PASSWORD serves too
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// The longest frame that the server takes, as its own --max-frame says; a longer line is not sent
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_FRAME_BYTES_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(i64::from(MAX_FRAME_BYTES_LEAST)..=i64::from(MAX_FRAME_BYTES_MOST)))]
+    max_frame: u32,
+    /// Tell nothing but replies and what goes wrong
+    #[arg(long, short)]
+    quiet: bool,
+    /// Tell lengths, and how it goes, even where stderr is no terminal
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
     #[command(flatten)]
     protection: ProtectionFlags,
 }
@@ -42,7 +60,13 @@ fn main() -> ExitCode {
         let host = cli::given_or_asked(flags.host, "Host", "127.0.0.1", reachable_host)?;
         let port = cli::given_or_asked(flags.port, "Port", "9090", port)?;
         let protection = flags.protection.protection();
-        converse(Settings { host, port, protection, name: flags.name, password })
+        let detail = match (flags.quiet, flags.verbose) {
+            (true, _) => Detail::Quiet,
+            (_, true) => Detail::Verbose,
+            _ => Detail::WhereSeen,
+        };
+        let max_frame_bytes = flags.max_frame;
+        converse(Settings { host, port, protection, name: flags.name, password, max_frame_bytes, detail })
     })
 }
 

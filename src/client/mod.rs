@@ -43,7 +43,7 @@ pub use protection::Protection;
 #[cfg(feature = "load")]
 pub(crate) use protection::{Carrier, Opening, failure};
 #[cfg(feature = "client")]
-pub use talk::{Settings, converse, password_from_file, password_from_text};
+pub use talk::{Detail, Settings, converse, password_from_file, password_from_text};
 
 use crate::auth::Token;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};

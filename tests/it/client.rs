@@ -1,7 +1,12 @@
 //! `porter-client` as a process, without a terminal and on one, against scripted servers.
 
+mod editing;
 mod fake;
 mod on_terminal;
+mod patience;
+mod promises;
+mod signals;
+mod streams;
 
 use fake::{NAME, PASSWORD, Program, Server, TOKEN, Visitor, file_with};
 use porter::protocol::{FrameRead, Reply, Request, Wanted};
@@ -77,7 +82,8 @@ fn a_new_name_is_registered_with_the_first_line_of_the_password_file() {
 fn the_password_may_come_before_the_messages_or_through_a_pipe_of_its_own() {
     let dressed = format!("\u{feff}{PASSWORD}\r\n");
     let server = Server::start();
-    let mut client = Program::with(&server, |command| _ = command.args(["--name", NAME, "--password-file", "-"]));
+    let mut client =
+        Program::with(&server, |command| _ = command.args(["--name", NAME, "--password-file", "-"]));
     client.types(&dressed);
     client.types("hi\n");
     client.falls_silent();
@@ -215,13 +221,17 @@ fn a_lost_connection_is_resumed_and_what_was_typed_meanwhile_is_sent() {
     client.falls_silent();
     visitor.see_off();
     let end = client.ends();
-    assert_eq!((end.code, &*end.stdout), (Some(0), "server: there you are\n"), "{}", end.stderr);
+    assert_eq!((end.code, &*end.stdout), (Some(1), "server: there you are\n"), "{}", end.stderr);
+    assert!(end.stderr.contains("goodbye: see you; but messages may have been lost"), "{}", end.stderr);
 }
 
 #[test]
 fn a_text_that_was_on_its_way_when_the_connection_broke_is_sent_again_whole() {
     let server = Server::start();
-    let mut client = Program::start(&server);
+    let mut client = Program::with(&server, |command| {
+        command.args(["--verbose", "--max-frame", "16777216", "--name", NAME]);
+        command.env("PORTER_PASSWORD", PASSWORD);
+    });
     let mut visitor = server.logged_in();
     visitor.narrow();
     let long = "x".repeat(12 << 20);

@@ -15,7 +15,8 @@ struct Person {
 impl Person {
     fn arrive(server: &Server, name: &str) -> Person {
         let mut child = Command::new(env!("CARGO_BIN_EXE_porter-client"))
-            .args(["--host", "127.0.0.1", "--port", &server.address.port().to_string(), "--name", name])
+            .args(["--verbose", "--host", "127.0.0.1"])
+            .args(["--port", &server.address.port().to_string(), "--name", name])
             .env("PORTER_PASSWORD", PASSWORD)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -2,10 +2,10 @@
 //!
 //! This is the one place between frames and the network. It must not know what the frames are about.
 
-use crate::client::protection::{Carrier, Protection, failure};
+use crate::client::protection::{Carrier, failure};
 use crate::client::{ClientError, REPLY_BYTES_MOST};
 use crate::keepalive::set_path_timeout;
-use crate::limits::{CONNECT_TIMEOUT, PATH_TIMEOUT, UNREAD_BYTES, UNREAD_DRAIN_BYTES_PER_SECOND as DRAIN};
+use crate::limits::{PATH_TIMEOUT, UNREAD_BYTES, UNREAD_DRAIN_BYTES_PER_SECOND as DRAIN};
 use crate::protocol::{Inbox, Lent, Outbox, Reply, Request};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -32,12 +32,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, waiting for it, and for the proof that the server is the one that is wanted.
+    /// Takes over what was connected, and whose server is the one that is wanted.
     ///
     /// # Errors
-    /// Those of [`Protection::connect`].
-    pub(super) fn open(host: &str, port: u16, protection: &Protection) -> Result<Connection, ClientError> {
-        let (socket, carrier) = protection.connect(host, port, CONNECT_TIMEOUT)?;
+    /// [`ClientError::Io`].
+    pub(super) fn over(socket: TcpStream, carrier: Carrier) -> Result<Connection, ClientError> {
         socket.set_nonblocking(true)?;
         Ok(Connection {
             socket,

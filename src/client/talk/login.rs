@@ -61,6 +61,11 @@ impl Dialogue {
         self.stage = Stage::Register(password.clone());
     }
 
+    /// Whether the answer that is due needs a hash.
+    pub(super) fn needs_hash(&self) -> bool {
+        matches!(self.stage, Stage::Register(_) | Stage::Login)
+    }
+
     /// What to do after a reply.
     ///
     /// # Errors

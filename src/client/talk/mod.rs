@@ -1,44 +1,62 @@
-//! The conversation between a person, or a pipe, and a server: one loop that waits on both at once.
+//! The conversation between a person, or a pipe, and a server: one loop that waits for both at once, for signals, and
+//! for whoever reads what is shown.
 //!
 //! A connection that breaks is made again, with growing pauses, and the session is resumed. This module must not know
 //! how questions are asked or shown, nor what bytes travel.
 
 mod backoff;
 mod connection;
-mod hearing;
+mod display;
+mod editor;
+mod ending;
 mod input;
+mod joining;
 mod login;
-mod meeting;
+mod opening;
+mod output;
 mod password_file;
+mod person;
+mod receipts;
+mod receiving;
+mod sending;
+mod signals;
+mod tally;
 mod terminal;
 mod waiting;
 
+pub use self::display::Detail;
 pub use self::password_file::{password_from_file, password_from_text};
 
 use self::backoff::Backoff;
 use self::connection::Connection;
-use self::hearing::{Trouble, hear, with_advice};
-use self::input::{Line, Lines};
+use self::display::{Display, failed};
+use self::editor::Editor;
+use self::ending::{Stop, Trouble};
+use self::input::Lines;
 use self::login::{Dialogue, Next};
-use self::meeting::{greeting_due, met, now};
-use self::terminal::{Person, failed, notice};
+use self::opening::Opening;
+use self::person::Person;
+use self::receipts::Receipts;
+use self::signals::{Asked, Signals};
+use self::tally::Tally;
+use self::terminal::Terminal;
 use self::waiting::Waiting;
 use super::{ClientError, Protection};
 use crate::auth::Token;
 use crate::cli::Failure;
-use crate::limits::{RECONNECT_MOST, TYPED_WAITING_BYTES};
-use crate::protocol::{Code, Request};
+use crate::limits::{ANSWER_WAIT, HASH_ANSWER_WAIT, OPENING_WAIT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::stdio;
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Bytes of one read of the input.
 const READ_BYTES: usize = 64 * 1024;
-/// Frames are made of typed texts only up to this many bytes ahead of what the connection takes.
-const HANDED_BYTES: usize = 16 * 1024;
+/// How long a server may be silent before the person is told what may be the matter.
+const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// With whom to talk, and as whom.
 pub struct Settings {
@@ -52,52 +70,41 @@ pub struct Settings {
     pub name: Option<String>,
     /// Their password; asked for on a terminal if it is not given.
     pub password: Option<Zeroizing<String>>,
+    /// The longest frame body that the server takes: a longer line is refused here.
+    pub max_frame_bytes: u32,
+    /// How much is told beside the replies.
+    pub detail: Detail,
 }
 
 /// Leads a conversation on this process's stdin, stdout and stderr until either side ends it.
 ///
+/// At SIGINT, SIGTERM, SIGHUP and SIGQUIT the server is told Exit, and the process ends by that signal.
+///
 /// # Errors
 /// [`Failure`] if something is missing that nobody can be asked for (wrong usage), if the server cannot be reached or
-/// refuses, and if the connection is lost for good.
+/// refuses, if the connection is lost for good, and if not everything that was to be sent is known to be: at any Bye
+/// that was not asked for, and where the input is no terminal also if the server refused a message.
 pub fn converse(settings: Settings) -> Result<(), Failure> {
-    let person = Person::new(settings.name, settings.password)?;
-    let Settings { host, port, protection, .. } = settings;
-    let connection = met(&host, port, &protection, &person)?;
-    let mut talk = Talk {
-        silent_until: greeting_due(&connection),
-        host,
-        port,
-        protection,
-        person,
-        link: Link::Joining(connection, Dialogue::fresh()),
-        token: None,
-        backoff: Backoff::new(),
-        waiting: Waiting::default(),
-        lines: Lines::default(),
-        portion: vec![0; READ_BYTES],
-        is_ending: false,
-        exit_is_pushed: false,
-        has_sent: false,
+    let signals =
+        Signals::new().map_err(|error| Failure::failed(format_args!("cannot watch for signals: {error}")))?;
+    let mut talk = Talk::new(settings, signals)?;
+    let stop = match talk.open() {
+        Ok(()) => loop {
+            if let Err(stop) = talk.turn() {
+                break stop;
+            }
+        },
+        Err(stop) => stop,
     };
-    loop {
-        match talk.turn() {
-            Ok(()) => {}
-            Err(Stop::Done) => return Ok(()),
-            Err(Stop::Failed(failure)) => return Err(failure),
-        }
-    }
-}
-
-/// Why the loop ends.
-enum Stop {
-    Done,
-    Failed(Failure),
+    talk.end(stop)
 }
 
 /// How the server is reached at the moment.
 enum Link {
-    /// Not at all; to be tried again at this time.
-    Away(Instant),
+    /// Not at all; to be tried again at this time, or when somebody has answered.
+    Away(Option<Instant>),
+    /// Being connected.
+    Opening(Opening),
     /// Connected, not yet in a session.
     Joining(Connection, Dialogue),
     /// In a session, since this time.
@@ -108,296 +115,254 @@ struct Talk {
     host: String,
     port: u16,
     protection: Protection,
-    /// Until when a server's silence is nothing to speak of; `None` once it has spoken or that was said.
-    silent_until: Option<Instant>,
-    person: Person,
+    text_bytes_most: usize,
     link: Link,
+    /// Since when the server is waited for, if it owes something.
+    quiet_since: Instant,
+    /// Until when a server's silence is nothing to speak of; `None` once it has spoken or that was said.
+    greeting_due: Option<Instant>,
     /// The session's; kept while the connection is lost. Without one, a lost connection is the end.
     token: Option<Token>,
+    person: Person,
+    /// What the dialogue needs next and the person has been asked for.
+    wanted: Option<Next>,
+    /// Something was asked on this connection, which took the time that the server gives for a login.
+    has_asked: bool,
     backoff: Backoff,
+    /// Since when the session's connection is lost.
+    lost_since: Option<Instant>,
     waiting: Waiting,
+    receipts: Receipts,
+    tally: Tally,
+    terminal: Option<Terminal>,
+    editor: Editor,
+    /// Messages are typed in the editor, not read as lines.
+    is_edited: bool,
     lines: Lines,
-    portion: Vec<u8>,
+    portion: Zeroizing<Vec<u8>>,
     /// The input has ended, or said `exit`.
     is_ending: bool,
+    input_has_ended: bool,
     exit_is_pushed: bool,
-    /// A text was sent on the connection at hand.
-    has_sent: bool,
+    signals: Signals,
+    display: Display,
+}
+
+/// What was waited for, and is there.
+#[derive(Clone, Copy, Default)]
+struct Ready {
+    signals: bool,
+    input: bool,
+    connection: bool,
 }
 
 impl Talk {
+    fn new(settings: Settings, signals: Signals) -> Result<Talk, Failure> {
+        let Settings { host, port, protection, name, password, max_frame_bytes, detail } = settings;
+        let mut display = Display::new(detail);
+        let mut terminal = if display.is_seen() { Terminal::at_stdin() } else { None };
+        if terminal.is_none()
+            && (name.is_none() || password.is_none())
+            && let Some((reading, writing)) = Terminal::of_session()
+        {
+            terminal = Some(reading);
+            display.ask_at(writing);
+        }
+        let is_edited = terminal.as_ref().is_some_and(Terminal::is_input);
+        Ok(Talk {
+            host,
+            port,
+            protection,
+            text_bytes_most: sending::text_bytes_most(max_frame_bytes),
+            link: Link::Away(None),
+            quiet_since: now(),
+            greeting_due: None,
+            token: None,
+            person: Person::new(name, password, terminal.is_some())?,
+            wanted: None,
+            has_asked: false,
+            backoff: Backoff::new(),
+            lost_since: None,
+            waiting: Waiting::default(),
+            receipts: Receipts::default(),
+            tally: Tally::default(),
+            terminal,
+            editor: Editor::new(),
+            is_edited,
+            lines: Lines::default(),
+            portion: Zeroizing::new(vec![0; READ_BYTES]),
+            is_ending: false,
+            input_has_ended: false,
+            exit_is_pushed: false,
+            signals,
+            display,
+        })
+    }
+
     fn turn(&mut self) -> Result<(), Stop> {
+        self.take_typed()?;
         self.send();
-        let (input_is_ready, connection_is_ready) = self.wait().map_err(Stop::Failed)?;
-        if input_is_ready {
+        self.draw();
+        self.display.write().map_err(Stop::Output)?;
+        let was_owed = self.silence_ends().is_some();
+        let ready = self.wait()?;
+        if !was_owed {
+            self.quiet_since = now();
+        }
+        if ready.signals {
+            self.handle_signals()?;
+        }
+        if ready.input {
             self.read_input();
         }
-        if matches!(self.link, Link::Joining(..)) && self.silent_until.is_some_and(|until| until <= now()) {
-            self.silent_until = None;
-            notice("the server has said nothing yet; if it speaks TLS, use --tls");
-        }
-        if connection_is_ready && let Err(trouble) = self.read_connection() {
+        if ready.connection
+            && let Err(trouble) = self.read_link()
+        {
             self.end_or_retry(trouble)?;
         }
+        self.check_time()
+    }
+
+    /// Until when the server may be silent, if it owes something.
+    fn silence_ends(&self) -> Option<Instant> {
+        match &self.link {
+            Link::Away(_) => None,
+            Link::Opening(_) => Some(self.quiet_since + OPENING_WAIT),
+            Link::Joining(..) if self.person.is_asked() => None,
+            Link::Joining(_, dialogue) if dialogue.needs_hash() => Some(self.quiet_since + HASH_ANSWER_WAIT),
+            Link::Joining(..) => Some(self.quiet_since + ANSWER_WAIT),
+            // While nobody reads what the server says, it is not heard.
+            Link::Up(..) if self.display.is_crowded() => None,
+            Link::Up(connection, _) => {
+                let is_owed =
+                    self.exit_is_pushed || connection.waiting_bytes() > 0 || self.receipts.is_owed();
+                is_owed.then(|| self.receipts.silence_ends(self.quiet_since))
+            }
+        }
+    }
+
+    /// Waits until something is ready, or due.
+    fn wait(&self) -> Result<Ready, Stop> {
+        let stdin = stdio::stdin();
+        let mut ports = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        let (wants_input, mut has_received) = (self.wants_input(), false);
+        if wants_input {
+            let input = self.terminal.as_ref().filter(|_| self.is_typed()).map_or(stdin, AsFd::as_fd);
+            ports.push(PollFd::from_borrowed_fd(input, PollFlags::IN));
+        }
+        let link_port = ports.len();
+        match &self.link {
+            Link::Away(_) => {}
+            Link::Opening(opening) => ports.push(PollFd::new(opening, PollFlags::IN)),
+            Link::Joining(connection, _) | Link::Up(connection, _) => {
+                let mut flags = PollFlags::empty();
+                flags.set(PollFlags::OUT, connection.wants_write());
+                flags.set(PollFlags::IN, !self.display.is_crowded());
+                has_received = connection.has_received() && !self.display.is_crowded();
+                // Its end would be told again and again, though nobody wants to know.
+                if !flags.is_empty() {
+                    ports.push(PollFd::from_borrowed_fd(connection.as_fd(), flags));
+                }
+            }
+        }
+        let shown_port = ports.len();
+        ports.extend(self.display.ports());
+        let has_typed = wants_input && self.is_typed() && self.editor.has_pending();
+        let timeout = if has_received || has_typed { Some(Timespec::default()) } else { self.patience() };
+        loop {
+            match poll(&mut ports, timeout.as_ref()) {
+                Ok(_) => break,
+                // The signal waits at its port.
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    let text = format!("cannot wait for the input and the server: {error}");
+                    return Err(Stop::Failed(failed(text)));
+                }
+            }
+        }
+        let is_ready = |port: &PollFd<'_>| port.revents().intersects(!PollFlags::OUT);
+        let connection = has_received || ports[link_port..shown_port].iter().any(is_ready);
+        let reads = !self.display.is_crowded() || matches!(self.link, Link::Opening(_));
+        Ok(Ready {
+            signals: is_ready(&ports[0]),
+            input: ports[1..link_port].iter().any(is_ready),
+            connection: connection && reads,
+        })
+    }
+
+    /// Until what is due next.
+    fn patience(&self) -> Option<Timespec> {
+        let again = if let Link::Away(again) = self.link { again } else { None };
+        let hint = self.greeting_due.filter(|_| matches!(self.link, Link::Joining(..)));
+        let due = [again, hint, self.silence_ends()].into_iter().flatten().min()?;
+        Timespec::try_from(due.saturating_duration_since(now())).ok()
+    }
+
+    /// Does what is due by the clock.
+    fn check_time(&mut self) -> Result<(), Stop> {
+        let now = now();
+        if matches!(self.link, Link::Joining(..)) && self.greeting_due.is_some_and(|due| due <= now) {
+            self.greeting_due = None;
+            self.display.warn("the server has said nothing yet; if it speaks TLS, use --tls");
+        }
+        if self.silence_ends().is_some_and(|end| end <= now) {
+            let quiet = now.saturating_duration_since(self.quiet_since);
+            let reason = format!("the server has said nothing for {} s", quiet.as_secs());
+            let silent = ClientError::Io(io::Error::new(io::ErrorKind::TimedOut, reason));
+            self.end_or_retry(Trouble::Server(silent))?;
+        }
         match self.link {
-            Link::Up(..) => Ok(()),
             // Nobody is left to wait for the server's return.
-            _ if self.is_ending => Err(Stop::Failed(self.lost_for_good(&ClientError::Closed))),
-            Link::Away(again) if again <= now() => self.connect_again(),
+            Link::Away(_) | Link::Opening(_) | Link::Joining(..) if self.is_ending => {
+                Err(Stop::Failed(self.lost_for_good(&ClientError::Closed)))
+            }
+            Link::Away(Some(again)) if again <= now => self.open(),
             _ => Ok(()),
         }
     }
 
-    /// Hands what was typed to the connection, as far as it takes it.
-    fn send(&mut self) {
-        let (connection, token) = match (&mut self.link, &self.token) {
-            (Link::Up(connection, _), Some(token)) => (connection, token.expose()),
-            (Link::Joining(connection, _), _) => return connection.write(),
-            _ => return,
-        };
-        loop {
-            while connection.waiting_bytes() < HANDED_BYTES
-                && self
-                    .waiting
-                    .hand_over(|text| connection.push(&Request::Message { token, text: text.as_bytes() }))
-            {
-            }
-            if self.is_ending && self.waiting.is_handed_over() && !self.exit_is_pushed {
-                connection.push(&Request::Exit);
-                self.exit_is_pushed = true;
-            }
-            connection.write();
-            while let Some(text) = self.waiting.sent(connection.written()) {
-                self.has_sent = true;
-                notice(format_args!("sent {} bytes", text.len()));
-            }
-            if connection.waiting_bytes() > 0 || self.waiting.is_handed_over() {
-                return;
-            }
-        }
-    }
-
-    /// Waits until the input or the connection is ready, or it is time to connect again.
-    fn wait(&self) -> Result<(bool, bool), Failure> {
-        let (stdin, mut has_received) = (io::stdin(), false);
-        let mut ports = Vec::with_capacity(2);
-        if self.wants_input() {
-            ports.push(PollFd::new(&stdin, PollFlags::IN));
-        }
-        let inputs = ports.len();
-        if let Link::Joining(connection, _) | Link::Up(connection, _) = &self.link {
-            let writable = if connection.wants_write() { PollFlags::OUT } else { PollFlags::empty() };
-            ports.push(PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN | writable));
-            has_received = connection.has_received();
-        }
-        let timeout = if has_received { Some(Timespec::default()) } else { self.patience() };
-        match poll(&mut ports, timeout.as_ref()) {
-            Ok(_) => {
-                let is_ready = |port: &PollFd<'_>| port.revents().intersects(!PollFlags::OUT);
-                Ok((
-                    ports[..inputs].iter().any(is_ready),
-                    has_received || ports[inputs..].iter().any(is_ready),
-                ))
-            }
-            Err(Errno::INTR) => Ok((false, false)),
-            Err(error) => Err(failed(format_args!("cannot wait for the input and the server: {error}"))),
-        }
-    }
-
-    fn patience(&self) -> Option<Timespec> {
-        let due = match self.link {
-            Link::Away(again) => Some(again),
-            Link::Joining(..) => self.silent_until,
-            Link::Up(..) => None,
-        };
-        Timespec::try_from(due?.saturating_duration_since(now())).ok()
-    }
-
-    /// While the server does not take what was typed, what is still to be read waits where it is. Before the first
-    /// login the input belongs to the questions.
-    fn wants_input(&self) -> bool {
-        let handed = match &self.link {
-            Link::Up(connection, _) => connection.waiting_bytes(),
-            _ => 0,
-        };
-        self.token.is_some() && !self.is_ending && self.waiting.typed_bytes() + handed <= TYPED_WAITING_BYTES
-    }
-
-    fn read_input(&mut self) {
-        let (waiting, is_ending) = (&mut self.waiting, &mut self.is_ending);
-        let mut take = |line| match line {
-            _ if *is_ending => {}
-            Line::Text(text) if text == "exit" => *is_ending = true,
-            Line::Text(text) => waiting.push(text),
-            Line::Mended(text) => {
-                notice("this line was not UTF-8; what could not be read is replaced");
-                waiting.push(text);
-            }
-            Line::TooLong => notice("a line was longer than any server takes and is not sent"),
-        };
-        match rustix::io::read(io::stdin(), &mut self.portion) {
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            // A terminal that is gone is as good as the end.
-            Ok(0) | Err(_) => {
-                self.lines.finish().map(&mut take);
-                self.is_ending = true;
-            }
-            Ok(count) => self.lines.feed(&self.portion[..count], take),
-        }
-    }
-
-    /// Handles what the server said.
-    fn read_connection(&mut self) -> Result<(), Trouble> {
-        match &mut self.link {
-            Link::Away(_) => return Ok(()),
-            Link::Joining(connection, _) | Link::Up(connection, _) => connection.read()?,
-        }
-        loop {
-            match &mut self.link {
-                Link::Up(connection, _) => match connection.next_reply()? {
-                    Some(reply) => hear(reply)?,
-                    None => return Ok(()),
-                },
-                Link::Joining(connection, dialogue) => {
-                    let Some(reply) = connection.next_reply()? else { return Ok(()) };
-                    self.silent_until = None;
-                    let next = dialogue.handle(reply)?;
-                    self.answer(next)?;
-                }
-                Link::Away(_) => return Ok(()),
-            }
-        }
-    }
-
-    /// Does what the dialogue before a session needs.
-    fn answer(&mut self, next: Next) -> Result<(), Trouble> {
-        let Link::Joining(connection, dialogue) = &mut self.link else { return Ok(()) };
-        let person = &mut self.person;
-        match next {
-            Next::Reply => {}
-            Next::Resume(token) => _ = connection.push(&Request::Resume(token.expose())),
-            Next::Identify => _ = connection.push(&Request::Identify(person.settled_name().as_bytes())),
-            Next::Name { likely, refusal } => {
-                let name = person.name(likely.as_ref(), refusal.as_deref())?;
-                connection.push(&Request::Identify(name.as_bytes()));
-            }
-            Next::NewPassword { refusal } => {
-                let password = person.new_password(refusal.as_deref())?;
-                dialogue.registers(&password);
-                connection.push(&Request::Register(password.as_bytes()));
-            }
-            Next::Password { refusal } => {
-                let password = person.password(refusal.as_deref())?;
-                connection.push(&Request::Login(password.as_bytes()));
-            }
-            Next::Login(password) => _ = connection.push(&Request::Login(password.as_bytes())),
-            Next::Welcome { token, greeting, resumed } => {
-                self.token = Some(token);
-                notice(if resumed { "resumed" } else { &greeting });
-                self.be_up();
+    fn handle_signals(&mut self) -> Result<(), Stop> {
+        for asked in self.signals.take() {
+            match asked {
+                Asked::Leave(signal) => return Err(Stop::Signal(signal)),
+                Asked::Stop => self.stop_for_a_while(),
+                Asked::Refresh => self.show_again(),
             }
         }
         Ok(())
     }
 
-    fn be_up(&mut self) {
-        let link = std::mem::replace(&mut self.link, Link::Away(now()));
-        if let Link::Joining(connection, _) = link {
-            self.link = Link::Up(connection, now());
+    /// Gives the terminal back to the shell until it continues this program.
+    fn stop_for_a_while(&mut self) {
+        self.display.erase_row();
+        // Whether stdout still takes anything is seen in the next turn.
+        let _ = self.display.write();
+        let had_keys = self.terminal.as_ref().is_some_and(Terminal::has_keys);
+        if let Some(terminal) = &mut self.terminal {
+            terminal.give_back();
         }
+        signals::stop();
+        if let Some(terminal) = self.terminal.as_mut().filter(|_| had_keys) {
+            terminal.take_keys();
+        }
+        self.show_again();
+        // What the server said meanwhile is heard first.
+        self.quiet_since = now();
     }
 
-    fn end_or_retry(&mut self, trouble: Trouble) -> Result<(), Stop> {
-        match trouble {
-            Trouble::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.leave();
-                Err(Stop::Done)
-            }
-            Trouble::Output(error) => {
-                Err(Stop::Failed(failed(format_args!("cannot write to stdout: {error}"))))
-            }
-            Trouble::Person(failure) => Err(Stop::Failed(failure)),
-            Trouble::Server(ClientError::Bye(reason)) if self.token.is_some() => {
-                let who = if self.exit_is_pushed { "goodbye" } else { "the server ended the conversation" };
-                notice(format_args!("{who}: {reason}"));
-                Err(Stop::Done)
-            }
-            Trouble::Server(error) if self.token.is_some() && self.is_passing(&error) => self.lost(&error),
-            Trouble::Server(error) => Err(Stop::Failed(failed(with_advice(&error)))),
-        }
-    }
-
-    /// Nobody reads what the server says any more: says Exit, if that can be done at once.
-    fn leave(&mut self) {
-        if let Link::Up(connection, _) = &mut self.link {
-            connection.push(&Request::Exit);
-            connection.write();
-        }
-    }
-
-    /// Whether the session may well be there after this.
-    fn is_passing(&self, error: &ClientError) -> bool {
-        match error {
-            ClientError::Closed | ClientError::Io(_) => true,
-            ClientError::Refused { .. } => match error.code() {
-                Some(Code::TimedOut | Code::SlowConsumer) => true,
-                Some(Code::Busy | Code::Throttled) => !matches!(self.link, Link::Up(..)),
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-
-    /// The connection is gone: takes back what it had not taken, and waits before the next try.
-    fn lost(&mut self, error: &ClientError) -> Result<(), Stop> {
-        let what = match (&self.link, error) {
-            (Link::Up(..), ClientError::Closed) => "connection lost".to_owned(),
-            (Link::Up(..), _) => format!("connection lost ({error})"),
-            _ => format!("no connection ({error})"),
-        };
-        if let Link::Up(_, since) = self.link
-            && now().saturating_duration_since(since) >= RECONNECT_MOST
-        {
-            self.backoff = Backoff::new();
-        }
-        self.waiting.take_back();
-        if self.is_ending {
-            return Err(Stop::Failed(self.lost_for_good(error)));
-        }
-        let pause = self.backoff.pause(draw(), error.retry_after_seconds());
-        notice(format_args!("{what}; trying again in {:.1} s", pause.as_secs_f64()));
-        if std::mem::take(&mut self.has_sent) {
-            notice("what was sent last may not have arrived");
-        }
-        self.link = Link::Away(now() + pause);
-        Ok(())
-    }
-
-    fn lost_for_good(&self, error: &ClientError) -> Failure {
-        let unsent = match self.waiting.len() {
-            0 => String::new(),
-            1 => "; 1 message was not sent".to_owned(),
-            count => format!("; {count} messages were not sent"),
-        };
-        failed(format_args!("the connection was lost before the server said goodbye ({error}){unsent}"))
-    }
-
-    fn connect_again(&mut self) -> Result<(), Stop> {
-        let Some(token) = self.token.clone() else { return Ok(()) };
-        match Connection::open(&self.host, self.port, &self.protection) {
-            Ok(connection) => {
-                self.silent_until = greeting_due(&connection);
-                self.person.is_met_again();
-                self.link = Link::Joining(connection, Dialogue::returning(token));
-                Ok(())
-            }
-            Err(error) if self.is_passing(&error) => self.lost(&error),
-            Err(error) => Err(Stop::Failed(failed(error))),
+    /// The terminal may have been in other hands.
+    fn show_again(&mut self) {
+        if let Some(terminal) = self.terminal.as_mut().filter(|terminal| terminal.has_keys()) {
+            terminal.take_keys();
+            self.display.erase_row();
         }
     }
 }
 
-/// A uniform random number. Without a random source every pause is its longest.
-fn draw() -> u32 {
-    getrandom::u32().unwrap_or(u32::MAX)
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the client waits between its tries to connect, and not for ever"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -3,10 +3,12 @@
 
 use porter::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -134,7 +136,7 @@ pub(super) struct Outcome {
 pub(super) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
-    stderr: ChildStderr,
+    stderr: Option<ChildStderr>,
     heard: String,
 }
 
@@ -142,7 +144,7 @@ impl Program {
     /// As the usual name with the usual password, from the environment.
     pub(super) fn start(server: &Server) -> Program {
         Program::with(server, |command| {
-            command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
+            command.args(["--verbose", "--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
         })
     }
 
@@ -151,17 +153,29 @@ impl Program {
     }
 
     pub(super) fn at(port: &str, prepare: impl FnOnce(&mut Command)) -> Program {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_porter-client"));
+        // In a session of its own there is no terminal, whoever runs the tests.
+        let mut command = Command::new("setsid");
+        command.arg(env!("CARGO_BIN_EXE_porter-client"));
         command.args(["--host", "127.0.0.1", "--port", port]).env_remove("PORTER_PASSWORD");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         prepare(&mut command);
         let mut child = command.spawn().unwrap();
-        let (stdin, stderr) = (child.stdin.take(), child.stderr.take().unwrap());
+        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
         Program { child, stdin, stderr, heard: String::new() }
     }
 
     pub(super) fn types(&mut self, text: &str) {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// What it ended by, once nothing more comes.
+    pub(super) fn signal(&mut self) -> Option<i32> {
+        while self.hear() {}
+        self.child.wait().unwrap().signal()
     }
 
     /// Ends the input.
@@ -183,9 +197,10 @@ impl Program {
     }
 
     fn hear(&mut self) -> bool {
-        await_input(&self.stderr);
+        let Some(stderr) = &mut self.stderr else { return false };
+        await_input(&*stderr);
         let mut portion = [0; 4096];
-        let count = self.stderr.read(&mut portion).unwrap();
+        let count = stderr.read(&mut portion).unwrap();
         self.heard.push_str(std::str::from_utf8(&portion[..count]).unwrap());
         count > 0
     }

@@ -1,36 +1,65 @@
 //! The client with a person at a terminal. Answers are typed only when their prompt is there.
 
 use super::SECOND_TOKEN;
-use super::fake::{NAME, PASSWORD, Server, TOKEN, await_input};
+use super::fake::{NAME, PASSWORD, Server, TOKEN, Visitor, await_input};
 use porter::protocol::{Reply, Request, Wanted};
 use pty_process::blocking::{Command, Pty, open};
+use rustix::process::Pid;
 use rustix::termios::{LocalModes, tcgetattr};
 use std::io::{Read, Write};
 use std::process::Child;
 
-struct Terminal {
-    pty: Pty,
-    child: Child,
+pub(super) struct Terminal {
+    pub(super) pty: Pty,
+    pub(super) child: Child,
     /// All that the person has seen.
-    shown: String,
+    pub(super) shown: String,
     /// What came before is answered.
     answered: usize,
 }
 
 impl Terminal {
-    fn start(arguments: &[&str]) -> Terminal {
+    pub(super) fn start(arguments: &[&str]) -> Terminal {
+        Terminal::of(Command::new(env!("CARGO_BIN_EXE_porter-client")).args(arguments))
+    }
+
+    /// Any program, which is the first on the terminal.
+    pub(super) fn of(command: Command) -> Terminal {
         let (pty, pts) = open().unwrap();
-        let command = Command::new(env!("CARGO_BIN_EXE_porter-client")).args(arguments);
         let child = command.env_remove("PORTER_PASSWORD").spawn(pts).unwrap();
         Terminal { pty, child, shown: String::new(), answered: 0 }
     }
 
-    fn with(server: &Server, arguments: &[&str]) -> Terminal {
+    /// Logged in, with the row for the first message.
+    pub(super) fn logged_in(server: &Server, arguments: &[&str]) -> (Terminal, Visitor) {
+        let mut person = Terminal::with(server, &[&["--name", NAME], arguments].concat());
+        let mut visitor = server.greeted("");
+        visitor.expect(Request::Identify(NAME.as_bytes()));
+        visitor.tell(Reply::PasswordWanted(Wanted::Login));
+        person.answer("Password for ann: ", PASSWORD);
+        visitor.expect(Request::Login(PASSWORD.as_bytes()));
+        visitor.welcome(&TOKEN);
+        person.await_text("Hello, ann");
+        person.await_text("> ");
+        (person, visitor)
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Whether the terminal shows what is typed, and hands it over by lines.
+    pub(super) fn is_as_before(&self) -> bool {
+        let modes = tcgetattr(&self.pty).unwrap().local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    pub(super) fn with(server: &Server, arguments: &[&str]) -> Terminal {
         Terminal::start(&[&["--host", "127.0.0.1", "--port", &server.port()], arguments].concat())
     }
 
     /// Waits until this appears after the last thing that was waited for.
-    fn await_text(&mut self, marker: &str) {
+    pub(super) fn await_text(&mut self, marker: &str) {
         loop {
             if let Some(at) = self.shown[self.answered..].find(marker) {
                 self.answered += at + marker.len();
@@ -40,12 +69,12 @@ impl Terminal {
         }
     }
 
-    fn answer(&mut self, prompt: &str, answer: &str) {
+    pub(super) fn answer(&mut self, prompt: &str, answer: &str) {
         self.await_text(prompt);
         self.types(&format!("{answer}\r"));
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(super) fn types(&mut self, keys: &str) {
         self.pty.write_all(keys.as_bytes()).unwrap();
     }
 
@@ -58,7 +87,7 @@ impl Terminal {
         count > 0
     }
 
-    fn ends(&mut self) -> Option<i32> {
+    pub(super) fn ends(&mut self) -> Option<i32> {
         while self.look() {}
         self.child.wait().unwrap().code()
     }
@@ -177,6 +206,5 @@ fn an_interrupt_at_the_password_ends_the_client_and_gives_the_echo_back() {
     person.await_text("Password for ann: ");
     person.types("\x03");
     assert_eq!(person.ends(), None, "ended by the signal");
-    let modes = tcgetattr(&person.pty).unwrap().local_modes;
-    assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{modes:?}");
+    assert!(person.is_as_before());
 }

@@ -1,0 +1,102 @@
+//! Signals, as events of the loop that waits for the input and the server.
+//!
+//! This module must not know what is done about them.
+
+use rustix::io::read;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::{flag, low_level};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const LEAVING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+const OTHERS: [i32; 3] = [SIGTSTP, SIGCONT, SIGWINCH];
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To end, by this signal.
+    Leave(i32),
+    /// To stop until the shell continues the program.
+    Stop,
+    /// Nothing but to look at the terminal again: the program was continued, or the window has another size.
+    Refresh,
+}
+
+pub(super) struct Signals {
+    wake: UnixStream,
+    came: Vec<(i32, Arc<AtomicBool>)>,
+    is_leaving: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Begins to watch. What this process was told to ignore when it was started (`nohup`) it goes on to ignore.
+    ///
+    /// # Errors
+    /// What the system gives.
+    pub(super) fn new() -> io::Result<Signals> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let (mut came, is_leaving) = (Vec::new(), Arc::new(AtomicBool::new(false)));
+        let ignored = ignored_signals();
+        for signal in LEAVING.into_iter().chain(OTHERS).filter(|signal| !ignores(ignored, *signal)) {
+            if LEAVING.contains(&signal) {
+                // A second one ends the program at once, whatever it is doing.
+                flag::register_conditional_default(signal, Arc::clone(&is_leaving))?;
+            }
+            let flag = Arc::new(AtomicBool::new(false));
+            flag::register(signal, Arc::clone(&flag))?;
+            low_level::pipe::register(signal, waker.try_clone()?)?;
+            came.push((signal, flag));
+        }
+        Ok(Signals { wake, came, is_leaving })
+    }
+
+    /// What came since this was last asked.
+    pub(super) fn take(&mut self) -> Vec<Asked> {
+        while read(&self.wake, &mut [0; 64]).is_ok_and(|count| count > 0) {}
+        let came = self.came.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+        let asked = |signal| match signal {
+            SIGTSTP => Asked::Stop,
+            SIGCONT | SIGWINCH => Asked::Refresh,
+            signal => Asked::Leave(signal),
+        };
+        came.map(|(signal, _)| asked(*signal)).collect()
+    }
+
+    /// From now on a signal to end ends the process at once.
+    pub(super) fn begin_leaving(&self) {
+        self.is_leaving.store(true, Ordering::SeqCst);
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// Ends this process as the signal would have, so that whoever started it sees by what it ended; or stops it.
+pub(super) fn act_as_default(signal: i32) {
+    // A signal that cannot be raised leaves nothing to do but to go on.
+    let _ = low_level::emulate_default_handler(signal);
+}
+
+/// Stops this process until it is continued.
+pub(super) fn stop() {
+    act_as_default(SIGTSTP);
+}
+
+/// The mask of signals that this process ignores, where the system tells.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn ignores(mask: u64, signal: i32) -> bool {
+    mask >> (signal - 1) & 1 == 1
+}
