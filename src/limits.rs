@@ -28,6 +28,9 @@ pub const NAMES_HEAD_BYTES: usize = 5;
 pub const NAME_CHARACTERS: usize = 32;
 /// Bytes in a name; it must fit the one-byte length in a message's frame.
 pub const NAME_BYTES: usize = 64;
+/// Bytes of a name as it was typed: decomposed or wide it takes up to three and a half times what is left of it. What is
+/// longer is not even looked at.
+pub const NAME_TYPED_BYTES: usize = 4 * NAME_BYTES;
 /// Bytes in a password: hashing must not be a way to make the server chew on megabytes.
 pub const PASSWORD_BYTES: usize = 1_024;
 /// Default for the fewest characters of a new password.

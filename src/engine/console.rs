@@ -43,7 +43,7 @@ impl Command<'_> {
     ///
     /// # Errors
     /// What is wrong with a line that begins as a command and is none.
-    pub fn parse(line: &str) -> Result<Option<Command<'_>>, String> {
+    pub fn parse(line: &str, is_here: impl FnOnce(&Name) -> bool) -> Result<Option<Command<'_>>, String> {
         let line = line.trim_end_matches(['\r', '\n']);
         if let Some(command) = line.strip_prefix('/') {
             let mut words = command.split_whitespace();
@@ -53,14 +53,14 @@ impl Command<'_> {
                 ("stats", None, _) => Ok(Some(Command::Stats)),
                 ("quit", None, _) => Ok(Some(Command::Quit)),
                 ("kick", Some(name), None) => {
-                    let name = Name::new(name).map_err(|rule| format!("not kicked: {rule}"))?;
+                    let name = Name::meant(name, is_here).map_err(|rule| format!("not kicked: {rule}"))?;
                     Ok(Some(Command::Kick(name)))
                 }
                 ("kick", ..) => Err("not kicked: /kick takes one NAME".to_owned()),
                 _ => Err("no such command; /help lists them".to_owned()),
             };
         }
-        if let Some((name, text)) = addressed(line) {
+        if let Some((name, text)) = addressed(line, is_here) {
             return Ok(Some(Command::Direct(name, text)));
         }
         if is_meant_for_one(line) {
@@ -75,7 +75,7 @@ impl Command<'_> {
 
 impl<S: Store> Engine<S> {
     pub(super) fn obey(&mut self, line: &str) {
-        match Command::parse(line) {
+        match Command::parse(line, |name| self.lobby.sessions.has_any(name)) {
             Ok(None) => {}
             Ok(Some(Command::Help)) => HELP.iter().for_each(|line| self.notice(line)),
             Ok(Some(Command::Who)) => self.list_who_is_here(),
@@ -181,11 +181,14 @@ mod tests {
     #[test]
     fn lines_are_commands_direct_messages_or_text() {
         let name = |text| Name::new(text).unwrap();
-        assert_eq!(Command::parse("/who\r\n"), Ok(Some(Command::Who)));
-        assert_eq!(Command::parse("/kick bob"), Ok(Some(Command::Kick(name("bob")))));
-        assert_eq!(Command::parse("@bob hi there"), Ok(Some(Command::Direct(name("bob"), "hi there"))));
-        assert_eq!(Command::parse(" hi"), Ok(Some(Command::Text(" hi"))));
-        assert_eq!(Command::parse("\n"), Ok(None));
+        assert_eq!(Command::parse("/who\r\n", |_| false), Ok(Some(Command::Who)));
+        assert_eq!(Command::parse("/kick bob", |_| false), Ok(Some(Command::Kick(name("bob")))));
+        assert_eq!(
+            Command::parse("@bob hi there", |_| false),
+            Ok(Some(Command::Direct(name("bob"), "hi there")))
+        );
+        assert_eq!(Command::parse(" hi", |_| false), Ok(Some(Command::Text(" hi"))));
+        assert_eq!(Command::parse("\n", |_| false), Ok(None));
         let slips = [
             " @bob x",
             "@bob, x",
@@ -199,14 +202,14 @@ mod tests {
         ];
         let wrong = ["/", "/who me", "/kick", "/kick a b", "/kick =x", "/nonsense", "@bob", "@=x y"];
         for line in wrong.into_iter().chain(slips) {
-            assert!(Command::parse(line).is_err(), "{line}");
+            assert!(Command::parse(line, |_| false).is_err(), "{line}");
         }
     }
 
     proptest! {
         #[test]
         fn no_line_makes_the_parser_panic(line in "[/@ a-z\\PC]*") {
-            let _ = Command::parse(&line);
+            let _ = Command::parse(&line, |_| false);
         }
     }
 }

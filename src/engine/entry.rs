@@ -16,12 +16,16 @@ use zeroize::Zeroizing;
 
 impl<S: Store> Engine<S> {
     pub(super) fn identify(&mut self, id: ConnId, name: &str) {
-        let name = match Name::new(name) {
+        let is_known = |name: &Name| !matches!(self.store.find(name), Lookup::Unknown | Lookup::LookAlike);
+        let name = match Name::meant(name, is_known) {
             Ok(name) => name,
             Err(rule) => return self.lobby.refuse(id, Code::BadName, &rule.to_string()),
         };
         let wanted = match self.store.find(&name) {
             Lookup::Unknown if self.lobby.config.registration_open => Wanted::Register,
+            Lookup::LookAlike if self.lobby.config.registration_open => {
+                return self.lobby.refuse(id, Code::BadName, &look_alike(&name));
+            }
             _ => Wanted::Login,
         };
         if let Some(visit) = self.visit(id) {
@@ -42,11 +46,14 @@ impl<S: Store> Engine<S> {
         if visit.registrations > max_attempts {
             return self.lobby.refuse(id, Code::TooManyAttempts, "too many registrations in one connection");
         }
-        if let Err(rule) = Password::check_new(password, self.lobby.config.min_password_characters) {
-            return self.lobby.refuse(id, Code::WeakPassword, &rule.to_string());
-        }
-        if self.store.find(&name) != Lookup::Unknown {
-            return self.refuse_taken(id, name);
+        let password = match Password::chosen(password, self.lobby.config.min_password_characters) {
+            Ok(password) => password,
+            Err(rule) => return self.lobby.refuse(id, Code::WeakPassword, &rule.to_string()),
+        };
+        match self.store.find(&name) {
+            Lookup::Unknown => {}
+            Lookup::LookAlike => return self.refuse_look_alike(id, name),
+            Lookup::Pending | Lookup::Known(_) => return self.refuse_taken(id, name),
         }
         let mut salt = [0; SALT_BYTES];
         if self.refuse_throttled(id) || !self.random(id, &mut salt) {
@@ -54,7 +61,7 @@ impl<S: Store> Engine<S> {
         }
         let rounds = self.lobby.config.hash_rounds;
         let purpose = Purpose::Register { conn: id, name: name.clone() };
-        self.hash(id, name, Password::new(password.as_bytes()), salt, rounds, purpose);
+        self.hash(id, name, password, salt, rounds, purpose);
     }
 
     pub(super) fn log_in(&mut self, id: ConnId, password: Password) {
@@ -68,7 +75,7 @@ impl<S: Store> Engine<S> {
         let stored = match self.store.find(&name) {
             Lookup::Pending => return self.await_store(id, name, password),
             Lookup::Known(stored) => Some(stored),
-            Lookup::Unknown => None,
+            Lookup::Unknown | Lookup::LookAlike => None,
         };
         let recognised = stored
             .as_ref()
@@ -80,7 +87,7 @@ impl<S: Store> Engine<S> {
         // A name that nobody has costs the same rounds, so that the time does not tell.
         let salt = stored.as_ref().map_or([0; SALT_BYTES], |stored| stored.salt);
         let rounds = stored.as_ref().map_or(self.lobby.config.hash_rounds, |stored| stored.rounds);
-        let purpose = Purpose::Login { conn: id, name: name.clone(), stored, is_charged };
+        let purpose = Purpose::Login { conn: id, name: name.clone(), stored, is_charged, prepared: None };
         self.hash(id, name, password, salt, rounds, purpose);
     }
 
@@ -191,6 +198,14 @@ impl<S: Store> Engine<S> {
         self.lobby.send(id, &Reply::PasswordWanted(Wanted::Login));
     }
 
+    /// Another name with the same look was registered meanwhile.
+    pub(super) fn refuse_look_alike(&mut self, id: ConnId, name: Name) {
+        self.lobby.refuse(id, Code::BadName, &look_alike(&name));
+        if let Some(visit) = self.visit(id) {
+            visit.step = Step::Registering { name };
+        }
+    }
+
     fn await_store(&mut self, id: ConnId, name: Name, password: Password) {
         if self.leave_finished(id) {
             return;
@@ -247,6 +262,10 @@ impl<S: Store> Engine<S> {
         }
         filled.is_ok()
     }
+}
+
+fn look_alike(name: &Name) -> String {
+    format!("{name} can be taken for the name of somebody else; choose another")
 }
 
 /// An explanation that begins with the seconds to wait, as Throttled and Busy do; at least one.

@@ -39,6 +39,10 @@ impl Post for Courier<'_> {
         self.connection(to).is_some_and(|conn| self.lobby.send_message(conn, sender, text))
     }
 
+    fn is_here(&self, name: &Name) -> bool {
+        self.lobby.sessions.has_any(name)
+    }
+
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
         let of_name = |sessions: &Sessions, recipients: &mut Vec<Key>| {
             let connection = |session| sessions.session(session).and_then(Session::connection);

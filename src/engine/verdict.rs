@@ -78,21 +78,26 @@ impl<S: Store> Engine<S> {
         let hashed = PasswordHash { rounds, salt, hash };
         match purpose {
             Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
-            Purpose::Login { conn, name, stored, is_charged } => {
+            Purpose::Login { conn, name, stored, is_charged, prepared } => {
                 let right = stored.as_ref().is_some_and(|stored| stored.hash.ct_eq(&hashed.hash).into());
                 if !right {
                     if !is_charged {
                         self.gate.throttle.charge(origin, self.lobby.now);
                     }
-                    return self.refuse_password(conn);
+                    let Some(typed) = password.as_typed() else { return self.refuse_password(conn) };
+                    let prepared = Some(password);
+                    let purpose = Purpose::Login { conn, name, stored, is_charged: false, prepared };
+                    return self.hash_typed(conn, Job { origin, password: typed, salt, rounds, purpose });
                 }
+                let is_outdated = prepared.is_some() || rounds != self.lobby.config.hash_rounds;
+                let password = prepared.unwrap_or(password);
                 let is_current = self.has_record(&name, &hashed);
                 if is_current {
                     self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
                 }
                 self.end_waiting(conn);
                 self.authenticate(conn, name.clone());
-                if is_current && rounds != self.lobby.config.hash_rounds {
+                if is_current && is_outdated {
                     self.rehash(origin, name, password, hashed);
                 }
             }
@@ -111,10 +116,30 @@ impl<S: Store> Engine<S> {
         matches!(self.store.find(name), Lookup::Known(stored) if stored == *record)
     }
 
+    /// Hashes a password that was wrong once more, as it was typed; whoever waits goes on waiting.
+    fn hash_typed(&mut self, id: ConnId, job: Job<Purpose>) {
+        if self.visit(id).is_none() {
+            return;
+        }
+        let job = self.push_job(job);
+        if let Some(visit) = self.visit(id)
+            && let Step::Waiting(waiting) = &mut visit.step
+        {
+            waiting.errand = Errand::Hash(job);
+        }
+    }
+
     fn store_user(&mut self, id: ConnId, name: Name, password: Password, hash: PasswordHash) {
-        if self.store.find(&name) != Lookup::Unknown {
-            self.end_waiting(id);
-            return self.refuse_taken(id, name);
+        match self.store.find(&name) {
+            Lookup::Pending | Lookup::Known(_) => {
+                self.end_waiting(id);
+                return self.refuse_taken(id, name);
+            }
+            Lookup::LookAlike => {
+                self.end_waiting(id);
+                return self.refuse_look_alike(id, name);
+            }
+            Lookup::Unknown => {}
         }
         if let Some(visit) = self.visit(id)
             && let Step::Waiting(waiting) = &mut visit.step

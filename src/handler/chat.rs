@@ -17,7 +17,7 @@ impl Handler for Chat {
     }
 
     fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
-        let address = addressed(text);
+        let address = addressed(text, |name| post.is_here(name));
         if address.is_none() && is_meant_for_one(text) {
             // A slip must not make private words public.
             return post.refuse(from.session, Code::BadAddress, BAD_ADDRESS);

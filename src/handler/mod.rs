@@ -60,6 +60,9 @@ pub trait Post {
     /// Sends a text to one session; false if it has ended or its connection is lost.
     fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool;
 
+    /// Whether a name has a session.
+    fn is_here(&self, name: &Name) -> bool;
+
     /// Sends a text to every connected session of a name, and says to how many.
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize;
 
@@ -127,6 +130,10 @@ pub(crate) mod tests {
             let to = session.name().to_string();
             self.note(&to, sender, text);
             true
+        }
+
+        fn is_here(&self, name: &Name) -> bool {
+            self.sessions.has_any(name)
         }
 
         fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {

@@ -8,7 +8,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum Code {
-    /// Identify with a name outside the rules.
+    /// Identify with a name outside the rules, or one that looks like somebody else's; the latter also answers Register, if
+    /// that other name was registered meanwhile.
     BadName = 1,
     /// Register with a password outside the rules.
     WeakPassword = 2,

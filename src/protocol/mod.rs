@@ -48,6 +48,11 @@
 //! assert_eq!(Reply::decode(b"\x86"), Ok(Reply::PasswordChanged));
 //! ```
 //!
+//! Names are what RFC 8265's UsernameCasePreserved profile allows and makes of them, and
+//! [a little less](crate::auth::Name); a name has one form, however it was typed, and Welcome and every Message carry that.
+//! The second of two names that look alike (equal skeletons of their case-folded forms, Unicode TS 39) is refused with
+//! [`BadName`](Code::BadName). Passwords are what the OpaqueString profile makes of them.
+//!
 //! A server reads with an [`Inbox`] and writes with an [`Outbox`], neither of which ever blocks; a program that may
 //! block has [`FrameRead`] and [`FrameWrite`] on any stream.
 //!

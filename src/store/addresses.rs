@@ -98,7 +98,7 @@ fn parse([spelt, name, seen]: [&str; 3]) -> Result<(IpAddr, Name, Stamp), String
     if address.to_canonical() != address || address.to_string() != spelt {
         return Err("the address is not in its canonical form".into());
     }
-    let name = Name::new(name).map_err(|error| error.to_string())?;
+    let name = Name::stored(name).map_err(|error| error.to_string())?;
     Ok((address, name, Stamp::parse(seen)?))
 }
 

@@ -43,6 +43,8 @@ pub struct Ticket(pub u64);
 pub enum Lookup {
     /// Nobody has it.
     Unknown,
+    /// Nobody has it, nor may anybody: it can be taken for the name of somebody else.
+    LookAlike,
     /// Its registration is accepted but not yet on stable storage.
     Pending,
     /// Somebody has it, with this password.

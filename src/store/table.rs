@@ -2,11 +2,13 @@
 //!
 //! Names lie end to end in one text, users in one row; an open-addressing index finds them. Some 90 bytes a user, and no
 //! memory of its own for each, which a map of names to hashes would take twice over. Nobody is ever taken out.
+//!
+//! The index hashes skeletons, not names: so it also finds who looks like somebody, without an index of its own.
 
 use super::stamp::Stamp;
-use crate::auth::PasswordHash;
+use crate::auth::{BadName, Letters, PasswordHash, skeleton};
 use crate::limits::NAME_BYTES;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A free place of the index. No user has this number: see [`Table::has_room`].
 const FREE: u64 = u64::MAX;
@@ -22,8 +24,10 @@ struct User {
 pub(super) struct Table<S = RandomState> {
     users: Vec<User>,
     names: String,
-    /// A power of two of places, at most three quarters taken: the user's number, above it 32 bits of the name's hash.
+    /// A power of two of places, at most three quarters taken: the user's number, above it 32 bits of the hash of the
+    /// name's skeleton.
     index: Vec<u64>,
+    letters: Letters,
     /// With a secret of its own, since strangers choose the names.
     hasher: S,
 }
@@ -36,7 +40,13 @@ impl Table {
 
 impl<S: BuildHasher> Table<S> {
     fn with_hasher(hasher: S) -> Table<S> {
-        Table { users: Vec::new(), names: String::new(), index: vec![FREE; 16], hasher }
+        Table {
+            users: Vec::new(),
+            names: String::new(),
+            index: vec![FREE; 16],
+            letters: Letters::new(),
+            hasher,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -49,10 +59,32 @@ impl<S: BuildHasher> Table<S> {
         u32::try_from(names_bytes).is_ok() && u32::try_from(self.users.len().saturating_add(count)).is_ok()
     }
 
+    /// Checks a name from a file.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub(super) fn check_name(&mut self, name: &str) -> Result<(), BadName> {
+        self.letters.check_stored(name)
+    }
+
     /// A user's password and time of registration.
     pub(super) fn find(&self, name: &str) -> Option<(&PasswordHash, Stamp)> {
         let number = self.search(self.hash(name), name).ok()?;
         Some((&self.users[number].password, self.users[number].registered))
+    }
+
+    /// Whether somebody has this name, or one that looks like it.
+    pub(super) fn has_look_alike(&self, name: &str) -> bool {
+        let hash = self.hash(name);
+        let mut place = hash as usize & (self.index.len() - 1);
+        while self.index[place] != FREE {
+            let (number, other) = (self.index[place] as u32, (self.index[place] >> 32) as u32);
+            if other == hash && skeleton(self.name(number as usize)) == skeleton(name) {
+                return true;
+            }
+            place = (place + 1) & (self.index.len() - 1);
+        }
+        false
     }
 
     /// Puts a user in, or in place of the one with this name. There must be room.
@@ -61,6 +93,7 @@ impl<S: BuildHasher> Table<S> {
         if (self.users.len() + 1) * 4 > self.index.len() * 3 {
             self.grow();
         }
+        self.letters.learn(name);
         let hash = self.hash(name);
         match self.search(hash, name) {
             Ok(number) => {
@@ -78,7 +111,11 @@ impl<S: BuildHasher> Table<S> {
     }
 
     fn hash(&self, name: &str) -> u32 {
-        self.hasher.hash_one(name) as u32
+        self.letters.with(name, |skeleton| {
+            let mut hasher = self.hasher.build_hasher();
+            hasher.write(skeleton);
+            hasher.finish() as u32
+        })
     }
 
     /// The number of the user with this name, or the free place of the index where it would be.
@@ -172,6 +209,22 @@ mod tests {
         let puts: Vec<(u16, u32)> =
             (0..30_000).map(|round| (round - round % 3 / 2, u32::from(round))).collect();
         compare(Table::new(), &puts);
+    }
+
+    #[test]
+    fn who_looks_like_somebody_is_found() {
+        let registered = Stamp::of(time::OffsetDateTime::UNIX_EPOCH);
+        let password = PasswordHash { rounds: 1, salt: [1; 16], hash: [2; 16] };
+        let mut table = Table::new();
+        for name in ["ann", "Анна", "user1", "userl", "น้ำ"] {
+            table.put(name, password.clone(), registered);
+        }
+        assert_eq!(table.len(), 5, "who was there before is not asked whom they look like");
+        for name in ["Ann", "\u{430}nn", "АННА", "useri", "USERL", "น\u{e49}\u{e4d}\u{e32}"] {
+            assert!(table.find(name).is_none());
+            assert_eq!(table.has_look_alike(name), name != "useri", "{name}");
+        }
+        assert!(table.find("userl").is_some() && !table.has_look_alike("anne"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::stamp::Stamp;
 use super::table::Table;
 use super::torn::Records;
 use super::{Completion, Lookup, Ticket};
-use crate::auth::{Name, PasswordHash};
-use std::collections::{HashSet, VecDeque};
+use crate::auth::{Name, PasswordHash, skeleton};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 
 pub(super) const FILE: &str = "users.csv";
@@ -29,7 +29,8 @@ pub(super) struct Users<F> {
     journal: Journal<F>,
     table: Table,
     waiting: Vec<Waiting>,
-    pending: HashSet<Name>,
+    /// The names of those who wait and are new, by their skeletons.
+    pending: HashMap<String, Name>,
     answered: VecDeque<Completion>,
     /// Why nothing more can be stored until a restart.
     broken: Option<String>,
@@ -64,7 +65,7 @@ impl<F> ScannedUsers<F> {
             journal: self.file.mend(disk, repairs)?,
             table: self.table,
             waiting: Vec::new(),
-            pending: HashSet::new(),
+            pending: HashMap::new(),
             answered: VecDeque::new(),
             broken: None,
             astray: false,
@@ -81,7 +82,8 @@ struct Reading {
 
 impl Records for Reading {
     fn take(&mut self, fields: [&str; 3]) -> Result<(), String> {
-        let (name, password, registered) = parse(fields)?;
+        self.table.check_name(fields[0]).map_err(|error| error.to_string())?;
+        let (name, password, registered) = parse_checked(fields)?;
         if !self.table.has_room(1) {
             return Err("there are more users than this server can hold".into());
         }
@@ -98,17 +100,26 @@ impl Records for Reading {
     }
 }
 
-fn parse([name, password, registered]: [&str; 3]) -> Result<(&str, PasswordHash, Stamp), String> {
-    Name::check(name).map_err(|error| error.to_string())?;
+fn parse(fields: [&str; 3]) -> Result<(&str, PasswordHash, Stamp), String> {
+    Name::check_stored(fields[0]).map_err(|error| error.to_string())?;
+    parse_checked(fields)
+}
+
+/// The rest of a record whose name is checked.
+fn parse_checked([name, password, registered]: [&str; 3]) -> Result<(&str, PasswordHash, Stamp), String> {
     let password = PasswordHash::from_phc(password).map_err(|error| error.to_string())?;
     Ok((name, password, Stamp::parse(registered)?))
 }
 
 impl<F> Users<F> {
     pub(super) fn find(&self, name: &Name) -> Lookup {
-        match self.table.find(name.as_str()) {
-            Some((password, _)) => Lookup::Known(password.clone()),
-            None if self.pending.contains(name) => Lookup::Pending,
+        if let Some((password, _)) = self.table.find(name.as_str()) {
+            return Lookup::Known(password.clone());
+        }
+        match self.pending.get(&skeleton(name.as_str())) {
+            Some(pending) if pending == name => Lookup::Pending,
+            Some(_) => Lookup::LookAlike,
+            None if self.table.has_look_alike(name.as_str()) => Lookup::LookAlike,
             None => Lookup::Unknown,
         }
     }
@@ -123,11 +134,12 @@ impl<F> Users<F> {
             Lookup::Unknown if self.table.has_room(self.pending.len() + 1) => None,
             Lookup::Unknown => Some("there are as many users as this server can hold".to_owned()),
             Lookup::Pending | Lookup::Known(_) => Some("the name is taken".to_owned()),
+            Lookup::LookAlike => Some("the name looks like one that is taken".to_owned()),
         };
         if let Some(reason) = refusal {
             return self.answer(ticket, Err(reason));
         }
-        self.pending.insert(name.clone());
+        self.pending.insert(skeleton(name.as_str()), name.clone());
         self.waiting.push(Waiting { ticket, name, password, registered: None });
     }
 
@@ -285,9 +297,10 @@ impl<F> Users<F> {
         for waiting in std::mem::take(&mut self.waiting) {
             let name = waiting.name.as_str();
             let (was, is) = (old.find(name), self.table.find(name));
-            let is_overtaken = if waiting.registered.is_some() { was != is } else { is.is_some() };
+            let is_overtaken =
+                if waiting.registered.is_some() { was != is } else { self.table.has_look_alike(name) };
             if is_overtaken || !has_room {
-                self.pending.remove(&waiting.name);
+                self.pending.remove(&skeleton(waiting.name.as_str()));
                 self.answer(waiting.ticket, Err(format!("{FILE} was reloaded, and says otherwise")));
             } else {
                 self.waiting.push(waiting);

@@ -120,7 +120,7 @@ fn identify_again_changes_the_name() {
 fn names_of_any_script_are_their_own() {
     let server = with_ann();
     let (longest, widest) = ("x".repeat(32), "é".repeat(32));
-    for name in ["Ann", "ANN", "a", "7", "a_b-c.d", "李雷", "Ægir", &longest, &widest] {
+    for name in ["Anne", "a", "7", "a_b-c.d", "李雷", "Ægir", &longest, &widest] {
         Visitor::introduced(&server, name, Wanted::Register);
     }
     Visitor::introduced(&server, "ann", Wanted::Login);

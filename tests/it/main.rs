@@ -28,6 +28,7 @@ mod kill;
 mod limits;
 #[cfg(feature = "load")]
 mod load;
+mod names;
 mod operator;
 mod output_total;
 mod resume;

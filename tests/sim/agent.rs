@@ -51,11 +51,14 @@ impl Agent {
         let name = match nature {
             Nature::Honest => format!("honest{number}"),
             Nature::Roaming => format!("roaming{number}"),
-            Nature::Twin => format!("twin{}", number % 3),
+            // Some look like others.
+            Nature::Twin => {
+                format!("{}win{}", if number / 3 % 4 < 3 { 't' } else { 'T' }, number % 3)
+            }
             Nature::Guesser => "honest0".to_owned(),
             _ => format!("n{}", random.below(4)),
         };
-        let password = format!("password of {name}");
+        let password = format!("password of {}", name.to_lowercase());
         let place = random.below(settings.addresses) as u8;
         let ip: IpAddr = match place {
             3 => Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().into(),
@@ -151,6 +154,13 @@ impl Agent {
                 // If it was an older one that is dead, there is still the newest.
                 let kept = usize::from(self.nature == Nature::Roaming && self.tokens.len() > 1);
                 self.tokens.drain(..self.tokens.len() - kept);
+                self.wants = Wants::Identify;
+            }
+            Said::Error(1, _) if self.nature == Nature::Twin => {
+                // Whoever it looks like is who it wants to be.
+                let (first, rest) = self.name.split_at(1);
+                let other = if first == "t" { "T" } else { "t" };
+                self.name = format!("{other}{rest}");
                 self.wants = Wants::Identify;
             }
             Said::Error(1 | 2, text) => panic!("{} is honest, and told {text:?}", self.name),
@@ -295,7 +305,9 @@ impl Agent {
         match random.below(12) {
             0 => random.pick(&["", "server", "SERVER", "-x", "a b", "x\u{7}"]).to_owned(),
             1 => "ü".repeat(random.pick(&[32, 33])),
-            2..6 => format!("n{}", random.below(4)),
+            2..5 => format!("n{}", random.below(4)),
+            // These look like those.
+            5 => format!("N{}", random.below(4)),
             _ => self.name.clone(),
         }
     }

@@ -98,8 +98,8 @@ impl World {
         let (mut store, _) = DiskStore::open(self.disk.clone()).unwrap();
         let mut names: Vec<(String, String)> =
             self.agents.iter().map(|agent| (agent.name.clone(), agent.password.clone())).collect();
-        names.sort();
-        names.dedup();
+        names.sort_by_key(|(name, _)| name.to_lowercase());
+        names.dedup_by(|one, other| one.0.eq_ignore_ascii_case(&other.0));
         for (number, (name, password)) in names.iter().enumerate() {
             let hash = hash_password(&Password::new(password.as_bytes()), [number as u8; 16], 3);
             store.register(Ticket(number as u64), Name::new(name).unwrap(), hash);

@@ -74,7 +74,7 @@ impl Dialogue {
         match (&self.stage, reply) {
             (Stage::Hello, Reply::Hello { version, last_name }) => {
                 greeted(version)?;
-                self.likely = Name::new(last_name).ok();
+                self.likely = Name::stored(last_name).ok();
                 match self.token.take() {
                     Some(token) => {
                         self.stage = Stage::Resume;
@@ -118,7 +118,8 @@ impl Dialogue {
         let refusal = Some(explanation.to_owned());
         match (&self.stage, Code::from_number(code)) {
             (Stage::Resume, Some(Code::NoSuchSession)) => Ok(self.identify()),
-            (Stage::Identify, Some(Code::BadName)) => {
+            // After Register: meanwhile somebody registered a name that looks like this one.
+            (Stage::Identify | Stage::Register(_), Some(Code::BadName)) => {
                 self.refusal = refusal;
                 Ok(self.identify())
             }
@@ -199,6 +200,17 @@ mod tests {
         assert!(matches!(after(&mut dialogue, &[error(Code::NameTaken)]), Next::Reply));
         let next = after(&mut dialogue, &[Reply::PasswordWanted(Wanted::Login)]);
         assert!(matches!(next, Next::Name { refusal: Some(_), .. }));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_one_that_was_taken_meanwhile_is_asked_for_again() {
+        let mut dialogue = Dialogue::fresh();
+        after(&mut dialogue, &[HELLO, Reply::PasswordWanted(Wanted::Register)]);
+        dialogue.registers(&Zeroizing::new("open sesame".into()));
+        let refused = after(&mut dialogue, &[error(Code::BadName)]);
+        assert!(matches!(refused, Next::Name { refusal: Some(_), .. }));
+        let wanted = after(&mut dialogue, &[Reply::PasswordWanted(Wanted::Register)]);
+        assert!(matches!(wanted, Next::NewPassword { refusal: None }));
     }
 
     #[test]

@@ -132,6 +132,9 @@ impl Model {
             return self.expect(id, "BadName", |said| is_error(said, 1)).is_some();
         }
         let open = self.settings.config.registration_open && !self.people.is_taken(name);
+        if open && self.people.is_look_alike(name) {
+            return self.expect(id, "BadName", |said| is_error(said, 1)).is_some();
+        }
         let wanted = Said::Wanted(u8::from(!open));
         if self.expect(id, &format!("{wanted:?}"), |said| *said == wanted).is_none() {
             return false;
@@ -154,6 +157,11 @@ impl Model {
         }
         if self.people.is_taken(&name) {
             return self.name_taken(id, name);
+        }
+        if self.people.is_look_alike(&name) {
+            let said = self.expect(id, "BadName", |said| is_error(said, 1));
+            self.conn(id).registers += u32::from(said.is_some());
+            return said.is_some();
         }
         let errand = Errand::Register { asked: false, kept: None };
         let waits =

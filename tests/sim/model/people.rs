@@ -48,6 +48,11 @@ impl People {
         self.users.contains_key(name)
     }
 
+    /// Whether it looks like the name of somebody else: in a run, because it differs from it in case alone.
+    pub(crate) fn is_look_alike(&self, name: &str) -> bool {
+        self.users.keys().any(|other| other != name && other.eq_ignore_ascii_case(name))
+    }
+
     /// Whether this is the user's password; `None` if the store has not yet said whether there is such a user.
     pub(crate) fn is_right(&self, name: &str, password: &[u8]) -> Option<bool> {
         match self.users.get(name) {
@@ -77,6 +82,7 @@ impl People {
     }
 
     pub(crate) fn ask(&mut self, ticket: u64, name: String, password: Vec<u8>, conn: ConnId) {
+        assert!(!self.is_look_alike(&name), "{name} was registered, and looks like somebody else's name");
         if !self.none_is_stored {
             let before = self.users.insert(name.clone(), User { password, kept: false });
             assert!(before.is_none(), "{name} was registered twice");

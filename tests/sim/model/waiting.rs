@@ -138,6 +138,10 @@ impl Model {
                 self.expect(id, "StorageFailed", |said| is_error(said, 5));
                 self.conn(id).state = State::Registering(name);
             }
+            None if self.people.is_look_alike(&name) => {
+                self.expect(id, "BadName", |said| is_error(said, 1));
+                self.conn(id).state = State::Registering(name);
+            }
             None => {
                 assert!(self.people.is_taken(&name), "{id:?} was answered before the store was asked");
                 self.name_taken(id, name);
