@@ -32,9 +32,14 @@ fn a_server_that_falls_silent_is_given_up() {
     takes_nothing.falls_silent();
 
     // The silent one counted as a lost connection: it is tried again.
-    returning.returning(&TOKEN).welcome(&SECOND_TOKEN);
-    comes_back.await_notice("no connection (the connection failed: the server has said nothing for ");
+    let mut five = returning.returning(&TOKEN);
+    five.welcome(&SECOND_TOKEN);
     comes_back.await_notice("resumed");
+    comes_back.falls_silent();
+    five.see_off();
+    let end = comes_back.ends();
+    let reason = "no connection (the connection failed: the server has said nothing for ";
+    assert!(end.code == Some(0) && end.stderr.contains(reason), "{}", end.stderr);
     for client in [&mut greets_nobody, &mut asks_nothing, &mut says_no_goodbye, &mut takes_nothing] {
         let end = client.ends();
         assert_eq!(end.code, Some(1), "{}", end.stderr);
