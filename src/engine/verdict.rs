@@ -86,7 +86,8 @@ impl<S: Store> Engine<S> {
                     }
                     let Some(typed) = password.as_typed() else { return self.refuse_password(conn) };
                     let prepared = Some(password);
-                    let purpose = Purpose::Login { conn, name, stored, is_charged: false, prepared };
+                    // One guess, one charge, whatever it takes to judge it.
+                    let purpose = Purpose::Login { conn, name, stored, is_charged: true, prepared };
                     return self.hash_typed(conn, Job { origin, password: typed, salt, rounds, purpose });
                 }
                 let is_outdated = prepared.is_some() || rounds != self.lobby.config.hash_rounds;
