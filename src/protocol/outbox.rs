@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Frames that wait for the peer to take them.
 ///
@@ -34,6 +34,9 @@ struct Waiting {
     sent: usize,
     /// Bytes of the stream that are not.
     len: usize,
+    /// Among the own bytes are, or were, a password or a token: they are wiped when all is written, and leave no copy
+    /// behind when they grow.
+    has_secret: bool,
 }
 
 /// A reference to shared frames, and how many own bytes come before them.
@@ -101,11 +104,15 @@ impl Outbox {
     /// Appends a frame.
     #[inline]
     pub fn push(&mut self, reply: &Reply<'_>) {
+        if matches!(reply, Reply::Welcome { .. }) {
+            self.waiting.get_or_insert_default().has_secret = true;
+        }
         self.encode(|frames| reply.encode(frames));
     }
 
-    /// Appends a frame of the client's.
+    /// Appends a frame of the client's: nearly all of them have a password or a token.
     pub fn push_request(&mut self, request: &Request<'_>) {
+        self.waiting.get_or_insert_default().has_secret = true;
         self.encode(|frames| request.encode(frames));
     }
 
@@ -184,7 +191,11 @@ impl Outbox {
     fn encode(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         let waiting = self.waiting.get_or_insert_default();
         let before = waiting.own.len();
-        append(&mut waiting.own);
+        if waiting.has_secret {
+            waiting.append_wiping(append);
+        } else {
+            append(&mut waiting.own);
+        }
         waiting.len += waiting.own.len() - before;
     }
 }
@@ -293,7 +304,24 @@ impl Waiting {
         }
     }
 
+    /// Appends, and wipes what is given back if that needs more room.
+    fn append_wiping(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        let mut added = Zeroizing::new(Vec::new());
+        append(&mut added);
+        if self.own.capacity() - self.own.len() < added.len() {
+            let mut larger = Vec::with_capacity((self.own.len() + added.len()).max(2 * self.own.len()));
+            larger.extend_from_slice(&self.own);
+            self.own.zeroize();
+            self.own = larger;
+        }
+        self.own.extend_from_slice(&added);
+    }
+
     fn clear(&mut self) {
+        if std::mem::take(&mut self.has_secret) {
+            // With all the room that it has: what was moved to the front has left a copy there.
+            self.own.zeroize();
+        }
         self.own.clear();
         self.pieces.clear();
         (self.done, self.tail, self.sent, self.len) = (0, 0, 0, 0);
@@ -330,6 +358,7 @@ impl Waiting {
         let (start, end) = begun_frame(frames, sent);
         // What is given back for it is wiped.
         let mut kept = Waiting::default();
+        kept.has_secret = self.has_secret;
         kept.own.extend_from_slice(&frames[start..end]);
         kept.sent = sent - start;
         kept.len = kept.own.len() - kept.sent;

@@ -71,6 +71,27 @@ fn gone(server: &Server, count: usize) {
     server.folder.log_lines(&["disconnected"], count);
 }
 
+/// The search finds what is there: or else it would be no wonder that it finds nothing.
+#[test]
+fn a_token_is_there_as_long_as_its_session() {
+    let server = server(&["--resume-window", "60"]);
+    let mut ann = Visitor::arrive(&server);
+    ann.log_in("ann", SECRET);
+    assert!(!places(server.pid(), &ann.token).is_empty());
+    let before = ann.token;
+    let mut ann = server.resumed(before);
+    assert!(!places(server.pid(), &before).is_empty(), "it is good for another resume");
+    ann.expect_echo("the new one has come");
+    let token = ann.token;
+    ann.exit();
+    ann.expect_bye();
+    drop(ann);
+    gone(&server, 2);
+    for token in [before, token] {
+        assert_eq!(places(server.pid(), &token), [""; 0]);
+    }
+}
+
 #[test]
 fn a_password_behind_the_deciding_frame_or_while_closing() {
     let server = server(&[]);
