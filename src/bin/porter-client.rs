@@ -1,7 +1,7 @@
 //! `porter-client`: talks with a porter server, for a person at a terminal or a pipe.
 
 use clap::Parser;
-use porter::cli::{self, Failure};
+use porter::cli::{self, Failure, HostPort, server_port};
 use porter::client::{Detail, ProtectionFlags, Settings, converse, password_from_file, password_from_text};
 use porter::limits::{MAX_FRAME_BYTES_DEFAULT, MAX_FRAME_BYTES_LEAST, MAX_FRAME_BYTES_MOST};
 use std::env;
@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Flags {
-    /// The server's name or address [default: 127.0.0.1]
-    #[arg(long, value_parser = host)]
-    host: Option<String>,
+    /// The server's name or address, perhaps with :PORT behind it [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<HostPort>,
     /// The server's port [default: 9090]
-    #[arg(long, value_parser = port)]
+    #[arg(long, value_parser = server_port)]
     port: Option<u16>,
     /// Who you are; a new name is registered
     #[arg(long)]
@@ -58,7 +58,11 @@ fn main() -> ExitCode {
             None => environment_password()?,
         };
         let host = cli::given_or_asked(flags.host, "Host", "127.0.0.1", reachable_host)?;
-        let port = cli::given_or_asked(flags.port, "Port", "9090", port)?;
+        let port = match (host.port, flags.port) {
+            (None, None) => cli::given_or_asked(None, "Port", "9090", server_port)?,
+            _ => host.port_or(flags.port, 9090)?,
+        };
+        let host = host.host;
         let protection = flags.protection.protection();
         let detail = match (flags.quiet, flags.verbose) {
             (true, _) => Detail::Quiet,
@@ -70,29 +74,12 @@ fn main() -> ExitCode {
     })
 }
 
-/// Checks how a host is written; brackets around an IPv6 address are taken off.
-fn host(text: &str) -> Result<String, String> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let is_possible = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    if bare.is_empty() || !bare.chars().all(is_possible) {
-        return Err(format!("{text:?} is not the name or address of a host"));
-    }
-    Ok(bare.to_owned())
-}
-
 /// Checks a host while somebody is there to give another.
-fn reachable_host(text: &str) -> Result<String, String> {
-    let host = host(text)?;
-    match (host.as_str(), 0).to_socket_addrs() {
+fn reachable_host(text: &str) -> Result<HostPort, String> {
+    let host: HostPort = text.parse()?;
+    match (host.host.as_str(), 0).to_socket_addrs() {
         Ok(_) => Ok(host),
-        Err(error) => Err(format!("cannot find {host:?}: {error}")),
-    }
-}
-
-fn port(text: &str) -> Result<u16, String> {
-    match text.parse() {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("{text:?} is not a port: a number from 1 to 65535")),
+        Err(error) => Err(format!("cannot find {:?}: {error}", host.host)),
     }
 }
 

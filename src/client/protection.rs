@@ -36,6 +36,9 @@ pub(crate) enum Carrier {
     Tls(Box<Channel>),
 }
 
+/// A connection to a server that is the one that is wanted, and what a person should be warned of nevertheless.
+pub(crate) type Connected = (TcpStream, Carrier, Option<String>);
+
 /// What each of many connections to one server begins with.
 #[cfg(feature = "load")]
 #[derive(Clone, Debug)]
@@ -68,23 +71,19 @@ impl Protection {
         }
     }
 
-    /// Connects to a host and, if it is to be, shakes hands and judges the server, each wait for at most `timeout`.
+    /// Connects to a host and, if it is to be, shakes hands and judges the server, each wait for at most `timeout`. What a
+    /// person should be warned of comes along.
     ///
     /// # Errors
     /// [`ClientError::Untrusted`], [`ClientError::UnknownServer`], [`ClientError::Mismatch`], and
     /// [`ClientError::Io`] if no address answers.
-    pub(crate) fn connect(
-        &self,
-        host: &str,
-        port: u16,
-        timeout: Duration,
-    ) -> Result<(TcpStream, Carrier), ClientError> {
+    pub(crate) fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<Connected, ClientError> {
         let mut socket = connected((host, port), timeout)?;
-        let carrier = match self.trust(socket.peer_addr()?.ip()) {
-            None => Carrier::Plain,
+        let (carrier, warning) = match self.trust(socket.peer_addr()?.ip()) {
+            None => (Carrier::Plain, None),
             Some(trust) => secured(&mut socket, host, port, trust, timeout)?,
         };
-        Ok((socket, carrier))
+        Ok((socket, carrier, warning))
     }
 }
 
@@ -130,16 +129,19 @@ fn secured(
     port: u16,
     trust: &Trust,
     timeout: Duration,
-) -> Result<Carrier, ClientError> {
+) -> Result<(Carrier, Option<String>), ClientError> {
     let (channel, warning) = tls::secured(socket, host, port, trust, timeout)?;
-    if let Some(warning) = warning {
-        log::warn!("{warning}");
-    }
-    Ok(Carrier::Tls(Box::new(channel)))
+    Ok((Carrier::Tls(Box::new(channel)), warning))
 }
 
 #[cfg(not(feature = "tls"))]
-fn secured(_: &mut TcpStream, host: &str, _: u16, _: &Trust, _: Duration) -> Result<Carrier, ClientError> {
+fn secured(
+    _: &mut TcpStream,
+    host: &str,
+    _: u16,
+    _: &Trust,
+    _: Duration,
+) -> Result<(Carrier, Option<String>), ClientError> {
     Err(not_built(host))
 }
 

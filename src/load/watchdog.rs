@@ -56,7 +56,7 @@ impl Cut {
             Cut::Silent => (
                 "server_silent",
                 format!(
-                    "the server is silent: nothing came for {:?}, not even Hello on a new connection; is it stopped?",
+                    "the server is silent: nothing came for {:?}, not even Hello on a new connection; is it stopped? If it speaks TLS, use --tls",
                     QUIET + HELLO
                 ),
             ),

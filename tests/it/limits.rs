@@ -72,8 +72,9 @@ fn three_hundred_in_conversation() {
 #[test]
 fn a_slow_consumer() {
     let limit = 2 * (2048 + 70);
-    let server =
-        Server::start(&["--mode", "chat", "--max-frame", "2048", "--output-limit", &limit.to_string()]);
+    let limit = limit.to_string();
+    let flags = ["--mode", "chat", "--max-frame", "2048", "--output-limit", &limit, "--chat-rate", "0"];
+    let server = Server::start(&flags);
     let mut writer = Visitor::logged_in(&server, "writer");
     let mut slow = Visitor::connect_narrow(&server).greeted();
     slow.log_in("slow", crate::support::PASSWORD);

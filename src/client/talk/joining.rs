@@ -26,7 +26,10 @@ impl Talk {
     pub(super) fn opened(&mut self) -> Result<(), Trouble> {
         let Link::Opening(opening) = &self.link else { return Ok(()) };
         match opening.outcome() {
-            Ok(connection) => {
+            Ok((connection, warning)) => {
+                if let Some(warning) = warning {
+                    self.display.warn(format_args!("warning: {warning}"));
+                }
                 self.greeting_due = connection.is_plain().then(|| now() + GREETING_PATIENCE);
                 self.person.is_met_again();
                 let dialogue = match &self.token {

@@ -6,16 +6,15 @@
 
 use super::connection::Connection;
 use crate::client::ClientError;
-use crate::client::protection::{Carrier, Protection};
+use crate::client::protection::{Connected, Protection};
 use crate::limits::CONNECT_TIMEOUT;
 use std::io::{self, PipeReader};
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 pub(super) struct Opening {
-    outcome: Receiver<Result<(TcpStream, Carrier), ClientError>>,
+    outcome: Receiver<Result<Connected, ClientError>>,
     /// Ready when the outcome is there.
     done: PipeReader,
 }
@@ -37,13 +36,13 @@ impl Opening {
         Ok(Opening { outcome, done })
     }
 
-    /// What came of it.
+    /// What came of it, and what the person should be warned of.
     ///
     /// # Errors
     /// Those of [`Protection::connect`].
-    pub(super) fn outcome(&self) -> Result<Connection, ClientError> {
-        let (socket, carrier) = self.outcome.recv().unwrap_or(Err(ClientError::Closed))?;
-        Connection::over(socket, carrier)
+    pub(super) fn outcome(&self) -> Result<(Connection, Option<String>), ClientError> {
+        let (socket, carrier, warning) = self.outcome.recv().unwrap_or(Err(ClientError::Closed))?;
+        Ok((Connection::over(socket, carrier)?, warning))
     }
 }
 
