@@ -16,6 +16,11 @@ pub(crate) fn is_for_all(said: &Said) -> bool {
     matches!(said, Said::Error(108, text) if text.contains("of all"))
 }
 
+/// Texts that one call may hand to everyone: a connection's share of frames in a turn.
+const TEXTS_OF_A_CALL: usize = 64;
+/// What a reference to a text for many takes in a list that has grown to twice what it needs.
+const REFERENCE_BYTES: usize = 64;
+
 impl Model {
     /// Connections of the sessions that are asked for.
     pub(crate) fn online(&self, which: impl Fn(u64, &Session) -> bool) -> Vec<ConnId> {
@@ -94,7 +99,10 @@ impl Model {
     /// Whether what waits for all together can have become too much in this call.
     fn check_total(&self, held_before: usize) {
         let total = self.settings.config.output_total_bytes;
-        let may_have = held_before + 2 * CALL_BYTES;
+        // One call may hand a burst of texts to everyone: each reader's references to them take more than the texts.
+        let references = TEXTS_OF_A_CALL * self.conns.len() * REFERENCE_BYTES;
+        // And it may handle as much again that waited for its turn.
+        let may_have = held_before + 4 * CALL_BYTES + references;
         assert!(
             may_have >= total,
             "some were cut off for the sake of all, when {held_before} bytes were held"

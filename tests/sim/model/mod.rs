@@ -290,7 +290,8 @@ impl Model {
         assert!(self.told.is_empty(), "the handler was told {:?}, after {cause:?}", self.told);
         self.check_room();
         let open = self.conns.values().filter(|conn| conn.closing.is_none());
-        let longest = open.map(|conn| conn.output).max().unwrap_or_default();
+        // What they had before the call: the rest of it may have added to those who stayed.
+        let longest = open.map(|conn| conn.output_before).max().unwrap_or_default();
         let shortest_cut = self.cut_off.iter().min().copied().unwrap_or(usize::MAX);
         assert!(shortest_cut >= longest, "cut off with {shortest_cut} bytes, while one has {longest}");
         let in_time = self.in_time;
