@@ -22,7 +22,7 @@ pub(super) enum Purpose {
         /// The cache knew another password, so it was charged when it came.
         is_charged: bool,
         /// The password as the profile has it, which was wrong: now it is tried as it was typed, for it may be one that was
-        /// hashed so before there was a profile. Both are charged, so that a guess costs no less than its hashes.
+        /// hashed so before there was a profile. It is one guess, and charged once, when the first was wrong.
         prepared: Option<Password>,
     },
     /// A password that was right, under today's number of rounds.
