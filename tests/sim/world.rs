@@ -345,13 +345,13 @@ impl World {
         self.fall(died && self.machine_dies, salt);
     }
 
-    /// Whether the store complains. An error means that it could not take back what it could not store.
+    /// Whether the store complains. One error means that it could not take back what it could not store; others are about
+    /// a file that somebody else is at, or that could not be read anew, and change nothing.
     pub(crate) fn note_notices(&mut self) -> bool {
         let mut any = false;
         while let Some(notice) = self.engine().store_mut().real.poll_notice() {
             any |= notice.level <= log::Level::Warn;
-            // Nothing was written into a file that somebody else is at.
-            if notice.level == log::Level::Error && !notice.text.contains("until then nobody can register") {
+            if notice.text.ends_with("nobody can register until a restart") {
                 self.model.people.stop_storing();
             }
         }
