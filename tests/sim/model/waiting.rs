@@ -8,14 +8,15 @@ use crate::witness::Stored;
 use porter::engine::ConnId;
 
 impl Model {
-    /// All that wait and were told something, in the order in which their tokens were drawn.
+    /// All that wait and were told something, in the order in which their tokens were drawn; last those who were
+    /// throttled, which may be for what the others were charged in this very call.
     pub(crate) fn resolve_all(&mut self, drawn: &[[u8; 16]]) {
         let waiting = |conn: &super::Conn| matches!(conn.state, State::Waiting(_)) && !conn.said.is_empty();
         let mut ids: Vec<ConnId> =
             self.conns.iter().filter(|(_, conn)| waiting(conn)).map(|(id, _)| *id).collect();
         ids.sort_by_key(|id| match self.conns[id].said.front() {
-            Some(Said::Welcome(token, _)) => drawn.iter().position(|other| other == token),
-            _ => None,
+            Some(Said::Welcome(token, _)) => (false, drawn.iter().position(|other| other == token)),
+            said => (said.is_some_and(|said| is_error(said, 105)), None),
         });
         for id in ids {
             self.resolve(id);
