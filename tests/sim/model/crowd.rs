@@ -2,7 +2,7 @@
 
 use super::frames::is_error;
 use super::rate::Bucket;
-use super::{Cause, Charge, Errand, Model, STALL, Session, State, Waiting};
+use super::{Cause, Charge, Conn, Errand, Model, STALL, Session, State, Waiting};
 use crate::plan::Mode;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
 use crate::witness::Told;
@@ -41,6 +41,9 @@ impl Model {
         let ids: Vec<ConnId> =
             self.conns.iter().filter(|(_, c)| !c.said.is_empty()).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.hear(id));
+        let unheard = |conn: &Conn| conn.cut_short && conn.closing.is_none() && conn.said.is_empty();
+        let ids: Vec<ConnId> = self.conns.iter().filter(|(_, c)| unheard(c)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.close(id, false));
     }
 
     /// What is said to a connection though it did not ask.
@@ -109,9 +112,10 @@ impl Model {
         );
     }
 
-    /// What waited for a connection that was closing is dropped.
+    /// What waited for a connection that is closing is dropped. One that was cut off in this very call loses the error
+    /// that says so.
     pub(crate) fn cut_short(&mut self, id: ConnId, held_before: usize) {
-        if self.conns[&id].closing.is_some() && !self.conns[&id].reset {
+        if !self.conns[&id].reset {
             self.check_total(held_before);
             self.conn(id).cut_short = true;
         }
