@@ -19,12 +19,15 @@
 //! # Ok::<(), ClientError>(())
 //! ```
 //!
+//! A program with an event loop of its own has the same login as a [`Handshake`], which knows no socket.
+//!
 //! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
 
 mod connecting;
 mod error;
 #[cfg(any(feature = "client", feature = "load"))]
 mod flags;
+mod handshake;
 #[cfg(any(feature = "client", feature = "load"))]
 mod protection;
 #[cfg(feature = "client")]
@@ -38,6 +41,7 @@ use connecting::connected;
 pub use error::ClientError;
 #[cfg(any(feature = "client", feature = "load"))]
 pub use flags::ProtectionFlags;
+pub use handshake::{Asked, Handshake, HandshakeError, Step};
 #[cfg(any(feature = "client", feature = "load"))]
 pub use protection::Protection;
 #[cfg(feature = "load")]
@@ -47,7 +51,7 @@ pub use talk::{Detail, Settings, converse, password_from_file, password_from_tex
 
 use crate::auth::Token;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
-use crate::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
+use crate::protocol::{FrameRead, Reply, Request, Wanted};
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -72,6 +76,7 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Client<S = TcpStream> {
     stream: BufReader<S>,
+    handshake: Handshake,
     last_name: String,
     token: Option<Token>,
 }
@@ -112,11 +117,12 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::Refused`] if the server is full, [`ClientError::Violation`] if it speaks another protocol or
     /// version, [`ClientError::Closed`] and [`ClientError::Io`].
     pub fn over(stream: S) -> Result<Client<S>, ClientError> {
-        let mut client = Client { stream: BufReader::new(stream), last_name: String::new(), token: None };
-        client.last_name = client.answer("Hello", |reply| match reply {
-            Reply::Hello { version, last_name } => Some(greeted(version).map(|()| last_name.to_owned())),
+        let (stream, handshake) = (BufReader::new(stream), Handshake::new());
+        let mut client = Client { stream, handshake, last_name: String::new(), token: None };
+        client.last_name = client.completed(|step| match step {
+            Step::Hello { last_name } => Some(last_name.to_owned()),
             _ => None,
-        })??;
+        })?;
         Ok(client)
     }
 
@@ -135,8 +141,8 @@ impl<S: Read + Write> Client<S> {
     /// # Errors
     /// [`ClientError::Refused`] with `BadName`, and what ends a connection.
     pub fn identify(&mut self, name: &str) -> Result<Wanted, ClientError> {
-        self.tell(&Request::Identify(name.as_bytes()))?;
-        self.answer("PasswordWanted", password_wanted)
+        self.request(&Request::Identify(name.as_bytes()))?;
+        self.completed(password_wanted)
     }
 
     /// Registers the name with a new password; the [login](Client::login) is still to come.
@@ -145,15 +151,8 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::Refused`] with `WeakPassword`, `NameTaken` (the name is then to be logged in), `StorageFailed`,
     /// `Throttled` or `Busy`, and what ends a connection.
     pub fn register(&mut self, password: &str) -> Result<(), ClientError> {
-        self.tell(&Request::Register(password.as_bytes()))?;
-        let outcome = self.answer("PasswordWanted", password_wanted);
-        if let Err(ClientError::Refused { code, .. }) = &outcome
-            && *code == crate::protocol::Code::NameTaken.number()
-        {
-            // A PasswordWanted follows this one error; it would be taken for the answer to the next request.
-            self.answer("PasswordWanted", password_wanted)?;
-        }
-        outcome.map(|_| ())
+        self.request(&Request::Register(password.as_bytes()))?;
+        self.completed(password_wanted).map(drop)
     }
 
     /// Logs in and gives the server's greeting. The token that comes with it is kept for what follows.
@@ -162,7 +161,7 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::Refused`] with `WrongPassword`, `TooManyAttempts`, `Throttled` or `Busy`, and what ends a
     /// connection.
     pub fn login(&mut self, password: &str) -> Result<String, ClientError> {
-        self.tell(&Request::Login(password.as_bytes()))?;
+        self.request(&Request::Login(password.as_bytes()))?;
         self.welcome()
     }
 
@@ -172,7 +171,7 @@ impl<S: Read + Write> Client<S> {
     /// # Errors
     /// [`ClientError::Refused`] with `NoSuchSession`, and what ends a connection.
     pub fn resume(&mut self, token: &Token) -> Result<String, ClientError> {
-        self.tell(&Request::Resume(token.expose()))?;
+        self.request(&Request::Resume(token.expose()))?;
         self.welcome()
     }
 
@@ -185,7 +184,7 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::NotLoggedIn`], and what ends a connection.
     pub fn send(&mut self, text: &str) -> Result<(), ClientError> {
         let token = self.token.clone().ok_or(ClientError::NotLoggedIn)?;
-        self.tell(&Request::Message { token: token.expose(), text: text.as_bytes() })
+        self.request(&Request::Message { token: token.expose(), text: text.as_bytes() })
     }
 
     /// Waits for the next text.
@@ -194,12 +193,17 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::Refused`] with what the server has against an earlier message (`NoSuchRecipient` leaves the
     /// conversation open), [`ClientError::Bye`] if it ends the conversation, and what ends a connection.
     pub fn receive(&mut self) -> Result<Message, ClientError> {
-        self.answer("Message", |reply| match reply {
+        let body = self.stream.read_frame(REPLY_BYTES_MOST)?.ok_or(ClientError::Closed)?;
+        match Reply::decode(&body)? {
             Reply::Message { sender, text } => {
-                Some(Message { sender: sender.to_owned(), text: text.to_owned() })
+                Ok(Message { sender: sender.to_owned(), text: text.to_owned() })
             }
-            _ => None,
-        })
+            Reply::Error { code, explanation } => {
+                Err(ClientError::Refused { code, explanation: explanation.to_owned() })
+            }
+            Reply::Bye(reason) => Err(ClientError::Bye(reason.to_owned())),
+            reply => Err(ClientError::unexpected(reply.name(), "Message")),
+        }
     }
 
     /// Ends the session and gives the reason in the server's Bye. What else still arrives before it is dropped.
@@ -207,7 +211,7 @@ impl<S: Read + Write> Client<S> {
     /// # Errors
     /// What ends a connection before the Bye has come.
     pub fn exit(mut self) -> Result<String, ClientError> {
-        self.tell(&Request::Exit)?;
+        self.request(&Request::Exit)?;
         loop {
             match self.receive() {
                 Err(ClientError::Bye(reason)) => return Ok(reason),
@@ -219,49 +223,48 @@ impl<S: Read + Write> Client<S> {
     }
 
     fn welcome(&mut self) -> Result<String, ClientError> {
-        let (token, greeting) = self.answer("Welcome", |reply| match reply {
-            Reply::Welcome { token, greeting } => Some((Token::new(*token), greeting.to_owned())),
+        let (token, greeting) = self.completed(|step| match step {
+            Step::Welcome { token, greeting, .. } => Some((token, greeting.to_owned())),
             _ => None,
         })?;
         self.token = Some(token);
         Ok(greeting)
     }
 
-    fn tell(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
+    fn request(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
+        self.handshake.handle_request(request);
         // Wiped, since it may hold a password.
         let mut frame = Zeroizing::new(Vec::new());
         request.encode(&mut frame);
         Ok(self.stream.get_mut().write_all(&frame)?)
     }
 
-    /// The next frame, if it is the one that is due.
-    fn answer<T>(&mut self, due: &str, pick: impl FnOnce(Reply<'_>) -> Option<T>) -> Result<T, ClientError> {
-        let body = self.stream.read_frame(REPLY_BYTES_MOST)?.ok_or(ClientError::Closed)?;
-        match Reply::decode(&body)? {
-            Reply::Error { code, explanation } => {
-                Err(ClientError::Refused { code, explanation: explanation.to_owned() })
+    /// Waits until the server owes no answer more, and gives what came of it.
+    fn completed<T>(&mut self, take: impl Fn(Step<'_>) -> Option<T>) -> Result<T, ClientError> {
+        let mut outcome = None;
+        loop {
+            let body = self.stream.read_frame(REPLY_BYTES_MOST)?.ok_or(ClientError::Closed)?;
+            let came = match self.handshake.handle_reply(Reply::decode(&body)?)? {
+                Step::Refused { code, explanation, .. } => {
+                    Err(ClientError::Refused { code, explanation: explanation.to_owned() })
+                }
+                step => take(step).ok_or_else(|| ClientError::unexpected("another answer", "this one")),
+            };
+            // A refusal stays one, whatever follows it.
+            let came = outcome.filter(Result::is_err).unwrap_or(came);
+            if !self.handshake.is_waiting() {
+                return came;
             }
-            Reply::Bye(reason) => Err(ClientError::Bye(reason.to_owned())),
-            reply => pick(reply).ok_or_else(|| ClientError::unexpected(reply.name(), due)),
+            outcome = Some(came);
         }
     }
 }
 
-fn password_wanted(reply: Reply<'_>) -> Option<Wanted> {
-    match reply {
-        Reply::PasswordWanted(wanted) => Some(wanted),
+fn password_wanted(step: Step<'_>) -> Option<Wanted> {
+    match step {
+        Step::PasswordWanted(wanted) => Some(wanted),
         _ => None,
     }
-}
-
-/// Whether this client speaks the version that Hello announces.
-fn greeted(version: u8) -> Result<(), ClientError> {
-    if version == VERSION {
-        return Ok(());
-    }
-    Err(ClientError::Violation(format!(
-        "it speaks version {version} of the protocol, this client version {VERSION}"
-    )))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The blocking client against scripted servers.
 
 use super::*;
-use crate::protocol::Code;
+use crate::protocol::{Code, VERSION};
 use std::io::{self, Cursor};
 use std::net::TcpListener;
 use std::thread;

@@ -60,26 +60,30 @@ impl Talk {
         let Link::Joining(connection, dialogue) = &mut self.link else { return Ok(()) };
         let (person, display) = (&mut self.person, &mut self.display);
         self.quiet_since = now();
+        let mut send = |dialogue: &mut Dialogue, request: &Request<'_>| {
+            dialogue.handle_request(request);
+            connection.push(request);
+        };
         match next {
             Next::Reply => {}
-            Next::Resume(token) => _ = connection.push(&Request::Resume(token.expose())),
-            Next::Identify => _ = connection.push(&Request::Identify(person.settled_name().as_bytes())),
-            Next::Login(password) => _ = connection.push(&Request::Login(password.as_bytes())),
+            Next::Resume(token) => send(dialogue, &Request::Resume(token.expose())),
+            Next::Identify => send(dialogue, &Request::Identify(person.settled_name().as_bytes())),
+            Next::Login(password) => send(dialogue, &Request::Login(password.as_bytes())),
             Next::Name { likely, refusal } => {
                 match person.name(likely.clone(), refusal.as_deref(), display)? {
-                    Some(name) => _ = connection.push(&Request::Identify(name.as_bytes())),
+                    Some(name) => send(dialogue, &Request::Identify(name.as_bytes())),
                     None => self.want(Next::Name { likely, refusal: None }),
                 }
             }
             Next::NewPassword { refusal } => match person.password(true, refusal.as_deref(), display)? {
                 Some(password) => {
                     dialogue.registers(&password);
-                    connection.push(&Request::Register(password.as_bytes()));
+                    send(dialogue, &Request::Register(password.as_bytes()));
                 }
                 None => self.want(Next::NewPassword { refusal: None }),
             },
             Next::Password { refusal } => match person.password(false, refusal.as_deref(), display)? {
-                Some(password) => _ = connection.push(&Request::Login(password.as_bytes())),
+                Some(password) => send(dialogue, &Request::Login(password.as_bytes())),
                 None => self.want(Next::Password { refusal: None }),
             },
             Next::Welcome { token, greeting, resumed } => {

@@ -4,8 +4,8 @@
 //! where answers come from.
 
 use crate::auth::{Name, Token};
-use crate::client::{ClientError, greeted};
-use crate::protocol::{Code, Reply, Wanted};
+use crate::client::{Asked, ClientError, Handshake, Step};
+use crate::protocol::{Code, Reply, Request, Wanted};
 use zeroize::Zeroizing;
 
 /// What the dialogue needs, or came to.
@@ -28,27 +28,27 @@ pub(super) enum Next {
     Welcome { token: Token, greeting: String, resumed: bool },
 }
 
-/// What the next reply should be an answer to.
-enum Stage {
-    Hello,
-    Resume,
-    Identify,
-    Register(Zeroizing<String>),
-    Login,
-}
-
 pub(super) struct Dialogue {
-    stage: Stage,
+    handshake: Handshake,
     token: Option<Token>,
     name_is_settled: bool,
     likely: Option<Name>,
     refusal: Option<String>,
+    /// The new password that Register went out with.
+    chosen: Option<Zeroizing<String>>,
 }
 
 impl Dialogue {
     /// A new conversation.
     pub(super) fn fresh() -> Dialogue {
-        Dialogue { stage: Stage::Hello, token: None, name_is_settled: false, likely: None, refusal: None }
+        Dialogue {
+            handshake: Handshake::new(),
+            token: None,
+            name_is_settled: false,
+            likely: None,
+            refusal: None,
+            chosen: None,
+        }
     }
 
     /// Back to a session whose connection was lost, under a settled name.
@@ -56,14 +56,19 @@ impl Dialogue {
         Dialogue { token: Some(token), name_is_settled: true, ..Dialogue::fresh() }
     }
 
-    /// Notes the new password that goes out with Register: the login that follows uses it.
+    /// A request goes out.
+    pub(super) fn handle_request(&mut self, request: &Request<'_>) {
+        self.handshake.handle_request(request);
+    }
+
+    /// The new password goes out with Register: the login that follows uses it.
     pub(super) fn registers(&mut self, password: &Zeroizing<String>) {
-        self.stage = Stage::Register(password.clone());
+        self.chosen = Some(password.clone());
     }
 
     /// Whether the answer that is due needs a hash.
     pub(super) fn needs_hash(&self) -> bool {
-        matches!(self.stage, Stage::Register(_) | Stage::Login)
+        self.handshake.needs_hash()
     }
 
     /// What to do after a reply.
@@ -71,31 +76,21 @@ impl Dialogue {
     /// # Errors
     /// What ends the conversation: a refusal from code 100 on, a Bye, a reply that is not due.
     pub(super) fn handle(&mut self, reply: Reply<'_>) -> Result<Next, ClientError> {
-        match (&self.stage, reply) {
-            (Stage::Hello, Reply::Hello { version, last_name }) => {
-                greeted(version)?;
+        match self.handshake.handle_reply(reply)? {
+            Step::Hello { last_name } => {
                 self.likely = Name::stored(last_name).ok();
-                match self.token.take() {
-                    Some(token) => {
-                        self.stage = Stage::Resume;
-                        Ok(Next::Resume(token))
-                    }
-                    None => Ok(self.identify()),
-                }
+                Ok(self.token.take().map_or_else(|| self.identify(), Next::Resume))
             }
-            (Stage::Resume | Stage::Login, Reply::Welcome { token, greeting }) => {
-                let resumed = matches!(self.stage, Stage::Resume);
-                Ok(Next::Welcome { token: Token::new(*token), greeting: greeting.to_owned(), resumed })
+            Step::PasswordWanted(wanted) => Ok(self.wanted(wanted)),
+            Step::Refused { asked, code, explanation } => self.refused(asked, code, explanation),
+            Step::Welcome { token, greeting, resumed } => {
+                Ok(Next::Welcome { token, greeting: greeting.to_owned(), resumed })
             }
-            (Stage::Identify | Stage::Register(_), Reply::PasswordWanted(wanted)) => Ok(self.wanted(wanted)),
-            (_, Reply::Error { code, explanation }) => self.refused(code, explanation),
-            (_, Reply::Bye(reason)) => Err(ClientError::Bye(reason.to_owned())),
-            (stage, reply) => Err(ClientError::unexpected(reply.name(), stage.due())),
         }
     }
 
     fn identify(&mut self) -> Next {
-        self.stage = Stage::Identify;
+        self.chosen = None;
         if self.name_is_settled && self.refusal.is_none() {
             return Next::Identify;
         }
@@ -107,41 +102,31 @@ impl Dialogue {
             // The name was just lost to somebody else: their password is not ours to give.
             return self.identify();
         }
-        match (wanted, std::mem::replace(&mut self.stage, Stage::Login)) {
-            (Wanted::Login, Stage::Register(password)) => Next::Login(password),
-            (Wanted::Login, _) => Next::Password { refusal: None },
+        match (wanted, self.chosen.take()) {
+            (Wanted::Login, Some(password)) => Next::Login(password),
+            (Wanted::Login, None) => Next::Password { refusal: None },
             (Wanted::Register, _) => Next::NewPassword { refusal: None },
         }
     }
 
-    fn refused(&mut self, code: u16, explanation: &str) -> Result<Next, ClientError> {
+    fn refused(&mut self, asked: Asked, code: u16, explanation: &str) -> Result<Next, ClientError> {
         let refusal = Some(explanation.to_owned());
-        match (&self.stage, Code::from_number(code)) {
-            (Stage::Resume, Some(Code::NoSuchSession)) => Ok(self.identify()),
+        match (asked, Code::from_number(code)) {
+            (Asked::Resume, Some(Code::NoSuchSession)) => Ok(self.identify()),
             // After Register: meanwhile somebody registered a name that looks like this one.
-            (Stage::Identify | Stage::Register(_), Some(Code::BadName)) => {
+            (Asked::Identify | Asked::Register, Some(Code::BadName)) => {
                 self.refusal = refusal;
                 Ok(self.identify())
             }
-            (Stage::Register(_), Some(Code::WeakPassword | Code::StorageFailed)) => {
+            (Asked::Register, Some(Code::WeakPassword | Code::StorageFailed)) => {
                 Ok(Next::NewPassword { refusal })
             }
-            (Stage::Register(_), Some(Code::NameTaken)) => {
+            (Asked::Register, Some(Code::NameTaken)) => {
                 self.refusal = refusal;
                 Ok(Next::Reply)
             }
-            (Stage::Login, Some(Code::WrongPassword)) => Ok(Next::Password { refusal }),
+            (Asked::Login, Some(Code::WrongPassword)) => Ok(Next::Password { refusal }),
             _ => Err(ClientError::Refused { code, explanation: explanation.to_owned() }),
-        }
-    }
-}
-
-impl Stage {
-    fn due(&self) -> &'static str {
-        match self {
-            Stage::Hello => "Hello",
-            Stage::Resume | Stage::Login => "Welcome",
-            Stage::Identify | Stage::Register(_) => "PasswordWanted",
         }
     }
 }
@@ -158,7 +143,24 @@ mod tests {
     }
 
     fn after(dialogue: &mut Dialogue, replies: &[Reply<'_>]) -> Next {
-        replies.iter().map(|reply| dialogue.handle(*reply).unwrap()).last().unwrap()
+        replies.iter().map(|reply| handled(dialogue, *reply).unwrap()).last().unwrap()
+    }
+
+    /// What is to be done after a reply, and is done, with the answers of somebody.
+    fn handled(dialogue: &mut Dialogue, reply: Reply<'_>) -> Result<Next, ClientError> {
+        let next = dialogue.handle(reply)?;
+        match &next {
+            Next::Name { .. } | Next::Identify => dialogue.handle_request(&Request::Identify(b"ann")),
+            Next::Password { .. } | Next::Login(_) => dialogue.handle_request(&Request::Login(b"theirs")),
+            Next::Resume(token) => dialogue.handle_request(&Request::Resume(token.expose())),
+            Next::NewPassword { .. } | Next::Reply | Next::Welcome { .. } => {}
+        }
+        Ok(next)
+    }
+
+    fn register(dialogue: &mut Dialogue, password: &str) {
+        dialogue.registers(&Zeroizing::new(password.into()));
+        dialogue.handle_request(&Request::Register(password.as_bytes()));
     }
 
     #[test]
@@ -170,10 +172,10 @@ mod tests {
         assert_eq!(likely.as_str(), "ann");
         let wanted = Reply::PasswordWanted(Wanted::Register);
         assert!(matches!(after(&mut dialogue, &[wanted]), Next::NewPassword { refusal: None }));
-        dialogue.registers(&Zeroizing::new("weak".into()));
+        register(&mut dialogue, "weak");
         let refused = after(&mut dialogue, &[error(Code::WeakPassword)]);
         assert!(matches!(refused, Next::NewPassword { refusal: Some(_) }));
-        dialogue.registers(&Zeroizing::new("open sesame".into()));
+        register(&mut dialogue, "open sesame");
         let Next::Login(password) = after(&mut dialogue, &[Reply::PasswordWanted(Wanted::Login)]) else {
             panic!()
         };
@@ -196,7 +198,7 @@ mod tests {
     fn a_name_lost_to_another_is_asked_for_again_and_their_login_is_not_tried() {
         let mut dialogue = Dialogue::fresh();
         after(&mut dialogue, &[HELLO, Reply::PasswordWanted(Wanted::Register)]);
-        dialogue.registers(&Zeroizing::new("open sesame".into()));
+        register(&mut dialogue, "open sesame");
         assert!(matches!(after(&mut dialogue, &[error(Code::NameTaken)]), Next::Reply));
         let next = after(&mut dialogue, &[Reply::PasswordWanted(Wanted::Login)]);
         assert!(matches!(next, Next::Name { refusal: Some(_), .. }));
@@ -206,7 +208,7 @@ mod tests {
     fn a_name_that_looks_like_one_that_was_taken_meanwhile_is_asked_for_again() {
         let mut dialogue = Dialogue::fresh();
         after(&mut dialogue, &[HELLO, Reply::PasswordWanted(Wanted::Register)]);
-        dialogue.registers(&Zeroizing::new("open sesame".into()));
+        register(&mut dialogue, "open sesame");
         let refused = after(&mut dialogue, &[error(Code::BadName)]);
         assert!(matches!(refused, Next::Name { refusal: Some(_), .. }));
         let wanted = after(&mut dialogue, &[Reply::PasswordWanted(Wanted::Register)]);
@@ -233,9 +235,9 @@ mod tests {
             let mut dialogue = Dialogue::fresh();
             let (last, before) = replies.split_last().unwrap();
             for reply in before {
-                dialogue.handle(*reply).unwrap();
+                handled(&mut dialogue, *reply).unwrap();
             }
-            dialogue.handle(*last).err().unwrap()
+            handled(&mut dialogue, *last).err().unwrap()
         };
         assert!(matches!(ends(&[WELCOME]), ClientError::Violation(_)));
         assert!(matches!(ends(&[HELLO, WELCOME]), ClientError::Violation(_)));
