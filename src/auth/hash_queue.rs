@@ -3,13 +3,21 @@
 //! Jobs wait by origin and origins take turns, so that one address with a hundred logins does not hold up the next
 //! one: an origin that has no job under way gets its first before others get on with their second. Only the queue's owner
 //! knows what a job is for; it decides, job by job, whether one that has come to its turn is still to be started.
+//!
+//! How long a new job would wait is estimated from running totals, in a time that does not depend on how many origins
+//! wait. What counts are the jobs that come up in as many rounds of turns as its own origin needs, taken to cost what all
+//! others do on average.
+
+mod lengths;
 
 use super::derivation::{self, Derivation};
 use super::lane_costs::LaneCosts;
 use super::{Origin, Password};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use crate::slots::{Key, Slots};
+use lengths::Lengths;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 
 /// Names a job that waits or runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +53,12 @@ struct Line {
 pub(crate) type Finished<T> = (Job<T>, [u8; HASH_BYTES]);
 
 /// Jobs that wait, in turn by origin, and those that were started.
-pub(crate) struct HashQueue<T> {
+pub(crate) struct HashQueue<T, S = RandomState> {
     waiting: Slots<Job<T>>,
-    lines: HashMap<Origin, Line>,
+    /// Rounds of all that wait.
+    waiting_rounds: u64,
+    lines: HashMap<Origin, Line, S>,
+    lengths: Lengths,
     turns: VecDeque<Origin>,
     /// In the order in which they get a lane; more than there are lanes if origins without any came when all were taken.
     started: Vec<Started<T>>,
@@ -58,9 +69,17 @@ pub(crate) struct HashQueue<T> {
 impl<T> HashQueue<T> {
     /// A queue on a machine where hashes side by side cost so much.
     pub(crate) fn new(costs: LaneCosts) -> HashQueue<T> {
+        HashQueue::with_hasher(costs, RandomState::new())
+    }
+}
+
+impl<T, S: BuildHasher> HashQueue<T, S> {
+    fn with_hasher(costs: LaneCosts, hasher: S) -> HashQueue<T, S> {
         HashQueue {
             waiting: Slots::default(),
-            lines: HashMap::new(),
+            waiting_rounds: 0,
+            lines: HashMap::with_hasher(hasher),
+            lengths: Lengths::default(),
             turns: VecDeque::new(),
             started: Vec::new(),
             lanes: costs.lanes(),
@@ -76,8 +95,10 @@ impl<T> HashQueue<T> {
             Line::default()
         });
         line.jobs.push_back(key);
+        self.lengths.lengthen(line.live);
         line.live += 1;
         line.rounds += rounds;
+        self.waiting_rounds += rounds;
         JobId(key)
     }
 
@@ -97,7 +118,7 @@ impl<T> HashQueue<T> {
     /// `may_start`. An origin that may not keeps its turn.
     pub(crate) fn take_next(
         &mut self,
-        may_start: impl Fn(&HashQueue<T>, Origin) -> bool,
+        may_start: impl Fn(&HashQueue<T, S>, Origin) -> bool,
     ) -> Option<(JobId, Job<T>)> {
         loop {
             let free = self.started.len() < self.lanes;
@@ -112,14 +133,17 @@ impl<T> HashQueue<T> {
             let Some(line) = self.lines.get_mut(&origin) else { continue };
             let next = std::iter::from_fn(|| line.jobs.pop_front())
                 .find_map(|key| self.waiting.remove(key).map(|job| (JobId(key), job)));
-            if line.jobs.is_empty() {
+            let is_over = line.jobs.is_empty();
+            if let Some((_, job)) = &next {
+                self.discount(job);
+            }
+            if is_over {
                 self.lines.remove(&origin);
             } else {
                 self.turns.push_back(origin);
             }
-            if let Some((id, job)) = next {
-                self.discount(&job);
-                return Some((id, job));
+            if next.is_some() {
+                return next;
             }
         }
     }
@@ -165,7 +189,7 @@ impl<T> HashQueue<T> {
         (u32::try_from(lone_rounds).unwrap_or(u32::MAX).min(most), finished)
     }
 
-    /// Lone rounds that will be done before a job that `origin` hands in now is started, if nobody else comes and no
+    /// An estimate of the lone rounds that will be done before a job that `origin` hands in now is started, if nobody else comes and no
     /// more than `own_most` jobs of this origin may be under way at once.
     pub(crate) fn lone_rounds_ahead(&self, origin: Origin, own_most: usize) -> u64 {
         let own = self
@@ -177,23 +201,26 @@ impl<T> HashQueue<T> {
         let rounds = if own_wait == 0 && self.has_room_for_a_stranger(origin) {
             0
         } else {
-            // As many jobs of each other line as turns pass meanwhile.
-            let turns = own.jobs + 1;
-            let others = self.turns.iter().filter(|other| **other != origin).filter_map(|other| {
-                let line = self.lines.get(other).filter(|line| line.live > 0)?;
-                let jobs = turns.min(line.live);
-                Some(Ahead { jobs, rounds: line.rounds * jobs / line.live })
-            });
-            let all = others.fold(own, Ahead::and);
+            let all = own.and(self.others_ahead(own));
             own_wait.max(all.rounds_until_free(self.lanes, self.started.iter()))
         };
         self.costs.lone_rounds(self.lanes.min(self.len()).max(1), rounds)
     }
 
+    /// Of each other line, as many jobs as turns pass until all of an origin's own are started.
+    fn others_ahead(&self, own: Ahead) -> Ahead {
+        let jobs = self.lengths.jobs(own.jobs + 1) - own.jobs;
+        let others =
+            Ahead { jobs: self.waiting.len() as u64 - own.jobs, rounds: self.waiting_rounds - own.rounds };
+        Ahead { jobs, rounds: others.mean().saturating_mul(jobs) }
+    }
+
     fn discount(&mut self, job: &Job<T>) {
         if let Some(line) = self.lines.get_mut(&job.origin) {
+            self.lengths.shorten(line.live);
             line.live -= 1;
             line.rounds -= u64::from(job.rounds);
+            self.waiting_rounds -= u64::from(job.rounds);
         }
     }
 
@@ -235,6 +262,11 @@ impl Ahead {
         Ahead { jobs: self.jobs + other.jobs, rounds: self.rounds + other.rounds }
     }
 
+    /// What one of them has on average.
+    fn mean(self) -> u64 {
+        self.rounds / self.jobs.max(1)
+    }
+
     /// Rounds until all of these are started on `lanes` lanes, some of them taken, and one lane more is free.
     fn rounds_until_free<'a, T: 'a>(
         self,
@@ -247,7 +279,7 @@ impl Ahead {
             return 0;
         }
         // Those that find a free lane are not waited for, but the first of them to be done.
-        let mean = self.rounds / self.jobs.max(1);
+        let mean = self.mean();
         let first_done = left.into_iter().chain((free > 0).then_some(mean)).min().unwrap_or(0);
         first_done + mean * (self.jobs - free) / lanes as u64
     }

@@ -204,6 +204,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         prepare: |_| Box::new(|host, until| guessing(host, until, 50, 2)),
     },
     Scenario {
+        name: "logins from 800 addresses, again and again",
+        flags: &["--max-strangers", "2000"],
+        honest: true,
+        target: None,
+        holds_bytes: 800 * STRANGER_BYTES,
+        prepare: |_| Box::new(logins_from_everywhere),
+    },
+    Scenario {
         name: "hash storm: clients leave while hashed, no penalty",
         flags: &["--penalty", "0"],
         honest: true,
@@ -388,6 +396,32 @@ fn guessing(host: &Host, until: Instant, addresses: u8, each: u8) -> Outcome {
     let of = |code| answers.get(&code).copied().unwrap_or(0);
     let (hashed, throttled, busy, unanswered) = (of(Some(4)), of(Some(105)), of(Some(106)), of(None));
     format!("{hashed} hashed, {throttled} throttled, {busy} told Busy, {unanswered} still waited").into()
+}
+
+/// One login from each of many addresses. Those that are answered or have waited long enough make way for the next, so
+/// that there is always somebody who is new to the queue.
+fn logins_from_everywhere(host: &Host, until: Instant) -> Outcome {
+    const ADDRESSES: usize = 800;
+    let mut crowd: Vec<Option<TcpStream>> = (0..ADDRESSES).map(|_| None).collect();
+    let mut logins = 0;
+    while Instant::now() < until {
+        for (n, place) in crowd.iter_mut().enumerate() {
+            let source = Ipv4Addr::new(127, 0, 5 + (n / 200) as u8, 1 + (n % 200) as u8);
+            place.take().into_iter().for_each(reset);
+            let mut stream = host.connect_from(source, None);
+            stream.write_all(&[frame(0x01, b"bob"), frame(0x03, b"wrong password")].concat()).unwrap();
+            *place = Some(stream);
+            logins += 1;
+            if n % 20 == 0 {
+                pause(5);
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+        }
+    }
+    crowd.into_iter().flatten().for_each(reset);
+    format!("{logins} logins").into()
 }
 
 /// Four who send a wrong password and leave a moment after its hash has been asked for.

@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::auth::lanes::LANE_WIDTHS;
+use std::cell::Cell;
+use std::hash::DefaultHasher;
+use std::rc::Rc;
 use std::time::Duration;
 
 fn job(address: [u8; 4], purpose: u32) -> Job<u32> {
@@ -26,7 +29,7 @@ fn queue(lanes: usize) -> HashQueue<u32> {
 }
 
 /// Starts what may be started, and says what for.
-fn start(queue: &mut HashQueue<u32>) -> Vec<u32> {
+fn start<S: BuildHasher>(queue: &mut HashQueue<u32, S>) -> Vec<u32> {
     let mut purposes = Vec::new();
     while let Some(next) = queue.take_next(|_, _| true) {
         purposes.push(next.1.purpose);
@@ -154,6 +157,46 @@ fn lanes_shorten_the_wait() {
         queue.push(job(address, 0));
     }
     assert!(queue.lone_rounds_ahead(loner, 9) > 0, "four origins were there before");
+}
+
+/// Counts how often a line is looked for.
+#[derive(Clone, Default)]
+struct Counting(Rc<Cell<usize>>);
+
+impl BuildHasher for Counting {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        self.0.set(self.0.get() + 1);
+        DefaultHasher::new()
+    }
+}
+
+/// The story: every login looked at each address that waited, so that a crowd of addresses paid for its size twice.
+#[test]
+fn what_a_login_costs_does_not_grow_with_the_addresses_that_wait() {
+    let looks = |addresses: u32| {
+        let counting = Counting::default();
+        let mut queue = HashQueue::with_hasher(LaneCosts::default(), counting.clone());
+        let crowd = |n: u32| (0x0a00_0000 + n).to_be_bytes();
+        for n in 0..addresses {
+            queue.push(job(crowd(n), n));
+        }
+        let left: Vec<JobId> = (0..50).map(|n| queue.push(job(crowd(n * 2), n))).collect();
+        start(&mut queue);
+        counting.0.set(0);
+        for loner in 0..10 {
+            let origin = Origin::of([192, 0, 2, loner].into());
+            assert!(queue.lone_rounds_ahead(origin, 9) > u64::from(addresses) / 2);
+            let next = queue.take_next(|_, _| true);
+            assert!(next.is_none(), "all lanes are taken");
+            let _ = queue.cancel(left[usize::from(loner)]);
+        }
+        counting.0.get()
+    };
+    let few = looks(100);
+    assert_eq!(looks(10_000), few);
+    assert!(few <= 50, "{few}");
 }
 
 #[test]
