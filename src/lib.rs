@@ -54,6 +54,9 @@
 //! #     fn user_count(&self) -> usize {
 //! #         self.users.len()
 //! #     }
+//! #     fn rounds(&self, number: usize) -> Option<u32> {
+//! #         self.users.values().nth(number).map(|hash| hash.rounds)
+//! #     }
 //! #     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
 //! #         self.users.insert(name, password);
 //! #         self.stored.push_back(ticket);

@@ -2,7 +2,8 @@
 //!
 //! A visitor is in one state (`conversation`); a password becomes a [stored hash](PasswordHash) by a `derivation` that
 //! advances in portions, beside others in `lanes` if they wait, its turn given by a fair queue (`hash_queue`); a password
-//! that was verified lately is recognised by the `login_cache`; an [origin](Origin) that guesses is [throttled](Throttle).
+//! that was verified lately is recognised by the `login_cache`; a name that nobody has costs what somebody's does, by
+//! `decoys`; an [origin](Origin) that guesses is [throttled](Throttle).
 //!
 //! What names and passwords may have, and which spellings are one, say the profiles of RFC 8265; which names look alike
 //! their `skeleton` tells, and `letters` for a million of them.
@@ -12,6 +13,7 @@
 
 mod address;
 pub(crate) mod conversation;
+pub(crate) mod decoys;
 mod derivation;
 pub(crate) mod hash_queue;
 mod lane_costs;

@@ -84,11 +84,18 @@ impl<S: Store> Engine<S> {
             return self.authenticate(id, name);
         }
         let is_charged = recognised == Some(false);
-        // A name that nobody has costs the same rounds, so that the time does not tell.
+        // A name that nobody has costs as many rounds as somebody's, so that the time does not tell; how many, is found
+        // out for every name.
+        let decoy = self.decoy_rounds(&name);
         let salt = stored.as_ref().map_or([0; SALT_BYTES], |stored| stored.salt);
-        let rounds = stored.as_ref().map_or(self.lobby.config.hash_rounds, |stored| stored.rounds);
+        let rounds = stored.as_ref().map_or(decoy, |stored| stored.rounds);
         let purpose = Purpose::Login { conn: id, name: name.clone(), stored, is_charged, prepared: None };
         self.hash(id, name, password, salt, rounds, purpose);
+    }
+
+    fn decoy_rounds(&self, name: &Name) -> u32 {
+        let number = self.gate.decoys.number(name, self.store.user_count());
+        number.and_then(|number| self.store.rounds(number)).unwrap_or(self.lobby.config.hash_rounds)
     }
 
     pub(super) fn resume(&mut self, id: ConnId, presented: &[u8; TOKEN_BYTES]) {

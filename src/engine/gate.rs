@@ -2,6 +2,7 @@
 
 use super::{Config, ConnId};
 use crate::Moment;
+use crate::auth::decoys::Decoys;
 use crate::auth::hash_queue::{HashQueue, Job, JobId};
 use crate::auth::login_cache::LoginCache;
 use crate::auth::{Name, Origin, Password, PasswordHash, Throttle};
@@ -55,6 +56,7 @@ pub(super) struct Gate {
     pub(super) pace: Pace,
     pub(super) cache: LoginCache,
     pub(super) throttle: Throttle,
+    pub(super) decoys: Decoys,
     pub(super) storing: HashMap<Ticket, Storing>,
     pub(super) early_logins: HashMap<Name, Vec<EarlyLogin>>,
     /// Users whose new hash is queued, hashed or stored.
@@ -63,12 +65,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(config: &Config, cache_key: &[u8; 32]) -> Gate {
+    pub(super) fn new(config: &Config, cache_key: &[u8; 32], decoy_key: &[u8; 16]) -> Gate {
         Gate {
             hashing: HashQueue::new(config.hash_lane_costs.clone()),
             pace: Pace::new(config.hash_rounds_per_second),
             cache: LoginCache::new(cache_key, config.login_cache),
             throttle: Throttle::new(config.penalty),
+            decoys: Decoys::new(decoy_key),
             storing: HashMap::new(),
             early_logins: HashMap::new(),
             rehashing: HashSet::new(),

@@ -90,16 +90,17 @@ impl<S: Store> Engine<S> {
     /// A porter with nobody in it.
     ///
     /// # Errors
-    /// The reason that `entropy` gives, if there is no key to be had for the login cache.
+    /// The reason that `entropy` gives, if there are no keys to be had for the login cache and for names that nobody has.
     pub fn new(
         mut config: Config,
         store: S,
         handler: Box<dyn Handler>,
         mut entropy: Box<dyn Entropy>,
     ) -> Result<Engine<S>, String> {
-        let mut key = Zeroizing::new([0; 32]);
-        entropy.fill(&mut *key)?;
-        let gate = Gate::new(&config, &key);
+        let (mut cache_key, mut decoy_key) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 16]));
+        entropy.fill(&mut *cache_key)?;
+        entropy.fill(&mut *decoy_key)?;
+        let gate = Gate::new(&config, &cache_key, &decoy_key);
         if !handler.fans_out() {
             config.chat_rate = 0;
         }

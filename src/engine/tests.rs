@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod carriage;
+mod costs;
 mod guesses;
 mod hashing;
 mod leftovers;
@@ -55,6 +56,10 @@ impl Store for SlowStore {
 
     fn user_count(&self) -> usize {
         self.users.len()
+    }
+
+    fn rounds(&self, number: usize) -> Option<u32> {
+        self.users.values().nth(number).map(|stored| stored.rounds)
     }
 
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {

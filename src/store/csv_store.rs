@@ -115,6 +115,10 @@ impl<D: Disk> Store for DiskStore<D> {
         self.users.count()
     }
 
+    fn rounds(&self, number: usize) -> Option<u32> {
+        self.users.rounds(number)
+    }
+
     fn figures(&self) -> Vec<String> {
         let syncs = self.sync_figures();
         let milliseconds = |span: Duration| span.as_secs_f64() * 1e3;

@@ -68,6 +68,10 @@ pub trait Store {
     /// How many users are known.
     fn user_count(&self) -> usize;
 
+    /// The rounds of one user's stored password. Users are numbered from 0 up to their count, in any order that stays the
+    /// same when one more comes. This is asked at every login that is hashed, so it must not take long.
+    fn rounds(&self, number: usize) -> Option<u32>;
+
     /// Figures for a person, a line each.
     fn figures(&self) -> Vec<String> {
         Vec::new()

@@ -53,6 +53,11 @@ impl<S: BuildHasher> Table<S> {
         self.users.len()
     }
 
+    /// The rounds of the password of the user with this number.
+    pub(super) fn rounds(&self, number: usize) -> Option<u32> {
+        self.users.get(number).map(|user| user.password.rounds)
+    }
+
     /// Whether so many more users can be numbered.
     pub(super) fn has_room(&self, count: usize) -> bool {
         let names_bytes = self.names.len().saturating_add(count.saturating_mul(NAME_BYTES));
@@ -193,6 +198,11 @@ mod tests {
             assert_eq!(found.as_ref(), map.get(&name), "{name}");
         }
         assert_eq!(table.find(""), None);
+        let mut rounds: Vec<u32> = (0..map.len()).filter_map(|number| table.rounds(number)).collect();
+        let mut expected: Vec<u32> = map.values().map(|(password, _)| password.rounds).collect();
+        rounds.sort();
+        expected.sort();
+        assert_eq!((rounds, table.rounds(map.len())), (expected, None));
     }
 
     proptest! {

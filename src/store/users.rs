@@ -128,6 +128,10 @@ impl<F> Users<F> {
         self.table.len()
     }
 
+    pub(super) fn rounds(&self, number: usize) -> Option<u32> {
+        self.table.rounds(number)
+    }
+
     pub(super) fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         let refusal = match self.find(&name) {
             _ if self.broken.is_some() => self.broken.clone(),

@@ -35,6 +35,10 @@ impl Store for WatchedStore {
         self.real.user_count()
     }
 
+    fn rounds(&self, number: usize) -> Option<u32> {
+        self.real.rounds(number)
+    }
+
     fn register(&mut self, Ticket(ticket): Ticket, name: Name, hash: PasswordHash) {
         self.log.push(Stored::Register { ticket, name: name.to_string(), hash: hash.clone() });
         self.real.register(Ticket(ticket), name, hash);
