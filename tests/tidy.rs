@@ -262,12 +262,24 @@ fn the_top_level_is_as_agreed() {
 }
 
 #[test]
-fn the_readmes_client_is_the_one_that_is_tested() {
-    let Ok(readme) = fs::read_to_string("README.md") else { return };
-    let block = readme.split_once("```python\n").and_then(|(_, rest)| rest.split_once("```"));
-    let same = block.is_some_and(|(block, _)| block == Source::read("tests/examples/client.py").text);
-    let advice = "README.md: its first ```python block must be tests/examples/client.py, letter for letter";
-    report((!same).then(|| advice.to_owned()));
+fn pages_that_are_cited_are_in_the_tree() {
+    let pages: Vec<String> =
+        ["src", "tests"].iter().flat_map(|folder| files(folder, "md")).map(|page| page.path).collect();
+    let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
+    let is_there = |cited: &str| cited == "README.md" || pages.iter().any(|page| name(page) == name(cited));
+    let mut findings = Vec::new();
+    for file in sources("src").iter().chain(&sources("tests")) {
+        for (number, line) in file.lines() {
+            let names = line.split(|c: char| !(c.is_alphanumeric() || "_./-".contains(c)));
+            for cited in names.filter(|name| name.len() > 3 && name.ends_with(".md")) {
+                if !is_there(cited) {
+                    findings
+                        .push(file.at(number, format!("{cited} is not in the tree: say here what it says")));
+                }
+            }
+        }
+    }
+    report(findings);
 }
 
 /// Fails with all findings, a line each.

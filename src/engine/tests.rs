@@ -238,7 +238,7 @@ fn a_failed_store_registers_nobody_and_asks_again() {
     assert_eq!(world.said(ann), [[0x82, Wanted::Login as u8]]);
 }
 
-/// failures.md 21: with registration closed, a name that nobody has costs the same rounds as a wrong password, and is
+/// With registration closed, a name that nobody has costs the same rounds as a wrong password, and is
 /// answered with the same bytes.
 #[test]
 fn an_unknown_name_costs_what_a_wrong_password_costs() {
@@ -256,7 +256,7 @@ fn an_unknown_name_costs_what_a_wrong_password_costs() {
     assert!(answers[0].0 >= ROUNDS - 1);
 }
 
-/// failures.md 2: nobody hashes for those who have gone.
+/// Nobody hashes for those who have gone.
 #[test]
 fn hashes_of_those_who_have_gone_are_dropped() {
     let mut world = world();
@@ -326,7 +326,7 @@ fn a_consumer_that_takes_nothing_for_long_is_a_slow_one() {
     assert_eq!(world.engine.lobby.sessions.lost_count(), 1, "and can be resumed");
 }
 
-/// failures.md 8: a connection that another one's message ends is not met again by a late event, though its slot is
+/// A connection that another one's message ends is not met again by a late event, though its slot is
 /// somebody else's by then.
 #[test]
 fn a_late_event_does_not_reach_the_next_in_the_slot() {

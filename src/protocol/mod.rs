@@ -1,8 +1,7 @@
 //! What the bytes mean: the porter wire protocol, version 1.
 //!
-//! One TCP connection carries frames both ways. A frame is a length (`u32`, big-endian) and a body of that many
-//! bytes, 1 to `max_frame`; the body's first byte is its kind, the rest its payload. Text is UTF-8 and fills the
-//! rest of the payload. [`Request`] and [`Reply`] list the kinds, [`Code`] the errors.
+//! The [specification](#the-specification) stands below: enough to write another client, as
+//! [the one in Python](#a-client-in-python) is. [`Request`] and [`Reply`] list the kinds of frames, [`Code`] the errors.
 //!
 //! The server speaks first, with Hello. Then, for a user who is known:
 //!
@@ -27,8 +26,7 @@
 //! ```
 //!
 //! Once logged in, a client sends Message, and may ask Who is online and ChangePassword; each carries the session's
-//! token, and is judged in this order: its structure, whether the state allows it, the token, whether texts are UTF-8,
-//! and then the rules for names, passwords and recipients.
+//! token.
 //!
 //! ```
 //! # use porter::protocol::{Reply, Request};
@@ -48,15 +46,22 @@
 //! assert_eq!(Reply::decode(b"\x86"), Ok(Reply::PasswordChanged));
 //! ```
 //!
-//! Names are what RFC 8265's UsernameCasePreserved profile allows and makes of them, and
-//! [a little less](crate::auth::Name); a name has one form, however it was typed, and Welcome and every Message carry that.
-//! The second of two names that look alike (equal skeletons of their case-folded forms, Unicode TS 39) is refused with
-//! [`BadName`](Code::BadName). Passwords are what the OpaqueString profile makes of them.
-//!
 //! A server reads with an [`Inbox`] and writes with an [`Outbox`], neither of which ever blocks; a program that may
 //! block has [`FrameRead`] and [`FrameWrite`] on any stream.
 //!
 //! This module must not know who speaks, what is allowed when, or that sockets exist.
+//!
+//! # The specification
+//!
+#![doc = include_str!("protocol.md")]
+//!
+//! # A client in Python
+//!
+//! Python 3 and its standard library: `python3 tests/examples/client.py 9090 ann 'open sesame'`.
+//!
+//! ```python
+#![doc = include_str!("../../tests/examples/client.py")]
+//! ```
 
 mod code;
 mod frame;

@@ -166,7 +166,7 @@ fn a_lost_connection_is_not_online() {
     cid.expect(Said::message("bob", "thanks"));
 }
 
-/// design.md, "The console": in chat mode the person's plain text goes to all from the server, `@name text` to one,
+/// In chat mode the person's plain text goes to all from the server, `@name text` to one,
 /// and what the clients write is shown.
 #[test]
 fn the_console_takes_part() {

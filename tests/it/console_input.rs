@@ -1,4 +1,4 @@
-//! failures.md 10 to 13: whatever stdin is, the server serves; and row 4, what it asks for on a terminal.
+//! Whatever stdin is, the server serves; and what it asks for on a terminal.
 
 use crate::support::{Folder, Lines, Said, Server, Setup, Visitor, cpu_time, stdin_is_non_blocking};
 use pty_process::blocking::{Command, Pts, Pty, open};

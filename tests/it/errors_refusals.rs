@@ -138,7 +138,7 @@ fn throttled() {
     elsewhere.expect_echo("not affected");
 }
 
-/// design.md, "Guessing": the debt is taken back when the password was right, and some wrong ones are tolerated.
+/// The debt is taken back when the password was right, and some wrong ones are tolerated.
 #[test]
 fn right_passwords_cost_no_debt() {
     let server = Server::start(&["--penalty", "10", "--login-cache", "0"]);
@@ -212,7 +212,7 @@ fn busy_hash_queue() {
     assert!(anns[0].nothing_yet());
 }
 
-/// design.md, "Jobs wait in a fair queue": the job of a visitor who has gone is dropped.
+/// The job of a visitor who has gone is dropped.
 #[test]
 fn nobody_waits_for_those_who_have_gone() {
     let flags = ["--hash-rounds", FOREVER_ROUNDS, "--hash-wait", "1", "--log-level", "debug"];
@@ -241,7 +241,7 @@ fn timed_out_before_login() {
     friend.expect_echo("not for those who are in");
 }
 
-/// design.md: the login timeout does not run while the server itself keeps a client waiting.
+/// The login timeout does not run while the server itself keeps a client waiting.
 #[test]
 fn the_servers_own_time_is_not_counted() {
     let server = Server::start(&["--login-timeout", "1", "--hash-rounds", FOREVER_ROUNDS]);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
-/// failures.md 16: a length that is announced reserves nothing: a thousand of the largest, and one byte each.
+/// A length that is announced reserves nothing: a thousand of the largest, and one byte each.
 #[test]
 fn announced_lengths_hold_no_memory() {
     allow_many_descriptors();
@@ -41,7 +41,7 @@ fn unfinished_frames_hold_little_memory() {
     assert!(grown < 8 * MEBIBYTE, "{grown} bytes");
 }
 
-/// failures.md 5: a thousand who come at once are all greeted, although nobody comes after them.
+/// A thousand who come at once are all greeted, although nobody comes after them.
 #[test]
 fn a_thousand_at_once() {
     allow_many_descriptors();
@@ -66,7 +66,7 @@ fn three_hundred_in_conversation() {
     }
 }
 
-/// Code 108 and failures.md 15: in chat, one who never reads is told so and closed when its waiting output reaches the
+/// In chat, one who never reads is told so and closed when its waiting output reaches the
 /// limit; the others get everything, the server's memory does not grow with what is written, and the session can be
 /// resumed.
 #[test]
@@ -133,7 +133,7 @@ fn a_slow_consumer() {
     back.expect(Said::message("writer", "welcome back"));
 }
 
-/// design.md, `--output-limit`: one who does not read its own echoes is not read either; it reaches no limit, and when
+/// One who does not read its own echoes is not read either; it reaches no limit, and when
 /// it reads at last it has lost nothing.
 #[test]
 fn who_does_not_read_is_not_read() {
@@ -171,7 +171,7 @@ fn who_does_not_read_is_not_read() {
     ann.expect(Said::message("", &text));
 }
 
-/// failures.md 7: one who floods the server does not starve another. What the other gets done is the measure, not time.
+/// One who floods the server does not starve another. What the other gets done is the measure, not time.
 #[test]
 fn a_flood_starves_nobody() {
     let server = Server::start(&[]);

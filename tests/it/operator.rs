@@ -179,7 +179,7 @@ fn quit() {
     }
 }
 
-/// failures.md 28: what a client writes moves no cursor and forges no line on the console.
+/// What a client writes moves no cursor and forges no line on the console.
 #[test]
 fn control_characters_are_escaped() {
     for mode in ["operator", "chat"] {

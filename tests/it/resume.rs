@@ -159,7 +159,7 @@ fn not_after_the_window() {
     }
 }
 
-/// design.md: "Resume never hashes", so it is answered while somebody else's hash fills the queue.
+/// "Resume never hashes", so it is answered while somebody else's hash fills the queue.
 #[test]
 fn without_a_hash() {
     let anns = stored_password(PASSWORD, b"sixteen bytes ok", 1000);
@@ -174,7 +174,7 @@ fn without_a_hash() {
     assert!(bob.nothing_yet());
 }
 
-/// design.md: sessions without a connection are bounded by `--max-connections`; the oldest goes first.
+/// Sessions without a connection are bounded by `--max-connections`; the oldest goes first.
 #[test]
 fn the_oldest_lost_session_goes_first() {
     let server = Server::start(&["--max-connections", "2"]);

@@ -119,7 +119,7 @@ fn weak_rounds_are_warned_of() {
     assert!(!log.contains("WARN"), "{log}");
 }
 
-/// failures.md 37: SIGTERM and SIGINT: Bye to all, in whatever state, and exit code 0.
+/// SIGTERM and SIGINT: Bye to all, in whatever state, and exit code 0.
 #[test]
 fn stopped_by_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -133,7 +133,7 @@ fn stopped_by_a_signal() {
     }
 }
 
-/// failures.md 37: while an orderly stop waits for one who does not read, a second signal ends it at once.
+/// While an orderly stop waits for one who does not read, a second signal ends it at once.
 #[test]
 fn a_second_signal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
@@ -164,7 +164,7 @@ fn the_port_is_free_again() {
     Visitor::logged_in(&again, "ann").expect_echo("hi");
 }
 
-/// failures.md 9: signals that interrupt the wait do nobody any harm. A stop and its end interrupt any wait.
+/// Signals that interrupt the wait do nobody any harm. A stop and its end interrupt any wait.
 #[test]
 fn a_storm_of_signals() {
     let server = Server::start(&[]);
@@ -177,7 +177,7 @@ fn a_storm_of_signals() {
     }
 }
 
-/// failures.md 4: out of descriptors. Who is in goes on, the server does not spin, and when there is room again all
+/// Out of descriptors. Who is in goes on, the server does not spin, and when there is room again all
 /// who wait are answered without having to knock again.
 #[test]
 fn out_of_descriptors() {
@@ -209,7 +209,7 @@ fn out_of_descriptors() {
     friends.iter_mut().for_each(|friend| friend.expect_echo("room for all"));
 }
 
-/// design.md, section 2: what a login costs others. While one visitor's hash takes 20 s, others log in with
+/// What a login costs others. While one visitor's hash takes 20 s, others log in with
 /// recognised passwords and talk.
 #[test]
 fn a_long_hash_stops_nobody() {

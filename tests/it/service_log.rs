@@ -258,7 +258,7 @@ fn another_protocol_is_called_by_its_name() {
     }
 }
 
-/// failures.md 28: what a stranger sends forges no line and moves no cursor in the log.
+/// What a stranger sends forges no line and moves no cursor in the log.
 #[test]
 fn nothing_is_forged() {
     let server = Server::start(&["--log-level", "trace"]);
@@ -273,7 +273,7 @@ fn nothing_is_forged() {
     assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{log:?}");
 }
 
-/// failures.md 30: SIGHUP reopens the log, as rotation needs it, and disturbs nobody.
+/// SIGHUP reopens the log, as rotation needs it, and disturbs nobody.
 #[test]
 fn reopened_on_sighup() {
     let server = Server::start(&[]);
@@ -317,7 +317,7 @@ fn the_folder_is_made() {
     eventually("the log", || fs::read_to_string(&path).ok().filter(|log| log.contains("connected")));
 }
 
-/// failures.md 29: a log that goes into a pipe which nobody reads stops nobody; what was lost is counted, and said when
+/// A log that goes into a pipe which nobody reads stops nobody; what was lost is counted, and said when
 /// the pipe is read again.
 #[test]
 fn a_log_into_a_full_pipe() {

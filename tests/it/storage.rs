@@ -192,7 +192,7 @@ fn addresses_are_compacted() {
     assert_eq!(Visitor::connect(&again).expect_hello(), "bob");
 }
 
-/// design.md, section 3: a user whose stored cost differs is rehashed at the next login that takes the full path.
+/// A user whose stored cost differs is rehashed at the next login that takes the full path.
 #[test]
 fn rehashed_when_the_cost_changed() {
     let folder = Rc::new(Folder::with_user("ann", PASSWORD, 500));

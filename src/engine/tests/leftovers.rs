@@ -49,7 +49,7 @@ fn a_slow_consumer_is_read_again_when_it_closes() {
     assert_eq!(hungry(&mut world), [slow]);
 }
 
-/// failures.md 16: refusals below 100 are answers too. A stranger who sends for them and takes none is no longer read.
+/// Refusals below 100 are answers too. A stranger who sends for them and takes none is no longer read.
 #[test]
 fn a_stranger_who_takes_no_answer_is_not_read() {
     let mut world = world();
@@ -70,7 +70,7 @@ fn a_stranger_who_takes_no_answer_is_not_read() {
     assert!(!world.engine.output(stranger).is_empty(), "and is served again once they are taken");
 }
 
-/// design.md, section 3: the shared read buffer is wiped after a frame that held a password; after one that was refused,
+/// The shared read buffer is wiped after a frame that held a password; after one that was refused,
 /// or that has to wait its turn, too, and after one that is not even looked at.
 #[test]
 fn no_password_stays_where_it_was_lent() {

@@ -97,7 +97,7 @@ fn run(sides: &mut [Side; 2], done: impl Fn(&[Side; 2]) -> bool) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// failures.md 14 and 31: whatever portions the sockets take and give, all arrives, once, in order.
+    /// Whatever portions the sockets take and give, all arrives, once, in order.
     #[test]
     fn any_portions_give_the_same_text(
         first_bytes in 0..40_000usize,
@@ -132,7 +132,7 @@ fn the_handshake_agrees_on_version_and_protocol() {
     }
 }
 
-/// failures.md 31: a `close_notify`, or a bare end, after any number of turns: the other side sees an end or an
+/// A `close_notify`, or a bare end, after any number of turns: the other side sees an end or an
 /// error, and soon.
 #[test]
 fn an_end_at_any_stage_is_an_end() {

@@ -1,4 +1,4 @@
-//! failures.md 32: crowds that all want a handshake at once.
+//! Crowds that all want a handshake at once.
 
 use super::{Stranger, expect_echo, fingerprint, logged_in};
 use crate::support::{CEILING, Server, allow_many_descriptors, eventually, frame, rss, stop};

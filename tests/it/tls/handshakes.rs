@@ -54,7 +54,7 @@ fn expect_gone(server: &Server, count: usize) {
     server.folder.log_lines(&["disconnected", "why=closed-by-peer"], count);
 }
 
-/// failures.md 31: `close_notify` alone, at every stage, ends the connection, and the server says its own.
+/// `close_notify` alone, at every stage, ends the connection, and the server says its own.
 #[test]
 fn close_notify_is_an_end_at_every_stage() {
     let server = Server::start(&["--tls", "--log-level", "debug"]);
