@@ -101,6 +101,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
 
 const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 70;
+const README_LINES: usize = 200;
 
 /// What may lie at the top of the project, beside dotfiles and what `.gitignore` names.
 const TOP_LEVEL: &[&str] = &["Cargo.toml", "Cargo.lock", "src", "tests", "logs", "README.md"];
@@ -275,6 +276,30 @@ fn pages_that_are_cited_are_in_the_tree() {
                 if !is_there(cited) {
                     findings
                         .push(file.at(number, format!("{cited} is not in the tree: say here what it says")));
+                }
+            }
+        }
+    }
+    report(findings);
+}
+
+#[test]
+fn the_readme_is_short_and_its_links_lead_somewhere() {
+    let mut findings = Vec::new();
+    let pages = ["src", "tests"].iter().flat_map(|folder| files(folder, "md"));
+    for page in pages.chain([Source::read("README.md")]) {
+        if page.path == "README.md" && page.lines().count() > README_LINES {
+            findings.push(page.at(
+                README_LINES,
+                "move what nobody needs to decide or to start to the page that it is about",
+            ));
+        }
+        let folder = page.path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        for (number, line) in page.lines() {
+            for link in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let is_local = !link.contains("://") && !link.contains("::") && !link.starts_with('#');
+                if is_local && !fs::exists(format!("{folder}/{link}")).unwrap() {
+                    findings.push(page.at(number, format!("{link} is not there")));
                 }
             }
         }

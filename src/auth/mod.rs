@@ -10,6 +10,10 @@
 //!
 //! This module must not know about sockets, files, the clock or a source of randomness: time and random bytes are
 //! handed in.
+//!
+//! # What MD5 means here
+//!
+#![doc = include_str!("md5.md")]
 
 mod address;
 pub(crate) mod conversation;

@@ -6,6 +6,14 @@
 //! on the ready list, because nobody tells again.
 //!
 //! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
+//!
+//! # The flags of `porter-server`
+//!
+#![doc = include_str!("flags.md")]
+//!
+//! # Limits
+//!
+#![doc = include_str!("limits.md")]
 
 #[cfg(feature = "tls")]
 mod certificate;

@@ -4,6 +4,10 @@
 //! later by a completion, so that a store that takes longer, or lives elsewhere, changes nothing above it.
 //!
 //! This module must not know about connections, tokens or frames.
+//!
+//! # The files
+//!
+#![doc = include_str!("files.md")]
 
 mod addresses;
 mod csv_store;
