@@ -205,6 +205,12 @@ impl Play {
                 let text = script.bytes(length);
                 self.send(conn, Request::Message { token: &token, text: &text });
             }
+            // By what else the byte says, so that inputs that were kept go on meaning what they did.
+            (7, Some(conn)) if what / 13 % 4 == 2 => self.send(conn, Request::Who { token: &token }),
+            (7, Some(conn)) if what / 13 % 4 == 3 => {
+                let [old, new] = [script.byte(), script.byte()].map(|n| PASSWORDS[usize::from(n) % 3]);
+                self.send(conn, Request::ChangePassword { token: &token, old, new });
+            }
             (7, Some(conn)) => self.send(conn, Request::Exit),
             (8, Some(conn)) => match script.byte() % 3 {
                 0 => self.engine.handle_half_close(conn, self.now),

@@ -72,12 +72,11 @@ impl Visit {
     }
 
     /// The server has seen to it; what it took is not the visitor's time. The visitor is left logging in.
-    pub(crate) fn end_waiting(&mut self, now: Moment) -> Option<Name> {
-        let Step::Waiting(waiting) = &self.step else { return None };
-        self.login_deadline = self.login_deadline + now.since(waiting.since);
-        let name = waiting.name.clone();
-        self.step = Step::LoggingIn { name: name.clone() };
-        Some(name)
+    pub(crate) fn end_waiting(&mut self, now: Moment) {
+        if let Step::Waiting(waiting) = &self.step {
+            self.login_deadline = self.login_deadline + now.since(waiting.since);
+            self.step = Step::LoggingIn { name: waiting.name.clone() };
+        }
     }
 
     /// The state's name in the protocol.

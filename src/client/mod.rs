@@ -51,7 +51,8 @@ pub use talk::{Detail, Settings, converse, password_from_file, password_from_tex
 
 use crate::auth::Token;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};
-use crate::protocol::{FrameRead, Reply, Request, Wanted};
+use crate::protocol::{Code, FrameRead, Reply, Request, Wanted};
+use std::collections::VecDeque;
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -69,6 +70,15 @@ pub struct Message {
     pub text: String,
 }
 
+/// Who is online.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlineNames {
+    /// How many names.
+    pub count: u32,
+    /// As many of them as fit the server's frame limit, in the order of their bytes.
+    pub names: Vec<String>,
+}
+
 /// One conversation with a server, in blocking calls: each waits for its answer.
 ///
 /// Dropping it without [`exit`](Client::exit) leaves the session to be [resumed](Client::resume) for as long as the
@@ -79,6 +89,8 @@ pub struct Client<S = TcpStream> {
     handshake: Handshake,
     last_name: String,
     token: Option<Token>,
+    /// What came while something else was waited for.
+    kept: VecDeque<Result<Message, ClientError>>,
 }
 
 impl Client {
@@ -117,8 +129,13 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::Refused`] if the server is full, [`ClientError::Violation`] if it speaks another protocol or
     /// version, [`ClientError::Closed`] and [`ClientError::Io`].
     pub fn over(stream: S) -> Result<Client<S>, ClientError> {
-        let (stream, handshake) = (BufReader::new(stream), Handshake::new());
-        let mut client = Client { stream, handshake, last_name: String::new(), token: None };
+        let mut client = Client {
+            stream: BufReader::new(stream),
+            handshake: Handshake::new(),
+            last_name: String::new(),
+            token: None,
+            kept: VecDeque::new(),
+        };
         client.last_name = client.completed(|step| match step {
             Step::Hello { last_name } => Some(last_name.to_owned()),
             _ => None,
@@ -193,17 +210,44 @@ impl<S: Read + Write> Client<S> {
     /// [`ClientError::Refused`] with what the server has against an earlier message (`NoSuchRecipient` leaves the
     /// conversation open), [`ClientError::Bye`] if it ends the conversation, and what ends a connection.
     pub fn receive(&mut self) -> Result<Message, ClientError> {
-        let body = self.stream.read_frame(REPLY_BYTES_MOST)?.ok_or(ClientError::Closed)?;
-        match Reply::decode(&body)? {
-            Reply::Message { sender, text } => {
-                Ok(Message { sender: sender.to_owned(), text: text.to_owned() })
-            }
-            Reply::Error { code, explanation } => {
-                Err(ClientError::Refused { code, explanation: explanation.to_owned() })
-            }
-            Reply::Bye(reason) => Err(ClientError::Bye(reason.to_owned())),
-            reply => Err(ClientError::unexpected(reply.name(), "Message")),
+        if let Some(kept) = self.kept.pop_front() {
+            return kept;
         }
+        self.answer("Message", |reply| match reply {
+            Reply::Message { sender, text } => {
+                Some(Message { sender: sender.to_owned(), text: text.to_owned() })
+            }
+            _ => None,
+        })
+    }
+
+    /// Asks who is online. Texts that come meanwhile are kept for [`receive`](Client::receive).
+    ///
+    /// # Errors
+    /// [`ClientError::NotLoggedIn`], and what ends a connection.
+    pub fn who(&mut self) -> Result<OnlineNames, ClientError> {
+        let token = self.token.clone().ok_or(ClientError::NotLoggedIn)?;
+        self.request(&Request::Who { token: token.expose() })?;
+        self.answer_beside_texts("Names", |reply| match reply {
+            Reply::Names { online, names } => {
+                Some(OnlineNames { count: online, names: names.lines().map(str::to_owned).collect() })
+            }
+            _ => None,
+        })
+    }
+
+    /// Changes the user's password, and returns when the new one is on the server's stable storage: then every other
+    /// session of the user has ended. Texts that come meanwhile are kept for [`receive`](Client::receive).
+    ///
+    /// # Errors
+    /// [`ClientError::NotLoggedIn`]; [`ClientError::Refused`] with `WeakPassword` (the new one), `WrongPassword` (the old
+    /// one) or `StorageFailed`, with which the old one stays, or with `TooManyAttempts`, `Throttled` or `Busy`; and what
+    /// ends a connection. One that ends before the answer has come leaves it open which of the two counts.
+    pub fn change_password(&mut self, old: &str, new: &str) -> Result<(), ClientError> {
+        let token = self.token.clone().ok_or(ClientError::NotLoggedIn)?;
+        let (old, new) = (old.as_bytes(), new.as_bytes());
+        self.request(&Request::ChangePassword { token: token.expose(), old, new })?;
+        self.answer_beside_texts("PasswordChanged", |reply| (reply == Reply::PasswordChanged).then_some(()))
     }
 
     /// Ends the session and gives the reason in the server's Bye. What else still arrives before it is dropped.
@@ -256,6 +300,42 @@ impl<S: Read + Write> Client<S> {
                 return came;
             }
             outcome = Some(came);
+        }
+    }
+
+    /// The next frame that is neither a text nor the refusal of an earlier one, if it is the one that is due.
+    fn answer_beside_texts<T>(
+        &mut self,
+        due: &str,
+        pick: impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<T, ClientError> {
+        loop {
+            let answer = self.answer(due, |reply| match reply {
+                Reply::Message { sender, text } => {
+                    Some(Err(Message { sender: sender.to_owned(), text: text.to_owned() }))
+                }
+                reply => pick(reply).map(Ok),
+            });
+            match answer {
+                Ok(Ok(picked)) => return Ok(picked),
+                Ok(Err(message)) => self.kept.push_back(Ok(message)),
+                Err(error) if matches!(error.code(), Some(Code::NoSuchRecipient | Code::BadAddress)) => {
+                    self.kept.push_back(Err(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next frame, if it is the one that is due.
+    fn answer<T>(&mut self, due: &str, pick: impl FnOnce(Reply<'_>) -> Option<T>) -> Result<T, ClientError> {
+        let body = self.stream.read_frame(REPLY_BYTES_MOST)?.ok_or(ClientError::Closed)?;
+        match Reply::decode(&body)? {
+            Reply::Error { code, explanation } => {
+                Err(ClientError::Refused { code, explanation: explanation.to_owned() })
+            }
+            Reply::Bye(reason) => Err(ClientError::Bye(reason.to_owned())),
+            reply => pick(reply).ok_or_else(|| ClientError::unexpected(reply.name(), due)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The blocking client against scripted servers.
 
 use super::*;
-use crate::protocol::{Code, VERSION};
+use crate::protocol::VERSION;
 use std::io::{self, Cursor};
 use std::net::TcpListener;
 use std::thread;
@@ -130,4 +130,35 @@ fn the_end_skips_what_was_under_way() {
     let mut client = met(&[HELLO, WELCOME, Reply::Bye("kicked")]).unwrap();
     client.login("open sesame").unwrap();
     assert!(matches!(client.receive(), Err(ClientError::Bye(reason)) if reason == "kicked"));
+}
+
+#[test]
+fn texts_that_come_before_another_answer_are_kept() {
+    let text = |text| Reply::Message { sender: "bob", text };
+    let script = [
+        HELLO,
+        WELCOME,
+        text("one"),
+        error(Code::BadAddress),
+        Reply::Names { online: 9, names: "ann\nbob\n" },
+        text("two"),
+        Reply::PasswordChanged,
+        error(Code::WrongPassword),
+        text("three"),
+        Reply::Bye("bye"),
+    ];
+    let mut client = met(&script).unwrap();
+    assert!(matches!(client.who(), Err(ClientError::NotLoggedIn)));
+    assert!(matches!(client.change_password("old", "new"), Err(ClientError::NotLoggedIn)));
+    client.login("open sesame").unwrap();
+    let online = OnlineNames { count: 9, names: vec!["ann".to_owned(), "bob".to_owned()] };
+    assert_eq!(client.who().unwrap(), online);
+    client.change_password("open sesame", "close sesame").unwrap();
+    let refused = client.change_password("open sesame", "close sesame").unwrap_err();
+    assert_eq!(refused.code(), Some(Code::WrongPassword));
+    assert_eq!(client.receive().unwrap().text, "one");
+    assert_eq!(client.receive().unwrap_err().code(), Some(Code::BadAddress));
+    assert_eq!(client.receive().unwrap().text, "two");
+    assert_eq!(client.receive().unwrap().text, "three");
+    assert!(matches!(client.who(), Err(ClientError::Bye(_))));
 }

@@ -3,10 +3,9 @@
 //! It may hold what it was given before the socket takes it; it may fail; and the peer may go before it came about.
 //! This module must not know what it is.
 
-use super::connection::{Stage, Why};
+use super::connection::Why;
 use super::{ConnId, Engine};
 use crate::Moment;
-use crate::auth::conversation::Step;
 use crate::store::Store;
 
 impl<S: Store> Engine<S> {
@@ -33,9 +32,7 @@ impl<S: Store> Engine<S> {
     pub fn handle_deaf(&mut self, id: ConnId, now: Moment) {
         self.lobby.now = now;
         let Some(connection) = self.lobby.connections.get_mut(id) else { return };
-        let is_waiting =
-            matches!(&connection.stage, Stage::Visiting(visit) if matches!(visit.step, Step::Waiting(_)));
-        if connection.is_closing() || is_waiting {
+        if connection.is_closing() || connection.is_waiting() {
             return self.handle_reset(id, now);
         }
         let held_input = !connection.may_be_served();

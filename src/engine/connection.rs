@@ -56,6 +56,10 @@ pub(super) enum Stage {
         last_frame: Moment,
         /// It has written as much as it may for now.
         is_paused: bool,
+        /// Its user's next password is being seen to; no further frame is handled meanwhile.
+        is_waiting: bool,
+        /// In this connection, before it was authenticated too.
+        wrong_passwords: u32,
     },
     /// The deciding word is said; what still waits is written, then the sending side is shut.
     Flushing { until: Moment, why: Why },
@@ -81,6 +85,8 @@ pub(super) enum Why {
     Kicked,
     Shutdown,
     TakenOver,
+    /// In another session of the name.
+    PasswordChanged,
     ClosedByPeer,
     Reset,
     /// The encryption around it did not come about, or failed.
@@ -92,7 +98,7 @@ impl Why {
     /// Whether the session ends with the connection; otherwise it can be resumed.
     pub(super) fn ends_session(self) -> bool {
         match self {
-            Why::Exit | Why::Kicked | Why::Shutdown => true,
+            Why::Exit | Why::Kicked | Why::Shutdown | Why::PasswordChanged => true,
             Why::TakenOver | Why::ClosedByPeer | Why::Reset | Why::Tls => false,
             Why::Refused(code) => code.ends_session(),
         }
@@ -106,6 +112,7 @@ impl fmt::Display for Why {
             Why::Kicked => f.write_str("kicked"),
             Why::Shutdown => f.write_str("shutdown"),
             Why::TakenOver => f.write_str("taken-over"),
+            Why::PasswordChanged => f.write_str("password-changed"),
             Why::ClosedByPeer => f.write_str("closed-by-peer"),
             Why::Reset => f.write_str("reset"),
             Why::Tls => f.write_str("tls"),
@@ -160,7 +167,7 @@ impl Connection {
         match &self.stage {
             // A stranger who reads no answer is not to fill the memory with them.
             Stage::Visiting(visit) => is_heard && !matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { is_paused, .. } => is_heard && !is_paused,
+            Stage::Authenticated { is_paused, is_waiting, .. } => is_heard && !is_paused && !is_waiting,
             Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
         }
     }
@@ -178,6 +185,15 @@ impl Connection {
         }
     }
 
+    /// Whether a password of its is being seen to.
+    pub(super) fn is_waiting(&self) -> bool {
+        match &self.stage {
+            Stage::Visiting(visit) => matches!(visit.step, Step::Waiting(_)),
+            Stage::Authenticated { is_waiting, .. } => *is_waiting,
+            _ => false,
+        }
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         matches!(self.stage, Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. })
     }
@@ -187,7 +203,11 @@ impl Connection {
         match &self.stage {
             Stage::Visiting(visit) => visit.allows(request),
             Stage::Authenticated { .. } => {
-                matches!(request, Request::Message { .. } | Request::Who { .. } | Request::Exit)
+                let is_with_token = matches!(
+                    request,
+                    Request::Message { .. } | Request::Who { .. } | Request::ChangePassword { .. }
+                );
+                is_with_token || *request == Request::Exit
             }
             _ => false,
         }
@@ -209,7 +229,7 @@ impl Connection {
             Stage::Visiting(visit) if matches!(visit.step, Step::Waiting(_)) => stalled,
             Stage::Visiting(visit) => stalled.min(visit.login_deadline),
             // That it says nothing is not its choice.
-            Stage::Authenticated { is_paused: true, .. } => stalled,
+            Stage::Authenticated { is_paused, is_waiting, .. } if *is_paused || *is_waiting => stalled,
             Stage::Authenticated { last_frame, .. } => {
                 stalled.min(config.idle_timeout.map_or(Moment::NEVER, |timeout| *last_frame + timeout))
             }

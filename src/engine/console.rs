@@ -4,7 +4,7 @@ use super::connection::Why;
 use super::peer::Peer;
 use super::post::Courier;
 use super::{ConnId, Engine};
-use crate::auth::{Name, SessionId, addressed, is_meant_for_one};
+use crate::auth::{Name, addressed, is_meant_for_one};
 use crate::handler::Post;
 use crate::limits::TOKEN_BYTES;
 use crate::store::Store;
@@ -110,14 +110,8 @@ impl<S: Store> Engine<S> {
     }
 
     fn kick(&mut self, name: &Name) {
-        let sessions: Vec<SessionId> = self.lobby.sessions.of(name).collect();
-        for session in &sessions {
-            match self.lobby.sessions.session(*session).and_then(|session| session.connection()) {
-                Some(conn) => self.lobby.bye(conn, "kicked by the operator", Why::Kicked),
-                None => self.lobby.end_session(*session),
-            }
-        }
-        self.notice(&match sessions.len() {
+        let ended = self.lobby.end_sessions_of(name, None, "kicked by the operator", Why::Kicked);
+        self.notice(&match ended {
             0 => format!("not kicked: {name} is not here"),
             1 => format!("kicked {name}"),
             count => format!("kicked {name}, {count} sessions"),

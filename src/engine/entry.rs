@@ -1,7 +1,7 @@
 //! The way in: identify, register, log in, resume.
 
-use super::connection::{Stage, Why};
-use super::gate::{EarlyLogin, Purpose};
+use super::connection::{Connection, Stage, Why};
+use super::gate::{EarlyLogin, NewPassword, Purpose};
 use super::lobby::Change;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine};
@@ -68,20 +68,34 @@ impl<S: Store> Engine<S> {
         let Some(visit) = self.visit(id) else { return };
         let Step::LoggingIn { name } = &visit.step else { return };
         let name = name.clone();
+        self.check_password(id, name, password, None);
+    }
+
+    /// Compares a password with what is stored, for a login or before a change of it.
+    pub(super) fn check_password(
+        &mut self,
+        id: ConnId,
+        name: Name,
+        password: Password,
+        change: Option<Box<NewPassword>>,
+    ) {
         let Some(origin) = self.origin(id) else { return };
         if self.refuse_throttled(id) {
             return;
         }
         let stored = match self.store.find(&name) {
-            Lookup::Pending => return self.await_store(id, name, password),
             Lookup::Known(stored) => Some(stored),
-            Lookup::Unknown | Lookup::LookAlike => None,
+            Lookup::Pending if change.is_none() => return self.await_store(id, name, password),
+            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => None,
         };
         let recognised = stored
             .as_ref()
             .and_then(|stored| self.gate.recognises(origin, &name, stored, &password, self.lobby.now));
         if recognised == Some(true) {
-            return self.authenticate(id, name);
+            return match (change, stored) {
+                (Some(new), Some(verified)) => self.hash_new_password(id, name, password, verified, *new),
+                _ => self.authenticate(id, name),
+            };
         }
         let is_charged = recognised == Some(false);
         // A name that nobody has costs as many rounds as somebody's, so that the time does not tell; how many, is found
@@ -89,7 +103,8 @@ impl<S: Store> Engine<S> {
         let decoy = self.decoy_rounds(&name);
         let salt = stored.as_ref().map_or([0; SALT_BYTES], |stored| stored.salt);
         let rounds = stored.as_ref().map_or(decoy, |stored| stored.rounds);
-        let purpose = Purpose::Login { conn: id, name: name.clone(), stored, is_charged, prepared: None };
+        let purpose =
+            Purpose::Login { conn: id, name: name.clone(), stored, is_charged, prepared: None, change };
         self.hash(id, name, password, salt, rounds, purpose);
     }
 
@@ -125,7 +140,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Puts a hash into the queue, unless the wait would be too long, or nobody will be there to hear of it.
-    fn hash(
+    pub(super) fn hash(
         &mut self,
         id: ConnId,
         name: Name,
@@ -157,19 +172,47 @@ impl<S: Store> Engine<S> {
 
     fn begin_waiting(&mut self, id: ConnId, name: Name, errand: Errand) {
         let now = self.lobby.now;
-        if let Some(visit) = self.visit(id) {
-            visit.begin_waiting(name, errand, now);
+        match self.lobby.connections.get_mut(id).map(|connection| &mut connection.stage) {
+            Some(Stage::Visiting(visit)) => {
+                visit.begin_waiting(name, errand, now);
+                self.lobby.note_stranger(id, Some(StrangerState::Waiting));
+            }
+            Some(Stage::Authenticated { is_waiting, .. }) => {
+                *is_waiting = true;
+                if let Errand::Hash(job) = errand {
+                    self.gate.change_jobs.insert(id, job);
+                }
+            }
+            _ => {}
         }
-        self.lobby.note_stranger(id, Some(StrangerState::Waiting));
         self.lobby.arm(id);
     }
 
-    pub(super) fn end_waiting(&mut self, id: ConnId) -> Option<Name> {
+    /// The password is seen to; false if nobody has waited.
+    pub(super) fn end_waiting(&mut self, id: ConnId) -> bool {
         let now = self.lobby.now;
-        let name = self.visit(id)?.end_waiting(now);
-        self.lobby.note_stranger(id, Some(StrangerState::Idle));
+        let Some(connection) =
+            self.lobby.connections.get_mut(id).filter(|connection| connection.is_waiting())
+        else {
+            return false;
+        };
+        match &mut connection.stage {
+            Stage::Visiting(visit) => {
+                visit.end_waiting(now);
+                self.lobby.note_stranger(id, Some(StrangerState::Idle));
+            }
+            Stage::Authenticated { is_waiting, last_frame, .. } => {
+                *is_waiting = false;
+                *last_frame = now;
+            }
+            _ => {}
+        }
         self.lobby.wake(id);
-        name
+        true
+    }
+
+    pub(super) fn is_waiting(&self, id: ConnId) -> bool {
+        self.lobby.connections.get(id).is_some_and(Connection::is_waiting)
     }
 
     /// The peer has closed its sending side before a frame that needs waiting: the frame and all after it are dropped.
@@ -241,7 +284,13 @@ impl<S: Store> Engine<S> {
         let last_frame = self.lobby.now;
         self.lobby.note_stranger(id, None);
         if let Some(connection) = self.lobby.connections.get_mut(id) {
-            connection.stage = Stage::Authenticated { session, last_frame, is_paused: false };
+            let wrong_passwords = match &connection.stage {
+                Stage::Visiting(visit) => visit.wrong_passwords,
+                _ => 0,
+            };
+            let (is_paused, is_waiting) = (false, false);
+            connection.stage =
+                Stage::Authenticated { session, last_frame, is_paused, is_waiting, wrong_passwords };
         }
         self.lobby.pause_if_full(id, session);
         self.lobby.arm(id);
@@ -261,7 +310,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Fills with random bytes; without them the connection cannot be served.
-    fn random(&mut self, id: ConnId, bytes: &mut [u8]) -> bool {
+    pub(super) fn random(&mut self, id: ConnId, bytes: &mut [u8]) -> bool {
         let filled = self.entropy.fill(bytes);
         if let Err(reason) = &filled {
             log::error!("no random bytes reason={reason:?}");

@@ -118,14 +118,20 @@ impl<S: Store> Engine<S> {
                     self.lobby.send_names(id);
                 }
             }
-            // No state allows it.
-            Request::ChangePassword { .. } => {}
+            Request::ChangePassword { token, old, new } => {
+                self.change_password(id, token, old, new);
+                body.zeroize();
+            }
             Request::Exit => self.lobby.bye(id, "bye", Why::Exit),
         }
     }
 
     /// The session that a connection carries, if the token is that session's; any other is refused.
-    fn own_session(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES]) -> Option<(SessionId, &Session)> {
+    pub(super) fn own_session(
+        &mut self,
+        id: ConnId,
+        token: &[u8; TOKEN_BYTES],
+    ) -> Option<(SessionId, &Session)> {
         let Stage::Authenticated { session, .. } = self.lobby.connections.get(id)?.stage else { return None };
         let is_own = |own: &&Session| own.token().matches(token);
         if self.lobby.sessions.session(session).filter(is_own).is_none() {
@@ -150,7 +156,7 @@ impl<S: Store> Engine<S> {
         self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby });
     }
 
-    fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {
+    pub(super) fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {
         let text = simdutf8::basic::from_utf8(bytes).ok();
         if text.is_none() {
             self.lobby.refuse(id, Code::Malformed, "text that is not UTF-8");

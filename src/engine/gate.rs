@@ -5,7 +5,7 @@ use crate::Moment;
 use crate::auth::decoys::Decoys;
 use crate::auth::hash_queue::{HashQueue, Job, JobId};
 use crate::auth::login_cache::LoginCache;
-use crate::auth::{Name, Origin, Password, PasswordHash, Throttle};
+use crate::auth::{Name, Origin, Password, PasswordHash, SessionId, Throttle};
 use crate::store::Ticket;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -25,7 +25,11 @@ pub(super) enum Purpose {
         /// The password as the profile has it, which was wrong: now it is tried as it was typed, for it may be one that was
         /// hashed so before there was a profile. It is one guess, and charged once, when the first was wrong.
         prepared: Option<Password>,
+        /// The session goes on, and this is to be its user's next password.
+        change: Option<Box<NewPassword>>,
     },
+    /// A user's next password.
+    NewPassword(Box<PasswordChange>),
     /// A password that was right, under today's number of rounds.
     Rehash {
         name: Name,
@@ -39,8 +43,36 @@ pub(super) enum Purpose {
 pub(super) enum Storing {
     /// A new user; the password is wanted for the cache.
     Registration { conn: ConnId, name: Name, password: Password, hash: PasswordHash },
-    /// A known user's new hash.
+    /// A known user's new hash of the same password.
     Rehash { name: Name },
+    /// A known user's next password.
+    NewPassword(HashedChange),
+}
+
+/// What a session's user wants for a password.
+#[derive(Debug)]
+pub(super) struct NewPassword {
+    pub(super) session: SessionId,
+    pub(super) password: Password,
+}
+
+/// A change of a password whose old one was right.
+#[derive(Debug)]
+pub(super) struct PasswordChange {
+    pub(super) conn: ConnId,
+    pub(super) session: SessionId,
+    pub(super) name: Name,
+    pub(super) old: Password,
+    /// The record that it was right for.
+    pub(super) verified: PasswordHash,
+}
+
+/// The same, when the new one is hashed; it is wanted for the cache.
+#[derive(Debug)]
+pub(super) struct HashedChange {
+    pub(super) change: Box<PasswordChange>,
+    pub(super) new: Password,
+    pub(super) hash: PasswordHash,
 }
 
 /// A login that waits for the registration of its name to be stored.
@@ -61,6 +93,10 @@ pub(super) struct Gate {
     pub(super) early_logins: HashMap<Name, Vec<EarlyLogin>>,
     /// Users whose new hash is queued, hashed or stored.
     pub(super) rehashing: HashSet<Name>,
+    /// Users whose next password is at the store, and further ones that are hashed and wait for that.
+    pub(super) changing: HashMap<Name, Vec<HashedChange>>,
+    /// The hashes that connections with a session wait for.
+    pub(super) change_jobs: HashMap<ConnId, JobId>,
     next_ticket: u64,
 }
 
@@ -75,6 +111,8 @@ impl Gate {
             storing: HashMap::new(),
             early_logins: HashMap::new(),
             rehashing: HashSet::new(),
+            changing: HashMap::new(),
+            change_jobs: HashMap::new(),
             next_ticket: 0,
         }
     }

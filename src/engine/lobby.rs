@@ -52,6 +52,8 @@ pub(super) enum Change {
     Left { session: SessionId, name: Name, last: bool },
     /// Nobody waits for this hash any more.
     Abandoned(JobId),
+    /// Nor for the hash that this connection with a session waited for.
+    AbandonedBy(ConnId),
 }
 
 /// Sums since the start.
@@ -282,7 +284,10 @@ impl Lobby {
                     self.changes.push_back(Change::Abandoned(job));
                 }
             }
-            Some(&Stage::Authenticated { session, .. }) => {
+            Some(&Stage::Authenticated { session, is_waiting, .. }) => {
+                if is_waiting {
+                    self.changes.push_back(Change::AbandonedBy(id));
+                }
                 let carried = self.sessions.session(session).and_then(|session| session.connection());
                 if carried != Some(id) {
                     return;

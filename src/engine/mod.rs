@@ -23,6 +23,7 @@ mod frames;
 mod gate;
 mod lobby;
 mod output;
+mod password_change;
 mod peer;
 mod post;
 mod roll;
@@ -135,9 +136,7 @@ impl<S: Store> Engine<S> {
         self.lobby.now = now;
         if let Some(connection) = self.lobby.connections.get_mut(id) {
             connection.peer_finished = true;
-            if let Stage::Visiting(visit) = &connection.stage
-                && matches!(visit.step, Step::Waiting(_))
-            {
+            if connection.is_waiting() {
                 self.lobby.begin_close(id, Why::ClosedByPeer);
             }
         }
@@ -356,7 +355,7 @@ impl<S: Store> Engine<S> {
         let now = self.lobby.now;
         self.lobby.connections.get(id).is_some_and(|connection| match &connection.stage {
             Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)) && visit.login_deadline <= now,
-            Stage::Authenticated { last_frame, is_paused: false, .. } => {
+            Stage::Authenticated { last_frame, is_paused: false, is_waiting: false, .. } => {
                 self.lobby.config.idle_timeout.is_some_and(|timeout| *last_frame + timeout <= now)
             }
             _ => false,
@@ -378,6 +377,11 @@ impl<S: Store> Engine<S> {
             let post = &mut Courier { lobby: &mut self.lobby };
             match change {
                 Change::Abandoned(job) => self.gate.abandon(job, self.lobby.now),
+                Change::AbandonedBy(conn) => {
+                    if let Some(job) = self.gate.change_jobs.remove(&conn) {
+                        self.gate.abandon(job, self.lobby.now);
+                    }
+                }
                 _ if self.stopping => {}
                 Change::Joined { session, name } => {
                     self.handler.joined(Speaker { session, name: &name }, post)

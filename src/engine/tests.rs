@@ -17,6 +17,7 @@ mod costs;
 mod guesses;
 mod hashing;
 mod leftovers;
+mod password_change;
 mod reload;
 mod who;
 mod write_rate;

@@ -1,6 +1,7 @@
 //! What follows when a hash is done and when the store has answered.
 
-use super::gate::{Purpose, Storing};
+use super::connection::Stage;
+use super::gate::{HashedChange, NewPassword, Purpose, Storing};
 use super::{ConnId, Engine};
 use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::Job;
@@ -50,6 +51,7 @@ impl<S: Store> Engine<S> {
                         Err(reason) => log::error!("rehash not stored name={name} reason={reason:?}"),
                     }
                 }
+                Storing::NewPassword(hashed) => self.finish_change(hashed, completion.outcome),
             }
         }
     }
@@ -60,6 +62,7 @@ impl<S: Store> Engine<S> {
             let is_refused = match job.purpose {
                 Purpose::Rehash { .. } => false,
                 Purpose::Register { conn, .. } => self.refuse_throttled(conn),
+                Purpose::NewPassword(ref change) => self.refuse_throttled(change.conn),
                 // What was charged for this very login does not stand in its way.
                 Purpose::Login { conn, is_charged, .. } => {
                     self.refuse_throttled_but(conn, u32::from(is_charged))
@@ -78,48 +81,49 @@ impl<S: Store> Engine<S> {
         let hashed = PasswordHash { rounds, salt, hash };
         match purpose {
             Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
-            Purpose::Login { conn, name, stored, is_charged, prepared } => {
+            Purpose::Login { conn, name, stored, is_charged, prepared, change } => {
+                self.gate.change_jobs.remove(&conn);
                 let right = stored.as_ref().is_some_and(|stored| stored.hash.ct_eq(&hashed.hash).into());
                 if !right {
                     if !is_charged {
                         self.gate.throttle.charge(origin, self.lobby.now);
                     }
-                    let Some(typed) = password.as_typed() else { return self.refuse_password(conn) };
+                    let Some(typed) = password.as_typed() else { return self.refuse_password(conn, &name) };
                     let prepared = Some(password);
                     // One guess, one charge, whatever it takes to judge it.
-                    let purpose = Purpose::Login { conn, name, stored, is_charged: true, prepared };
-                    return self.hash_typed(conn, Job { origin, password: typed, salt, rounds, purpose });
+                    let purpose = Purpose::Login { conn, name, stored, is_charged: true, prepared, change };
+                    return self.hash_more(conn, Job { origin, password: typed, salt, rounds, purpose });
                 }
                 let is_outdated = prepared.is_some() || rounds != self.lobby.config.hash_rounds;
                 let password = prepared.unwrap_or(password);
-                let is_current = self.has_record(&name, &hashed);
-                if is_current {
-                    self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
+                if !self.has_record(&name, &hashed) {
+                    return self.check_again(conn, name, password, change);
+                }
+                self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
+                if let Some(new) = change {
+                    return self.hash_new_password(conn, name, password, hashed, *new);
                 }
                 self.end_waiting(conn);
                 self.authenticate(conn, name.clone());
-                if is_current && is_outdated {
+                if is_outdated {
                     self.rehash(origin, name, password, hashed);
                 }
             }
-            // The record was replaced meanwhile, perhaps by one of another password.
-            Purpose::Rehash { name, replaces } if !self.has_record(&name, &replaces) => {
-                self.gate.rehashing.remove(&name);
+            Purpose::NewPassword(change) => {
+                self.gate.change_jobs.remove(&change.conn);
+                self.store_new_password(HashedChange { change, new: password, hash: hashed });
             }
-            Purpose::Rehash { name, .. } => {
-                let ticket = self.gate.ticket(Storing::Rehash { name: name.clone() });
-                self.store.rehash(ticket, name, hashed);
-            }
+            Purpose::Rehash { name, replaces } => self.store_rehash(name, &replaces, hashed),
         }
     }
 
-    fn has_record(&self, name: &Name, record: &PasswordHash) -> bool {
+    pub(super) fn has_record(&self, name: &Name, record: &PasswordHash) -> bool {
         matches!(self.store.find(name), Lookup::Known(stored) if stored == *record)
     }
 
-    /// Hashes a password that was wrong once more, as it was typed; whoever waits goes on waiting.
-    fn hash_typed(&mut self, id: ConnId, job: Job<Purpose>) {
-        if self.visit(id).is_none() {
+    /// Hashes something more for whoever waits already, and goes on waiting.
+    pub(super) fn hash_more(&mut self, id: ConnId, job: Job<Purpose>) {
+        if !self.is_waiting(id) {
             return;
         }
         let job = self.push_job(job);
@@ -127,7 +131,26 @@ impl<S: Store> Engine<S> {
             && let Step::Waiting(waiting) = &mut visit.step
         {
             waiting.errand = Errand::Hash(job);
+        } else {
+            self.gate.change_jobs.insert(id, job);
         }
+    }
+
+    /// The password was right for a record that was replaced while it was hashed.
+    fn check_again(&mut self, id: ConnId, name: Name, password: Password, change: Option<Box<NewPassword>>) {
+        if self.end_waiting(id) {
+            self.check_password(id, name, password, change);
+        }
+    }
+
+    /// A new hash of an old password must not undo a change of it.
+    fn store_rehash(&mut self, name: Name, replaces: &PasswordHash, hash: PasswordHash) {
+        if !self.has_record(&name, replaces) || self.gate.changing.contains_key(&name) {
+            self.gate.rehashing.remove(&name);
+            return;
+        }
+        let ticket = self.gate.ticket(Storing::Rehash { name: name.clone() });
+        self.store.rehash(ticket, name, hash);
     }
 
     fn store_user(&mut self, id: ConnId, name: Name, password: Password, hash: PasswordHash) {
@@ -159,7 +182,7 @@ impl<S: Store> Engine<S> {
         password: &Password,
         stored: Result<PasswordHash, String>,
     ) {
-        let here = self.end_waiting(id).is_some();
+        let here = self.end_waiting(id);
         match stored {
             Ok(hash) => {
                 self.gate.cache.remember(name, &hash, password, self.lobby.now);
@@ -183,19 +206,26 @@ impl<S: Store> Engine<S> {
             }
         }
         for early in self.gate.early_logins.remove(name).unwrap_or_default() {
-            if self.end_waiting(early.conn).is_some() {
+            if self.end_waiting(early.conn) {
                 self.log_in(early.conn, early.password);
             }
         }
     }
 
-    fn refuse_password(&mut self, id: ConnId) {
-        let Some(name) = self.end_waiting(id) else { return };
-        self.lobby.log_wrong_password(id, &name);
+    fn refuse_password(&mut self, id: ConnId, name: &Name) {
+        if !self.end_waiting(id) {
+            return;
+        }
+        self.lobby.log_wrong_password(id, name);
         let max_attempts = self.lobby.config.max_attempts;
-        let Some(visit) = self.visit(id) else { return };
-        visit.wrong_passwords += 1;
-        if visit.wrong_passwords >= max_attempts {
+        let wrong_passwords = match self.lobby.connections.get_mut(id).map(|connection| &mut connection.stage)
+        {
+            Some(Stage::Visiting(visit)) => &mut visit.wrong_passwords,
+            Some(Stage::Authenticated { wrong_passwords, .. }) => wrong_passwords,
+            _ => return,
+        };
+        *wrong_passwords += 1;
+        if *wrong_passwords >= max_attempts {
             self.lobby.refuse(id, Code::TooManyAttempts, "too many wrong passwords in one connection");
         } else {
             self.lobby.refuse(id, Code::WrongPassword, "wrong password");

@@ -85,7 +85,8 @@ pub trait Store {
     /// ticket follows. The name must be [`Unknown`](Lookup::Unknown).
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
 
-    /// Takes a known user's new hash for storing. The old one counts until the completion.
+    /// Takes a known user's new hash for storing, be it of another password. The old one counts until the completion, and
+    /// of several the last.
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
 
     /// What is kept may have been changed by others: takes it as it is now, if it is good. Names may be gone afterwards, or

@@ -31,6 +31,7 @@ mod load;
 mod names;
 mod operator;
 mod output_total;
+mod passwords;
 mod resume;
 mod secrets;
 mod service;

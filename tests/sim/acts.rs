@@ -119,6 +119,13 @@ impl World {
                 .filter(|agent| agent.nature != Nature::Honest)
                 .flat_map(|agent| agent.tokens.iter().copied())
                 .collect();
+            let agent = &mut self.agents[who];
+            if agent.nature != Nature::Honest
+                && let Some(password) = self.model.people.password(&agent.name)
+            {
+                // They tell each other when one has changed it.
+                agent.password = password;
+            }
             sent = self.agents[who].speak(random, &self.settings, &tokens);
             link.send(&sent);
             if !eager && self.agents[who].has_said_all(random) {

@@ -2,7 +2,7 @@
 
 use crate::plan::{Mode, Nature, Settings};
 use crate::random::Random;
-use crate::wire::{Said, frame, take_reply};
+use crate::wire::{Said, change_frame, frame, take_reply};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Tokens that one client remembers.
@@ -14,6 +14,11 @@ pub(crate) struct Agent {
     pub(crate) nature: Nature,
     pub(crate) name: String,
     pub(crate) password: String,
+    /// What an honest one has asked for in its place, be it that this or that counts now.
+    other_password: Option<String>,
+    is_changing: bool,
+    /// It was never told what became of that.
+    is_unsure: bool,
     pub(crate) peer: SocketAddr,
     /// Which of the world's links is its connection.
     pub(crate) link: Option<usize>,
@@ -74,6 +79,9 @@ impl Agent {
             nature,
             name,
             password,
+            other_password: None,
+            is_changing: false,
+            is_unsure: false,
             peer: SocketAddr::new(ip, 1024 + number as u16),
             link: None,
             received: Vec::new(),
@@ -97,6 +105,7 @@ impl Agent {
     pub(crate) fn connected(&mut self, link: usize) {
         self.link = Some(link);
         self.received.clear();
+        self.is_changing = false;
         self.wants = Wants::Hello;
         (self.sent, self.back) = (0, 0);
     }
@@ -149,6 +158,15 @@ impl Agent {
                 }
             }
             Said::Message(..) | Said::Names(..) => {}
+            Said::PasswordChanged => {
+                self.swap_passwords();
+                self.changed_or_not();
+            }
+            Said::Error(5, _) if self.is_changing => self.changed_or_not(),
+            Said::Error(4, text) if self.is_changing => {
+                assert!(self.nature == Nature::Twin, "{} knows its password: {text:?}", self.name);
+                self.changed_or_not();
+            }
             Said::Bye => self.done |= self.wants == Wants::Bye,
             Said::Error(6, _) => {
                 // If it was an older one that is dead, there is still the newest.
@@ -165,7 +183,11 @@ impl Agent {
             }
             Said::Error(1 | 2, text) => panic!("{} is honest, and told {text:?}", self.name),
             Said::Error(100..=103, text) => panic!("{} is honest, and told {text:?}", self.name),
-            Said::Error(4, _) => self.wants = Wants::Identify,
+            Said::Error(4, _) => {
+                self.swap_passwords();
+                self.wants = Wants::Identify;
+            }
+            Said::Error(104, _) => self.swap_passwords(),
             Said::Error(105 | 106, _) => self.rest = 20,
             Said::Error(5, _) => self.wants = Wants::Register,
             Said::Error(..) => {}
@@ -230,7 +252,25 @@ impl Agent {
         self.wants = Wants::Talk;
         let Some(token) = self.tokens.last().copied() else { return Vec::new() };
         if self.nature == Nature::Roaming {
-            return frame(5, &[&token, b"on the road"]);
+            // Now and then so much that the next may have to wait, here or where it goes on.
+            let times = if random.one_in(3) { 110 } else { 1 };
+            return frame(5, &[&token, b"on the road"]).repeat(times);
+        }
+        if random.one_in(6) {
+            return frame(8, &[&token]);
+        }
+        let changes = match self.nature {
+            Nature::Honest => !self.is_unsure && random.one_in(8),
+            Nature::Twin => random.one_in(2),
+            _ => false,
+        };
+        if changes {
+            let new = format!("password {} of {}", random.next(), self.name);
+            let change = change_frame(&token, &self.password, &new);
+            (self.is_changing, self.is_unsure, self.wants) = (true, true, Wants::Answer);
+            // A twin is told by the others what counts.
+            self.other_password = Some(new).filter(|_| self.nature == Nature::Honest);
+            return change;
         }
         let mut bytes = Vec::new();
         let burst = settings.socket_bytes >= 1_000 && random.one_in(6);
@@ -246,6 +286,7 @@ impl Agent {
             let number = self.sent;
             let text = match settings.mode {
                 Mode::Chat if random.one_in(3) => format!("@n{} psst {tail}", random.below(4)),
+                Mode::Chat if random.one_in(3) => format!(" @n{} psst {tail}", random.below(4)),
                 _ => format!("echo {number} {tail}"),
             };
             bytes.extend(frame(5, &[&token, text.as_bytes()]));
@@ -288,6 +329,11 @@ impl Agent {
                     .concat()
             }
             11 => frame(8, &[&token]),
+            12 if random.one_in(3) => {
+                let new = format!("password {} of {}", random.next(), self.name);
+                let new = if random.one_in(5) { "short" } else { &new };
+                change_frame(&token, &password, new)
+            }
             9 | 12..17 => frame(5, &[&token, self.a_text(random, settings).as_bytes()]),
             17 => frame(5, &[&token, b"\xff\xfe"]),
             18 if random.one_in(2) => {
@@ -298,6 +344,16 @@ impl Agent {
             19 => random.pick(&[0, 1_025, 4_097, settings.config.max_frame_bytes + 1]).to_be_bytes().to_vec(),
             20 => frame(random.pick(&[3, 4, 5, 6, 7, 8]), &[&vec![b'x'; random.pick(&[1, 15, 17, 1_025])]]),
             _ => frame(random.pick(&[1, 2, 3]), &[b"a\xc3\x28"]),
+        }
+    }
+
+    fn changed_or_not(&mut self) {
+        (self.is_changing, self.is_unsure, self.wants) = (false, false, Wants::Talk);
+    }
+
+    fn swap_passwords(&mut self) {
+        if let Some(other) = &mut self.other_password {
+            std::mem::swap(other, &mut self.password);
         }
     }
 

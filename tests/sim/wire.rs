@@ -8,6 +8,7 @@ pub(crate) enum Said {
     Welcome([u8; 16], String),
     Message(String, String),
     Bye,
+    PasswordChanged,
     Names(u32, Vec<String>),
     Error(u16, String),
 }
@@ -48,6 +49,10 @@ fn decode(body: &[u8]) -> Said {
             text(&body[1..]);
             Said::Bye
         }
+        0x86 => {
+            assert_eq!(body.len(), 1, "PasswordChanged has no payload");
+            Said::PasswordChanged
+        }
         0x87 => {
             let names = text(&body[5..]);
             let list: Vec<String> = names.split_terminator('\n').map(str::to_owned).collect();
@@ -66,6 +71,11 @@ pub(crate) fn frame(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     bytes.push(kind);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes
+}
+
+/// A client's ChangePassword.
+pub(crate) fn change_frame(token: &[u8], old: &str, new: &str) -> Vec<u8> {
+    frame(7, &[token, &(old.len() as u16).to_be_bytes(), old.as_bytes(), new.as_bytes()])
 }
 
 /// Whether a text is a name by the page's rules.

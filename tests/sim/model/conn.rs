@@ -59,6 +59,26 @@ pub(crate) struct Waiting {
     pub(crate) password: Vec<u8>,
     pub(crate) since: Moment,
     pub(crate) errand: Errand,
+    /// The session goes on, and its user is to have another password.
+    pub(crate) change: Option<Change>,
+    /// The record that it is compared with was replaced meanwhile.
+    pub(crate) is_stale: bool,
+}
+
+/// A password that is to be changed; the errand is the check of the old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) serial: u64,
+    pub(crate) new: Vec<u8>,
+    /// The store was asked; with what it said.
+    pub(crate) asked: bool,
+    pub(crate) kept: Option<bool>,
+}
+
+impl Waiting {
+    pub(crate) fn new(name: String, password: &[u8], errand: Errand, since: Moment) -> Waiting {
+        Waiting { name, password: password.to_vec(), since, errand, change: None, is_stale: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +130,18 @@ impl Conn {
         }
     }
 
+    /// The session that it carries.
+    pub(crate) fn serial(&self) -> Option<u64> {
+        match &self.state {
+            State::Authenticated(serial) => Some(*serial),
+            State::Waiting(waiting) => waiting.change.as_ref().map(|change| change.serial),
+            _ => None,
+        }
+    }
+
     /// Whether it has yet to show who it is.
     pub(crate) fn is_stranger(&self) -> bool {
-        !matches!(self.state, State::Authenticated(_) | State::Closing)
+        self.serial().is_none() && self.state != State::Closing
     }
 
     /// At the end of a turn: what was due when it began is done.

@@ -144,23 +144,23 @@ impl Model {
         conn.due.clear();
         conn.input.clear();
         let peer = conn.peer.ip();
-        match std::mem::replace(&mut conn.state, State::Closing) {
-            State::Authenticated(serial) => {
-                let carried = self.sessions.get(&serial).is_some_and(|session| session.conn == Some(id));
-                if carried && (ends_session || self.settings.config.resume_window.is_zero()) {
-                    self.end_session(serial);
-                } else if carried {
-                    self.lose_session(serial);
-                }
+        let serial = conn.serial();
+        if let State::Waiting(Waiting { errand: Errand::Login { right: Some(_), charge }, .. }) =
+            std::mem::replace(&mut conn.state, State::Closing)
+        {
+            match charge {
+                Charge::Done => {}
+                Charge::Maybe => self.debts.maybe_guessed(peer, now),
+                Charge::Due => self.debts.guessed(peer, now),
             }
-            State::Waiting(Waiting { errand: Errand::Login { right: Some(_), charge }, .. }) => {
-                match charge {
-                    Charge::Done => {}
-                    Charge::Maybe => self.debts.maybe_guessed(peer, now),
-                    Charge::Due => self.debts.guessed(peer, now),
-                }
-            }
-            _ => {}
+        }
+        let carries =
+            |serial: &u64| self.sessions.get(serial).is_some_and(|session| session.conn == Some(id));
+        let Some(serial) = serial.filter(carries) else { return };
+        if ends_session || self.settings.config.resume_window.is_zero() {
+            self.end_session(serial);
+        } else {
+            self.lose_session(serial);
         }
     }
 
@@ -187,7 +187,7 @@ impl Model {
         self.pause(id, serial);
     }
 
-    fn end_session(&mut self, serial: u64) {
+    pub(super) fn end_session(&mut self, serial: u64) {
         let Some(session) = self.sessions.remove(&serial) else { return };
         let last = !self.sessions.values().any(|other| other.name == session.name);
         self.changes.push((Told::Left { name: session.name, last }, None));
@@ -254,18 +254,27 @@ impl Model {
         }
     }
 
+    /// These sessions end, and those who carry them are told Bye.
+    pub(super) fn end_sessions(&mut self, which: impl Fn(u64, &Session) -> bool) {
+        let ended: Vec<u64> = self
+            .sessions
+            .iter()
+            .filter(|(serial, session)| which(**serial, session))
+            .map(|(n, _)| *n)
+            .collect();
+        for serial in ended {
+            if let Some(id) = self.sessions[&serial].conn {
+                self.conn(id).bye_expected = true;
+            }
+            self.end_session(serial);
+        }
+    }
+
     /// The person at the console typed this.
     pub(crate) fn obey(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("/kick ") {
             let of_name = |session: &Session| session.name == name && is_name(name);
-            let kicked: Vec<u64> =
-                self.sessions.iter().filter(|(_, s)| of_name(s)).map(|(n, _)| *n).collect();
-            for serial in kicked {
-                if let Some(id) = self.sessions[&serial].conn {
-                    self.conn(id).bye_expected = true;
-                }
-                self.end_session(serial);
-            }
+            self.end_sessions(|_, session| of_name(session));
         } else if line.starts_with('/') || line.is_empty() {
         } else if let Some(name) = recipient(line) {
             let text = &line[name.len() + 2..];

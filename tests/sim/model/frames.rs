@@ -46,6 +46,9 @@ impl Model {
             if matches!(conn.state, State::Waiting(_)) {
                 if self.resolve(id) { continue } else { return }
             }
+            if conn.paused_until.is_some() && self.has_frame(conn) {
+                return;
+            }
             let handled = match self.front(conn) {
                 Front::Nothing => break,
                 Front::Zero => self.refused(id, 100),
@@ -97,6 +100,7 @@ impl Model {
             4 => payload.len() == 16,
             5 => payload.len() >= 16,
             6 => payload.is_empty(),
+            7 => parts_of_change(payload).is_some_and(|(_, old, _)| old.len() <= 1_024),
             8 => payload.len() == 16,
             _ => false,
         };
@@ -113,6 +117,7 @@ impl Model {
             (3, State::LoggingIn(name)) => self.login(id, name, payload, unserved),
             (4, State::Identifying) => self.resume(id, payload.try_into().unwrap()),
             (5, State::Authenticated(session)) => self.message(id, session, payload),
+            (7, State::Authenticated(session)) => self.change_password(id, session, payload, unserved),
             (8, State::Authenticated(session)) => self.who(id, session, payload),
             _ => self.refused(id, 102),
         }
@@ -164,8 +169,7 @@ impl Model {
             return said.is_some();
         }
         let errand = Errand::Register { asked: false, kept: None };
-        let waits =
-            self.wait(id, Waiting { name, password: password.to_vec(), since: self.now, errand }, unserved);
+        let waits = self.wait(id, Waiting::new(name, password, errand, self.now), unserved);
         self.conn(id).registers += u32::from(waits);
         waits
     }
@@ -187,11 +191,11 @@ impl Model {
         }
         let right = self.people.is_right(&name, password);
         let errand = Errand::Login { right, charge: Charge::Maybe };
-        self.wait(id, Waiting { name, password: password.to_vec(), since: self.now, errand }, unserved)
+        self.wait(id, Waiting::new(name, password, errand, self.now), unserved)
     }
 
     /// A password is seen to from now on, if its frame was handled: nothing tells of it yet.
-    fn wait(&mut self, id: ConnId, waiting: Waiting, unserved: bool) -> bool {
+    pub(super) fn wait(&mut self, id: ConnId, waiting: Waiting, unserved: bool) -> bool {
         let origin = self.conns[&id].peer.ip();
         let conn = self.conn(id);
         if conn.said.is_empty() && unserved {
@@ -334,6 +338,14 @@ impl Model {
     pub(crate) fn is_dry(&self, id: ConnId) -> bool {
         self.dry && is_error_next(&self.conns[&id], 109)
     }
+}
+
+/// The token, the old and the new password in a ChangePassword.
+pub(super) fn parts_of_change(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (token, rest) = payload.split_at_checked(16)?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (old, new) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    Some((token, old, new))
 }
 
 pub(crate) fn is_error_next(conn: &Conn, code: u16) -> bool {

@@ -8,6 +8,7 @@ mod conn;
 mod crowd;
 mod debts;
 mod frames;
+mod passwords;
 mod people;
 mod rate;
 mod room;
@@ -90,6 +91,8 @@ pub(crate) struct Model {
     told: VecDeque<Told>,
     /// Who joined (with the session) and who left (or was not the last of the name) in this call.
     changes: Vec<(Told, Option<u64>)>,
+    /// Names whose password was changed in this call, each with the session in which it was.
+    ended_by_change: Vec<(String, u64)>,
     pub(crate) stopping: bool,
     /// The random source has failed at some time.
     pub(crate) dry: bool,
@@ -130,6 +133,7 @@ impl Model {
             wrote_last: None,
             told: VecDeque::new(),
             changes: Vec::new(),
+            ended_by_change: Vec::new(),
             stopping: false,
             dry: false,
             in_time: false,
@@ -227,6 +231,7 @@ impl Model {
                 self.expire_sessions();
             }
             Cause::Hashing | Cause::Completions => {
+                self.end_changed();
                 self.judge_decided();
                 self.resolve_all(drawn);
             }

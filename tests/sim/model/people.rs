@@ -27,6 +27,22 @@ struct Visitor {
     since: BTreeSet<String>,
 }
 
+/// What the store was asked about a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Registration(ConnId),
+    Rehash,
+    /// The new password, and the session that wants it.
+    Change(Vec<u8>, ConnId, u64),
+}
+
+/// To what the store has answered.
+pub(crate) enum Answered {
+    Registration(String, ConnId),
+    Rehash(String),
+    Change(String, ConnId, u64),
+}
+
 /// All of them.
 #[derive(Default)]
 pub(crate) struct People {
@@ -34,11 +50,15 @@ pub(crate) struct People {
     /// Registrations of which a restart decides what has become.
     unsure: Vec<(String, Vec<u8>)>,
     visitors: BTreeMap<IpAddr, Visitor>,
-    /// What the store was asked and has not answered: name, and for whom unless it is a rehash.
-    pub(crate) requests: BTreeMap<u64, (String, Option<ConnId>)>,
+    /// Passwords that users may have instead: of each a restart decides.
+    unsure_changes: Vec<(String, Vec<u8>)>,
+    /// What the store was asked and has not answered.
+    pub(crate) requests: BTreeMap<u64, (String, Request)>,
     pub(crate) rehashes_possible: bool,
     /// Whose password is remembered, and how long.
     recognised: BTreeMap<String, Moment>,
+    /// Whose password may have been seen to be right since the start, at a time that nobody knows.
+    maybe_recognised: BTreeSet<String>,
     /// The store takes no registrations until a restart, so no name is taken by one.
     pub(crate) none_is_stored: bool,
 }
@@ -72,6 +92,14 @@ impl People {
         is_kept && self.recognised.get(name).is_some_and(|until| now < *until)
     }
 
+    pub(crate) fn verified_at_some_time(&mut self, name: &str) {
+        self.maybe_recognised.insert(name.to_owned());
+    }
+
+    pub(crate) fn may_be_recognised(&self, name: &str) -> bool {
+        self.maybe_recognised.contains(name)
+    }
+
     pub(crate) fn has_users(&self) -> bool {
         !self.users.is_empty()
     }
@@ -87,44 +115,67 @@ impl People {
             let before = self.users.insert(name.clone(), User { password, kept: false });
             assert!(before.is_none(), "{name} was registered twice");
         }
-        assert!(self.requests.insert(ticket, (name, Some(conn))).is_none());
+        assert!(self.requests.insert(ticket, (name, Request::Registration(conn))).is_none());
     }
 
     pub(crate) fn ask_rehash(&mut self, ticket: u64, name: String, hash: &PasswordHash) {
         let user = self.users.get(&name).unwrap_or_else(|| panic!("{name} is rehashed, and unknown"));
         assert!(user.kept && is_hash_of(hash, &user.password), "{name} is rehashed with another password");
-        assert!(self.requests.insert(ticket, (name, None)).is_none());
+        assert!(self.requests.insert(ticket, (name, Request::Rehash)).is_none());
+    }
+
+    pub(crate) fn ask_change(&mut self, ticket: u64, name: &str, new: Vec<u8>, conn: ConnId, serial: u64) {
+        let is_first =
+            |(other, request): &(String, Request)| other != name || !matches!(request, Request::Change(..));
+        assert!(self.requests.values().all(is_first), "two changes of {name} are at the store");
+        let request = Request::Change(new, conn, serial);
+        assert!(self.requests.insert(ticket, (name.to_owned(), request)).is_none());
+    }
+
+    /// The password that counts.
+    pub(crate) fn password(&self, name: &str) -> Option<String> {
+        self.users.get(name).map(|user| String::from_utf8_lossy(&user.password).into_owned())
     }
 
     /// What the store was asked for one connection it was asked for another.
     pub(crate) fn pass_on(&mut self, name: &str, from: ConnId, to: ConnId) {
         for (asked, conn) in self.requests.values_mut() {
-            if asked == name && *conn == Some(from) {
-                *conn = Some(to);
+            if asked == name && *conn == Request::Registration(from) {
+                *conn = Request::Registration(to);
             }
         }
     }
 
     /// The store has answered: whose registration that was, and for which connection. A new user's password is
     /// recognised until `verified`.
-    pub(crate) fn answered(&mut self, ticket: u64, kept: bool, verified: Moment) -> Option<(String, ConnId)> {
-        let (name, conn) =
+    pub(crate) fn answered(&mut self, ticket: u64, kept: bool, verified: Moment) -> Answered {
+        let (name, request) =
             self.requests.remove(&ticket).unwrap_or_else(|| panic!("an answer that nobody asked for"));
-        let Some(conn) = conn else {
-            if kept {
-                self.recognised.remove(&name);
+        match request {
+            Request::Rehash => {
+                if kept {
+                    self.recognised.remove(&name);
+                }
+                Answered::Rehash(name)
             }
-            return None;
-        };
-        if kept {
-            if let Some(user) = self.users.get_mut(&name) {
-                user.kept = true;
+            Request::Registration(conn) => {
+                if kept {
+                    if let Some(user) = self.users.get_mut(&name) {
+                        user.kept = true;
+                    }
+                    self.verified(&name, verified);
+                } else {
+                    self.users.remove(&name);
+                }
+                Answered::Registration(name, conn)
             }
-            self.verified(&name, verified);
-        } else {
-            self.users.remove(&name);
+            Request::Change(new, conn, serial) => {
+                if let Some(user) = self.users.get_mut(&name).filter(|_| kept) {
+                    user.password = new;
+                }
+                Answered::Change(name, conn, serial)
+            }
         }
-        Some((name, conn))
     }
 
     /// The store could not take back what it could not store: a restart will tell.
@@ -137,6 +188,7 @@ impl People {
         for (name, user) in self.users.iter().filter(|(_, user)| !user.kept) {
             self.unsure.push((name.clone(), user.password.clone()));
         }
+        self.unsure_changes.extend(changes(&self.requests).map(|(name, new)| (name.clone(), new.clone())));
     }
 
     pub(crate) fn forget_requests(&mut self) {
@@ -144,6 +196,7 @@ impl People {
         self.users.retain(|_, user| user.kept);
         self.requests.clear();
         self.recognised.clear();
+        self.maybe_recognised.clear();
         self.none_is_stored = false;
     }
 
@@ -156,6 +209,14 @@ impl People {
                 self.users.insert(name, User { password, kept: true });
             }
         }
+        for (name, new) in std::mem::take(&mut self.unsure_changes) {
+            if let Lookup::Known(hash) = find(&name)
+                && is_hash_of(&hash, &new)
+                && let Some(user) = self.users.get_mut(&name)
+            {
+                user.password = new;
+            }
+        }
         self.check_acknowledged(count, find);
     }
 
@@ -165,6 +226,8 @@ impl People {
         for (name, user) in self.users.iter().filter(|(_, user)| user.kept) {
             match find(name) {
                 Lookup::Known(hash) if is_hash_of(&hash, &user.password) => {}
+                // Its change was not acknowledged, and may be there or not.
+                Lookup::Known(hash) if self.may_be_changed(name, &hash) => {}
                 Lookup::Known(_) => panic!("{name} has another password after the restart"),
                 other => panic!("{name} was acknowledged and is {other:?} after the restart"),
             }
@@ -175,6 +238,11 @@ impl People {
         let expected =
             self.users.values().filter(|user| user.kept).count() + untold.iter().filter(is_there).count();
         assert_eq!(count, expected, "users after the restart that nobody was told of");
+    }
+
+    fn may_be_changed(&self, name: &str, hash: &PasswordHash) -> bool {
+        let unsure = self.unsure_changes.iter().map(|(name, new)| (name, new));
+        changes(&self.requests).chain(unsure).any(|(other, new)| other == name && is_hash_of(hash, new))
     }
 
     /// After a restart: the file of visitors is as old as it may be, and no older.
@@ -214,6 +282,14 @@ impl People {
     pub(crate) fn doubt_visitors(&mut self) {
         self.visitors.values_mut().for_each(|visitor| visitor.last = None);
     }
+}
+
+/// The passwords that the store was asked to keep in place of others.
+fn changes(requests: &BTreeMap<u64, (String, Request)>) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+    requests.values().filter_map(|(name, request)| match request {
+        Request::Change(new, ..) => Some((name, new)),
+        _ => None,
+    })
 }
 
 /// Whether a stored hash is that of a password, by somebody else's PBKDF2.

@@ -2,6 +2,7 @@
 
 use super::crowd::is_for_all;
 use super::frames::{is_error, is_error_next};
+use super::people::Answered;
 use super::{Charge, Errand, Model, State, Waiting, check_seconds};
 use crate::wire::Said;
 use crate::witness::Stored;
@@ -28,8 +29,12 @@ impl Model {
         let conn = &self.conns[&id];
         let State::Waiting(waiting) = conn.state.clone() else { return false };
         let Some(said) = conn.said.front().cloned() else { return false };
+        if waiting.change.is_some() && !matches!(said, Said::PasswordChanged | Said::Error(..)) {
+            return false;
+        }
         let origin = conn.peer.ip();
         if self.hashing
+            && waiting.change.as_ref().is_none_or(|change| !change.asked)
             && let Errand::Login { right: Some(right), .. } = waiting.errand
         {
             let is_done = match &said {
@@ -46,7 +51,9 @@ impl Model {
             // Cut off for the sake of all, it waits to its end, unless there is a session of which nobody knows.
             said if is_for_all(said) && self.sessions_now <= self.sessions.len() => return false,
             Said::Error(108, _) => {
-                if let Errand::Login { right: Some(true), .. } = waiting.errand {
+                if let Errand::Login { right: Some(true), .. } = waiting.errand
+                    && waiting.change.is_none()
+                {
                     // Its Welcome was dropped with the rest: a session whose token nobody knows.
                     self.stop_waiting(id, &waiting);
                     self.open_session(id, waiting.name, None);
@@ -70,6 +77,9 @@ impl Model {
             _ => {}
         }
         self.stop_waiting(id, &waiting);
+        if let (Some(change), Errand::Login { right, .. }) = (&waiting.change, waiting.errand) {
+            return self.resolve_change(id, change, right.unwrap_or(false));
+        }
         match waiting.errand {
             Errand::Register { asked, kept } => {
                 if asked && is_error(&said, 3) {
@@ -86,6 +96,11 @@ impl Model {
     fn stop_waiting(&mut self, id: ConnId, waiting: &Waiting) {
         let now = self.now;
         let conn = self.conn(id);
+        if let Some(change) = &waiting.change {
+            conn.state = State::Authenticated(change.serial);
+            conn.last_frame = now;
+            return;
+        }
         conn.login_due = conn.login_due + now.since(waiting.since);
         conn.state = State::LoggingIn(waiting.name.clone());
     }
@@ -160,6 +175,10 @@ impl Model {
             self.open_session(id, name, Some(token));
             return true;
         }
+        self.wrong_password(id)
+    }
+
+    pub(super) fn wrong_password(&mut self, id: ConnId) -> bool {
         let max_attempts = self.settings.config.max_attempts;
         let conn = self.conn(id);
         conn.wrong += 1;
@@ -188,6 +207,10 @@ impl Model {
             return false;
         };
         let is_known = self.people.is_recognised(name, self.now);
+        if !is_known && self.people.may_be_recognised(name) {
+            let peer = self.conns[&id].peer.ip();
+            self.debts.maybe_guessed(peer, self.now);
+        }
         if is_known {
             self.charge(id);
             self.set_charge(id, Charge::Done);
@@ -237,8 +260,12 @@ impl Model {
         let lone = queued.next().filter(|_| hash_jobs == 1 && queued.next().is_none());
         let before = std::mem::replace(&mut self.lone, lone);
         if let Some(id) = lone.filter(|_| self.hashing && before == lone)
-            && let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) =
-                &mut self.conn(id).state
+            && let State::Waiting(Waiting {
+                errand: Errand::Login { charge, .. },
+                change: None,
+                is_stale: false,
+                ..
+            }) = &mut self.conn(id).state
             && *charge == Charge::Maybe
         {
             *charge = Charge::Due;
@@ -264,7 +291,11 @@ impl Model {
                     let password = waiting.password.clone();
                     self.people.ask(ticket, name, password, id);
                 }
-                Stored::Rehash { ticket, name, hash } => self.people.ask_rehash(ticket, name, &hash),
+                Stored::Rehash { ticket, name, hash } => {
+                    if !self.ask_change(ticket, &name, &hash) {
+                        self.people.ask_rehash(ticket, name, &hash);
+                    }
+                }
                 Stored::Answer { ticket, kept } => self.answered(ticket, kept),
             }
         }
@@ -272,7 +303,18 @@ impl Model {
 
     fn answered(&mut self, ticket: u64, kept: bool) {
         let verified = self.now + self.settings.config.login_cache;
-        let Some((name, id)) = self.people.answered(ticket, kept, verified) else { return };
+        let (name, id) = match self.people.answered(ticket, kept, verified) {
+            Answered::Registration(name, id) => (name, id),
+            Answered::Change(name, id, serial) => return self.changed(&name, id, serial, kept),
+            Answered::Rehash(name) => {
+                for conn in self.conns.values_mut() {
+                    if let State::Waiting(waiting) = &mut conn.state {
+                        waiting.is_stale |= waiting.name == name;
+                    }
+                }
+                return;
+            }
+        };
         if let Some(conn) = self.conns.get_mut(&id)
             && let State::Waiting(Waiting {
                 name: waits_for,

@@ -1,0 +1,125 @@
+//! A user's next password: the old one is checked as at a login, the new one hashed and stored, and then the user's other
+//! sessions end.
+
+use super::connection::Why;
+use super::gate::{HashedChange, NewPassword, PasswordChange, Purpose, Storing};
+use super::lobby::Lobby;
+use super::{ConnId, Engine};
+use crate::auth::hash_queue::Job;
+use crate::auth::{Name, Password, PasswordHash, SessionId};
+use crate::limits::{SALT_BYTES, TOKEN_BYTES};
+use crate::protocol::{Code, Reply};
+use crate::store::Store;
+
+impl<S: Store> Engine<S> {
+    pub(super) fn change_password(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], old: &[u8], new: &[u8]) {
+        let Some((session, own)) = self.own_session(id, token) else { return };
+        let name = own.name().clone();
+        if self.text(id, old).is_none() {
+            return;
+        }
+        let Some(new) = self.text(id, new) else { return };
+        let new = match Password::chosen(new, self.lobby.config.min_password_characters) {
+            Ok(password) => NewPassword { session, password },
+            Err(rule) => return self.lobby.refuse(id, Code::WeakPassword, &rule.to_string()),
+        };
+        self.check_password(id, name, Password::new(old), Some(Box::new(new)));
+    }
+
+    /// The old password was right for this record.
+    pub(super) fn hash_new_password(
+        &mut self,
+        conn: ConnId,
+        name: Name,
+        old: Password,
+        verified: PasswordHash,
+        new: NewPassword,
+    ) {
+        let Some(origin) = self.origin(conn) else { return };
+        let mut salt = [0; SALT_BYTES];
+        if !self.random(conn, &mut salt) {
+            return;
+        }
+        let rounds = self.lobby.config.hash_rounds;
+        let NewPassword { session, password } = new;
+        let change = PasswordChange { conn, session, name: name.clone(), old, verified };
+        let purpose = Purpose::NewPassword(Box::new(change));
+        if self.is_waiting(conn) {
+            // It has waited for the old one, and is not sent away now.
+            self.hash_more(conn, Job { origin, password, salt, rounds, purpose });
+        } else {
+            self.hash(conn, name, password, salt, rounds, purpose);
+        }
+    }
+
+    /// The new password is hashed. One of a name is stored at a time: when that is done the others are judged again.
+    pub(super) fn store_new_password(&mut self, hashed: HashedChange) {
+        let PasswordChange { conn, name, verified, .. } = &*hashed.change;
+        if !self.is_waiting(*conn) {
+            return;
+        }
+        if let Some(others) = self.gate.changing.get_mut(name) {
+            return others.push(hashed);
+        }
+        if !self.has_record(name, verified) {
+            let PasswordChange { conn, session, name, old, .. } = *hashed.change;
+            self.end_waiting(conn);
+            let new = NewPassword { session, password: hashed.new };
+            return self.check_password(conn, name, old, Some(Box::new(new)));
+        }
+        let (name, hash) = (name.clone(), hashed.hash.clone());
+        self.gate.changing.insert(name.clone(), Vec::new());
+        let ticket = self.gate.ticket(Storing::NewPassword(hashed));
+        self.store.rehash(ticket, name, hash);
+    }
+
+    pub(super) fn finish_change(&mut self, hashed: HashedChange, stored: Result<(), String>) {
+        let HashedChange { change, new, hash } = hashed;
+        let PasswordChange { conn, session, name, .. } = *change;
+        let is_here = self.end_waiting(conn);
+        match stored {
+            Ok(()) => {
+                // In place of what was known of the record before.
+                self.gate.cache.remember(&name, &hash, &new, self.lobby.now);
+                if is_here {
+                    self.lobby.log_login("password changed", conn, &name);
+                    self.lobby.send(conn, &Reply::PasswordChanged);
+                } else {
+                    log::info!("password changed name={name} (its client has gone)");
+                }
+                let reason = "the password was changed in another session";
+                self.lobby.end_sessions_of(&name, Some(session), reason, Why::PasswordChanged);
+            }
+            Err(reason) => {
+                log::error!("password not stored name={name} reason={reason:?}");
+                if is_here {
+                    let explanation = "the server could not store it; the old password stays";
+                    self.lobby.refuse(conn, Code::StorageFailed, explanation);
+                }
+            }
+        }
+        for other in self.gate.changing.remove(&name).unwrap_or_default() {
+            self.store_new_password(other);
+        }
+    }
+}
+
+impl Lobby {
+    /// Ends the sessions of a name, but perhaps for one, and says how many they were.
+    pub(super) fn end_sessions_of(
+        &mut self,
+        name: &Name,
+        but: Option<SessionId>,
+        reason: &str,
+        why: Why,
+    ) -> usize {
+        let sessions: Vec<SessionId> = self.sessions.of(name).filter(|id| Some(*id) != but).collect();
+        for session in &sessions {
+            match self.sessions.session(*session).and_then(|session| session.connection()) {
+                Some(conn) => self.bye(conn, reason, why),
+                None => self.end_session(*session),
+            }
+        }
+        sessions.len()
+    }
+}
