@@ -129,6 +129,15 @@ pub const SHARE_CLOSES: usize = 32;
 
 /// From accept until authenticated.
 pub const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// A turn that begins this late was held up: the process was stopped, or it waited for a slow disk.
+pub const PAUSE_LEAST: Duration = Duration::from_millis(100);
+/// After a pause deadlines are put off for as long as it may have been, and at most for this: whoever was in the middle of something
+/// has a round trip to go on with it.
+pub const PAUSE_GRACE_MOST: Duration = Duration::from_secs(2);
+/// And at most for this as long as something is left to be read: enough to accept a full backlog and to read from all.
+pub const PAUSE_HOLD_MOST: Duration = Duration::from_secs(5);
+/// Pauses that may follow one another so: a disk that is slow in every turn must not put deadlines off for ever.
+pub const PAUSE_RENEWALS_MOST: u32 = 3;
 /// TLS handshakes under way at once: each costs processor time and memory, and more than these wait without either.
 pub const HANDSHAKES_AT_ONCE: usize = 32;
 /// While others wait, a handshake may take so long: a few silent peers must not keep all others out.

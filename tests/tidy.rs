@@ -78,6 +78,8 @@ const SECRET_FIELDS: &[&str] = &["Zeroizing<", "[u8; TOKEN_BYTES]", "[u8; HASH_B
 
 /// Tests wait for what happens, not for time to pass; but for these.
 const MAY_SLEEP: &[(&str, &str)] = &[
+    ("tests/it/pauses.rs", "how long a server was stopped is what is tested"),
+    ("tests/it/tls/pauses.rs", "how long a server was stopped is what is tested"),
     ("tests/it/support/mod.rs", "looks again for what has no event to wait for"),
     (
         "tests/it/support/server.rs",

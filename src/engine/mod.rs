@@ -184,7 +184,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Time has passed.
+    /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain.
     pub fn handle_time(&mut self, now: Moment) {
         self.lobby.now = now;
         self.lobby.end_pauses();

@@ -86,13 +86,17 @@ impl Server {
         self.door.shown.as_ref().map(|(_, identity)| identity.fingerprint)
     }
 
-    /// Lets one handshake begin, after one that has had its time was ended. Its first message is there whole and is
-    /// answered in this turn's reading: the step that costs, so one in a turn.
-    pub(super) fn admit(&mut self, now: Moment) {
+    /// Ends one handshake that has had its time while others wait.
+    pub(super) fn end_overdue_handshake(&mut self, now: Moment) {
         if let Some(conn) = self.door.queue.overdue(now) {
             self.door.leave(conn);
             self.engine.handle_fault(conn, "the handshake took too long while others waited", now);
         }
+    }
+
+    /// Lets one handshake begin. Its first message is there whole and is answered in this turn's reading: the step that
+    /// costs, so one in a turn.
+    pub(super) fn admit(&mut self, now: Moment) {
         let Some((_, identity)) = &self.door.shown else { return };
         let Some(conn) = self.door.queue.begin_next(now) else { return };
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return self.door.leave(conn) };

@@ -1,9 +1,9 @@
 //! The shell around the engine: the only place with mio.
 //!
-//! One thread runs turns, and a turn is a list of phases: wait, hear the console and signals, accept, read, write,
-//! close, store, hash, log. Every socket is registered once, for reading, and once more if it does not take all that is
-//! written; events are hints that set what is remembered of a socket, and a socket that was cut off by its share stays
-//! on the ready list, because nobody tells again.
+//! One thread runs turns, and a turn is a list of phases: wait, hear the console and signals, accept, read, meet
+//! deadlines, write, close, store, hash, log. Every socket is registered once, for reading, and once more if it does not
+//! take all that is written; events are hints that set what is remembered of a socket, and a socket that was cut off by
+//! its share stays on the ready list, because nobody tells again.
 //!
 //! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
 //!
@@ -19,6 +19,7 @@
 mod certificate;
 mod clock;
 mod console;
+mod deadlines;
 mod descriptors;
 #[cfg(feature = "tls")]
 mod encryption;
@@ -49,6 +50,7 @@ use crate::slots::Key;
 use crate::store::{DiskStore, OsDisk};
 use clock::Clock;
 use console::Console;
+use deadlines::Deadlines;
 use encryption::Door;
 use listener::Listener;
 use mio::{Events, Poll, Token};
@@ -102,6 +104,7 @@ pub struct Server {
     log: Option<LogFile>,
     /// When what was logged is to be written.
     log_due: Option<Moment>,
+    deadlines: Deadlines,
     /// What every read is lent from.
     buffer: Box<[u8]>,
     hash_portion_rounds: u32,
@@ -138,11 +141,12 @@ impl Server {
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
         let began = self.clock.now();
+        self.deadlines.begin_turn(began);
         self.take_events(events, began);
-        self.engine.handle_time(began);
         self.accept(began);
         self.admit(began);
         self.read(began);
+        self.meet_deadlines(began);
         self.write(began);
         self.close(began);
         if self.store() | self.hash(began) {
@@ -155,27 +159,35 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until something happens or is due. An interrupted wait is one in which nothing happened.
+    /// Waits until something happens or is due. After an interrupted wait, as when the process was stopped, a look shows
+    /// what has happened.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let patience = self.patience();
-        match self.poll.poll(events, patience) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                events.clear();
-                Ok(())
-            }
-            other => other,
+        let is_interrupted = |outcome: &io::Result<()>| {
+            outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
+        };
+        let mut outcome = self.poll.poll(events, patience);
+        if is_interrupted(&outcome) {
+            outcome = self.poll.poll(events, Some(Duration::ZERO));
         }
+        if is_interrupted(&outcome) {
+            events.clear();
+            return Ok(());
+        }
+        outcome
     }
 
     fn patience(&mut self) -> Option<Duration> {
         self.take_hungry();
         let has_work = !self.ready.is_empty() || self.engine.is_hashing() || self.engine.has_command();
         if has_work || self.door.has_next() {
+            self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
+        let put_off = |due| self.deadlines.put_off(due);
         let deadlines = [
-            self.engine.next_deadline(),
-            self.door.next_deadline(),
+            self.engine.next_deadline().map(put_off),
+            self.door.next_deadline().map(put_off),
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_attempt),
             self.log_due,
@@ -183,7 +195,25 @@ impl Server {
             self.stopping_until,
         ];
         // The clock is asked only if something is due some time: its price is felt when there is one client.
-        deadlines.into_iter().flatten().min().map(|due| due.since(self.clock.now()))
+        let Some(due) = deadlines.into_iter().flatten().min() else {
+            self.deadlines.waits_for_ever();
+            return None;
+        };
+        let now = self.clock.now();
+        self.deadlines.waits(now, due);
+        Some(due.since(now))
+    }
+
+    /// Whatever is due is done, after what has arrived was read.
+    fn meet_deadlines(&mut self, now: Moment) {
+        if !self.deadlines.is_after_pause(now) {
+            self.end_overdue_handshake(now);
+        }
+        let is_accepting = self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
+        let has_unread = !self.ready.is_empty() || is_accepting || self.door.has_next();
+        if self.deadlines.are_met(now, has_unread) {
+            self.engine.handle_time(now);
+        }
     }
 
     fn take_events(&mut self, events: &Events, now: Moment) {

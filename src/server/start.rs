@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::console::Console;
+use super::deadlines::Deadlines;
 use super::encryption::{Door, Encryption};
 use super::listener::Listener;
 use super::signals::Signals;
@@ -110,6 +111,7 @@ impl Server {
             signals,
             log,
             log_due: None,
+            deadlines: Deadlines::default(),
             buffer: vec![0; SHARE_BYTES].into_boxed_slice(),
             hash_portion_rounds,
             stopping_until: None,

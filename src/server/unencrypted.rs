@@ -39,6 +39,8 @@ impl Door {
 }
 
 impl Server {
+    pub(super) fn end_overdue_handshake(&mut self, _: Moment) {}
+
     pub(super) fn admit(&mut self, _: Moment) {}
 
     pub(super) fn awaits_handshake(&mut self, _: ConnId, _: Moment) -> bool {

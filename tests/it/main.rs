@@ -32,6 +32,7 @@ mod names;
 mod operator;
 mod output_total;
 mod passwords;
+mod pauses;
 mod resume;
 mod secrets;
 mod service;

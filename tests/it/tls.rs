@@ -3,6 +3,7 @@
 mod certificate;
 mod crowds;
 mod handshakes;
+mod pauses;
 #[cfg(feature = "client")]
 mod programs;
 mod strangers;

@@ -22,6 +22,8 @@ pub(crate) struct Socket {
     ending: bool,
     writable: bool,
     in_ready: bool,
+    /// It was read in this turn.
+    is_heard: bool,
     /// What the engine's output was when it was last looked at, and where frames end in it.
     output: Vec<u8>,
     ends: VecDeque<usize>,
@@ -37,6 +39,7 @@ impl Socket {
             ending: false,
             writable: true,
             in_ready: false,
+            is_heard: false,
             output: Vec::new(),
             ends: VecDeque::new(),
             begun: false,
@@ -96,9 +99,10 @@ impl World {
     pub(crate) fn turn(&mut self) {
         self.take_events();
         let began = self.clock.get();
-        self.call(Cause::Time);
         self.accept();
+        let arrived = self.find_arrived();
         self.read();
+        self.meet_deadlines(arrived);
         self.write();
         self.close();
         self.store();
@@ -169,6 +173,28 @@ impl World {
         }
     }
 
+    /// Those of whom something is there that the server takes.
+    fn find_arrived(&mut self) -> Vec<ConnId> {
+        self.sockets.values_mut().for_each(|socket| socket.is_heard = false);
+        self.sockets.keys().copied().filter(|id| self.is_to_be_read(*id)).collect()
+    }
+
+    fn is_to_be_read(&self, id: ConnId) -> bool {
+        let (Some(engine), Some(socket)) = (&self.engine, self.sockets.get(&id)) else { return false };
+        let is_hungry = matches!(engine.appetite(id), Appetite::Bytes(_)) && !engine.is_closing(id);
+        is_hungry && socket.readable && self.links[socket.link].has_arrived()
+    }
+
+    /// Whatever is due is done. Nobody may be too late of whom something had arrived that was not read.
+    fn meet_deadlines(&mut self, mut unheard: Vec<ConnId>) {
+        unheard.retain(|id| self.sockets.get(id).is_some_and(|socket| !socket.is_heard));
+        unheard.retain(|id| self.is_to_be_read(*id));
+        self.call(Cause::Time);
+        let engine = self.engine();
+        let judged = unheard.iter().find(|id| engine.is_closing(**id));
+        assert_eq!(judged, None, "too late, though something of it had arrived");
+    }
+
     fn accept(&mut self) {
         for _ in 0..ACCEPTS {
             let Some(link) = self.knocking.pop_front() else { return };
@@ -220,6 +246,7 @@ impl World {
     fn read_bytes(&mut self, id: ConnId, most: usize) {
         let mut buffer = vec![0; most];
         let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.is_heard = true;
         match self.links[socket.link].read(&mut buffer) {
             Outcome::Bytes(count) => {
                 // A short read has emptied the socket.
