@@ -15,7 +15,7 @@
 //! | [`store`] | what outlives a restart: users and visitors | connections, tokens, frames |
 //! | [`engine`] | the whole porter without a socket | mio, files, threads, the clock |
 //! | [`server`] | the shell around it: one thread, one mio poll loop | what bytes mean |
-//! | [`client`] | the other end of a connection, in blocking calls | what a server does with what it is told |
+//! | [`client`] | the client's end of a connection: blocking calls, or parts for an event loop | what a server does with what it is told |
 //! | [`load`] | a crowd of clients, and what they saw | how the server is made |
 //!
 //! Dependencies point up this table only; `tests/tidy.rs` fails if one does not.
@@ -134,7 +134,7 @@ pub mod protocol;
 pub mod server;
 mod slots;
 pub mod store;
-mod text;
+pub mod text;
 #[cfg(feature = "tls")]
 pub mod tls;
 

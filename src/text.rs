@@ -7,13 +7,12 @@ use std::fmt;
 
 /// The text with every character that could move a cursor, forge a line or turn the reading order shown as
 /// `\u{..}`: C0, DEL, C1 (so escape sequences, tabs and line ends), line separators, and bidirectional controls.
-pub(crate) fn escaped(text: &str) -> impl fmt::Display {
+pub fn escaped(text: &str) -> impl fmt::Display {
     Escaped { text, harmless: None }
 }
 
 /// The same, but a tab is a tab: in a line that ends behind the text it can forge nothing.
-#[cfg(feature = "client")]
-pub(crate) fn escaped_but_tabs(text: &str) -> impl fmt::Display {
+pub fn escaped_but_tabs(text: &str) -> impl fmt::Display {
     Escaped { text, harmless: Some('\t') }
 }
 
@@ -58,7 +57,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "client")]
     fn a_tab_may_be_shown_as_one() {
         assert_eq!(escaped_but_tabs("a\tb\x1b").to_string(), "a\tb\\u{1b}");
     }

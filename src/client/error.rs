@@ -67,7 +67,8 @@ impl ClientError {
         explanation[..digits].parse().ok()
     }
 
-    pub(crate) fn unexpected(got: &str, wanted: &str) -> ClientError {
+    /// A reply that the protocol does not allow where another one was due.
+    pub fn unexpected(got: &str, wanted: &str) -> ClientError {
         ClientError::Violation(format!("{got} where {wanted} was due"))
     }
 }

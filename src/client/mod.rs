@@ -1,5 +1,5 @@
-//! The other end of the wire: a plain blocking [`Client`] for programs, and the conversation that `porter-client` leads
-//! for a person (feature `client`).
+//! The client's end of the wire: a plain blocking [`Client`] for programs, and what a program with an event loop of its
+//! own puts together: a [`Handshake`] that knows no socket and, with feature `client`, a [`Connection`] that never blocks.
 //!
 //! A program connects, says who it is, logs in, and sends and receives:
 //!
@@ -19,25 +19,29 @@
 //! # Ok::<(), ClientError>(())
 //! ```
 //!
-//! A program with an event loop of its own has the same login as a [`Handshake`], which knows no socket.
-//!
 //! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
 
+#[cfg(feature = "client")]
+mod attempt;
 mod connecting;
+#[cfg(feature = "client")]
+mod connection;
 mod error;
 #[cfg(any(feature = "client", feature = "load"))]
 mod flags;
 mod handshake;
 #[cfg(any(feature = "client", feature = "load"))]
 mod protection;
-#[cfg(feature = "client")]
-mod talk;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(all(not(feature = "tls"), any(feature = "client", feature = "load")))]
 mod unencrypted;
 
+#[cfg(feature = "client")]
+pub use attempt::ConnectAttempt;
 use connecting::connected;
+#[cfg(feature = "client")]
+pub use connection::Connection;
 pub use error::ClientError;
 #[cfg(any(feature = "client", feature = "load"))]
 pub use flags::ProtectionFlags;
@@ -46,8 +50,6 @@ pub use handshake::{Asked, Handshake, HandshakeError, Step};
 pub use protection::Protection;
 #[cfg(feature = "load")]
 pub(crate) use protection::{Carrier, Opening, failure};
-#[cfg(feature = "client")]
-pub use talk::{Detail, Settings, converse, password_from_file, password_from_text};
 
 use crate::auth::Token;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};

@@ -2,17 +2,21 @@
 //!
 //! This module must not know what the frames are about.
 
+use super::ClientError;
+#[cfg(feature = "client")]
+use super::connected;
 #[cfg(feature = "tls")]
 use super::tls::{self, Trust};
 #[cfg(not(feature = "tls"))]
 use super::unencrypted::Trust;
-use super::{ClientError, connected};
 #[cfg(feature = "tls")]
 use crate::tls::Channel;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 #[cfg(feature = "load")]
 use std::net::SocketAddr;
-use std::net::{IpAddr, TcpStream};
+#[cfg(feature = "client")]
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// How the connections to a server are protected.
@@ -36,6 +40,7 @@ pub(crate) enum Carrier {
     Tls(Box<Channel>),
 }
 
+#[cfg(feature = "client")]
 /// A connection to a server that is the one that is wanted, and what a person should be warned of nevertheless.
 pub(crate) type Connected = (TcpStream, Carrier, Option<String>);
 
@@ -64,13 +69,14 @@ impl Protection {
     ///
     /// # Errors
     /// [`ClientError::Untrusted`] if that cannot be written, or nobody is remembered.
-    pub(crate) fn remember(&self, server: &str, key: &str) -> Result<(), ClientError> {
+    pub fn remember(&self, server: &str, key: &str) -> Result<(), ClientError> {
         match self {
             Protection::Plaintext => Ok(()),
             Protection::Tls(trust) | Protection::TlsBeyondLoopback(trust) => trust.remember(server, key),
         }
     }
 
+    #[cfg(feature = "client")]
     /// Connects to a host and, if it is to be, shakes hands and judges the server, each wait for at most `timeout`. What a
     /// person should be warned of comes along.
     ///
@@ -122,7 +128,7 @@ impl Opening {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "client", feature = "tls"))]
 fn secured(
     socket: &mut TcpStream,
     host: &str,
@@ -134,7 +140,7 @@ fn secured(
     Ok((Carrier::Tls(Box::new(channel)), warning))
 }
 
-#[cfg(not(feature = "tls"))]
+#[cfg(all(feature = "client", not(feature = "tls")))]
 fn secured(
     _: &mut TcpStream,
     host: &str,
@@ -151,7 +157,7 @@ fn not_built(host: &str) -> ClientError {
     ClientError::Untrusted(format!("{reason} {host} all the same give --plaintext"))
 }
 
-#[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "the socket alone knows nothing"))]
+#[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "the socket alone knows nothing"))]
 impl Carrier {
     /// Reads what came.
     ///
@@ -198,6 +204,7 @@ impl Carrier {
         }
     }
 
+    #[cfg(feature = "client")]
     /// Whether something can be read though the socket may have nothing.
     pub(crate) fn has_text(&self) -> bool {
         match self {
@@ -207,6 +214,7 @@ impl Carrier {
         }
     }
 
+    #[cfg(feature = "client")]
     /// Says that nothing more will be sent, as far as that can be said at once.
     pub(crate) fn finish(&mut self, _socket: &mut impl Write) {
         #[cfg(feature = "tls")]

@@ -14,16 +14,21 @@
 
 mod authority;
 mod known_servers;
+#[cfg(feature = "load")]
+mod settled;
 mod trust;
 
+#[cfg(feature = "load")]
+pub(crate) use settled::settled;
+#[cfg(feature = "load")]
 pub(crate) use trust::Handshakes;
 pub use trust::Trust;
 
 use super::{Client, ClientError, connected};
-use crate::tls::{Channel, Fingerprint, NotTls};
+use crate::tls::{Channel, NotTls};
 use rustls::{CertificateError, Error};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// A blocking stream inside TLS. Dropping it says `close_notify`.
@@ -74,33 +79,6 @@ pub(crate) fn secured(
         let _ = channel.flush(socket);
     }
     outcome.map(|warning| (channel, warning))
-}
-
-/// What all connections to a host at an address begin with, once it is settled whom to trust there.
-///
-/// # Errors
-/// As [`secured`].
-pub(crate) fn settled(
-    host: &str,
-    server: SocketAddr,
-    trust: &Trust,
-    timeout: Duration,
-) -> Result<Handshakes, ClientError> {
-    if let Trust::Known { .. } = trust {
-        let mut socket = TcpStream::connect_timeout(&server, timeout)?;
-        let (mut channel, warning) = secured(&mut socket, host, server.port(), trust, timeout)?;
-        if let Some(warning) = warning {
-            log::warn!("{warning}");
-        }
-        channel.finish();
-        // It has served its purpose, whether the server hears that or not.
-        let _ = channel.flush(&mut socket);
-        if let Some(certificate) = channel.peer_certificate() {
-            let pinned = Trust::Fingerprint(Fingerprint::of(certificate));
-            return pinned.handshakes(host, server.port(), server.ip());
-        }
-    }
-    trust.handshakes(host, server.port(), server.ip())
 }
 
 /// What a failure of a channel's means to a client.

@@ -1,6 +1,7 @@
 //! Whom the client takes for its server, and whom not.
 
 use super::*;
+use crate::tls::Fingerprint;
 use crate::tls::{ALPN, VERSIONS, provider};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd,

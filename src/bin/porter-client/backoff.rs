@@ -3,23 +3,23 @@
 //!
 //! This module must not know the clock or the random source: it is given its draws.
 
-use crate::limits::{RECONNECT_FIRST, RECONNECT_MOST, RECONNECT_TOLD_MOST};
+use porter::limits::{RECONNECT_FIRST, RECONNECT_MOST, RECONNECT_TOLD_MOST};
 use std::time::Duration;
 
 /// The pauses of one series of tries.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     ceiling: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new() -> Backoff {
+    pub(crate) fn new() -> Backoff {
         Backoff { ceiling: RECONNECT_FIRST }
     }
 
     /// The next pause. `draw` is a uniform random number; `told` are the seconds that the server asked for, and
     /// the pause is never shorter than that.
-    pub(super) fn pause(&mut self, draw: u32, told: Option<u64>) -> Duration {
+    pub(crate) fn pause(&mut self, draw: u32, told: Option<u64>) -> Duration {
         let jittered = self.ceiling.mul_f64(f64::from(draw) / f64::from(u32::MAX));
         self.ceiling = (self.ceiling * 2).min(RECONNECT_MOST);
         let told = Duration::from_secs(told.unwrap_or(0)).min(RECONNECT_TOLD_MOST);

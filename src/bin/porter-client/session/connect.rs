@@ -1,21 +1,21 @@
-//! The way into a session: connecting, and answering the server's questions, if need be by asking a person.
+//! The way into a session: connecting, and answering the server's questions, if need be by asking a prompter.
 
 use super::ending::{Stop, Trouble};
-use super::login::{Dialogue, Next};
-use super::opening::Opening;
-use super::person::Answer;
-use super::{GREETING_PATIENCE, Link, Talk, failed, now};
-use crate::cli::Failure;
-use crate::client::ClientError;
-use crate::protocol::Request;
+use super::{GREETING_PATIENCE, Link, Session, now};
+use crate::display::failed;
+use crate::login::{Dialogue, Next};
+use crate::prompter::Answer;
+use porter::cli::Failure;
+use porter::client::{ClientError, ConnectAttempt};
+use porter::protocol::Request;
 use zeroize::Zeroizing;
 
-impl Talk {
+impl Session {
     /// Begins to connect.
     pub(super) fn open(&mut self) -> Result<(), Stop> {
-        let opening = Opening::begin(&self.host, self.port, &self.protection)
+        let attempt = ConnectAttempt::begin(&self.host, self.port, &self.protection)
             .map_err(|error| Stop::Failed(failed(format_args!("cannot begin to connect: {error}"))))?;
-        self.link = Link::Opening(opening);
+        self.link = Link::Connecting(attempt);
         self.wanted = None;
         self.has_asked = false;
         self.quiet_since = now();
@@ -24,14 +24,14 @@ impl Talk {
 
     /// The try to connect is over.
     pub(super) fn opened(&mut self) -> Result<(), Trouble> {
-        let Link::Opening(opening) = &self.link else { return Ok(()) };
-        match opening.outcome() {
+        let Link::Connecting(attempt) = &self.link else { return Ok(()) };
+        match attempt.outcome() {
             Ok((connection, warning)) => {
                 if let Some(warning) = warning {
                     self.display.warn(format_args!("warning: {warning}"));
                 }
                 self.greeting_due = connection.is_plain().then(|| now() + GREETING_PATIENCE);
-                self.person.is_met_again();
+                self.prompter.is_met_again();
                 let dialogue = match &self.token {
                     Some(token) => Dialogue::returning(token.clone()),
                     None => Dialogue::fresh(),
@@ -43,7 +43,7 @@ impl Talk {
             Err(ClientError::UnknownServer { server, fingerprint, key }) if self.is_edited => {
                 // By the time that somebody has answered the server may have given up: it is met anew.
                 self.link = Link::Away(None);
-                self.person.ask_trust(server, &fingerprint, key, &mut self.display);
+                self.prompter.ask_trust(server, &fingerprint, key, &mut self.display);
                 self.put_question();
                 Ok(())
             }
@@ -58,7 +58,7 @@ impl Talk {
     /// Does what the dialogue before a session needs, or asks the person for it.
     pub(super) fn answer(&mut self, next: Next) -> Result<(), Trouble> {
         let Link::Joining(connection, dialogue) = &mut self.link else { return Ok(()) };
-        let (person, display) = (&mut self.person, &mut self.display);
+        let (prompter, display) = (&mut self.prompter, &mut self.display);
         self.quiet_since = now();
         let mut send = |dialogue: &mut Dialogue, request: &Request<'_>| {
             dialogue.handle_request(request);
@@ -67,22 +67,22 @@ impl Talk {
         match next {
             Next::Reply => {}
             Next::Resume(token) => send(dialogue, &Request::Resume(token.expose())),
-            Next::Identify => send(dialogue, &Request::Identify(person.settled_name().as_bytes())),
+            Next::Identify => send(dialogue, &Request::Identify(prompter.settled_name().as_bytes())),
             Next::Login(password) => send(dialogue, &Request::Login(password.as_bytes())),
             Next::Name { likely, refusal } => {
-                match person.name(likely.clone(), refusal.as_deref(), display)? {
+                match prompter.name(likely.clone(), refusal.as_deref(), display)? {
                     Some(name) => send(dialogue, &Request::Identify(name.as_bytes())),
                     None => self.want(Next::Name { likely, refusal: None }),
                 }
             }
-            Next::NewPassword { refusal } => match person.password(true, refusal.as_deref(), display)? {
+            Next::NewPassword { refusal } => match prompter.password(true, refusal.as_deref(), display)? {
                 Some(password) => {
                     dialogue.registers(&password);
                     send(dialogue, &Request::Register(password.as_bytes()));
                 }
                 None => self.want(Next::NewPassword { refusal: None }),
             },
-            Next::Password { refusal } => match person.password(false, refusal.as_deref(), display)? {
+            Next::Password { refusal } => match prompter.password(false, refusal.as_deref(), display)? {
                 Some(password) => send(dialogue, &Request::Login(password.as_bytes())),
                 None => self.want(Next::Password { refusal: None }),
             },
@@ -106,7 +106,7 @@ impl Talk {
     }
 
     fn put_question(&mut self) {
-        if let Some((prompt, is_hidden)) = self.person.prompt() {
+        if let Some((prompt, is_hidden)) = self.prompter.prompt() {
             self.editor.begin_question(&prompt, is_hidden);
             if let Some(terminal) = &mut self.terminal {
                 terminal.take_keys();
@@ -119,7 +119,7 @@ impl Talk {
     /// # Errors
     /// [`Failure`] if that is the end, and what the way on gives.
     pub(super) fn answered(&mut self, line: Option<Zeroizing<String>>) -> Result<(), Trouble> {
-        match self.person.answer(line, &mut self.display)? {
+        match self.prompter.answer(line, &mut self.display)? {
             Answer::NotYet => {
                 self.put_question();
                 return Ok(());
@@ -147,7 +147,7 @@ impl Talk {
     }
 
     fn be_up(&mut self) {
-        self.person.is_in();
+        self.prompter.is_in();
         self.lost_since = None;
         if let Some(terminal) = self.terminal.as_mut().filter(|_| self.is_edited) {
             terminal.take_keys();
@@ -165,7 +165,7 @@ impl Talk {
             return Err(Stop::Failed(self.refused_for_good(&error)));
         }
         self.wanted = None;
-        if self.person.is_asked() {
+        if self.prompter.is_asked() {
             self.link = Link::Away(None);
             return Ok(());
         }

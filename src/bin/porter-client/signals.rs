@@ -17,7 +17,7 @@ const OTHERS: [i32; 3] = [SIGTSTP, SIGCONT, SIGWINCH];
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// To end, by this signal.
     Leave(i32),
     /// To stop until the shell continues the program.
@@ -26,7 +26,7 @@ pub(super) enum Asked {
     Refresh,
 }
 
-pub(super) struct Signals {
+pub(crate) struct Signals {
     wake: UnixStream,
     came: Vec<(i32, Arc<AtomicBool>)>,
     is_leaving: Arc<AtomicBool>,
@@ -37,7 +37,7 @@ impl Signals {
     ///
     /// # Errors
     /// What the system gives.
-    pub(super) fn new() -> io::Result<Signals> {
+    pub(crate) fn new() -> io::Result<Signals> {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let (mut came, is_leaving) = (Vec::new(), Arc::new(AtomicBool::new(false)));
@@ -56,7 +56,7 @@ impl Signals {
     }
 
     /// What came since this was last asked.
-    pub(super) fn take(&mut self) -> Vec<Asked> {
+    pub(crate) fn take(&mut self) -> Vec<Asked> {
         while read(&self.wake, &mut [0; 64]).is_ok_and(|count| count > 0) {}
         let came = self.came.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
         let asked = |signal| match signal {
@@ -68,7 +68,7 @@ impl Signals {
     }
 
     /// From now on a signal to end ends the process at once.
-    pub(super) fn begin_leaving(&self) {
+    pub(crate) fn begin_leaving(&self) {
         self.is_leaving.store(true, Ordering::SeqCst);
     }
 }
@@ -80,13 +80,13 @@ impl AsFd for Signals {
 }
 
 /// Ends this process as the signal would have, so that whoever started it sees by what it ended; or stops it.
-pub(super) fn act_as_default(signal: i32) {
+pub(crate) fn act_as_default(signal: i32) {
     // A signal that cannot be raised leaves nothing to do but to go on.
     let _ = low_level::emulate_default_handler(signal);
 }
 
 /// Stops this process until it is continued.
-pub(super) fn stop() {
+pub(crate) fn stop() {
     act_as_default(SIGTSTP);
 }
 

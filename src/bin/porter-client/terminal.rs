@@ -2,7 +2,7 @@
 //!
 //! This module must not know what is typed there.
 
-use super::output::session_terminal;
+use crate::output::session_terminal;
 use rustix::io::{Errno, read};
 use rustix::process::{getpgrp, getpid, getsid, kill_process_group};
 use rustix::stdio;
@@ -16,7 +16,7 @@ const COLUMNS_DEFAULT: usize = 80;
 /// What a special character is set to so that no key gives it.
 const NO_KEY: u8 = 0;
 
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     device: Device,
     /// Its modes before keys were read one by one; `None` while they are not.
     before: Option<Termios>,
@@ -30,23 +30,23 @@ enum Device {
 
 impl Terminal {
     /// The terminal at stdin, if one is there.
-    pub(super) fn at_stdin() -> Option<Terminal> {
+    pub(crate) fn at_stdin() -> Option<Terminal> {
         isatty(stdio::stdin()).then_some(Terminal { device: Device::Stdin, before: None })
     }
 
     /// The terminal of this session, whatever stdin is; and the same once more, to write to.
-    pub(super) fn of_session() -> Option<(Terminal, OwnedFd)> {
+    pub(crate) fn of_session() -> Option<(Terminal, OwnedFd)> {
         let terminal = Terminal { device: Device::Session(session_terminal()?), before: None };
         Some((terminal, session_terminal()?))
     }
 
     /// Whether what is typed there is this process's input as well.
-    pub(super) fn is_input(&self) -> bool {
+    pub(crate) fn is_input(&self) -> bool {
         matches!(self.device, Device::Stdin)
     }
 
     /// From now on each key is handed over at once and not shown. What was typed before is not lost.
-    pub(super) fn take_keys(&mut self) {
+    pub(crate) fn take_keys(&mut self) {
         let Ok(before) = tcgetattr(&self.device) else { return };
         let mut modes = before.clone();
         // ISIG stays: the keys for signals are the person's choice, and reach the whole process group.
@@ -63,7 +63,7 @@ impl Terminal {
     }
 
     /// Gives the terminal its modes back.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         if let Some(before) = self.before.take() {
             // A terminal that has gone needs no modes.
             let _ = tcsetattr(&self.device, OptionalActions::Now, &before);
@@ -71,11 +71,11 @@ impl Terminal {
     }
 
     /// Whether keys are handed over one by one.
-    pub(super) fn has_keys(&self) -> bool {
+    pub(crate) fn has_keys(&self) -> bool {
         self.before.is_some()
     }
 
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         match tcgetwinsize(&self.device) {
             Ok(size) if size.ws_col > 0 => size.ws_col.into(),
             _ => COLUMNS_DEFAULT,
@@ -86,7 +86,7 @@ impl Terminal {
     ///
     /// # Errors
     /// What the system gives; `AGAIN` and `INTR` among them.
-    pub(super) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
+    pub(crate) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
         read(&self.device, into)
     }
 }
@@ -114,7 +114,7 @@ impl AsFd for Device {
 
 /// Stops the process group, as the key for that does, if there is a shell to continue it. The process that leads the
 /// session of its terminal, as in a container, has none.
-pub(super) fn stop_if_somebody_can_continue() {
+pub(crate) fn stop_if_somebody_can_continue() {
     if getsid(None).is_ok_and(|session| session != getpid()) {
         // One that cannot be stopped goes on.
         let _ = kill_process_group(getpgrp(), rustix::process::Signal::TSTP);

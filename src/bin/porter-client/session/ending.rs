@@ -1,14 +1,14 @@
 //! How a connection, and how the conversation ends.
 
-use super::backoff::Backoff;
-use super::display::failed;
-use super::signals::act_as_default;
-use super::tally::losses;
-use super::{Link, Talk, now};
-use crate::cli::Failure;
-use crate::client::ClientError;
-use crate::limits::{COUNT_WAIT, LEAVE_WAIT, RECONNECT_GIVE_UP, RECONNECT_MOST};
-use crate::protocol::{Code, Reply, Request};
+use super::{Link, Session, now};
+use crate::backoff::Backoff;
+use crate::display::failed;
+use crate::signals::act_as_default;
+use crate::tally::losses;
+use porter::cli::Failure;
+use porter::client::ClientError;
+use porter::limits::{COUNT_WAIT, LEAVE_WAIT, RECONNECT_GIVE_UP, RECONNECT_MOST};
+use porter::protocol::{Code, Reply, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read};
 use rustix::stdio;
@@ -30,10 +30,10 @@ pub(super) enum Trouble {
     Stop(Stop),
 }
 
-impl Talk {
+impl Session {
     /// Ends the conversation, and the process by the signal if that was the reason.
     pub(super) fn end(mut self, stop: Stop) -> Result<(), Failure> {
-        if self.person.is_asked() {
+        if self.prompter.is_asked() {
             self.display.leave_row(&mut self.editor, "");
         } else {
             self.display.erase_row();
@@ -55,7 +55,7 @@ impl Talk {
             Stop::Output(error) => {
                 self.signals.begin_leaving();
                 self.take_leave();
-                let is_whole = self.waiting.len() == 0
+                let is_whole = self.queue.len() == 0
                     && self.receipts.unanswered() == 0
                     && self.tally.complaint().is_none();
                 match error.kind() {
@@ -138,7 +138,7 @@ impl Talk {
         {
             self.backoff = Backoff::new();
         }
-        self.waiting.take_back();
+        self.queue.take_back();
         let since = *self.lost_since.get_or_insert(now());
         let must_give_up = self.is_scripted() && now().saturating_duration_since(since) >= RECONNECT_GIVE_UP;
         if self.is_ending || must_give_up {
@@ -168,9 +168,9 @@ impl Talk {
     /// How many messages are not sent, with what can still be read of a script's input, and whether there may be more.
     fn count_unsent(&mut self) -> (usize, bool) {
         if !self.is_scripted() {
-            return (self.waiting.len(), false);
+            return (self.queue.len(), false);
         }
-        let (until, mut count, mut is_at_end) = (now() + COUNT_WAIT, self.waiting.len(), self.is_ending);
+        let (until, mut count, mut is_at_end) = (now() + COUNT_WAIT, self.queue.len(), self.is_ending);
         while !is_at_end && now() < until {
             let mut ports = [PollFd::from_borrowed_fd(stdio::stdin(), PollFlags::IN)];
             if !poll(&mut ports, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {

@@ -15,21 +15,21 @@ mod screen;
 use self::history::History;
 use self::keys::{Decoder, Key};
 use self::line::EditLine;
-use crate::limits::{PASSWORD_LINE_BYTES, TYPED_LINE_BYTES};
-use crate::text::{escaped, escaped_but_tabs};
+use porter::limits::{PASSWORD_LINE_BYTES, TYPED_LINE_BYTES};
+use porter::text::{escaped, escaped_but_tabs};
 use std::collections::VecDeque;
 use unicode_width::UnicodeWidthStr;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Takes away the row that the cursor is in.
-pub(super) const ERASE_ROW: &str = "\r\x1b[K";
+pub(crate) const ERASE_ROW: &str = "\r\x1b[K";
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 const MESSAGE_PROMPT: &str = "> ";
 /// Bytes of an entered line that are shown when it is done; the rest of a longer one is not.
 const SHOWN_BYTES: usize = 64 * 1024;
 
 /// What a person did that is more than editing.
-pub(super) enum Typed {
+pub(crate) enum Typed {
     /// A line was entered.
     Line(Zeroizing<String>),
     /// A line was entered of which the end did not fit.
@@ -40,7 +40,7 @@ pub(super) enum Typed {
     Suspend,
 }
 
-pub(super) struct Editor {
+pub(crate) struct Editor {
     decoder: Decoder,
     /// Bytes that came and are not yet keys: after a line was entered the next is another matter.
     pending: VecDeque<u8>,
@@ -61,7 +61,7 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    pub(super) fn new() -> Editor {
+    pub(crate) fn new() -> Editor {
         Editor {
             decoder: Decoder::default(),
             pending: VecDeque::new(),
@@ -81,7 +81,7 @@ impl Editor {
 
     /// From now on the answer to a question is typed; a message that was begun waits. If it is the same question as
     /// before, an answer that was begun stays.
-    pub(super) fn begin_question(&mut self, prompt: &str, is_hidden: bool) {
+    pub(crate) fn begin_question(&mut self, prompt: &str, is_hidden: bool) {
         let prompt = escaped(prompt).to_string();
         if self.is_question && self.prompt == prompt {
             return;
@@ -97,7 +97,7 @@ impl Editor {
     }
 
     /// From now on messages are typed, the one that was begun first.
-    pub(super) fn begin_message(&mut self) {
+    pub(crate) fn begin_message(&mut self) {
         if std::mem::take(&mut self.is_question) {
             self.line = self.draft.take().unwrap_or_default();
         }
@@ -106,17 +106,17 @@ impl Editor {
     }
 
     /// Takes what was typed.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.pending.extend(bytes);
     }
 
     /// Whether something was typed that [`next`](Editor::next) has not looked at.
-    pub(super) fn has_pending(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// The next thing that a person did, once it is complete.
-    pub(super) fn next(&mut self) -> Option<Typed> {
+    pub(crate) fn next(&mut self) -> Option<Typed> {
         while let Some(byte) = self.pending.front_mut() {
             let taken = *byte;
             byte.zeroize();
@@ -129,12 +129,12 @@ impl Editor {
     }
 
     /// Whether what [`row`](Editor::row) gives is no longer what it gave.
-    pub(super) fn is_changed(&self) -> bool {
+    pub(crate) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
     /// What to draw into the row of the cursor. If it `is_drawn` as it was drawn last, that is only what is new.
-    pub(super) fn row(&mut self, columns: usize, is_drawn: bool) -> String {
+    pub(crate) fn row(&mut self, columns: usize, is_drawn: bool) -> String {
         self.is_changed = false;
         // The last column stays free: a terminal that wraps early would begin another row.
         let room = columns.saturating_sub(self.prompt.width() + 1);
@@ -158,7 +158,7 @@ impl Editor {
     }
 
     /// What to draw when the line is done, so that all of it stays.
-    pub(super) fn done_row(&mut self, entered: &str, is_drawn: bool) -> String {
+    pub(crate) fn done_row(&mut self, entered: &str, is_drawn: bool) -> String {
         let entered = if self.is_hidden { "" } else { entered };
         let end = (0..=SHOWN_BYTES.min(entered.len())).rev().find(|end| entered.is_char_boundary(*end));
         let (shown, rest) = entered.split_at(end.unwrap_or_default());

@@ -1,19 +1,19 @@
 //! What comes from the server.
 
-use super::display::Display;
 use super::ending::Trouble;
-use super::receipts::Receipts;
-use super::tally::Tally;
-use super::{Link, Talk, now};
-use crate::client::ClientError;
-use crate::protocol::{Code, Reply};
+use super::{Link, Session, now};
+use crate::display::Display;
+use crate::receipts::Receipts;
+use crate::tally::Tally;
+use porter::client::ClientError;
+use porter::protocol::{Code, Reply};
 
-impl Talk {
+impl Session {
     /// Handles what came from the server, or of the try to reach it.
     pub(super) fn read_link(&mut self) -> Result<(), Trouble> {
         match &mut self.link {
             Link::Away(_) => return Ok(()),
-            Link::Opening(_) => return self.opened(),
+            Link::Connecting(_) => return self.opened(),
             Link::Joining(connection, _) => connection.read()?,
             Link::Up(connection, _) => {
                 connection.read()?;
@@ -32,7 +32,7 @@ impl Talk {
                     let next = dialogue.handle(reply)?;
                     self.answer(next)?;
                 }
-                Link::Away(_) | Link::Opening(_) => return Ok(()),
+                Link::Away(_) | Link::Connecting(_) => return Ok(()),
             }
         }
     }

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// The terminal of this session, whatever stdin, stdout and stderr are.
 const TERMINAL: &str = "/dev/tty";
 
-pub(super) struct Output {
+pub(crate) struct Output {
     stream: Stream,
     waiting: Vec<u8>,
     /// Bytes of `waiting` that are written.
@@ -30,7 +30,7 @@ enum Stream {
 
 impl Output {
     /// One of the process's own three streams.
-    pub(super) fn inherited(stream: BorrowedFd<'static>) -> Output {
+    pub(crate) fn inherited(stream: BorrowedFd<'static>) -> Output {
         // A terminal may have room for less than a portion; opened anew it can be written without waiting, and others
         // do not notice.
         let own = if isatty(stream) && tcgetsid(stream).is_ok() {
@@ -50,16 +50,16 @@ impl Output {
         Output { stream, waiting: Vec::new(), written: 0, portion_bytes }
     }
 
-    pub(super) fn owned(stream: OwnedFd) -> Output {
+    pub(crate) fn owned(stream: OwnedFd) -> Output {
         Output { stream: Stream::Own(stream), waiting: Vec::new(), written: 0, portion_bytes: PIPE_BUF }
     }
 
-    pub(super) fn push(&mut self, text: &str) {
+    pub(crate) fn push(&mut self, text: &str) {
         self.waiting.extend_from_slice(text.as_bytes());
     }
 
     /// Bytes that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len() - self.written
     }
 
@@ -67,7 +67,7 @@ impl Output {
     ///
     /// # Errors
     /// What the system gives, once; what waited is then gone.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&mut self) -> io::Result<()> {
         while self.len() > 0 && self.is_ready() {
             let end = self.waiting.len().min(self.written.saturating_add(self.portion_bytes));
             match write(&self.stream, &self.waiting[self.written..end]) {
@@ -110,7 +110,7 @@ impl AsFd for Stream {
 }
 
 /// The terminal of this session, to ask at when stdin is something else; `None` if there is none.
-pub(super) fn session_terminal() -> Option<OwnedFd> {
+pub(crate) fn session_terminal() -> Option<OwnedFd> {
     open(TERMINAL, OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 

@@ -1,12 +1,13 @@
 //! From what is typed or piped to what is sent.
 
-use super::editor::Typed;
 use super::ending::Stop;
-use super::input::Line;
-use super::terminal::stop_if_somebody_can_continue;
-use super::{Link, Talk, failed};
-use crate::limits::{HEADER_BYTES, TOKEN_BYTES, TYPED_WAITING_BYTES};
-use crate::protocol::Request;
+use super::{Link, Session, now};
+use crate::display::failed;
+use crate::editor::Typed;
+use crate::input::Line;
+use crate::terminal::stop_if_somebody_can_continue;
+use porter::limits::{HEADER_BYTES, TOKEN_BYTES, TYPED_WAITING_BYTES};
+use porter::protocol::Request;
 use rustix::io::{Errno, read};
 use rustix::stdio;
 use std::io::{self, IsTerminal};
@@ -25,7 +26,7 @@ pub(super) const fn text_bytes_most(max_frame_bytes: u32) -> usize {
 
 const _: () = assert!(HANDED_BYTES > HEADER_BYTES);
 
-impl Talk {
+impl Session {
     /// Hands what was typed to the connection, as far as it takes it.
     pub(super) fn send(&mut self) {
         let (connection, token) = match (&mut self.link, &self.token) {
@@ -36,25 +37,25 @@ impl Talk {
         loop {
             while connection.waiting_bytes() < HANDED_BYTES
                 && self
-                    .waiting
+                    .queue
                     .hand_over(|text| connection.push(&Request::Message { token, text: text.as_bytes() }))
             {
             }
-            if self.is_ending && self.waiting.is_handed_over() && !self.exit_is_pushed {
+            if self.is_ending && self.queue.is_handed_over() && !self.exit_is_pushed {
                 connection.push(&Request::Exit);
                 self.exit_is_pushed = true;
-                self.quiet_since = super::now();
+                self.quiet_since = now();
             }
             let before = connection.written();
             connection.write();
             if connection.written() > before {
-                self.quiet_since = super::now();
+                self.quiet_since = now();
             }
-            while let Some(text) = self.waiting.sent(connection.written()) {
-                self.receipts.sent(&text, super::now());
+            while let Some(text) = self.queue.sent(connection.written()) {
+                self.receipts.sent(&text, now());
                 self.display.notice(format_args!("sent {} bytes", text.len()));
             }
-            if connection.waiting_bytes() > 0 || self.waiting.is_handed_over() {
+            if connection.waiting_bytes() > 0 || self.queue.is_handed_over() {
                 return;
             }
         }
@@ -62,13 +63,13 @@ impl Talk {
 
     /// Whether the input is a person's answer or message, in the editor.
     pub(super) fn is_typed(&self) -> bool {
-        self.is_edited || self.person.is_asked()
+        self.is_edited || self.prompter.is_asked()
     }
 
     /// While the server does not take what was typed, what is still to be read waits where it is. Before the first
     /// login the input belongs to the questions.
     pub(super) fn wants_input(&self) -> bool {
-        if self.person.is_asked() {
+        if self.prompter.is_asked() {
             return true;
         }
         let handed = match &self.link {
@@ -78,7 +79,7 @@ impl Talk {
         self.token.is_some()
             && !self.is_ending
             && !self.display.is_crowded()
-            && self.waiting.typed_bytes() + handed <= TYPED_WAITING_BYTES
+            && self.queue.typed_bytes() + handed <= TYPED_WAITING_BYTES
     }
 
     /// Reads what was typed or piped in.
@@ -111,7 +112,7 @@ impl Talk {
     /// Takes what was entered in the editor, as long as something is wanted.
     pub(super) fn take_typed(&mut self) -> Result<(), Stop> {
         while self.is_typed() && self.wants_input() {
-            let is_asked = self.person.is_asked();
+            let is_asked = self.prompter.is_asked();
             let line = match self.editor.next() {
                 None if !self.input_has_ended => return Ok(()),
                 None | Some(Typed::End) if is_asked => {
@@ -146,7 +147,7 @@ impl Talk {
 
     /// Draws the row in which somebody types.
     pub(super) fn draw(&mut self) {
-        let is_typing = self.person.is_asked() || self.token.is_some() && !self.is_ending;
+        let is_typing = self.prompter.is_asked() || self.token.is_some() && !self.is_ending;
         match &self.terminal {
             Some(terminal) if terminal.has_keys() && is_typing => {
                 self.display.draw(&mut self.editor, terminal.columns());
@@ -160,7 +161,7 @@ impl Talk {
         let text = match line {
             _ if self.is_ending => return,
             Line::TooLong => return self.refuse_line("a line is longer than any server takes"),
-            Line::Mended(text) => {
+            Line::Lossy(text) => {
                 self.display.warn("this line was not UTF-8; what could not be read is replaced");
                 text
             }
@@ -198,7 +199,7 @@ impl Talk {
                 "a line of {bytes} bytes is not sent: the server takes {most}, unless --max-frame says otherwise"
             ));
         }
-        self.waiting.push(text);
+        self.queue.push(text);
     }
 
     fn refuse_line(&mut self, reason: &str) {

@@ -7,7 +7,7 @@ const SEQUENCE_BYTES: usize = 16;
 
 /// A key, by what it means to a line of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Char(char),
     Enter,
     Backspace,
@@ -33,7 +33,7 @@ pub(super) enum Key {
 
 /// Makes keys of bytes that come in any portions.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     begun: Begun,
 }
 
@@ -52,7 +52,7 @@ enum Begun {
 
 impl Decoder {
     /// Takes the next byte, and gives the key that it completes.
-    pub(super) fn take(&mut self, byte: u8) -> Option<Key> {
+    pub(crate) fn take(&mut self, byte: u8) -> Option<Key> {
         match std::mem::take(&mut self.begun) {
             Begun::Nothing => self.first(byte),
             Begun::Escape => self.after_escape(byte),

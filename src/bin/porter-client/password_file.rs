@@ -2,8 +2,8 @@
 //!
 //! No more is read than the first line: what follows it in a pipe may be messages.
 
-use crate::cli::Failure;
-use crate::limits::PASSWORD_LINE_BYTES;
+use porter::cli::Failure;
+use porter::limits::PASSWORD_LINE_BYTES;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read};
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// [`Failure`] if the file cannot be read, or its first line is empty, too long or not UTF-8.
-pub fn password_from_file(path: &Path) -> Result<Option<Zeroizing<String>>, Failure> {
+pub(crate) fn password_from_file(path: &Path) -> Result<Option<Zeroizing<String>>, Failure> {
     let cannot = |reason: &dyn Display| {
         Failure::failed(format_args!("cannot take a password from {}: {reason}", path.display()))
     };
@@ -41,7 +41,7 @@ pub fn password_from_file(path: &Path) -> Result<Option<Zeroizing<String>>, Fail
 }
 
 /// The first line of a text, such as a variable of the environment; none if it is empty.
-pub fn password_from_text(text: &str) -> Option<Zeroizing<String>> {
+pub(crate) fn password_from_text(text: &str) -> Option<Zeroizing<String>> {
     let password = bare(text.split('\n').next().unwrap_or_default());
     (!password.is_empty()).then(|| Zeroizing::new(password.to_owned()))
 }

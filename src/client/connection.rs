@@ -2,8 +2,8 @@
 //!
 //! This is the one place between frames and the network. It must not know what the frames are about.
 
-use crate::client::protection::{Carrier, failure};
-use crate::client::{ClientError, REPLY_BYTES_MOST};
+use super::protection::{Carrier, failure};
+use super::{ClientError, REPLY_BYTES_MOST};
 use crate::keepalive::set_path_timeout;
 use crate::limits::{PATH_TIMEOUT, UNREAD_BYTES, UNREAD_DRAIN_BYTES_PER_SECOND as DRAIN};
 use crate::protocol::{Inbox, Lent, Outbox, Reply, Request};
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 /// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
 
-pub(super) struct Connection {
+/// A connection on which a client sends requests and receives replies without ever waiting.
+pub struct Connection {
     socket: TcpStream,
     carrier: Carrier,
     inbox: Inbox,
@@ -28,7 +29,7 @@ pub(super) struct Connection {
     opened: Instant,
     unread: Unread,
     /// A write failed. What the server said before is still to be read.
-    deaf: bool,
+    write_closed: bool,
 }
 
 impl Connection {
@@ -49,7 +50,7 @@ impl Connection {
             held: 0,
             opened: opened(),
             unread: Unread::default(),
-            deaf: false,
+            write_closed: false,
         })
     }
 
@@ -57,7 +58,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ClientError::Closed`] at the end of the stream, and [`ClientError::Io`].
-    pub(super) fn read(&mut self) -> Result<(), ClientError> {
+    pub fn read(&mut self) -> Result<(), ClientError> {
         match self.carrier.read(&mut self.socket, &mut self.portion) {
             Ok(0) => Err(ClientError::Closed),
             Ok(count) => {
@@ -73,7 +74,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ClientError::Violation`] for bytes that are none.
-    pub(super) fn next_reply(&mut self) -> Result<Option<Reply<'_>>, ClientError> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply<'_>>, ClientError> {
         match self.inbox.next_frame(&mut self.nothing, REPLY_BYTES_MOST)? {
             Some(body) => Ok(Some(Reply::decode(body)?)),
             None => Ok(None),
@@ -81,13 +82,13 @@ impl Connection {
     }
 
     /// Takes a request for sending, and gives the count of [`written`](Connection::written) bytes at which it is sent.
-    pub(super) fn push(&mut self, request: &Request<'_>) -> u64 {
+    pub fn push(&mut self, request: &Request<'_>) -> u64 {
         self.outbox.push_request(request);
         self.written + self.held + self.outbox.len() as u64
     }
 
     /// Writes what waits and can be written without waiting. A failure shows when the rest is read.
-    pub(super) fn write(&mut self) {
+    pub fn write(&mut self) {
         let before = self.outbox.len();
         self.write_what_can_be();
         let taken = (before - self.outbox.len()) as u64;
@@ -111,7 +112,7 @@ impl Connection {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => self.deaf = true,
+                Err(_) => self.write_closed = true,
             }
         }
         if self.outbox.is_empty() {
@@ -121,27 +122,27 @@ impl Connection {
     }
 
     /// Whether something waits that can still be written.
-    pub(super) fn wants_write(&self) -> bool {
-        !self.deaf && (!self.outbox.is_empty() || self.carrier.is_holding())
+    pub fn wants_write(&self) -> bool {
+        !self.write_closed && (!self.outbox.is_empty() || self.carrier.is_holding())
     }
 
     /// Whether something was received that the socket does not tell of.
-    pub(super) fn has_received(&self) -> bool {
+    pub fn has_received(&self) -> bool {
         self.carrier.has_text()
     }
 
     /// Whether whoever is on the way can read along.
-    pub(super) fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         matches!(self.carrier, Carrier::Plain)
     }
 
     /// Bytes that wait to be written.
-    pub(super) fn waiting_bytes(&self) -> usize {
+    pub fn waiting_bytes(&self) -> usize {
         self.outbox.len()
     }
 
     /// Bytes that the operating system has taken.
-    pub(super) fn written(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.written
     }
 }

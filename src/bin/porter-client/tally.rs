@@ -4,18 +4,18 @@
 
 /// What went wrong on the way, though the conversation went on.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Messages that the server refused.
-    pub(super) refused: usize,
+    pub(crate) refused: usize,
     /// Lines that were not sent because they could not be.
-    pub(super) unsendable: usize,
+    pub(crate) unsendable: usize,
     /// A connection was lost, and with it perhaps a message.
-    pub(super) may_have_lost: bool,
+    pub(crate) may_have_lost: bool,
 }
 
 impl Tally {
     /// What a script has to know at the end; `None` if all went well.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.refused > 0 {
             parts.push(format!("the server refused {}", messages(self.refused)));
@@ -31,7 +31,7 @@ impl Tally {
 }
 
 /// What is said of messages that were not sent, and of those that may not have been handled.
-pub(super) fn losses(unsent: usize, is_at_least: bool, unconfirmed: usize) -> String {
+pub(crate) fn losses(unsent: usize, is_at_least: bool, unconfirmed: usize) -> String {
     let at_least = if is_at_least { "at least " } else { "" };
     let mut text = String::new();
     if unsent > 0 {

@@ -1,9 +1,27 @@
 //! `porter-client`: talks with a porter server, for a person at a terminal or a pipe.
 
+mod backoff;
+mod display;
+mod editor;
+mod input;
+mod login;
+mod output;
+mod password_file;
+mod prompter;
+mod receipts;
+mod send_queue;
+mod session;
+mod signals;
+mod tally;
+mod terminal;
+
 use clap::Parser;
+use display::Detail;
+use password_file::{password_from_file, password_from_text};
 use porter::cli::{self, Failure, HostPort, server_port};
-use porter::client::{Detail, ProtectionFlags, Settings, converse, password_from_file, password_from_text};
+use porter::client::ProtectionFlags;
 use porter::limits::{MAX_FRAME_BYTES_DEFAULT, MAX_FRAME_BYTES_LEAST, MAX_FRAME_BYTES_MOST};
+use session::Settings;
 use std::env;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
@@ -70,7 +88,7 @@ fn main() -> ExitCode {
             _ => Detail::WhereSeen,
         };
         let max_frame_bytes = flags.max_frame;
-        converse(Settings { host, port, protection, name: flags.name, password, max_frame_bytes, detail })
+        session::run(Settings { host, port, protection, name: flags.name, password, max_frame_bytes, detail })
     })
 }
 

@@ -3,13 +3,13 @@
 //! An answer is kept until the login is done, so that nothing is asked twice if a new connection is needed meanwhile.
 //! This module must not know the terminal, nor what is sent.
 
-use super::display::{Display, failed};
-use crate::auth::Name;
-use crate::cli::Failure;
-use crate::limits::{PASSWORD_BYTES, STRANGER_FRAME_BYTES};
+use crate::display::{Display, failed};
+use porter::auth::Name;
+use porter::cli::Failure;
+use porter::limits::{PASSWORD_BYTES, STRANGER_FRAME_BYTES};
 use zeroize::Zeroizing;
 
-pub(super) struct Person {
+pub(crate) struct Prompter {
     name: Option<String>,
     given_password: Option<Zeroizing<String>>,
     given_is_used: bool,
@@ -34,7 +34,7 @@ enum Question {
 }
 
 /// What came of an answer.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Something is still to be asked.
     NotYet,
     /// What was wanted is known now.
@@ -43,16 +43,16 @@ pub(super) enum Answer {
     Trusted { server: String, key: String },
 }
 
-impl Person {
+impl Prompter {
     /// Takes what the command line gave.
     ///
     /// # Errors
     /// [`Failure`] if something is missing and nobody is there to ask, or cannot be sent at all.
-    pub(super) fn new(
+    pub(crate) fn new(
         name: Option<String>,
         password: Option<Zeroizing<String>>,
         can_be_asked: bool,
-    ) -> Result<Person, Failure> {
+    ) -> Result<Prompter, Failure> {
         if !can_be_asked && (name.is_none() || password.is_none()) {
             return Err(Failure::usage(
                 "without a terminal nobody can be asked: give --name, and --password-file or PORTER_PASSWORD",
@@ -64,7 +64,7 @@ impl Person {
         if name.as_ref().is_some_and(|name| !is_sendable(name)) {
             return Err(Failure::failed("the name is longer than any name may be"));
         }
-        Ok(Person {
+        Ok(Prompter {
             name,
             given_password: password,
             given_is_used: false,
@@ -75,23 +75,23 @@ impl Person {
     }
 
     /// The name that was settled.
-    pub(super) fn settled_name(&self) -> &str {
+    pub(crate) fn settled_name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
     /// A new dialogue begins, in which a password that was given by the command line may serve again.
-    pub(super) fn is_met_again(&mut self) {
+    pub(crate) fn is_met_again(&mut self) {
         self.given_is_used = false;
     }
 
     /// The login is done: what was typed for it has served.
-    pub(super) fn is_in(&mut self) {
+    pub(crate) fn is_in(&mut self) {
         self.typed_password = None;
         self.question = None;
     }
 
     /// Asks whether a server that is met for the first time is the one that is wanted.
-    pub(super) fn ask_trust(
+    pub(crate) fn ask_trust(
         &mut self,
         server: String,
         fingerprint: &str,
@@ -108,7 +108,7 @@ impl Person {
     ///
     /// # Errors
     /// [`Failure`] if the last answer was refused and nobody can be asked.
-    pub(super) fn name(
+    pub(crate) fn name(
         &mut self,
         likely: Option<Name>,
         refusal: Option<&str>,
@@ -129,7 +129,7 @@ impl Person {
     ///
     /// # Errors
     /// [`Failure`] if the last one was refused and nobody can be asked.
-    pub(super) fn password(
+    pub(crate) fn password(
         &mut self,
         is_new: bool,
         refusal: Option<&str>,
@@ -157,12 +157,12 @@ impl Person {
     }
 
     /// Whether an answer is waited for.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.question.is_some()
     }
 
     /// What to ask, and whether the answer is to be hidden.
-    pub(super) fn prompt(&self) -> Option<(String, bool)> {
+    pub(crate) fn prompt(&self) -> Option<(String, bool)> {
         let name = self.settled_name();
         Some(match self.question.as_ref()? {
             Question::Trust { .. } => ("Is that what its operator says? (yes/no) ".to_owned(), false),
@@ -178,7 +178,7 @@ impl Person {
     ///
     /// # Errors
     /// [`Failure`] if the server is not trusted.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         line: Option<Zeroizing<String>>,
         display: &mut Display,

@@ -4,47 +4,27 @@
 //! A connection that breaks is made again, with growing pauses, and the session is resumed. This module must not know
 //! how questions are asked or shown, nor what bytes travel.
 
-mod backoff;
-mod connection;
-mod display;
-mod editor;
+mod connect;
 mod ending;
-mod input;
-mod joining;
-mod login;
-mod opening;
-mod output;
-mod password_file;
-mod person;
-mod receipts;
 mod receiving;
 mod sending;
-mod signals;
-mod tally;
-mod terminal;
-mod waiting;
 
-pub use self::display::Detail;
-pub use self::password_file::{password_from_file, password_from_text};
-
-use self::backoff::Backoff;
-use self::connection::Connection;
-use self::display::{Display, failed};
-use self::editor::Editor;
 use self::ending::{Stop, Trouble};
-use self::input::Lines;
-use self::login::{Dialogue, Next};
-use self::opening::Opening;
-use self::person::Person;
-use self::receipts::Receipts;
-use self::signals::{Asked, Signals};
-use self::tally::Tally;
-use self::terminal::Terminal;
-use self::waiting::Waiting;
-use super::{ClientError, Protection};
-use crate::auth::Token;
-use crate::cli::Failure;
-use crate::limits::{ANSWER_WAIT, HASH_ANSWER_WAIT, OPENING_WAIT};
+use crate::backoff::Backoff;
+use crate::display::{Detail, Display, failed};
+use crate::editor::Editor;
+use crate::input::Lines;
+use crate::login::{Dialogue, Next};
+use crate::prompter::Prompter;
+use crate::receipts::Receipts;
+use crate::send_queue::SendQueue;
+use crate::signals::{Asked, Signals};
+use crate::tally::Tally;
+use crate::terminal::Terminal;
+use porter::auth::Token;
+use porter::cli::Failure;
+use porter::client::{ClientError, ConnectAttempt, Connection, Protection};
+use porter::limits::{ANSWER_WAIT, HASH_ANSWER_WAIT, OPENING_WAIT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio;
@@ -59,21 +39,21 @@ const READ_BYTES: usize = 64 * 1024;
 const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// With whom to talk, and as whom.
-pub struct Settings {
+pub(crate) struct Settings {
     /// The server's name or address.
-    pub host: String,
+    pub(crate) host: String,
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Whether the connection is encrypted, and whom to trust then.
-    pub protection: Protection,
+    pub(crate) protection: Protection,
     /// The person's name at the server; asked for on a terminal if it is not given.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Their password; asked for on a terminal if it is not given.
-    pub password: Option<Zeroizing<String>>,
+    pub(crate) password: Option<Zeroizing<String>>,
     /// The longest frame body that the server takes: a longer line is refused here.
-    pub max_frame_bytes: u32,
+    pub(crate) max_frame_bytes: u32,
     /// How much is told beside the replies.
-    pub detail: Detail,
+    pub(crate) detail: Detail,
 }
 
 /// Leads a conversation on this process's stdin, stdout and stderr until either side ends it.
@@ -84,19 +64,19 @@ pub struct Settings {
 /// [`Failure`] if something is missing that nobody can be asked for (wrong usage), if the server cannot be reached or
 /// refuses, if the connection is lost for good, and if not everything that was to be sent is known to be: at any Bye
 /// that was not asked for, and where the input is no terminal also if the server refused a message.
-pub fn converse(settings: Settings) -> Result<(), Failure> {
+pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("cannot watch for signals: {error}")))?;
-    let mut talk = Talk::new(settings, signals)?;
-    let stop = match talk.open() {
+    let mut session = Session::new(settings, signals)?;
+    let stop = match session.open() {
         Ok(()) => loop {
-            if let Err(stop) = talk.turn() {
+            if let Err(stop) = session.turn() {
                 break stop;
             }
         },
         Err(stop) => stop,
     };
-    talk.end(stop)
+    session.end(stop)
 }
 
 /// How the server is reached at the moment.
@@ -104,14 +84,14 @@ enum Link {
     /// Not at all; to be tried again at this time, or when somebody has answered.
     Away(Option<Instant>),
     /// Being connected.
-    Opening(Opening),
+    Connecting(ConnectAttempt),
     /// Connected, not yet in a session.
     Joining(Connection, Dialogue),
     /// In a session, since this time.
     Up(Connection, Instant),
 }
 
-struct Talk {
+struct Session {
     host: String,
     port: u16,
     protection: Protection,
@@ -123,7 +103,7 @@ struct Talk {
     greeting_due: Option<Instant>,
     /// The session's; kept while the connection is lost. Without one, a lost connection is the end.
     token: Option<Token>,
-    person: Person,
+    prompter: Prompter,
     /// What the dialogue needs next and the person has been asked for.
     wanted: Option<Next>,
     /// Something was asked on this connection, which took the time that the server gives for a login.
@@ -131,7 +111,7 @@ struct Talk {
     backoff: Backoff,
     /// Since when the session's connection is lost.
     lost_since: Option<Instant>,
-    waiting: Waiting,
+    queue: SendQueue,
     receipts: Receipts,
     tally: Tally,
     terminal: Option<Terminal>,
@@ -156,8 +136,8 @@ struct Ready {
     connection: bool,
 }
 
-impl Talk {
-    fn new(settings: Settings, signals: Signals) -> Result<Talk, Failure> {
+impl Session {
+    fn new(settings: Settings, signals: Signals) -> Result<Session, Failure> {
         let Settings { host, port, protection, name, password, max_frame_bytes, detail } = settings;
         let mut display = Display::new(detail);
         let mut terminal = if display.is_seen() { Terminal::at_stdin() } else { None };
@@ -169,7 +149,7 @@ impl Talk {
             display.ask_at(writing);
         }
         let is_edited = terminal.as_ref().is_some_and(Terminal::is_input);
-        Ok(Talk {
+        Ok(Session {
             host,
             port,
             protection,
@@ -178,12 +158,12 @@ impl Talk {
             quiet_since: now(),
             greeting_due: None,
             token: None,
-            person: Person::new(name, password, terminal.is_some())?,
+            prompter: Prompter::new(name, password, terminal.is_some())?,
             wanted: None,
             has_asked: false,
             backoff: Backoff::new(),
             lost_since: None,
-            waiting: Waiting::default(),
+            queue: SendQueue::default(),
             receipts: Receipts::default(),
             tally: Tally::default(),
             terminal,
@@ -227,8 +207,8 @@ impl Talk {
     fn silence_ends(&self) -> Option<Instant> {
         match &self.link {
             Link::Away(_) => None,
-            Link::Opening(_) => Some(self.quiet_since + OPENING_WAIT),
-            Link::Joining(..) if self.person.is_asked() => None,
+            Link::Connecting(_) => Some(self.quiet_since + OPENING_WAIT),
+            Link::Joining(..) if self.prompter.is_asked() => None,
             Link::Joining(_, dialogue) if dialogue.needs_hash() => Some(self.quiet_since + HASH_ANSWER_WAIT),
             Link::Joining(..) => Some(self.quiet_since + ANSWER_WAIT),
             // While nobody reads what the server says, it is not heard.
@@ -253,7 +233,7 @@ impl Talk {
         let link_port = ports.len();
         match &self.link {
             Link::Away(_) => {}
-            Link::Opening(opening) => ports.push(PollFd::new(opening, PollFlags::IN)),
+            Link::Connecting(attempt) => ports.push(PollFd::new(attempt, PollFlags::IN)),
             Link::Joining(connection, _) | Link::Up(connection, _) => {
                 let mut flags = PollFlags::empty();
                 flags.set(PollFlags::OUT, connection.wants_write());
@@ -282,7 +262,7 @@ impl Talk {
         }
         let is_ready = |port: &PollFd<'_>| port.revents().intersects(!PollFlags::OUT);
         let connection = has_received || ports[link_port..shown_port].iter().any(is_ready);
-        let reads = !self.display.is_crowded() || matches!(self.link, Link::Opening(_));
+        let reads = !self.display.is_crowded() || matches!(self.link, Link::Connecting(_));
         Ok(Ready {
             signals: is_ready(&ports[0]),
             input: ports[1..link_port].iter().any(is_ready),
@@ -313,7 +293,7 @@ impl Talk {
         }
         match self.link {
             // Nobody is left to wait for the server's return.
-            Link::Away(_) | Link::Opening(_) | Link::Joining(..) if self.is_ending => {
+            Link::Away(_) | Link::Connecting(_) | Link::Joining(..) if self.is_ending => {
                 Err(Stop::Failed(self.lost_for_good(&ClientError::Closed)))
             }
             Link::Away(Some(again)) if again <= now => self.open(),
@@ -341,7 +321,7 @@ impl Talk {
         if let Some(terminal) = &mut self.terminal {
             terminal.give_back();
         }
-        signals::stop();
+        crate::signals::stop();
         if let Some(terminal) = self.terminal.as_mut().filter(|_| had_keys) {
             terminal.take_keys();
         }
@@ -363,6 +343,6 @@ impl Talk {
     clippy::disallowed_methods,
     reason = "the client waits between its tries to connect, and not for ever"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

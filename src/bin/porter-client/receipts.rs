@@ -3,13 +3,13 @@
 //! The protocol has no receipts, and the client is not told the server's mode. But a server that echoes says each text
 //! again, in order: once two in a row have come back, the others are known to be due. This module must not know connections.
 
-use crate::limits::{ANSWER_WAIT, CHAT_BURST, CHAT_PACE, RECEIPTS};
+use porter::limits::{ANSWER_WAIT, CHAT_BURST, CHAT_PACE, RECEIPTS};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 #[derive(Debug, Default)]
-pub(super) struct Receipts {
+pub(crate) struct Receipts {
     /// The texts that were sent and have not come back, by their hash.
     due: VecDeque<u64>,
     mode: Mode,
@@ -33,7 +33,7 @@ enum Mode {
 
 impl Receipts {
     /// A text was sent.
-    pub(super) fn sent(&mut self, text: &str, now: Instant) {
+    pub(crate) fn sent(&mut self, text: &str, now: Instant) {
         self.has_sent = true;
         self.through_at = Some(self.through_at.map_or(now, |at| at.max(now)) + CHAT_PACE);
         if self.mode != Mode::Other {
@@ -46,7 +46,7 @@ impl Receipts {
     }
 
     /// The server said something of its own.
-    pub(super) fn server_said(&mut self, text: &str) {
+    pub(crate) fn server_said(&mut self, text: &str) {
         if self.due.front() == Some(&hash(text)) {
             self.due.pop_front();
             self.mode = if self.mode == Mode::Unknown { Mode::Perhaps } else { Mode::Echo };
@@ -54,32 +54,32 @@ impl Receipts {
     }
 
     /// It was asked who is online.
-    pub(super) fn who_asked(&mut self) {
+    pub(crate) fn who_asked(&mut self) {
         self.whos_due += 1;
     }
 
     /// The server said who is online.
-    pub(super) fn who_answered(&mut self) {
+    pub(crate) fn who_answered(&mut self) {
         self.whos_due = self.whos_due.saturating_sub(1);
     }
 
     /// Whether something is to come from the server.
-    pub(super) fn is_owed(&self) -> bool {
+    pub(crate) fn is_owed(&self) -> bool {
         self.whos_due > 0 || self.unanswered() > 0
     }
 
     /// Texts that should have come back and have not.
-    pub(super) fn unanswered(&self) -> usize {
+    pub(crate) fn unanswered(&self) -> usize {
         if self.mode == Mode::Echo { self.due.len() } else { 0 }
     }
 
     /// The same, and all texts if it is not known whether they come back.
-    pub(super) fn unconfirmed(&self) -> usize {
+    pub(crate) fn unconfirmed(&self) -> usize {
         self.due.len()
     }
 
     /// The connection was lost: whether something that was sent on it may not have arrived.
-    pub(super) fn connection_lost(&mut self) -> bool {
+    pub(crate) fn connection_lost(&mut self) -> bool {
         let is_echo_due = if self.mode == Mode::Echo { !self.due.is_empty() } else { self.has_sent };
         let may_be_lost = is_echo_due || self.whos_due > 0;
         self.due.clear();
@@ -89,7 +89,7 @@ impl Receipts {
 
     /// Until when a server that works may say nothing, and take nothing, if it has not since `quiet_since`. One that does
     /// not echo may be a chat that slows its writers down.
-    pub(super) fn silence_ends(&self, quiet_since: Instant) -> Instant {
+    pub(crate) fn silence_ends(&self, quiet_since: Instant) -> Instant {
         let chat_is_through = self.through_at.and_then(|at| at.checked_sub(CHAT_PACE * CHAT_BURST));
         match chat_is_through.filter(|_| self.mode != Mode::Echo) {
             Some(at) => at.max(quiet_since) + ANSWER_WAIT,
@@ -106,8 +106,8 @@ fn hash(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::now;
     use super::*;
+    use crate::session::now;
 
     #[test]
     fn an_echo_is_known_by_two_texts_and_misses_the_rest() {

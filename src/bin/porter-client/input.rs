@@ -2,11 +2,11 @@
 //!
 //! This module must not know where the bytes come from or where the lines go.
 
-use crate::limits::TYPED_LINE_BYTES;
+use porter::limits::TYPED_LINE_BYTES;
 
 /// Cuts bytes that come in any portions into lines, holding at most one incomplete line of bounded length.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     begun: Vec<u8>,
     /// The rest of the line at hand is thrown away, since it is too long.
     skipping: bool,
@@ -14,17 +14,17 @@ pub(super) struct Lines {
 
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     Text(String),
     /// It was not UTF-8; what could not be read is replaced.
-    Mended(String),
+    Lossy(String),
     /// It was longer than any server takes, and is gone.
     TooLong,
 }
 
 impl Lines {
     /// Takes a portion and gives each line that ends in it to `take`.
-    pub(super) fn feed(&mut self, portion: &[u8], mut take: impl FnMut(Line)) {
+    pub(crate) fn feed(&mut self, portion: &[u8], mut take: impl FnMut(Line)) {
         let mut pieces = portion.split(|byte| *byte == b'\n');
         // What follows the last line end begins the next line.
         let begun = pieces.next_back().unwrap_or_default();
@@ -36,7 +36,7 @@ impl Lines {
     }
 
     /// The last line, if the input ended without a line end.
-    pub(super) fn finish(&mut self) -> Option<Line> {
+    pub(crate) fn finish(&mut self) -> Option<Line> {
         (self.skipping || !self.begun.is_empty()).then(|| self.complete())
     }
 
@@ -59,7 +59,7 @@ impl Lines {
         }
         match String::from_utf8(bytes) {
             Ok(text) => Line::Text(text),
-            Err(error) => Line::Mended(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            Err(error) => Line::Lossy(String::from_utf8_lossy(error.as_bytes()).into_owned()),
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(cut(&[b"a\r\n\nb"]), [text("a"), text(""), text("b")]);
         assert_eq!(cut(&[b"a\n"]), [text("a")]);
         assert_eq!(cut(&[]), []);
-        assert_eq!(cut(&[b"a\xffb\n"]), [Line::Mended("a\u{fffd}b".into())]);
+        assert_eq!(cut(&[b"a\xffb\n"]), [Line::Lossy("a\u{fffd}b".into())]);
     }
 
     #[test]

@@ -6,21 +6,21 @@
 use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(crate) struct SendQueue {
     typed: VecDeque<String>,
     /// Each with the count of written bytes at which it is sent.
     handed: VecDeque<(u64, String)>,
     typed_bytes: usize,
 }
 
-impl Waiting {
-    pub(super) fn push(&mut self, text: String) {
+impl SendQueue {
+    pub(crate) fn push(&mut self, text: String) {
         self.typed_bytes += text.len();
         self.typed.push_back(text);
     }
 
     /// Hands the oldest typed text over; `send` gives the count of written bytes at which it will be sent.
-    pub(super) fn hand_over(&mut self, send: impl FnOnce(&str) -> u64) -> bool {
+    pub(crate) fn hand_over(&mut self, send: impl FnOnce(&str) -> u64) -> bool {
         let Some(text) = self.typed.pop_front() else { return false };
         self.typed_bytes -= text.len();
         self.handed.push_back((send(&text), text));
@@ -28,13 +28,13 @@ impl Waiting {
     }
 
     /// The oldest text that is sent now that `written` bytes are, if there is one.
-    pub(super) fn sent(&mut self, written: u64) -> Option<String> {
+    pub(crate) fn sent(&mut self, written: u64) -> Option<String> {
         self.handed.front().filter(|(end, _)| *end <= written)?;
         self.handed.pop_front().map(|(_, text)| text)
     }
 
     /// The connection is gone: what it had not taken whole waits again.
-    pub(super) fn take_back(&mut self) {
+    pub(crate) fn take_back(&mut self) {
         while let Some((_, text)) = self.handed.pop_back() {
             self.typed_bytes += text.len();
             self.typed.push_front(text);
@@ -42,17 +42,17 @@ impl Waiting {
     }
 
     /// Texts that are not sent.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.typed.len() + self.handed.len()
     }
 
     /// Bytes that typed texts hold, each with a little for itself so that empty ones are bounded too.
-    pub(super) fn typed_bytes(&self) -> usize {
+    pub(crate) fn typed_bytes(&self) -> usize {
         self.typed_bytes + self.typed.len() * size_of::<String>()
     }
 
     /// Whether every text was handed over.
-    pub(super) fn is_handed_over(&self) -> bool {
+    pub(crate) fn is_handed_over(&self) -> bool {
         self.typed.is_empty()
     }
 }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_was_not_taken_whole_waits_again_in_its_place() {
-        let mut waiting = Waiting::default();
+        let mut waiting = SendQueue::default();
         for text in ["one", "two", "three", "four"] {
             waiting.push(text.into());
         }

@@ -4,11 +4,11 @@
 //! terminal at which somebody types, whatever is shown appears above the row in which they do. Nothing here waits for
 //! whoever reads. This module must not know the protocol.
 
-use super::editor::{ERASE_ROW, Editor};
-use super::output::Output;
-use crate::cli::Failure;
-use crate::limits::{LAST_WORDS_WAIT, SHOWN_WAITING_BYTES};
-use crate::text::{escaped, escaped_but_tabs};
+use crate::editor::{ERASE_ROW, Editor};
+use crate::output::Output;
+use porter::cli::Failure;
+use porter::limits::{LAST_WORDS_WAIT, SHOWN_WAITING_BYTES};
+use porter::text::{escaped, escaped_but_tabs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio;
 use rustix::termios::isatty;
@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 
 /// How much is told beside the replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Detail {
+pub(crate) enum Detail {
     /// Lengths and notices where stderr is a terminal, so that scripts see replies and what goes wrong.
     #[default]
     WhereSeen,
@@ -36,7 +36,7 @@ enum Channel {
     Session,
 }
 
-pub(super) struct Display {
+pub(crate) struct Display {
     stdout: Output,
     stderr: Output,
     session: Option<Output>,
@@ -51,7 +51,7 @@ pub(super) struct Display {
 }
 
 impl Display {
-    pub(super) fn new(detail: Detail) -> Display {
+    pub(crate) fn new(detail: Detail) -> Display {
         let seen = (isatty(stdio::stdout()), isatty(stdio::stderr()));
         Display {
             stdout: Output::inherited(stdio::stdout()),
@@ -67,35 +67,35 @@ impl Display {
     }
 
     /// Whether stdout or stderr is a terminal.
-    pub(super) fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         self.seen.0 || self.seen.1
     }
 
     /// Where to ask if neither is.
-    pub(super) fn ask_at(&mut self, terminal: OwnedFd) {
+    pub(crate) fn ask_at(&mut self, terminal: OwnedFd) {
         self.session = Some(Output::owned(terminal));
     }
 
     /// Shows a line of the conversation on stdout.
-    pub(super) fn show(&mut self, sender: &str, text: &str) {
+    pub(crate) fn show(&mut self, sender: &str, text: &str) {
         let sender = if sender.is_empty() { "server" } else { sender };
         self.line(Channel::Stdout, format_args!("{}: {}", escaped(sender), escaped_but_tabs(text)));
     }
 
     /// Answers a command, on stdout.
-    pub(super) fn answer(&mut self, text: &str) {
+    pub(crate) fn answer(&mut self, text: &str) {
         self.line(Channel::Stdout, escaped(text));
     }
 
     /// Tells, on stderr, what is nice to know.
-    pub(super) fn notice(&mut self, text: impl Text) {
+    pub(crate) fn notice(&mut self, text: impl Text) {
         if self.tells_all {
             self.warn(text);
         }
     }
 
     /// Tells, on stderr, what goes wrong.
-    pub(super) fn warn(&mut self, text: impl Text) {
+    pub(crate) fn warn(&mut self, text: impl Text) {
         let text = text.to_string();
         if self.stderr.len() > SHOWN_WAITING_BYTES {
             self.left_out += 1;
@@ -105,7 +105,7 @@ impl Display {
     }
 
     /// Draws the row in which somebody types, if it is not there as it should be.
-    pub(super) fn draw(&mut self, editor: &mut Editor, columns: usize) {
+    pub(crate) fn draw(&mut self, editor: &mut Editor, columns: usize) {
         if !self.is_crowded() && (!self.row_is_drawn || editor.is_changed()) {
             let row = editor.row(columns, self.row_is_drawn);
             self.push(self.screen(), &row);
@@ -114,21 +114,21 @@ impl Display {
     }
 
     /// What was typed is entered: it stays where it is, and what comes next comes below.
-    pub(super) fn leave_row(&mut self, editor: &mut Editor, entered: &str) {
+    pub(crate) fn leave_row(&mut self, editor: &mut Editor, entered: &str) {
         let row = editor.done_row(entered, self.row_is_drawn);
         self.push(self.screen(), &row);
         self.row_is_drawn = false;
     }
 
     /// Takes the row away.
-    pub(super) fn erase_row(&mut self) {
+    pub(crate) fn erase_row(&mut self) {
         if std::mem::take(&mut self.row_is_drawn) {
             self.push(self.screen(), ERASE_ROW);
         }
     }
 
     /// Whether more waits to be shown than should; then no more is to be taken from the server.
-    pub(super) fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         self.stdout.len() > SHOWN_WAITING_BYTES
     }
 
@@ -136,7 +136,7 @@ impl Display {
     ///
     /// # Errors
     /// What stdout gives, once.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&mut self) -> io::Result<()> {
         if self.left_out > 0 && self.stderr.len() == 0 {
             let text = format!("{} lines are left out here: nobody read them", self.left_out);
             self.left_out = 0;
@@ -149,14 +149,14 @@ impl Display {
     }
 
     /// What to wait for until more can be written.
-    pub(super) fn ports(&self) -> impl Iterator<Item = PollFd<'_>> {
+    pub(crate) fn ports(&self) -> impl Iterator<Item = PollFd<'_>> {
         let outputs = [Some(&self.stdout), Some(&self.stderr), self.session.as_ref()];
         let full = outputs.into_iter().flatten().filter(|output| output.len() > 0);
         full.map(|output| PollFd::new(output, PollFlags::OUT))
     }
 
     /// Writes what waits: to stdout all of it, however long that takes, and to stderr what is taken soon.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let patience = Timespec::try_from(LAST_WORDS_WAIT).unwrap_or_default();
         loop {
             // Nobody is left to tell that stdout fails.
@@ -216,6 +216,6 @@ impl Display {
 }
 
 /// The end of the program, for a reason that may hold the server's words.
-pub(super) fn failed(reason: impl Text) -> Failure {
+pub(crate) fn failed(reason: impl Text) -> Failure {
     Failure::failed(escaped(&reason.to_string()))
 }

@@ -3,13 +3,13 @@
 //! It serves the first login and the return after a lost connection alike. It must not know sockets, terminals or
 //! where answers come from.
 
-use crate::auth::{Name, Token};
-use crate::client::{Asked, ClientError, Handshake, Step};
-use crate::protocol::{Code, Reply, Request, Wanted};
+use porter::auth::{Name, Token};
+use porter::client::{Asked, ClientError, Handshake, Step};
+use porter::protocol::{Code, Reply, Request, Wanted};
 use zeroize::Zeroizing;
 
 /// What the dialogue needs, or came to.
-pub(super) enum Next {
+pub(crate) enum Next {
     /// A name; `likely` is who logged in last from here.
     Name { likely: Option<Name>, refusal: Option<String> },
     /// A new password for a new name.
@@ -28,7 +28,7 @@ pub(super) enum Next {
     Welcome { token: Token, greeting: String, resumed: bool },
 }
 
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     handshake: Handshake,
     token: Option<Token>,
     name_is_settled: bool,
@@ -40,7 +40,7 @@ pub(super) struct Dialogue {
 
 impl Dialogue {
     /// A new conversation.
-    pub(super) fn fresh() -> Dialogue {
+    pub(crate) fn fresh() -> Dialogue {
         Dialogue {
             handshake: Handshake::new(),
             token: None,
@@ -52,22 +52,22 @@ impl Dialogue {
     }
 
     /// Back to a session whose connection was lost, under a settled name.
-    pub(super) fn returning(token: Token) -> Dialogue {
+    pub(crate) fn returning(token: Token) -> Dialogue {
         Dialogue { token: Some(token), name_is_settled: true, ..Dialogue::fresh() }
     }
 
     /// A request goes out.
-    pub(super) fn handle_request(&mut self, request: &Request<'_>) {
+    pub(crate) fn handle_request(&mut self, request: &Request<'_>) {
         self.handshake.handle_request(request);
     }
 
     /// The new password goes out with Register: the login that follows uses it.
-    pub(super) fn registers(&mut self, password: &Zeroizing<String>) {
+    pub(crate) fn registers(&mut self, password: &Zeroizing<String>) {
         self.chosen = Some(password.clone());
     }
 
     /// Whether the answer that is due needs a hash.
-    pub(super) fn needs_hash(&self) -> bool {
+    pub(crate) fn needs_hash(&self) -> bool {
         self.handshake.needs_hash()
     }
 
@@ -75,7 +75,7 @@ impl Dialogue {
     ///
     /// # Errors
     /// What ends the conversation: a refusal from code 100 on, a Bye, a reply that is not due.
-    pub(super) fn handle(&mut self, reply: Reply<'_>) -> Result<Next, ClientError> {
+    pub(crate) fn handle(&mut self, reply: Reply<'_>) -> Result<Next, ClientError> {
         match self.handshake.handle_reply(reply)? {
             Step::Hello { last_name } => {
                 self.likely = Name::stored(last_name).ok();
