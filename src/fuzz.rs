@@ -7,7 +7,7 @@
 
 use crate::Moment;
 use crate::auth::PasswordHash;
-use crate::engine::{Command, Config, ConnId, Engine, Entropy};
+use crate::engine::{Command, Config, ConnId, Engine, Entropy, EntropyError};
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
 use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
@@ -307,7 +307,7 @@ impl Play {
 struct Counter(u64);
 
 impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         for byte in bytes {
             self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             *byte = (self.0 >> 56) as u8;

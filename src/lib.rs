@@ -37,7 +37,7 @@
 //! use porter::handler::Echo;
 //! use porter::protocol::{FrameRead, Reply, Request, Wanted};
 //! # use porter::auth::{Name, PasswordHash};
-//! # use porter::engine::Entropy;
+//! # use porter::engine::{Entropy, EntropyError};
 //! # use porter::store::{Completion, Lookup, Store, Ticket};
 //! # use std::collections::{HashMap, VecDeque};
 //! # use std::net::IpAddr;
@@ -74,7 +74,7 @@
 //! # }
 //! # struct Sevens;
 //! # impl Entropy for Sevens {
-//! #     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+//! #     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
 //! #         bytes.fill(7);
 //! #         Ok(())
 //! #     }

@@ -4,7 +4,7 @@ use super::connection::{Connection, Stage, Why};
 use super::gate::{EarlyLogin, NewPassword, Purpose};
 use super::lobby::Change;
 use super::strangers::StrangerState;
-use super::{ConnId, Engine};
+use super::{ConnId, Engine, EntropyError};
 use crate::auth::conversation::{Errand, Step, Visit};
 use crate::auth::hash_queue::{Job, JobId};
 use crate::auth::{Name, Password, Token};
@@ -312,7 +312,7 @@ impl<S: Store> Engine<S> {
     /// Fills with random bytes; without them the connection cannot be served.
     pub(super) fn random(&mut self, id: ConnId, bytes: &mut [u8]) -> bool {
         let filled = self.entropy.fill(bytes);
-        if let Err(reason) = &filled {
+        if let Err(EntropyError(reason)) = &filled {
             log::error!("no random bytes reason={reason:?}");
             self.lobby.refuse(id, Code::Internal, "the server has no random bytes");
         }

@@ -17,6 +17,7 @@ mod census;
 mod config;
 mod connection;
 mod console;
+mod entropy;
 mod entry;
 mod events;
 mod frames;
@@ -39,6 +40,7 @@ pub use census::Census;
 pub use config::Config;
 pub use connection::Appetite;
 pub use console::Command;
+pub use entropy::{Entropy, EntropyError};
 
 use crate::Moment;
 use crate::auth::Origin;
@@ -57,15 +59,6 @@ use zeroize::Zeroizing;
 
 /// Names a connection for ever.
 pub type ConnId = Key;
-
-/// A source of random bytes fit for secrets.
-pub trait Entropy {
-    /// Fills the bytes.
-    ///
-    /// # Errors
-    /// Why there are none; the visitor who needed them is answered Internal.
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String>;
-}
 
 /// What is to be done with a connection's socket, beside reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +84,13 @@ impl<S: Store> Engine<S> {
     /// A porter with nobody in it.
     ///
     /// # Errors
-    /// The reason that `entropy` gives, if there are no keys to be had for the login cache and for names that nobody has.
+    /// [`EntropyError`], if there are no keys to be had for the login cache and for names that nobody has.
     pub fn new(
         mut config: Config,
         store: S,
         handler: Box<dyn Handler>,
         mut entropy: Box<dyn Entropy>,
-    ) -> Result<Engine<S>, String> {
+    ) -> Result<Engine<S>, EntropyError> {
         let (mut cache_key, mut decoy_key) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 16]));
         entropy.fill(&mut *cache_key)?;
         entropy.fill(&mut *decoy_key)?;

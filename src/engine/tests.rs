@@ -95,9 +95,9 @@ struct Counter {
 }
 
 impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         if self.dry.get() {
-            return Err("dried up".to_owned());
+            return Err(EntropyError("dried up".to_owned()));
         }
         for byte in bytes {
             self.next = self.next.wrapping_mul(37).wrapping_add(11);

@@ -2,7 +2,7 @@
 
 use super::connection::Stage;
 use super::gate::{HashedChange, NewPassword, Purpose, Storing};
-use super::{ConnId, Engine};
+use super::{ConnId, Engine, EntropyError};
 use crate::auth::conversation::{Errand, Step};
 use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Origin, Password, PasswordHash};
@@ -238,7 +238,7 @@ impl<S: Store> Engine<S> {
         if wait > self.lobby.config.hash_wait || !self.gate.rehashing.insert(name.clone()) {
             return;
         }
-        if let Err(reason) = self.entropy.fill(&mut salt) {
+        if let Err(EntropyError(reason)) = self.entropy.fill(&mut salt) {
             self.gate.rehashing.remove(&name);
             return log::error!("rehash given up name={name} reason={reason:?}");
         }

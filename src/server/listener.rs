@@ -1,5 +1,6 @@
 //! The listening socket: a free port, and accepting that neither spins nor forgets.
 
+use super::ServerError;
 use crate::Moment;
 use crate::keepalive::detect_dead_path;
 use mio::net::{TcpListener, TcpStream};
@@ -31,31 +32,23 @@ impl Listener {
     /// Listens on the port, or, unless `strict`, on the next free one.
     ///
     /// # Errors
-    /// One line that names the address, the reason and the way out.
-    pub(super) fn bind(host: IpAddr, port: u16, strict: bool) -> Result<Listener, String> {
+    /// [`ServerError::Listen`].
+    pub(super) fn bind(host: IpAddr, port: u16, strict: bool) -> Result<Listener, ServerError> {
         let further = if strict || port == 0 { 0 } else { PORTS_TRIED };
         let last = port.saturating_add(further);
-        for port in port..=last {
-            match listen(SocketAddr::new(host, port)) {
+        let mut port = port;
+        loop {
+            let address = SocketAddr::new(host, port);
+            match listen(address) {
                 Ok(socket) => {
                     return Ok(Listener { socket, ready: true, paused_until: None, pause_logged: None });
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < last => {}
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < last => port += 1,
                 Err(error) => {
-                    let address = SocketAddr::new(host, port);
-                    return Err(match (error.kind(), further) {
-                        (io::ErrorKind::AddrInUse, 0) => {
-                            format!("{address} is in use; choose another --port, or leave out --strict-port")
-                        }
-                        (io::ErrorKind::AddrInUse, _) => {
-                            format!("every port up to {address} is in use; choose another --port")
-                        }
-                        _ => format!("cannot listen on {address}: {error}; choose another --host or --port"),
-                    });
+                    return Err(ServerError::Listen { address, is_last_of_many: further > 0, error });
                 }
             }
         }
-        Err(format!("no port from {port} on is free; choose another --port"))
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {

@@ -26,6 +26,7 @@ mod encryption;
 #[cfg(not(feature = "tls"))]
 #[path = "unencrypted.rs"]
 mod encryption;
+mod error;
 #[cfg(feature = "tls")]
 mod handshake_queue;
 mod listener;
@@ -40,6 +41,7 @@ mod tls;
 #[cfg(feature = "tls")]
 pub use certificate::CertificateFiles;
 pub use encryption::Encryption;
+pub use error::ServerError;
 pub use logfile::LogFile;
 pub use start::Options;
 
@@ -125,11 +127,11 @@ impl Server {
     /// Serves until it is told to stop, by a signal or at the console.
     ///
     /// # Errors
-    /// If the system does not let it wait for events.
-    pub fn run(mut self) -> Result<(), String> {
+    /// [`ServerError::Events`].
+    pub fn run(mut self) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_done() {
-            self.turn(&mut events).map_err(|error| format!("cannot wait for events: {error}"))?;
+            self.turn(&mut events).map_err(ServerError::Events)?;
         }
         self.engine.store_mut().close();
         self.log_store_notices();

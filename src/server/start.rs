@@ -7,16 +7,15 @@ use super::encryption::{Door, Encryption};
 use super::listener::Listener;
 use super::signals::Signals;
 use super::{
-    CONSOLE_INPUT, CONSOLE_OUTPUT, HASH_PORTIONS_PER_SECOND, LISTENER, LogFile, SIGNALS, Server, descriptors,
-    logfile,
+    CONSOLE_INPUT, CONSOLE_OUTPUT, HASH_PORTIONS_PER_SECOND, LISTENER, LogFile, SIGNALS, Server, ServerError,
+    descriptors, logfile,
 };
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
-use crate::engine::{Config, Engine, Entropy};
+use crate::engine::{Config, Engine, Entropy, EntropyError};
 use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
-use crate::store::{DiskStore, Notice, OsDisk};
+use crate::store::{DiskStore, Notice, OpenError, OsDisk};
 use mio::{Interest, Poll};
-use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,12 +53,12 @@ impl OsEntropy {
 
 impl Entropy for OsEntropy {
     #[expect(clippy::disallowed_methods, reason = "the shell is what hands the random bytes in")]
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         if bytes.len() > self.drawn.len() {
-            return getrandom::fill(bytes).map_err(|error| error.to_string());
+            return getrandom::fill(bytes).map_err(|error| EntropyError(error.to_string()));
         }
         if bytes.len() > self.left {
-            getrandom::fill(&mut self.drawn).map_err(|error| error.to_string())?;
+            getrandom::fill(&mut self.drawn).map_err(|error| EntropyError(error.to_string()))?;
             self.left = self.drawn.len();
         }
         let handed_out = &mut self.drawn[self.left - bytes.len()..self.left];
@@ -74,17 +73,17 @@ impl Server {
     /// Opens the data directory and listens. `log` is flushed soon after each line, and reopened on SIGHUP.
     ///
     /// # Errors
-    /// One line that says what could not be had, why, and what to do about it.
+    /// [`ServerError`].
     pub fn bind(
         mut options: Options,
         handler: Box<dyn Handler>,
         log: Option<LogFile>,
-    ) -> Result<Server, String> {
-        let system =
-            |error: io::Error| format!("cannot wait for events: {error}; the system is short of something");
+    ) -> Result<Server, ServerError> {
+        let system = ServerError::Events;
         let clock = Clock::new();
-        let mut disk = OsDisk::open(&options.data, clock.start()).map_err(|error| error.to_string())?;
-        let door = Door::new(&options.encryption, &mut disk, options.host)?;
+        let mut disk = OsDisk::open(&options.data, clock.start())?;
+        let door =
+            Door::new(&options.encryption, &mut disk, options.host).map_err(ServerError::Certificate)?;
         let store = open_store(disk)?;
         let config = &mut options.config;
         fit_descriptors(config);
@@ -121,8 +120,8 @@ impl Server {
 }
 
 /// Opens the store, and tells what it mended and what is to be feared.
-fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, String> {
-    let (mut store, repairs) = DiskStore::open(disk).map_err(|error| error.to_string())?;
+fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, OpenError> {
+    let (mut store, repairs) = DiskStore::open(disk)?;
     for repair in repairs {
         log::warn!("repaired {repair}");
     }

@@ -16,6 +16,7 @@ use porter::engine::Config;
 use porter::handler::{Handler, Post, Speaker};
 use porter::server::{Encryption, Options, Server};
 use std::collections::HashMap;
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
@@ -46,7 +47,7 @@ impl Handler for Shout {
 }
 
 fn main() -> ExitCode {
-    match port(std::env::args().skip(1)).and_then(serve) {
+    match port(std::env::args().skip(1)).map_err(Box::from).and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("custom_handler: {reason}");
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(port: u16) -> Result<(), String> {
+fn serve(port: u16) -> Result<(), Box<dyn Error>> {
     let options = Options {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port,
@@ -66,8 +67,8 @@ fn serve(port: u16) -> Result<(), String> {
         config: Config { resume_window: std::time::Duration::ZERO, ..Config::default() },
     };
     let server = Server::bind(options, Box::new(Shout::default()), None)?;
-    println!("listening on {}", server.address().map_err(|error| error.to_string())?);
-    server.run()
+    println!("listening on {}", server.address()?);
+    Ok(server.run()?)
 }
 
 /// The port of `--port N`; 9090 without it.

@@ -2,7 +2,7 @@
 
 use crate::disk::SimDisk;
 use porter::auth::{Name, PasswordHash};
-use porter::engine::Entropy;
+use porter::engine::{Entropy, EntropyError};
 use porter::handler::{Handler, Post, Speaker};
 use porter::store::{Completion, DiskStore, Lookup, Store, Ticket};
 use std::cell::RefCell;
@@ -125,11 +125,11 @@ pub(crate) struct Source {
 }
 
 impl Entropy for SeededEntropy {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), String> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let source = &mut *self.0.borrow_mut();
         if source.failures > 0 {
             source.failures -= 1;
-            return Err("no random bytes (simulated)".to_owned());
+            return Err(EntropyError("no random bytes (simulated)".to_owned()));
         }
         source.random.fill(bytes);
         source.drawn.extend(bytes.first_chunk::<16>());

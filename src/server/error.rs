@@ -1,0 +1,78 @@
+//! Why a server does not start, or cannot go on.
+
+use crate::engine::EntropyError;
+use crate::store::OpenError;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a server does not start, or cannot go on. One line, with the way out where there is one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The data directory or a file in it cannot be used.
+    Store(OpenError),
+    /// The certificate cannot be read or made, for this reason.
+    Certificate(String),
+    /// Nothing can listen there.
+    Listen {
+        /// The last address that was tried.
+        address: SocketAddr,
+        /// Whether ports before it were tried too, and are in use.
+        is_last_of_many: bool,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The random source gives nothing.
+    Entropy(EntropyError),
+    /// The system does not let the server wait for events.
+    Events(io::Error),
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Store(error) => error.fmt(f),
+            ServerError::Certificate(reason) => f.write_str(reason),
+            ServerError::Listen { address, is_last_of_many, error } => {
+                match (error.kind(), is_last_of_many) {
+                    (io::ErrorKind::AddrInUse, false) => {
+                        write!(f, "{address} is in use; choose another --port, or leave out --strict-port")
+                    }
+                    (io::ErrorKind::AddrInUse, true) => {
+                        write!(f, "every port up to {address} is in use; choose another --port")
+                    }
+                    _ => write!(f, "cannot listen on {address}: {error}; choose another --host or --port"),
+                }
+            }
+            ServerError::Entropy(error) => error.fmt(f),
+            ServerError::Events(error) => {
+                write!(f, "cannot wait for events: {error}; the system is short of something")
+            }
+        }
+    }
+}
+
+impl Error for ServerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ServerError::Store(error) => Some(error),
+            ServerError::Entropy(error) => Some(error),
+            ServerError::Listen { error, .. } | ServerError::Events(error) => Some(error),
+            ServerError::Certificate(_) => None,
+        }
+    }
+}
+
+impl From<OpenError> for ServerError {
+    fn from(error: OpenError) -> ServerError {
+        ServerError::Store(error)
+    }
+}
+
+impl From<EntropyError> for ServerError {
+    fn from(error: EntropyError) -> ServerError {
+        ServerError::Entropy(error)
+    }
+}
