@@ -305,7 +305,9 @@ impl Model {
         let Some(Said::Names(count, names)) =
             self.expect(id, "Names", |said| matches!(said, Said::Names(..)))
         else {
-            return false;
+            // A slow consumer's answer may be lost, though a text behind the question was still handled.
+            let name = &self.sessions[&serial].name;
+            return matches!(self.told.front(), Some(Told::Message { name: writer, .. }) if writer == name);
         };
         // A slow consumer's session may have been lost before, though the model has yet to come to that.
         let slow = |conn: &ConnId| self.conns[conn].said.iter().any(|said| is_error(said, 108));
