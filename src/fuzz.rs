@@ -251,6 +251,7 @@ impl Play {
     }
 
     fn settle(&mut self) {
+        self.engine.handle_work(8, self.now);
         while let Some(conn) = self.engine.poll_hungry() {
             self.engine.handle_turn(conn, self.now);
         }

@@ -119,9 +119,14 @@ pub const SHARE_TURN_BYTES: usize = 512 * 1024;
 pub const SHARE_LEAST_BYTES: usize = 8 * 1024;
 /// Frames handled for one connection in one turn.
 pub const SHARE_FRAMES: usize = 64;
-/// Bytes that the frames of one connection may put into others' output in one turn before the next waits:
-/// in chat one frame becomes thousands.
-pub const SHARE_DELIVERED_BYTES: usize = 1_048_576;
+/// Bytes of texts for many that are gathered into one chunk: what each reader gets one reference to.
+pub const FAN_OUT_CHUNK_BYTES: usize = 64 * 1024;
+/// With more bytes than this to be handed out to many, no further frame of anybody is handled that may add to them.
+pub const FAN_OUT_QUEUE_BYTES: usize = 1_048_576;
+/// Sessions that end, or are listed, in one turn when many are to: a kick, Bye to all, a list of all.
+pub const SHARE_TASK: usize = 256;
+/// Deadlines that are seen to in one turn, and windows of lost sessions that end.
+pub const SHARE_DUE: usize = 256;
 /// Connections accepted in one turn.
 pub const SHARE_ACCEPTS: usize = 10;
 /// Sockets closed at a time: when a crowd leaves at once, nobody waits until the last of it is seen off.

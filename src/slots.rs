@@ -97,6 +97,18 @@ impl<T> Slots<T> {
             .map(|(generation, value)| (Key { index, generation: *generation }, value))
     }
 
+    /// The value in the slot of an index, and its key.
+    pub(crate) fn at_index(&self, index: usize) -> Option<(Key, &T)> {
+        self.slab
+            .get(index)
+            .map(|(generation, value)| (Key { index: index as u32, generation: *generation }, value))
+    }
+
+    /// All values are in slots of indices below this.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     pub(crate) fn at_mut(&mut self, Slot(index): Slot) -> Option<&mut T> {
         self.slab.get_mut(index as usize).map(|(_, value)| value)
     }

@@ -235,6 +235,16 @@ impl Sessions {
         self.slots.iter().map(|(key, session)| (SessionId(key), session))
     }
 
+    /// The session in the slot of an index.
+    pub(crate) fn at_index(&self, index: usize) -> Option<(SessionId, &Session)> {
+        self.slots.at_index(index).map(|(key, session)| (SessionId(key), session))
+    }
+
+    /// All are in slots of indices below this.
+    pub(crate) fn used(&self) -> usize {
+        self.slots.used()
+    }
+
     /// How many there are, lost ones too.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -48,7 +48,7 @@ impl<S: Store> Engine<S> {
             deadlines: self.lobby.deadline_count(),
             input_bytes: connections().map(|connection| connection.inbox.len()).sum(),
             output_bytes: connections().map(|connection| connection.outbox.len()).sum(),
-            output_held_bytes: self.lobby.outputs.held_bytes(),
+            output_held_bytes: self.lobby.held_output_bytes(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::Moment;
 use crate::auth::SessionId;
 use crate::auth::conversation::{Step, Visit};
 use crate::limits::{
-    HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, STRANGER_FRAME_BYTES,
+    HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, SHARE_FRAMES, STRANGER_FRAME_BYTES,
 };
 use crate::protocol::{Code, Inbox, Outbox, Request};
 use std::fmt;
@@ -33,8 +33,8 @@ pub(super) struct Connection {
     pub(super) input_ended: bool,
     /// Refusals that left it open and were logged at info.
     pub(super) refusals_logged: u8,
-    /// It is in the list of connections that have output.
-    pub(super) in_outputs: bool,
+    /// In which lists of connections that have output it is.
+    pub(super) listed: Listed,
     /// It was refused for the room that it takes, from the start or later, and is not counted.
     pub(super) surplus: bool,
     pub(super) announced: Announced,
@@ -43,7 +43,7 @@ pub(super) struct Connection {
 }
 
 /// With its slot this is nearly half of what an idle connection costs.
-const _: () = assert!(size_of::<Connection>() <= 112);
+const _: () = assert!(size_of::<Connection>() <= 120);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -60,6 +60,10 @@ pub(super) enum Stage {
         is_waiting: bool,
         /// In this connection, before it was authenticated too.
         wrong_passwords: u32,
+        /// Its number among all that were.
+        admitted: u32,
+        /// Texts that it wrote, and answers to such, that are still to be handed out.
+        posts: u16,
     },
     /// The deciding word is said; what still waits is written, then the sending side is shut.
     Flushing { until: Moment, why: Why },
@@ -67,6 +71,51 @@ pub(super) enum Stage {
     Discarding { until: Moment, why: Why },
     /// To be closed and forgotten.
     Closed { why: Why },
+}
+
+/// In which lists of connections that have output one is, in a byte: of those that are written before others, and of
+/// those whose output is for many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Listed {
+    #[default]
+    Nowhere,
+    First,
+    Behind,
+    Both,
+}
+
+impl Listed {
+    fn of(first: bool, behind: bool) -> Listed {
+        match (first, behind) {
+            (false, false) => Listed::Nowhere,
+            (true, false) => Listed::First,
+            (false, true) => Listed::Behind,
+            (true, true) => Listed::Both,
+        }
+    }
+
+    fn is_first(self) -> bool {
+        matches!(self, Listed::First | Listed::Both)
+    }
+
+    fn is_behind(self) -> bool {
+        matches!(self, Listed::Behind | Listed::Both)
+    }
+
+    /// Whether it was not among the first; now it is.
+    pub(super) fn join_first(&mut self) -> bool {
+        let was = self.is_first();
+        *self = Listed::of(true, self.is_behind());
+        !was
+    }
+
+    pub(super) fn leave_first(&mut self) {
+        *self = Listed::of(false, self.is_behind());
+    }
+
+    pub(super) fn leave_behind(&mut self) {
+        *self = Listed::of(self.is_first(), false);
+    }
 }
 
 /// Bytes and messages both ways, for the log.
@@ -146,7 +195,7 @@ impl Connection {
             peer_finished: false,
             input_ended: false,
             refusals_logged: 0,
-            in_outputs: false,
+            listed: Listed::default(),
             surplus: false,
             announced: Announced::No,
             stranger: None,
@@ -161,15 +210,54 @@ impl Connection {
         }
     }
 
-    /// Whether its next frame may be handled.
+    /// Whether its next frame may be handled, and more be read from it.
     pub(super) fn may_be_served(&self) -> bool {
+        self.is_heard() && !self.has_posts()
+    }
+
+    /// Whether its next frame may be handled, if it is there.
+    pub(super) fn is_heard(&self) -> bool {
         let is_heard = self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES;
         match &self.stage {
             // A stranger who reads no answer is not to fill the memory with them.
             Stage::Visiting(visit) => is_heard && !matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { is_paused, is_waiting, .. } => is_heard && !is_paused && !is_waiting,
+            Stage::Authenticated { is_paused, is_waiting, posts, .. } => {
+                is_heard && !is_paused && !is_waiting && usize::from(*posts) < SHARE_FRAMES
+            }
             Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
         }
+    }
+
+    /// Whether something that it wrote is still to be handed out.
+    pub(super) fn has_posts(&self) -> bool {
+        matches!(self.stage, Stage::Authenticated { posts: 1.., .. })
+    }
+
+    /// Notes that it wrote something that is to be handed out; false if that cannot be noted.
+    pub(super) fn note_post(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Authenticated { posts, .. } if *posts < u16::MAX => {
+                *posts += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// One of the things that it wrote is handed out; true if it was the last.
+    pub(super) fn forget_post(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Authenticated { posts, .. } => {
+                *posts = posts.saturating_sub(1);
+                *posts == 0
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is about to be written.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed != Listed::Nowhere
     }
 
     pub(super) fn appetite(&self, config: &Config) -> Appetite {

@@ -1,9 +1,7 @@
 //! The person at the server's console.
 
-use super::connection::Why;
-use super::peer::Peer;
+use super::Engine;
 use super::post::Courier;
-use super::{ConnId, Engine};
 use crate::auth::{Name, addressed, is_meant_for_one};
 use crate::handler::Post;
 use crate::limits::TOKEN_BYTES;
@@ -78,8 +76,8 @@ impl<S: Store> Engine<S> {
         match Command::parse(line, |name| self.lobby.sessions.has_any(name)) {
             Ok(None) => {}
             Ok(Some(Command::Help)) => HELP.iter().for_each(|line| self.notice(line)),
-            Ok(Some(Command::Who)) => self.list_who_is_here(),
-            Ok(Some(Command::Kick(name))) => self.kick(&name),
+            Ok(Some(Command::Who)) => self.lobby.list_who_is_here(),
+            Ok(Some(Command::Kick(name))) => self.lobby.kick(name),
             Ok(Some(Command::Stats)) => self.list_figures(),
             Ok(Some(Command::Quit)) => self.quit_asked = true,
             Ok(Some(Command::Direct(_, text) | Command::Text(text)))
@@ -89,12 +87,12 @@ impl<S: Store> Engine<S> {
                 self.notice(&format!("not sent: {} bytes where --max-frame leaves {most}", text.len()));
             }
             Ok(Some(Command::Direct(name, text))) => {
-                if (Courier { lobby: &mut self.lobby }).send_to_name(&name, None, text) == 0 {
+                if (Courier { lobby: &mut self.lobby, author: None }).send_to_name(&name, None, text) == 0 {
                     self.notice(&format!("not sent: {name} is not online"));
                 }
             }
             Ok(Some(Command::Text(text))) => {
-                self.handler.console_text(text, &mut Courier { lobby: &mut self.lobby });
+                self.handler.console_text(text, &mut Courier { lobby: &mut self.lobby, author: None });
             }
             Err(reason) => self.notice(&reason),
         }
@@ -106,42 +104,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn notice(&mut self, text: &str) {
-        Courier { lobby: &mut self.lobby }.notice(text);
-    }
-
-    fn kick(&mut self, name: &Name) {
-        let ended = self.lobby.end_sessions_of(name, None, "kicked by the operator", Why::Kicked);
-        self.notice(&match ended {
-            0 => format!("not kicked: {name} is not here"),
-            1 => format!("kicked {name}"),
-            count => format!("kicked {name}, {count} sessions"),
-        });
-    }
-
-    fn list_who_is_here(&mut self) {
-        let now = self.lobby.now;
-        let mut lines: Vec<String> = self
-            .lobby
-            .sessions
-            .iter()
-            .map(|(_, session)| match session.connection().and_then(|conn| self.peer(conn)) {
-                Some(peer) => format!("{}  {peer}", session.name()),
-                None => {
-                    let left = session.expires().since(now).as_secs();
-                    format!("{}  connection lost, can be resumed for {left} s", session.name())
-                }
-            })
-            .collect();
-        lines.sort();
-        let lost = self.lobby.sessions.lost_count();
-        let online = self.lobby.sessions.len() - lost;
-        let strangers = self.lobby.connections.len().saturating_sub(online);
-        lines.push(format!("{online} online, {lost} lost, {strangers} not logged in"));
-        lines.iter().for_each(|line| self.notice(line));
-    }
-
-    fn peer(&self, conn: ConnId) -> Option<Peer> {
-        self.lobby.connections.get(conn).map(|connection| connection.peer)
+        Courier { lobby: &mut self.lobby, author: None }.notice(text);
     }
 
     fn list_figures(&mut self) {
@@ -159,6 +122,8 @@ impl<S: Store> Engine<S> {
             format!("bytes: {} in, {} out", t.bytes_in, t.bytes_out),
             format!("passwords waiting to be hashed: {}", self.gate.hashing.len()),
             format!("addresses in debt: {}", self.gate.throttle.len()),
+            format!("output: {} bytes of memory held, and of texts for many", self.lobby.held_output_bytes()),
+            self.lobby.turns.told(),
         ];
         lines.iter().for_each(|line| self.notice(line));
         for line in self.store.figures() {

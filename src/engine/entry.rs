@@ -282,15 +282,23 @@ impl<S: Store> Engine<S> {
 
     fn admit(&mut self, id: ConnId, session: crate::auth::SessionId) {
         let last_frame = self.lobby.now;
+        let admitted = self.lobby.fan_out.admit();
         self.lobby.note_stranger(id, None);
         if let Some(connection) = self.lobby.connections.get_mut(id) {
             let wrong_passwords = match &connection.stage {
                 Stage::Visiting(visit) => visit.wrong_passwords,
                 _ => 0,
             };
-            let (is_paused, is_waiting) = (false, false);
-            connection.stage =
-                Stage::Authenticated { session, last_frame, is_paused, is_waiting, wrong_passwords };
+            let (is_paused, is_waiting, posts) = (false, false, 0);
+            connection.stage = Stage::Authenticated {
+                session,
+                last_frame,
+                is_paused,
+                is_waiting,
+                wrong_passwords,
+                admitted,
+                posts,
+            };
         }
         self.lobby.pause_if_full(id, session);
         self.lobby.arm(id);

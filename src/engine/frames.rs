@@ -5,7 +5,7 @@ use super::post::Courier;
 use super::{ConnId, Engine};
 use crate::auth::{Name, Password, Session, SessionId};
 use crate::handler::Speaker;
-use crate::limits::{SHARE_DELIVERED_BYTES, SHARE_FRAMES, TOKEN_BYTES};
+use crate::limits::{SHARE_FRAMES, TOKEN_BYTES};
 use crate::protocol::{BadLength, Code, Lent, Request};
 use crate::store::Store;
 use zeroize::Zeroize;
@@ -20,15 +20,22 @@ impl<S: Store> Engine<S> {
             return;
         };
         let mut inbox = std::mem::take(&mut connection.inbox);
-        let delivered_before = self.lobby.totals.bytes_out;
         let mut frames = 0;
         let mut name = None;
         while frames < SHARE_FRAMES
-            && self.lobby.totals.bytes_out - delivered_before < SHARE_DELIVERED_BYTES as u64
+            && !self.stopping
+            && !self.lobby.is_fan_out_full()
             && let Some(connection) = self.lobby.connections.get(id)
-            && connection.may_be_served()
+            && connection.is_heard()
         {
             match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.lobby.config)) {
+                // Its answers come in order, and none is lost to its end: only texts are taken before those that it wrote
+                // are handed out.
+                Ok(Some(body)) if connection.has_posts() && !Request::is_message(body) => {
+                    let length = body.len();
+                    inbox.put_back(&mut lent, length);
+                    break;
+                }
                 Ok(Some(body)) => {
                     frames += 1;
                     self.handle_frame(id, body, &mut name);
@@ -50,16 +57,7 @@ impl<S: Store> Engine<S> {
         }
         inbox.keep(&mut lent);
         connection.inbox = inbox;
-        self.finish_input(id);
-    }
-
-    /// If all input was handed in and every whole frame of it is handled, the connection has served its purpose.
-    pub(super) fn finish_input(&mut self, id: ConnId) {
-        let Some(connection) = self.lobby.connections.get(id) else { return };
-        let limit_bytes = connection.frame_limit_bytes(&self.lobby.config);
-        if connection.input_ended && !connection.is_closing() && !connection.inbox.has_frame(limit_bytes) {
-            self.lobby.begin_close(id, Why::ClosedByPeer);
-        }
+        self.lobby.finish_input(id);
     }
 
     fn refuse_length(&mut self, id: ConnId, bad: BadLength) {
@@ -153,7 +151,7 @@ impl<S: Store> Engine<S> {
         self.lobby.note_text(id, session);
         log::debug!("message received conn={} bytes={}", id.generation(), text.len());
         let from = Speaker { session, name };
-        self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby });
+        self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby, author: Some(id) });
     }
 
     pub(super) fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {

@@ -1,10 +1,13 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
 use super::connection::{Connection, Stage, Why};
+use super::fan_out::FanOut;
 use super::output::Outputs;
 use super::roll::Roll;
 use super::stranger_log::StrangerLog;
 use super::strangers::{StrangerState, Strangers};
+use super::tasks::Task;
+use super::turns::Turns;
 use super::write_rate::WriteRate;
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
@@ -30,16 +33,17 @@ pub(super) struct Lobby {
     pub(super) totals: Totals,
     pub(super) stranger_log: StrangerLog,
     pub(super) outputs: Outputs,
+    pub(super) fan_out: FanOut,
     /// Connections that could not be served and now can.
     pub(super) hungry: Vec<ConnId>,
     pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
     /// Connections that were refused for the room that they take, and are being told so.
     pub(super) surplus: usize,
     pub(super) strangers: Strangers,
-    /// Those whom a text is for, while it is delivered.
-    pub(super) recipients: Vec<ConnId>,
     pub(super) roll: Roll,
     pub(super) write_rate: WriteRate,
+    pub(super) turns: Turns,
+    pub(super) tasks: VecDeque<Task>,
     deadlines: BTreeSet<(Moment, ConnId)>,
 }
 
@@ -110,13 +114,15 @@ impl Lobby {
             totals: Totals::default(),
             stranger_log: StrangerLog::new(),
             outputs: Outputs::default(),
+            fan_out: FanOut::default(),
             hungry: Vec::new(),
             commands: VecDeque::new(),
             surplus: 0,
             strangers: Strangers::default(),
-            recipients: Vec::new(),
             roll: Roll::default(),
             write_rate,
+            turns: Turns::default(),
+            tasks: VecDeque::new(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -167,6 +173,16 @@ impl Lobby {
         }
         self.flushed(id);
         self.arm(id);
+    }
+
+    /// If all input was handed in and every whole frame of it is handled and handed out, the connection has served its purpose.
+    pub(super) fn finish_input(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get(id) else { return };
+        let limit_bytes = connection.frame_limit_bytes(&self.config);
+        let is_done = !connection.has_posts() && !connection.inbox.has_frame(limit_bytes);
+        if connection.input_ended && !connection.is_closing() && is_done {
+            self.begin_close(id, Why::ClosedByPeer);
+        }
     }
 
     /// The connection is of no use any more: closes it without a word.

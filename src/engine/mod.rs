@@ -6,8 +6,9 @@
 //! more; plain nouns only look. So the same engine runs behind real sockets and in a simulated world.
 //!
 //! Who calls it does so in turns: hand in what happened, [hash](Engine::handle_hashing) for a while, let the store work
-//! and [take its answers](Engine::handle_completions), then write what [`poll_output`](Engine::poll_output) names and
-//! close what [`poll_command`](Engine::poll_command) says.
+//! and [take its answers](Engine::handle_completions), [do a share](Engine::handle_work) of what is for many, write what
+//! [`poll_output`](Engine::poll_output) and then [`poll_output_for_many`](Engine::poll_output_for_many) name, and close
+//! what [`poll_command`](Engine::poll_command) says.
 //!
 //! This module must not know mio, files, threads or the clock.
 
@@ -20,18 +21,22 @@ mod console;
 mod entropy;
 mod entry;
 mod events;
+mod fan_out;
 mod frames;
 mod gate;
 mod lobby;
 mod output;
 mod password_change;
 mod peer;
+mod poll;
 mod post;
 mod roll;
 mod stranger_log;
 mod strangers;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verdict;
 mod write_rate;
 
@@ -43,9 +48,10 @@ pub use console::Command;
 pub use entropy::{Entropy, EntropyError};
 
 use crate::Moment;
-use crate::auth::Origin;
 use crate::auth::conversation::Step;
+use crate::auth::{Origin, Session};
 use crate::handler::{Handler, Speaker};
+use crate::limits::SHARE_DUE;
 use crate::protocol::{Code, Lent};
 use crate::slots::Key;
 use crate::store::Store;
@@ -143,7 +149,7 @@ impl<S: Store> Engine<S> {
         connection.input_ended = true;
         match connection.stage {
             Stage::Discarding { why, .. } => self.lobby.close_at_once(id, why),
-            _ => self.finish_input(id),
+            _ => self.lobby.finish_input(id),
         }
         self.settle();
     }
@@ -177,14 +183,18 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain.
+    /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain. When much is due at once a
+    /// share of it is done, and the rest is [due](Engine::next_deadline) still.
     pub fn handle_time(&mut self, now: Moment) {
         self.lobby.now = now;
         self.lobby.end_pauses();
-        while let Some(id) = self.lobby.pop_due() {
+        for _ in 0..SHARE_DUE {
+            let Some(id) = self.lobby.pop_due() else { break };
             self.handle_due(id);
         }
-        while let Some((_, session)) = self.lobby.sessions.first_lost().filter(|(due, _)| *due <= now) {
+        for _ in 0..SHARE_DUE {
+            let due = self.lobby.sessions.first_lost().filter(|(due, _)| *due <= now);
+            let Some((_, session)) = due else { break };
             self.lobby.end_session(session);
         }
         self.lobby.stranger_log.end_interval(now);
@@ -235,49 +245,8 @@ impl<S: Store> Engine<S> {
         self.lobby.now = now;
         self.stopping = true;
         self.lobby.stranger_log.sum_up();
-        let everyone: Vec<ConnId> = self.lobby.connections.iter().map(|(id, _)| id).collect();
-        for id in everyone {
-            self.lobby.bye(id, "the server stops", Why::Shutdown);
-        }
-        let lost: Vec<_> = self.lobby.sessions.iter().map(|(session, _)| session).collect();
-        for session in lost {
-            self.lobby.end_session(session);
-        }
+        self.lobby.stop();
         self.settle();
-    }
-
-    /// A connection that has output to be written.
-    pub fn poll_output(&mut self) -> Option<ConnId> {
-        self.lobby.pop_output()
-    }
-
-    /// A connection that could not be served and now has an [appetite](Engine::appetite).
-    pub fn poll_hungry(&mut self) -> Option<ConnId> {
-        self.lobby.hungry.pop()
-    }
-
-    /// What is to be done with a socket. After [`SocketCommand::Close`] the connection is forgotten.
-    pub fn poll_command(&mut self) -> Option<(ConnId, SocketCommand)> {
-        let (id, command) = self.lobby.commands.pop_front()?;
-        if command == SocketCommand::Close {
-            self.lobby.remove(id);
-        }
-        Some((id, command))
-    }
-
-    /// Whether [`poll_command`](Engine::poll_command) has something to be done.
-    pub fn has_command(&self) -> bool {
-        !self.lobby.commands.is_empty()
-    }
-
-    /// A line for the person at the console, with nothing in it that could harm a terminal.
-    pub fn poll_console_line(&mut self) -> Option<String> {
-        self.lobby.console.pop()
-    }
-
-    /// What waits to be written to a connection.
-    pub fn output(&self, id: ConnId) -> Unsent<'_> {
-        self.lobby.connections.get(id).map_or(Unsent::NOTHING, |connection| connection.outbox.unsent())
     }
 
     /// What a connection can take now.
@@ -367,7 +336,6 @@ impl<S: Store> Engine<S> {
 
     fn tell_changes(&mut self) {
         while let Some(change) = self.lobby.changes.pop_front() {
-            let post = &mut Courier { lobby: &mut self.lobby };
             match change {
                 Change::Abandoned(job) => self.gate.abandon(job, self.lobby.now),
                 Change::AbandonedBy(conn) => {
@@ -377,9 +345,13 @@ impl<S: Store> Engine<S> {
                 }
                 _ if self.stopping => {}
                 Change::Joined { session, name } => {
-                    self.handler.joined(Speaker { session, name: &name }, post)
+                    // What it says next comes behind that.
+                    let author = self.lobby.sessions.session(session).and_then(Session::connection);
+                    let post = &mut Courier { lobby: &mut self.lobby, author };
+                    self.handler.joined(Speaker { session, name: &name }, post);
                 }
                 Change::Left { session, name, last } => {
+                    let post = &mut Courier { lobby: &mut self.lobby, author: None };
                     self.handler.left(Speaker { session, name: &name }, last, post);
                 }
             }

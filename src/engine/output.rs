@@ -1,12 +1,13 @@
 //! What waits to be written, of all connections together: who has some, and what it takes in memory.
 
 use super::ConnId;
-use super::connection::{Connection, Why};
+use super::connection::{Connection, Listed, Why};
 use super::lobby::Lobby;
 use crate::auth::Name;
 use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR, TRANSPORT_HOLDS_BYTES};
-use crate::protocol::{Code, Meter, Outbox, Reply, Spare};
+use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// Outboxes' memory kept for the next output, so that a message costs no allocation.
 const SPARES: usize = 128;
@@ -20,8 +21,10 @@ const SPARE_BYTES: usize = 16 * 1024;
 /// [spares](Spare) are not counted.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
-    /// Connections that have output to be written, in the order in which they got it.
-    list: VecDeque<ConnId>,
+    /// Connections that have output to be written, in the order in which they got it: answers, and what is for one.
+    first: VecDeque<ConnId>,
+    /// And those that have nothing but what is for many.
+    behind: VecDeque<ConnId>,
     spares: Vec<Spare>,
     /// What outboxes hold alone.
     own_bytes: usize,
@@ -31,7 +34,7 @@ pub(super) struct Outputs {
 
 impl Outputs {
     /// Memory that all waiting output takes.
-    pub(super) fn held_bytes(&self) -> usize {
+    fn held_bytes(&self) -> usize {
         self.own_bytes + self.shared.bytes()
     }
 
@@ -90,24 +93,81 @@ impl Lobby {
         let waiting_bytes = outbox.len();
         self.outputs.count(held_before, outbox.held_bytes());
         self.totals.bytes_out += (waiting_bytes - before) as u64;
-        if !connection.in_outputs {
-            connection.in_outputs = true;
-            self.outputs.list.push_back(id);
+        if connection.listed.join_first() {
+            self.outputs.first.push_back(id);
         }
         Some(waiting_bytes)
     }
 
-    /// Takes the connection off the list that has had output for longest.
+    /// Puts a reference to frames for many into a connection's output.
+    pub(super) fn append_shared(&mut self, id: ConnId, frames: &Rc<SharedFrames>) {
+        self.append_for_many(id, |outbox| outbox.push_shared(frames));
+    }
+
+    /// Puts a copy of frames for many into a connection's output.
+    pub(super) fn append_copy(&mut self, id: ConnId, frames: &[u8]) {
+        self.append_for_many(id, |outbox| outbox.push_frames(frames));
+    }
+
+    fn append_for_many(&mut self, id: ConnId, push: impl FnOnce(&mut Outbox)) {
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_closing())
+        else {
+            return;
+        };
+        let outbox = &mut connection.outbox;
+        let (before, held_before) = (outbox.len(), outbox.held_bytes());
+        if outbox.is_bare()
+            && let Some(spare) = self.outputs.spares.pop()
+        {
+            outbox.lend(spare);
+        }
+        push(outbox);
+        let waiting_bytes = outbox.len();
+        self.outputs.count(held_before, outbox.held_bytes());
+        self.totals.bytes_out += (waiting_bytes - before) as u64;
+        if !connection.is_listed() {
+            connection.listed = Listed::Behind;
+            self.outputs.behind.push_back(id);
+        }
+        if waiting_bytes >= self.config.output_limit_bytes {
+            self.refuse_slow_consumer(id, "its waiting output reached the limit");
+        }
+    }
+
+    /// Takes the connection off the list that has had an answer, or something for it alone, for longest.
     pub(super) fn pop_output(&mut self) -> Option<ConnId> {
-        while let Some(id) = self.outputs.list.pop_front() {
+        while let Some(id) = self.outputs.first.pop_front() {
             if let Some(connection) = self.connections.get_mut(id) {
-                connection.in_outputs = false;
+                connection.listed.leave_first();
                 if !connection.outbox.is_empty() {
                     return Some(id);
                 }
             }
         }
         None
+    }
+
+    /// Takes the connection off the list that has had something for many for longest.
+    pub(super) fn pop_output_for_many(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.outputs.behind.pop_front() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.listed.leave_behind();
+                if !connection.outbox.is_empty() {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether anybody is listed.
+    pub(super) fn has_outputs(&self) -> bool {
+        !self.outputs.first.is_empty() || !self.outputs.behind.is_empty()
+    }
+
+    /// Memory that all waiting output takes, and what is still to be handed out.
+    pub(super) fn held_output_bytes(&self) -> usize {
+        self.outputs.held_bytes() + self.fan_out.queued_bytes()
     }
 
     /// So many bytes of a connection's output are written; whether that was all of it.
@@ -166,7 +226,7 @@ impl Lobby {
 
     /// Whether what waits for all together takes more memory than it may.
     pub(super) fn is_over_output_total(&self) -> bool {
-        self.outputs.held_bytes() > self.config.output_total_bytes
+        self.held_output_bytes() > self.config.output_total_bytes
     }
 
     /// Cuts off those with the most waiting until all together take a good deal less than they may: looking at every
@@ -180,7 +240,7 @@ impl Lobby {
             let mut longest: Vec<(usize, ConnId)> = waiting.filter(|(bytes, _)| *bytes > 0).collect();
             longest.sort_unstable_by(|one, other| other.cmp(one));
             for (_, id) in longest {
-                if self.outputs.held_bytes() <= enough {
+                if self.held_output_bytes() <= enough {
                     return;
                 }
                 self.cut_off(id);

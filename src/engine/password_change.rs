@@ -3,10 +3,9 @@
 
 use super::connection::Why;
 use super::gate::{HashedChange, NewPassword, PasswordChange, Purpose, Storing};
-use super::lobby::Lobby;
 use super::{ConnId, Engine};
 use crate::auth::hash_queue::Job;
-use crate::auth::{Name, Password, PasswordHash, SessionId};
+use crate::auth::{Name, Password, PasswordHash};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply};
 use crate::store::Store;
@@ -88,7 +87,7 @@ impl<S: Store> Engine<S> {
                     log::info!("password changed name={name} (its client has gone)");
                 }
                 let reason = "the password was changed in another session";
-                self.lobby.end_sessions_of(&name, Some(session), reason, Why::PasswordChanged);
+                self.lobby.end_other_sessions(&name, session, reason, Why::PasswordChanged);
             }
             Err(reason) => {
                 log::error!("password not stored name={name} reason={reason:?}");
@@ -101,25 +100,5 @@ impl<S: Store> Engine<S> {
         for other in self.gate.changing.remove(&name).unwrap_or_default() {
             self.store_new_password(other);
         }
-    }
-}
-
-impl Lobby {
-    /// Ends the sessions of a name, but perhaps for one, and says how many they were.
-    pub(super) fn end_sessions_of(
-        &mut self,
-        name: &Name,
-        but: Option<SessionId>,
-        reason: &str,
-        why: Why,
-    ) -> usize {
-        let sessions: Vec<SessionId> = self.sessions.of(name).filter(|id| Some(*id) != but).collect();
-        for session in &sessions {
-            match self.sessions.session(*session).and_then(|session| session.connection()) {
-                Some(conn) => self.bye(conn, reason, why),
-                None => self.end_session(*session),
-            }
-        }
-        sessions.len()
     }
 }

@@ -1,42 +1,37 @@
 //! What a handler may do, done.
 
+use super::fan_out::Author;
 use super::lobby::Lobby;
-use crate::auth::{Name, Session, SessionId, Sessions};
+use crate::auth::{Name, Session, SessionId};
 use crate::handler::Post;
 use crate::protocol::Code;
 use crate::slots::Key;
 use crate::text::escaped;
 
+/// Sessions of one name that are written to at once; more are a crowd.
+const FEW: usize = 32;
+
 /// Carries a handler's texts to connections and console.
 pub(super) struct Courier<'a> {
     pub(super) lobby: &'a mut Lobby,
+    /// On whose behalf.
+    pub(super) author: Author,
 }
 
 impl Courier<'_> {
     fn connection(&self, session: SessionId) -> Option<Key> {
         self.lobby.sessions.session(session)?.connection()
     }
-
-    /// Delivering may end a session (a slow consumer's), so the list is made first.
-    fn deliver(
-        &mut self,
-        list: impl FnOnce(&Sessions, &mut Vec<Key>),
-        sender: Option<&Name>,
-        text: &str,
-    ) -> usize {
-        let mut recipients = std::mem::take(&mut self.lobby.recipients);
-        recipients.clear();
-        list(&self.lobby.sessions, &mut recipients);
-        let delivered =
-            recipients.iter().filter(|conn| self.lobby.send_message(**conn, sender, text)).count();
-        self.lobby.recipients = recipients;
-        delivered
-    }
 }
 
 impl Post for Courier<'_> {
     fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool {
-        self.connection(to).is_some_and(|conn| self.lobby.send_message(conn, sender, text))
+        let Some(conn) = self.connection(to) else { return false };
+        if self.lobby.has_posts(self.author) {
+            self.lobby.post_to_one(self.author, conn, sender, text);
+            return true;
+        }
+        self.lobby.send_message(conn, sender, text)
     }
 
     fn is_here(&self, name: &Name) -> bool {
@@ -44,23 +39,26 @@ impl Post for Courier<'_> {
     }
 
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
-        let of_name = |sessions: &Sessions, recipients: &mut Vec<Key>| {
-            let connection = |session| sessions.session(session).and_then(Session::connection);
-            recipients.extend(sessions.of(to).filter_map(connection));
-        };
-        self.deliver(of_name, sender, text)
+        let sessions = &self.lobby.sessions;
+        let connection = |session| sessions.session(session).and_then(Session::connection);
+        // Delivering may end a session (a slow consumer's), so the list is made first.
+        let recipients: Vec<Key> = sessions.of(to).filter_map(connection).take(FEW + 1).collect();
+        if !recipients.is_empty() && (recipients.len() > FEW || self.lobby.has_posts(self.author)) {
+            self.lobby.post_to_name(self.author, to, sender, text);
+            return recipients.len();
+        }
+        recipients.iter().filter(|conn| self.lobby.send_message(**conn, sender, text)).count()
     }
 
     fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str) {
-        let others = |sessions: &Sessions, recipients: &mut Vec<Key>| {
-            let others = sessions.iter().filter(|(id, _)| Some(*id) != but);
-            recipients.extend(others.filter_map(|(_, session)| session.connection()));
-        };
-        self.deliver(others, sender, text);
+        self.lobby.post_to_others(self.author, but, sender, text);
     }
 
     fn refuse(&mut self, to: SessionId, code: Code, explanation: &str) {
-        if let Some(conn) = self.connection(to) {
+        let Some(conn) = self.connection(to) else { return };
+        if self.lobby.has_posts(self.author) {
+            self.lobby.post_refusal(self.author, conn, code, explanation);
+        } else {
             self.lobby.refuse(conn, code, explanation);
         }
     }

@@ -8,7 +8,7 @@ use super::connection::Stage;
 use super::lobby::Lobby;
 use crate::Moment;
 use crate::auth::SessionId;
-use crate::limits::CHAT_BURST;
+use crate::limits::{CHAT_BURST, SHARE_DUE};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -77,10 +77,13 @@ impl Lobby {
         }
     }
 
-    /// Those whose pause is over are read again. It was not they who were idle.
+    /// Those whose pause is over are read again, a share of them if they are many. It was not they who were idle.
     pub(super) fn end_pauses(&mut self) {
         let now = self.now;
-        while self.write_rate.next_pause_end().is_some_and(|end| end <= now) {
+        for _ in 0..SHARE_DUE {
+            if self.write_rate.next_pause_end().is_none_or(|end| end > now) {
+                return;
+            }
             let Some((_, id)) = self.write_rate.paused.pop_first() else { return };
             if let Some(connection) = self.connections.get_mut(id)
                 && let Stage::Authenticated { is_paused, last_frame, .. } = &mut connection.stage

@@ -63,7 +63,7 @@ pub trait Post {
     /// Whether a name has a session.
     fn is_here(&self, name: &Name) -> bool;
 
-    /// Sends a text to every connected session of a name, and says to how many.
+    /// Sends a text to every connected session of a name, and says to how many; of a crowd, to how many at least.
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize;
 
     /// Sends a text to every connected session but one.

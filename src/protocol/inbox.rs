@@ -69,6 +69,14 @@ impl Inbox {
         }
     }
 
+    /// Puts the frame back that was taken last, with a body of so many bytes: it is the next again.
+    pub fn put_back(&mut self, lent: &mut Lent<'_>, body_bytes: usize) {
+        match &mut self.kept {
+            None => lent.taken -= HEADER_BYTES + body_bytes,
+            Some(kept) => kept.handled -= HEADER_BYTES + body_bytes,
+        }
+    }
+
     /// Keeps what is left of the lent bytes for the next time.
     pub fn keep(&mut self, lent: &mut Lent<'_>) {
         if self.is_empty() {

@@ -79,6 +79,11 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// Whether a body's kind is Message, whatever else is in it.
+    pub fn is_message(body: &[u8]) -> bool {
+        body.first() == Some(&kind::MESSAGE)
+    }
+
     /// Reads a frame's body.
     ///
     /// # Errors

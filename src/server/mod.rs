@@ -32,6 +32,7 @@ mod handshake_queue;
 mod listener;
 mod logfile;
 mod signals;
+mod slice;
 mod socket;
 mod sockets;
 mod start;
@@ -58,6 +59,7 @@ use listener::Listener;
 use mio::{Events, Poll, Token};
 use signals::{Signals, Wish};
 use socket::Socket;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -69,6 +71,14 @@ const CONSOLE_OUTPUT: Token = Token(3);
 
 /// Events taken from one wait; too few would make a crowd wait for several turns.
 const EVENTS: usize = 1024;
+/// Shares of a turn, each as long as there is something to do: reading from sockets, handing out texts for many, writing
+/// answers and what is for one, and writing what is for many.
+const READ_SLICE: Duration = Duration::from_micros(1_500);
+const WORK_SLICE: Duration = Duration::from_micros(400);
+const WRITE_SLICE: Duration = Duration::from_micros(1_000);
+const WRITE_FOR_MANY_SLICE: Duration = Duration::from_micros(500);
+/// Connections that are looked at between two looks at the clock while texts are handed out.
+const WORK_LOOKS: usize = 1_024;
 /// A hash's share of a turn in which nobody else had anything to do: what a message that comes just now waits.
 const HASH_SLICE: Duration = Duration::from_micros(250);
 /// Its least share of a turn in which others did.
@@ -101,6 +111,11 @@ pub struct Server {
     sockets: Vec<Option<Socket>>,
     /// Sockets that have a turn.
     ready: Vec<ConnId>,
+    /// Sockets that did not take all that was written and can be written again.
+    unblocked: VecDeque<ConnId>,
+    /// When the turn began whose length is not yet known, and what of it went into syncs.
+    unmeasured: Option<Moment>,
+    synced: Duration,
     console: Console,
     signals: Signals,
     log: Option<LogFile>,
@@ -144,12 +159,16 @@ impl Server {
         self.wait(events)?;
         let began = self.clock.now();
         self.deadlines.begin_turn(began);
+        self.measure_turn(began);
+        self.unmeasured = Some(began);
         self.take_events(events, began);
         self.accept(began);
         self.admit(began);
         self.read(began);
         self.meet_deadlines(began);
+        self.work(began);
         self.write(began);
+        self.write_for_many(began);
         self.close(began);
         if self.store() | self.hash(began) {
             let now = self.clock.now();
@@ -182,7 +201,7 @@ impl Server {
     fn patience(&mut self) -> Option<Duration> {
         self.take_hungry();
         let has_work = !self.ready.is_empty() || self.engine.is_hashing() || self.engine.has_command();
-        if has_work || self.door.has_next() {
+        if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.door.has_next() {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
@@ -196,14 +215,23 @@ impl Server {
             self.console.next_look(),
             self.stopping_until,
         ];
-        // The clock is asked only if something is due some time: its price is felt when there is one client.
+        // The clock is asked once, for both: its price is felt when there is one client.
+        let now = self.clock.now();
+        self.measure_turn(now);
         let Some(due) = deadlines.into_iter().flatten().min() else {
             self.deadlines.waits_for_ever();
             return None;
         };
-        let now = self.clock.now();
         self.deadlines.waits(now, due);
         Some(due.since(now))
+    }
+
+    /// The turn before is over at this moment, which is known for other reasons.
+    fn measure_turn(&mut self, over: Moment) {
+        if let Some(began) = self.unmeasured.take() {
+            let synced = std::mem::take(&mut self.synced);
+            self.engine.handle_turn_end(over.since(began).saturating_sub(synced));
+        }
     }
 
     /// Whatever is due is done, after what has arrived was read.
@@ -292,7 +320,9 @@ impl Server {
         }
         self.engine.store_mut().commit(now);
         self.log_store_notices();
-        self.engine.handle_completions(self.clock.now());
+        let done = self.clock.now();
+        self.synced = done.since(now);
+        self.engine.handle_completions(done);
         true
     }
 

@@ -1,7 +1,8 @@
 //! The turn's phases that touch sockets: accept, read, write, close.
 
+use super::slice::Slice;
 use super::socket::{Outcome, Socket};
-use super::{ConnId, Server};
+use super::{ConnId, READ_SLICE, Server, WORK_LOOKS, WORK_SLICE, WRITE_FOR_MANY_SLICE, WRITE_SLICE};
 use crate::Moment;
 use crate::engine::{Appetite, SocketCommand};
 use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
@@ -29,7 +30,7 @@ impl Server {
             self.engine.handle_half_close(conn, now);
         }
         if may_write {
-            self.write_one(conn, now);
+            self.unblocked.push_back(conn);
         }
     }
 
@@ -69,14 +70,29 @@ impl Server {
         self.busy |= !self.ready.is_empty();
         let turn = self.ready.len();
         let share_bytes = share_bytes(turn);
-        for at in 0..turn {
-            let conn = self.ready[at];
+        let mut slice = Slice::new(READ_SLICE);
+        let mut done = 0;
+        while done < turn {
+            let conn = self.ready[done];
+            done += 1;
             if self.read_one(conn, share_bytes, now) {
                 self.give_turn(conn);
             }
+            if slice.is_over(1, 0, &self.clock) {
+                break;
+            }
         }
-        // Behind them stand those who are to have another.
-        self.ready.drain(..turn);
+        // Those who were not reached are the next, and behind them stand those who are to have another.
+        self.ready.drain(..done);
+    }
+
+    /// Has the engine do a share of what is for many.
+    pub(super) fn work(&mut self, now: Moment) {
+        let mut slice = Slice::new(WORK_SLICE);
+        while self.engine.is_working()
+            && self.engine.handle_work(WORK_LOOKS, now) > 0
+            && !slice.is_over(WORK_LOOKS, 0, &self.clock)
+        {}
     }
 
     /// Gives one socket its share; true if it is to have another turn.
@@ -139,32 +155,54 @@ impl Server {
         }
     }
 
+    /// Writes answers, and what is for one.
     pub(super) fn write(&mut self, now: Moment) {
+        let mut slice = Slice::new(WRITE_SLICE);
         while let Some(conn) = self.engine.poll_output() {
-            self.write_one(conn, now);
+            let bytes = self.write_one(conn, now);
+            if slice.is_over(1, bytes, &self.clock) {
+                return;
+            }
         }
     }
 
-    pub(super) fn write_one(&mut self, conn: ConnId, now: Moment) {
-        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
+    /// Writes a share of what is for many, or was left when a socket took no more.
+    pub(super) fn write_for_many(&mut self, now: Moment) {
+        let mut slice = Slice::new(WRITE_FOR_MANY_SLICE);
+        while let Some(conn) = self.unblocked.pop_front().or_else(|| self.engine.poll_output_for_many()) {
+            let bytes = self.write_one(conn, now);
+            if slice.is_over(1, bytes, &self.clock) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what a socket takes, and says how many bytes that was.
+    pub(super) fn write_one(&mut self, conn: ConnId, now: Moment) -> usize {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return 0 };
         if !socket.is_open() && !socket.is_refused() && self.engine.is_closing(conn) {
             self.engine.handle_fault(conn, "closed before the handshake was done", now);
-            return;
+            return 0;
         }
         if socket.deaf {
-            return self.engine.handle_deaf(conn, now);
+            self.engine.handle_deaf(conn, now);
+            return 0;
         }
         let output = self.engine.output(conn);
         if (output.is_empty() && !socket.is_holding()) || !socket.is_writable() {
-            return;
+            return 0;
         }
         let is_last = self.engine.is_closing(conn);
         let outcome = if is_last { socket.write_last(output) } else { socket.write(output) };
         socket.note_stall();
         let fell_short = !socket.is_writable();
         self.engine.handle_held(conn, socket.is_holding(), now);
+        let mut written = 0;
         match outcome {
-            Outcome::Bytes(count) => self.engine.handle_written(conn, count, now),
+            Outcome::Bytes(count) => {
+                written = count;
+                self.engine.handle_written(conn, count, now);
+            }
             Outcome::Nothing if socket.is_open() => self.engine.handle_written(conn, 0, now),
             Outcome::Nothing => {}
             _ => self.hear_out(conn, now),
@@ -172,6 +210,7 @@ impl Server {
         if fell_short {
             self.watch_writing(conn, now);
         }
+        written
     }
 
     /// Has the system tell when a socket that has not taken all can be written again. It is asked only then: else it

@@ -16,6 +16,7 @@ use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
 use crate::store::{DiskStore, Notice, OpenError, OsDisk};
 use mio::{Interest, Poll};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,6 +107,9 @@ impl Server {
             door,
             sockets,
             ready: Vec::new(),
+            unblocked: VecDeque::new(),
+            unmeasured: None,
+            synced: Duration::ZERO,
             console,
             signals,
             log,

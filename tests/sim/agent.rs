@@ -285,7 +285,7 @@ impl Agent {
             let tail = "ü".repeat(if burst { 990 } else { random.pick(&[0, 3, 30, 500]) });
             let number = self.sent;
             let text = match settings.mode {
-                Mode::Chat if random.one_in(3) => format!("@n{} psst {tail}", random.below(4)),
+                Mode::Chat if random.one_in(3) => format!("@{} psst {tail}", whispered_to(random.below(4))),
                 Mode::Chat if random.one_in(3) => format!(" @n{} psst {tail}", random.below(4)),
                 _ => format!("echo {number} {tail}"),
             };
@@ -397,4 +397,9 @@ impl Agent {
     pub(crate) fn is_content(&self) -> bool {
         self.nature != Nature::Honest || self.done
     }
+}
+
+/// Whom honest clients whisper to: each other, and whoever is there.
+fn whispered_to(number: usize) -> String {
+    if number < 2 { format!("honest{number}") } else { format!("n{number}") }
 }

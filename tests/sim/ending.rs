@@ -32,7 +32,8 @@ impl World {
         let mut turns = 0;
         while let Some(waits) = honest.iter().find(|n| !self.agents[**n].is_content()) {
             turns += 1;
-            assert!(turns < 3_000, "{} waits for ever: {:?}", self.agents[*waits].name, self.agents[*waits]);
+            // Long texts for a crowd go out in shares, of which some worlds have small ones.
+            assert!(turns < 20_000, "{} waits for ever: {:?}", self.agents[*waits].name, self.agents[*waits]);
             let mut moved = false;
             for who in &honest {
                 moved |= self.act(*who, &mut random, true);
@@ -44,7 +45,7 @@ impl World {
         }
         while !self.engine().is_empty() || !self.knocking.is_empty() {
             turns += 1;
-            assert!(turns < 6_000, "connections are left");
+            assert!(turns < 23_000, "connections are left");
             // What was sent before is read at its pace.
             self.clock.set(self.clock.get() + Duration::from_secs(5));
             self.settle_network(false);

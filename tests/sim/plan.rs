@@ -102,6 +102,9 @@ pub(crate) struct Settings {
     pub(crate) addresses: usize,
     /// Bytes that a socket's buffer takes in each direction.
     pub(crate) socket_bytes: usize,
+    /// Connections that are looked at in one turn while texts for many are handed out, and written.
+    pub(crate) fan_out: usize,
+    pub(crate) writes_for_many: usize,
     /// Hash rounds a turn.
     pub(crate) slice: u32,
     pub(crate) sync_most: Duration,
@@ -173,7 +176,7 @@ fn max_strangers(seed: u64) -> usize {
 
 /// What may wait for all together: as much as there can be, or little; not drawn either.
 fn output_total(seed: u64, output_limit_bytes: usize) -> usize {
-    if (seed / 8).is_multiple_of(3) { output_limit_bytes.max(200_000) } else { usize::MAX }
+    if (seed / 8).is_multiple_of(3) { output_limit_bytes.max(60_000) } else { usize::MAX }
 }
 
 pub(crate) fn settings(seed: u64) -> Settings {
@@ -206,17 +209,22 @@ pub(crate) fn settings(seed: u64) -> Settings {
         idle_timeout: random.pick(&[None, None, Some(milliseconds(1_500))]),
         resume_window: random.pick(&[Duration::ZERO, milliseconds(2_000), Duration::from_secs(60)]),
     };
+    let natures = theme.natures(random);
+    // Not drawn either.
+    let fan_out = [1 + natures.len() / 8, 1 + natures.len() / 3, 1_000][(seed / 8 % 3) as usize];
     Settings {
         theme,
         mode,
         config,
-        natures: theme.natures(random),
+        natures,
         addresses: match theme {
             Theme::Crowd => 20 + random.below(30),
             Theme::Guessing | Theme::BadDisk => 1 + random.below(2),
             _ => 1 + random.below(5),
         },
         socket_bytes: random.pick(&[40, 200, 1_000, 8_000, 70_000]),
+        fan_out,
+        writes_for_many: [1, 1_000][(seed / 16 % 2) as usize],
         slice: random.pick(&[1, 3, 7, 30]),
         sync_most: random.pick(&[Duration::ZERO, milliseconds(3), milliseconds(40)]),
         prompt_network: random.one_in(3),

@@ -103,7 +103,11 @@ impl World {
         let arrived = self.find_arrived();
         self.read();
         self.meet_deadlines(arrived);
+        if self.engine().is_working() {
+            self.call(Cause::FanOut);
+        }
         self.write();
+        self.write_for_many();
         self.close();
         self.store();
         self.hash();
@@ -117,7 +121,10 @@ impl World {
     /// How long the server would wait; `None` for ever.
     pub(crate) fn patience(&mut self) -> Option<Duration> {
         self.take_hungry();
-        let busy = !self.ready.is_empty() || self.engine().is_hashing() || !self.knocking.is_empty();
+        let busy = !self.ready.is_empty()
+            || self.engine().has_work()
+            || self.engine().is_hashing()
+            || !self.knocking.is_empty();
         let now = self.clock.get();
         if busy || self.sockets.values().any(|socket| self.links[socket.link].events.any()) {
             return Some(Duration::ZERO);
@@ -274,6 +281,13 @@ impl World {
 
     pub(crate) fn write(&mut self) {
         while let Some(id) = self.engine().poll_output() {
+            self.write_one(id);
+        }
+    }
+
+    fn write_for_many(&mut self) {
+        for _ in 0..self.settings.writes_for_many {
+            let Some(id) = self.engine().poll_output_for_many() else { return };
             self.write_one(id);
         }
     }

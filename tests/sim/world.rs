@@ -202,7 +202,7 @@ impl World {
     /// Calls the engine, and lets the model explain what came of it.
     pub(crate) fn call(&mut self, cause: Cause<'_>) {
         let now = self.tick();
-        let slice = self.settings.slice;
+        let (slice, fan_out) = (self.settings.slice, self.settings.fan_out);
         let engine = self.engine();
         match cause {
             Cause::Bytes(id, bytes) => engine.handle_bytes(id, &mut bytes.to_vec(), now),
@@ -211,6 +211,9 @@ impl World {
             Cause::End(id) => engine.handle_end(id, now),
             Cause::Reset(id) => engine.handle_reset(id, now),
             Cause::Written(id, count) => engine.handle_written(id, count, now),
+            Cause::FanOut => {
+                engine.handle_work(fan_out, now);
+            }
             Cause::Time => engine.handle_time(now),
             Cause::Hashing => {
                 assert!(engine.handle_hashing(slice, now) <= slice);
@@ -252,6 +255,8 @@ impl World {
             _ => false,
         };
         let (held_before, sessions) = (self.held_bytes, engine.census().sessions);
+        let fanning_out = engine.is_working();
+        let closing = self.sockets.keys().copied().filter(|id| engine.is_closing(*id)).collect();
         let mut console = Vec::new();
         while let Some(line) = engine.poll_console_line() {
             console.push(line);
@@ -264,7 +269,20 @@ impl World {
         let hash_jobs = engine.census().hash_jobs;
         self.model.explain(
             cause,
-            Facts { now, said, told, stored, console, unserved, drawn, held_before, sessions, hash_jobs },
+            Facts {
+                now,
+                said,
+                told,
+                stored,
+                console,
+                unserved,
+                drawn,
+                held_before,
+                sessions,
+                hash_jobs,
+                fanning_out,
+                closing,
+            },
         );
         self.model.check_debts(|address| engine.debt(address, now));
         self.check_census();
@@ -333,7 +351,9 @@ impl World {
             if !self.model.stopping {
                 return;
             }
-            self.clock.set(self.clock.get() + Duration::from_millis(300));
+            // Turns that have something to do follow at once.
+            let pause = if self.engine().is_working() { 1 } else { 300 };
+            self.clock.set(self.clock.get() + Duration::from_millis(pause));
         }
         self.engine().store_mut().real.close();
         let died = self.disk.is_dead();

@@ -22,8 +22,12 @@ impl World {
 
     /// Gives a connection turns as long as it has an appetite for them.
     fn serve_backlogs(&mut self, conn: ConnId) {
-        while self.engine.poll_hungry().is_some() {}
-        while self.engine.appetite(conn) == Appetite::Backlog {
+        loop {
+            while self.engine.handle_work(1_000, self.now) > 0 {}
+            while self.engine.poll_hungry().is_some() {}
+            if self.engine.appetite(conn) != Appetite::Backlog {
+                return;
+            }
             self.engine.handle_turn(conn, self.now);
         }
     }

@@ -4,6 +4,7 @@ use super::{DISCARD, FLUSH, STALL};
 use crate::plan::Settings;
 use crate::wire::Said;
 use porter::Moment;
+use porter::engine::ConnId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -30,9 +31,8 @@ pub(crate) struct Conn {
     /// It is not read before then, since its session has written as much as it may.
     pub(crate) paused_until: Option<Moment>,
     pub(super) bye_expected: bool,
-    /// Messages that it must be sent in this call, and bytes of them.
-    pub(super) due: VecDeque<(String, String)>,
-    pub(super) due_bytes: usize,
+    /// What it must be sent, in this call or as soon as it is handed out.
+    pub(super) due: VecDeque<Due>,
     pub(super) said: VecDeque<Said>,
     /// Bytes that wait to be written to it, before this call and now.
     pub(crate) output_before: usize,
@@ -40,6 +40,23 @@ pub(crate) struct Conn {
     pub(crate) stalled: Option<Moment>,
     /// While it was closing, what waited for it was dropped for the sake of all.
     pub(crate) cut_short: bool,
+}
+
+/// What a connection must be sent, and on whose account; the server's own, if nobody's.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(super) said: Said,
+    pub(super) author: Option<ConnId>,
+    pub(super) for_many: bool,
+}
+
+impl Due {
+    fn is(&self, said: &Said) -> bool {
+        match (&self.said, said) {
+            (Said::Error(due, _), Said::Error(code, _)) => due == code,
+            (due, said) => due == said,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +138,6 @@ impl Conn {
             paused_until: None,
             bye_expected: false,
             due: VecDeque::new(),
-            due_bytes: 0,
             said: VecDeque::new(),
             output_before: 0,
             output: 0,
@@ -137,6 +153,26 @@ impl Conn {
             State::Waiting(waiting) => waiting.change.as_ref().map(|change| change.serial),
             _ => None,
         }
+    }
+
+    /// Takes what was said off what is due, if it was its turn: texts for many come in the order in which they were
+    /// handled, and so does what one has written; only what others write to some may come before texts for many.
+    pub(super) fn take_due(&mut self, said: &Said) -> bool {
+        let is_next = |at: usize, due: &Due| {
+            let before = |other: &Due| other.author == due.author || (other.for_many && due.for_many);
+            !self.due.iter().take(at).any(before)
+        };
+        let found = self.due.iter().enumerate().position(|(at, due)| due.is(said) && is_next(at, due));
+        found.and_then(|at| self.due.remove(at)).is_some()
+    }
+
+    /// Bytes of what is due.
+    pub(super) fn due_bytes(&self) -> usize {
+        let bytes = |due: &Due| match &due.said {
+            Said::Message(sender, text) => sender.len() + text.len() + 6,
+            _ => 0,
+        };
+        self.due.iter().map(bytes).sum()
     }
 
     /// Whether it has yet to show who it is.

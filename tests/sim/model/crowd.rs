@@ -1,5 +1,6 @@
 //! Sessions, and what those who are online owe each other.
 
+use super::conn::Due;
 use super::frames::is_error;
 use super::rate::Bucket;
 use super::{Cause, Charge, Conn, Errand, Model, STALL, Session, State, Waiting};
@@ -21,6 +22,11 @@ const TEXTS_OF_A_CALL: usize = 64;
 /// What a reference to a text for many takes in a list that has grown to twice what it needs.
 const REFERENCE_BYTES: usize = 64;
 
+/// Whether this is of the kind that is due.
+fn is_due(said: &Said) -> bool {
+    matches!(said, Said::Message(..) | Said::Error(7 | 8, _))
+}
+
 impl Model {
     /// Connections of the sessions that are asked for.
     pub(crate) fn online(&self, which: impl Fn(u64, &Session) -> bool) -> Vec<ConnId> {
@@ -28,12 +34,29 @@ impl Model {
         wanted.filter_map(|(_, session)| session.conn).collect()
     }
 
-    /// A text that this connection must be sent in this call.
-    pub(crate) fn owe(&mut self, id: ConnId, sender: &str, text: &str) {
+    /// A text that these connections must be sent, as soon as it is handed out.
+    pub(crate) fn owe_many(&mut self, ids: Vec<ConnId>, author: Option<ConnId>, sender: &str, text: &str) {
+        for id in ids {
+            let said = Said::Message(sender.to_owned(), text.to_owned());
+            self.owe(id, Due { said, author, for_many: true });
+        }
+    }
+
+    /// A text that this connection must be sent in this call, or behind what its author wrote to many.
+    pub(crate) fn owe_text(&mut self, id: ConnId, author: Option<ConnId>, sender: &str, text: &str) {
+        let said = Said::Message(sender.to_owned(), text.to_owned());
+        self.owe(id, Due { said, author, for_many: false });
+    }
+
+    /// A refusal of what a connection wrote, behind what it wrote to many.
+    pub(crate) fn owe_refusal(&mut self, id: ConnId, code: u16) {
+        self.owe(id, Due { said: Said::Error(code, String::new()), author: Some(id), for_many: false });
+    }
+
+    fn owe(&mut self, id: ConnId, due: Due) {
         let conn = self.conn(id);
         if conn.closing.is_none() {
-            conn.due_bytes += sender.len() + text.len() + 6;
-            conn.due.push_back((sender.to_owned(), text.to_owned()));
+            conn.due.push_back(due);
         }
     }
 
@@ -49,20 +72,23 @@ impl Model {
     /// What is said to a connection though it did not ask.
     pub(crate) fn hear(&mut self, id: ConnId) {
         let (in_time, serving) = (self.in_time, self.serving);
+        // Who is sent away may miss what is on its way; but all have that before the server stops.
+        let is_late = self.fanning_out && !self.stopping;
         loop {
             let conn = self.conn(id);
-            let due = conn.due.front();
             match conn.said.front() {
-                Some(Said::Message(sender, text))
-                    if due.is_some_and(|due| due.0 == *sender && due.1 == *text) =>
-                {
-                    conn.due.pop_front();
+                Some(said) if is_due(said) => {
+                    let said = said.clone();
+                    if !conn.take_due(&said) {
+                        return;
+                    }
                     conn.said.pop_front();
                 }
                 Some(Said::Bye) if conn.bye_expected && conn.closing.is_none() => {
-                    assert!(conn.due.is_empty(), "{id:?} was told Bye, but not {:?}", conn.due);
+                    assert!(is_late || conn.due.is_empty(), "{id:?} was told Bye, but not {:?}", conn.due);
                     conn.said.pop_front();
-                    self.close(id, false);
+                    let ends_session = self.stopping;
+                    self.close(id, ends_session);
                 }
                 Some(said) if is_error(said, 108) && conn.closing.is_none() && !serving => {
                     if is_for_all(said) {
@@ -86,7 +112,7 @@ impl Model {
     fn check_slow(&self, id: ConnId) {
         let conn = &self.conns[&id];
         let stalled = self.in_time && conn.stalled.is_some_and(|since| since + STALL <= self.now);
-        let full = conn.output_before + conn.due_bytes + 8_000 >= self.settings.config.output_limit_bytes;
+        let full = conn.output_before + conn.due_bytes() + 8_000 >= self.settings.config.output_limit_bytes;
         assert!(stalled || full, "{id:?} is no slow consumer: {conn:?}");
     }
 
@@ -94,13 +120,13 @@ impl Model {
     fn check_cut_off(&mut self, id: ConnId) {
         self.check_total(self.held_before);
         let conn = &self.conns[&id];
-        let grown = if self.called == Some(id) { CALL_BYTES } else { conn.due_bytes };
+        let grown = if self.called == Some(id) { CALL_BYTES } else { conn.due_bytes() };
         let most = conn.output_before + grown;
         self.cut_off.push(most);
     }
 
     /// Whether what waits for all together can have become too much in this call.
-    fn check_total(&self, held_before: usize) {
+    pub(super) fn check_total(&self, held_before: usize) {
         let total = self.settings.config.output_total_bytes;
         // One call may hand a burst of texts to everyone: each reader's references to them take more than the texts.
         let references = TEXTS_OF_A_CALL * self.conns.len() * REFERENCE_BYTES;
@@ -248,9 +274,8 @@ impl Model {
                 Told::Left { name, last: true } => format!("{name} left"),
                 _ => continue,
             };
-            for other in self.online(|serial, _| Some(serial) != own) {
-                self.owe(other, "", &text);
-            }
+            let author = own.and_then(|serial| self.sessions.get(&serial)?.conn);
+            self.owe_many(self.online(|serial, _| Some(serial) != own), author, "", &text);
         }
     }
 
@@ -278,18 +303,19 @@ impl Model {
         } else if line.starts_with('/') || line.is_empty() {
         } else if let Some(name) = recipient(line) {
             let text = &line[name.len() + 2..];
-            self.online(|_, session| session.name == name).into_iter().for_each(|id| self.owe(id, "", text));
+            for id in self.online(|_, session| session.name == name) {
+                self.owe_text(id, None, "", text);
+            }
         } else if begins_with_at(line) || line.trim_start().starts_with('/') || self.mode() == Mode::Echo {
         } else if self.mode() == Mode::Chat {
-            self.online(|_, _| true).into_iter().for_each(|id| self.owe(id, "", line));
+            self.owe_many(self.online(|_, _| true), None, "", line);
         } else if let Some(id) = self.wrote_last.and_then(|serial| self.sessions.get(&serial)?.conn) {
-            self.owe(id, "", line);
+            self.owe_text(id, None, "", line);
         }
     }
 
     pub(crate) fn shut_down(&mut self) {
         self.stopping = true;
-        self.sessions.clear();
         for conn in self.conns.values_mut() {
             conn.bye_expected = conn.closing.is_none();
         }

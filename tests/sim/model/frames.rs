@@ -37,6 +37,7 @@ impl Model {
 
     /// Follows a connection's frames as far as they were handled.
     pub(crate) fn serve(&mut self, id: ConnId, unserved: bool) {
+        self.has_posted = false;
         loop {
             self.hear(id);
             let conn = &self.conns[&id];
@@ -66,8 +67,24 @@ impl Model {
                 return;
             }
         }
+        self.finish(id);
+    }
+
+    /// Those whose last texts are handed out now, and who have no more to say.
+    pub(crate) fn finish_all(&mut self) {
+        let is_done = |conn: &Conn| conn.ended && conn.closing.is_none() && !self.has_frame(conn);
+        let done: Vec<ConnId> =
+            self.conns.iter().filter(|(_, conn)| is_done(conn)).map(|(id, _)| *id).collect();
+        done.into_iter().for_each(|id| self.finish(id));
+    }
+
+    /// Who has ended its input, all of which is handled, is closed, as soon as what it wrote is handed out.
+    fn finish(&mut self, id: ConnId) {
+        let is_held = self.fanning_out && !self.closing_now.contains(&id);
         let conn = self.conn(id);
-        if conn.ended && conn.said.is_empty() {
+        if conn.ended && conn.said.is_empty() && !is_held {
+            let own = conn.due.iter().find(|due| due.author == Some(id));
+            assert!(own.is_none(), "{id:?} is closed, but was not told {own:?}");
             self.close(id, false);
         }
     }
@@ -107,7 +124,12 @@ impl Model {
         if !structured {
             return self.refused(id, 100);
         }
-        let state = self.conns[&id].state.clone();
+        let conn = &self.conns[&id];
+        if kind != 5 && self.has_posted {
+            // It waits behind texts that are still to be handed out.
+            return false;
+        }
+        let state = conn.state.clone();
         match (kind, state) {
             (6, _) => self.exit(id),
             (1, State::Identifying | State::Registering(_) | State::LoggingIn(_)) => {
@@ -126,6 +148,8 @@ impl Model {
     fn exit(&mut self, id: ConnId) -> bool {
         let said = self.expect(id, "Bye", |said| *said == Said::Bye);
         if said.is_some() {
+            let own = self.conns[&id].due.iter().find(|due| due.author == Some(id));
+            assert!(own.is_none(), "{id:?} was told Bye for its Exit, but not {own:?}");
             self.close(id, true);
         }
         said.is_some()
@@ -268,7 +292,7 @@ impl Model {
         }
         self.note_text(id, serial);
         match self.mode() {
-            Mode::Echo => self.owe(id, "", text),
+            Mode::Echo => self.owe_text(id, Some(id), "", text),
             Mode::Operator => self.wrote_last = Some(serial),
             Mode::Chat => self.chat(id, serial, &name, text),
         }
@@ -278,22 +302,20 @@ impl Model {
     fn chat(&mut self, id: ConnId, serial: u64, name: &str, text: &str) {
         let Some(to) = recipient(text) else {
             if begins_with_at(text) {
-                self.hear(id);
-                self.expect(id, "BadAddress", |said| is_error(said, 8));
-                return;
+                return self.owe_refusal(id, 8);
             }
+            self.has_posted = true;
             let others = self.online(|other, _| other != serial);
-            return others.into_iter().for_each(|other| self.owe(other, name, text));
+            return self.owe_many(others, Some(id), name, text);
         };
         let recipients = self.online(|_, session| session.name == to);
         for recipient in &recipients {
-            self.owe(*recipient, name, text);
+            self.owe_text(*recipient, Some(id), name, text);
         }
         // A recipient that was a slow consumer by then is none.
         let slow = |id: &ConnId| self.conns[id].said.iter().any(|said| is_error(said, 108));
         if recipients.is_empty() || (recipients.iter().all(slow) && is_error_next(&self.conns[&id], 7)) {
-            self.hear(id);
-            self.expect(id, "NoSuchRecipient", |said| is_error(said, 7));
+            self.owe_refusal(id, 7);
         }
     }
 

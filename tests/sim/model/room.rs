@@ -16,7 +16,8 @@ const REFUSALS: usize = 64;
 const ACCEPTS: usize = 10;
 
 impl Model {
-    /// A new connection is greeted, at another's expense if need be, or refused.
+    /// A new connection is greeted, at another's expense if need be, or refused; or closed without a word, if too much waits
+    /// for all.
     pub(super) fn let_in(&mut self, id: ConnId) {
         let conn = self.conn(id);
         let peer = conn.peer;
@@ -28,6 +29,11 @@ impl Model {
             Some(said @ Said::Error(106, _)) => {
                 self.check_refused(id);
                 self.turn_away(id, &said);
+            }
+            None => {
+                self.check_total(self.held_before);
+                self.close(id, false);
+                self.conn(id).cut_short = true;
             }
             said => panic!("a new connection hears {said:?}"),
         }

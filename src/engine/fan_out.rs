@@ -1,0 +1,310 @@
+//! Texts for many, handed out in shares over turns, in order.
+//!
+//! A text for ten thousand is too much for one turn. So it is encoded once and queued, and each turn hands out a share: a
+//! look at so many connections, each of which gets a reference. Texts that are queued before their turn has come are
+//! gathered into one chunk, of which each gets one reference, whoever wrote them: only their writers, and whoever came
+//! between two of them, get their part in a copy.
+//!
+//! A text goes to those connections that were authenticated when it was handled. What a writer says to some after what
+//! it said to all is queued behind it, and so is what it is answered; it is not read until all that is handed out. A
+//! connection for which much waits that nobody has yet tried to write is waited for: whoever reads shall not be cut off
+//! for the server's own delay.
+
+use super::ConnId;
+use super::connection::{Connection, Stage};
+use super::lobby::Lobby;
+use crate::auth::{Name, SessionId};
+use crate::limits::{FAN_OUT_CHUNK_BYTES, FAN_OUT_QUEUE_BYTES};
+use crate::protocol::{Code, Reply, SharedFrames};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Who posts: a connection, or the server itself.
+pub(super) type Author = Option<ConnId>;
+
+/// What is still to be handed out.
+#[derive(Debug, Default)]
+pub(super) struct FanOut {
+    jobs: VecDeque<Job>,
+    /// Bytes of texts whose turn has not come.
+    queued_bytes: usize,
+    /// Counts connections as they are authenticated, so that a text knows for whom it came too early.
+    admissions: u32,
+    /// Jobs that have something of the server's own.
+    server_jobs: u32,
+}
+
+#[derive(Debug)]
+enum Job {
+    Texts(Texts),
+    Refusal { author: Author, to: ConnId, code: Code, explanation: String },
+}
+
+/// Texts for many, or for a few behind such.
+#[derive(Debug)]
+struct Texts {
+    audience: Audience,
+    frames: Vec<u8>,
+    parts: Vec<Part>,
+    begun: Option<Begun>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Audience {
+    All,
+    Name(Name),
+    One(ConnId),
+}
+
+/// One text of a chunk.
+#[derive(Debug)]
+struct Part {
+    /// Where its frame ends.
+    end: usize,
+    text_bytes: usize,
+    author: Author,
+    but: Option<SessionId>,
+    /// The count of admissions when it was handled.
+    admissions: u32,
+}
+
+/// How far handing out is.
+#[derive(Debug)]
+struct Begun {
+    shared: Rc<SharedFrames>,
+    /// Those who do not get all of it, in order.
+    excluded: Vec<SessionId>,
+    /// The slot that is looked at next.
+    next: usize,
+}
+
+impl FanOut {
+    /// Whether there is anything to be handed out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Bytes of texts whose turn has not come.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// The number of a connection that is authenticated now.
+    pub(super) fn admit(&mut self) -> u32 {
+        let number = self.admissions;
+        self.admissions = number.wrapping_add(1);
+        number
+    }
+
+    /// Whether a connection was admitted after a text was handled. Both are counted back from now, since the count wraps.
+    fn is_newcomer(&self, admitted: u32, part: &Part) -> bool {
+        self.admissions.wrapping_sub(admitted) <= self.admissions.wrapping_sub(part.admissions)
+    }
+}
+
+impl Lobby {
+    /// Queues a text for every authenticated connection but that of a session.
+    pub(super) fn post_to_others(
+        &mut self,
+        author: Author,
+        but: Option<SessionId>,
+        sender: Option<&Name>,
+        text: &str,
+    ) {
+        self.post(Audience::All, author, but, sender, text);
+    }
+
+    /// Queues a text for every authenticated connection of a name.
+    pub(super) fn post_to_name(&mut self, author: Author, to: &Name, sender: Option<&Name>, text: &str) {
+        self.post(Audience::Name(to.clone()), author, None, sender, text);
+    }
+
+    /// Queues a text for a connection.
+    pub(super) fn post_to_one(&mut self, author: Author, to: ConnId, sender: Option<&Name>, text: &str) {
+        self.post(Audience::One(to), author, None, sender, text);
+    }
+
+    /// Queues a refusal behind what its author wrote before.
+    pub(super) fn post_refusal(&mut self, author: Author, to: ConnId, code: Code, explanation: &str) {
+        let author = self.note_post(author);
+        self.fan_out.jobs.push_back(Job::Refusal { author, to, code, explanation: explanation.to_owned() });
+    }
+
+    /// Whether something that an author wrote is still to be handed out.
+    pub(super) fn has_posts(&self, author: Author) -> bool {
+        match author {
+            None => self.fan_out.server_jobs > 0,
+            Some(id) => self.connections.get(id).is_some_and(Connection::has_posts),
+        }
+    }
+
+    /// Whether so much is queued that nothing more should be handled that may add to it.
+    pub(super) fn is_fan_out_full(&self) -> bool {
+        self.fan_out.queued_bytes >= FAN_OUT_QUEUE_BYTES.min(self.config.output_total_bytes / 4)
+    }
+
+    /// Hands out a share: looks at up to `most` connections, and says at how many it has looked.
+    pub(super) fn hand_out(&mut self, most: usize) -> usize {
+        let mut looked = 0;
+        while looked < most
+            && let Some(job) = self.fan_out.jobs.pop_front()
+        {
+            match job {
+                Job::Texts(mut texts) => {
+                    let (count, is_done) = self.hand_out_texts(&mut texts, most - looked);
+                    looked += count;
+                    if !is_done {
+                        self.fan_out.jobs.push_front(Job::Texts(texts));
+                        break;
+                    }
+                    texts.parts.iter().for_each(|part| self.handed_out(part.author));
+                }
+                Job::Refusal { author, to, code, explanation } => {
+                    looked += 1;
+                    self.refuse(to, code, &explanation);
+                    self.handed_out(author);
+                }
+            }
+        }
+        looked
+    }
+
+    fn post(
+        &mut self,
+        audience: Audience,
+        author: Author,
+        but: Option<SessionId>,
+        sender: Option<&Name>,
+        text: &str,
+    ) {
+        let author = self.note_post(author);
+        // No reader's limit is reached by what was only gathered.
+        let chunk_bytes = FAN_OUT_CHUNK_BYTES.min(self.config.output_limit_bytes / 2);
+        let reply = Reply::Message { sender: sender.map_or("", Name::as_str), text };
+        let gathers = |job: &Job| {
+            matches!(job, Job::Texts(texts) if texts.begun.is_none() && texts.audience == audience
+                && texts.frames.len() + text.len() + 100 <= chunk_bytes)
+        };
+        if !self.fan_out.jobs.back().is_some_and(gathers) {
+            let texts = Texts { audience, frames: Vec::new(), parts: Vec::new(), begun: None };
+            self.fan_out.jobs.push_back(Job::Texts(texts));
+        }
+        let Some(Job::Texts(texts)) = self.fan_out.jobs.back_mut() else { return };
+        let before = texts.frames.len();
+        reply.encode(&mut texts.frames);
+        self.fan_out.queued_bytes += texts.frames.len() - before;
+        let admissions = self.fan_out.admissions;
+        let end = texts.frames.len();
+        texts.parts.push(Part { end, text_bytes: text.len(), author, but, admissions });
+    }
+
+    /// Counts something that an author has queued; for the server itself, if the author is not served any more.
+    fn note_post(&mut self, author: Author) -> Author {
+        let author = author
+            .filter(|id| self.connections.get_mut(*id).is_some_and(|connection| connection.note_post()));
+        self.fan_out.server_jobs += u32::from(author.is_none());
+        author
+    }
+
+    /// Something that an author has queued is handed out. When it was the last, the author is read again.
+    fn handed_out(&mut self, author: Author) {
+        let Some(id) = author else {
+            self.fan_out.server_jobs -= 1;
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.forget_post()
+        {
+            if connection.may_be_served() {
+                self.wake(id);
+            }
+            self.finish_input(id);
+        }
+    }
+
+    /// Looks at up to `most` connections; says at how many, and whether all have theirs.
+    fn hand_out_texts(&mut self, texts: &mut Texts, most: usize) -> (usize, bool) {
+        if texts.begun.is_none() {
+            texts.begun = Some(self.begin(texts));
+        }
+        let Texts { audience, parts, begun: Some(begun), .. } = texts else { return (0, true) };
+        if let Audience::One(to) = audience {
+            self.hand_to(*to, parts, begun);
+            return (1, true);
+        }
+        let first = begun.next;
+        let end = self.connections.used();
+        while begun.next < end && begun.next - first < most {
+            let Some((id, connection)) = self.connections.at_index(begun.next) else {
+                begun.next += 1;
+                continue;
+            };
+            if connection.is_listed()
+                && connection.outbox.len() + begun.shared.bytes().len() > self.config.output_limit_bytes / 2
+                && !connection.is_closing()
+            {
+                // It is about to be written.
+                return (begun.next - first, false);
+            }
+            begun.next += 1;
+            if let Audience::Name(name) = audience
+                && !self.carries_name(id, name)
+            {
+                continue;
+            }
+            self.hand_to(id, parts, begun);
+        }
+        (begun.next - first, begun.next >= end)
+    }
+
+    fn begin(&mut self, texts: &mut Texts) -> Begun {
+        let frames = std::mem::take(&mut texts.frames);
+        self.fan_out.queued_bytes -= frames.len();
+        let mut excluded: Vec<SessionId> = texts.parts.iter().filter_map(|part| part.but).collect();
+        excluded.sort_unstable();
+        excluded.dedup();
+        Begun { shared: SharedFrames::new(frames, &self.outputs.shared), excluded, next: 0 }
+    }
+
+    fn carries_name(&self, id: ConnId, name: &Name) -> bool {
+        let stage = self.connections.get(id).map(|connection| &connection.stage);
+        let Some(Stage::Authenticated { session, .. }) = stage else { return false };
+        self.sessions.session(*session).is_some_and(|session| session.name() == name)
+    }
+
+    /// Gives a connection those texts that are for it.
+    fn hand_to(&mut self, id: ConnId, parts: &[Part], begun: &Begun) {
+        let stage = self.connections.get(id).map(|connection| &connection.stage);
+        let Some(&Stage::Authenticated { session, admitted, .. }) = stage else { return };
+        let Some(first) = parts.first() else { return };
+        if begun.excluded.binary_search(&session).is_err() && !self.fan_out.is_newcomer(admitted, first) {
+            self.note_texts_sent(id, parts.iter());
+            self.append_shared(id, &begun.shared);
+            return;
+        }
+        let own = |part: &&Part| part.but != Some(session) && !self.fan_out.is_newcomer(admitted, part);
+        let starts = std::iter::once(0).chain(parts.iter().map(|part| part.end));
+        let mut frames = Vec::new();
+        for (start, part) in starts.zip(parts).filter(|(_, part)| own(part)) {
+            frames.extend_from_slice(&begun.shared.bytes()[start..part.end]);
+        }
+        if !frames.is_empty() {
+            let parts: Vec<&Part> = parts.iter().filter(own).collect();
+            self.note_texts_sent(id, parts.into_iter());
+            self.append_copy(id, &frames);
+        }
+    }
+
+    fn note_texts_sent<'a>(&mut self, id: ConnId, parts: impl ExactSizeIterator<Item = &'a Part>) {
+        self.totals.messages_out += parts.len() as u64;
+        if let Some(connection) = self.connections.get_mut(id) {
+            let traffic = &mut connection.traffic;
+            traffic.messages_out = traffic.messages_out.saturating_add(parts.len() as u32);
+        }
+        if log::log_enabled!(log::Level::Debug) {
+            for part in parts {
+                log::debug!("message sent conn={} bytes={}", id.generation(), part.text_bytes);
+            }
+        }
+    }
+}
