@@ -19,6 +19,7 @@ mod chat_rate;
 mod client;
 mod console_input;
 mod conversation;
+mod crowds;
 #[cfg(target_os = "linux")]
 mod dead_path;
 mod errors;
