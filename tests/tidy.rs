@@ -89,6 +89,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
     ("tests/bench/honest.rs", "sends at set times, whatever becomes of what it sent before"),
     ("tests/bench/host.rs", "a log tells nobody when it has been written"),
     ("tests/bench/besiegers.rs", "keeps to a pace, so that a siege is bounded"),
+    ("tests/bench/rooms.rs", "stays until a stretch that is measured is over"),
     ("tests/bench/siege.rs", "measures a stretch in which nothing happens"),
     (
         "tests/peers/src/compare/idle.rs",

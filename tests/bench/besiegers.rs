@@ -2,6 +2,7 @@
 
 use crate::handshakes;
 use crate::host::{Guest, HOME, Host, error_code, frame, reset};
+use crate::rooms;
 use crate::strangers::{self, Words, has_ended};
 use porter::limits::{
     HANDSHAKES_AT_ONCE, HEADER_BYTES, LOGIN_TIMEOUT_DEFAULT, MAX_FRAME_BYTES_DEFAULT,
@@ -64,6 +65,20 @@ const TLS_BYTES: usize = 2 * RECORD_BYTES + STRANGER_BYTES;
 
 /// What a login may take whoever besieges the server.
 const LOGIN_MOST: Duration = Duration::from_secs(2);
+
+/// What a reader of a room may have waiting while its turn to be written comes: references, and what they are kept in.
+const READER_BYTES: usize = 2 * 1024;
+/// A chat of many, all of one address, in which all may write as often as they do; lost sessions stay for a minute, not at
+/// all, or for a second.
+const ROOM: [&str; 10] = room("60");
+const ROOM_WITHOUT_WINDOW: [&str; 10] = room("0");
+const ROOM_WITH_WINDOW: [&str; 10] = room("1");
+
+const fn room(window: &str) -> [&str; 10] {
+    let words = ["--mode", "chat", "--chat-rate", "0", "--max-connections", "12000"];
+    let [mode, chat, rate, any, connections, most] = words;
+    [mode, chat, rate, any, connections, most, "--hash-rounds", "1", "--resume-window", window]
+}
 
 /// Every row of the table.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -226,6 +241,46 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         target: Some(Target::Within(Duration::from_secs(2))),
         holds_bytes: 2000 * STRANGER_BYTES,
         prepare: reconnect_storm,
+    },
+    Scenario {
+        name: "room of 10 000, a text always under way",
+        flags: &ROOM,
+        honest: true,
+        target: Some(Target::Within(Duration::from_secs(10))),
+        holds_bytes: rooms::READERS * READER_BYTES,
+        prepare: |host| rooms::texts_under_way(host, 1),
+    },
+    Scenario {
+        name: "room of 10 000, 16 texts always under way",
+        flags: &ROOM,
+        honest: true,
+        target: Some(Target::Within(Duration::from_secs(10))),
+        holds_bytes: rooms::READERS * READER_BYTES,
+        prepare: |host| rooms::texts_under_way(host, 16),
+    },
+    Scenario {
+        name: "half of a room of 10 000 goes, no resume window",
+        flags: &ROOM_WITHOUT_WINDOW,
+        honest: true,
+        target: Some(Target::Within(Duration::from_secs(10))),
+        holds_bytes: rooms::STAY * READER_BYTES,
+        prepare: rooms::half_leaves,
+    },
+    Scenario {
+        name: "half of a room of 10 000 goes, windows end together",
+        flags: &ROOM_WITH_WINDOW,
+        honest: true,
+        target: Some(Target::Within(Duration::from_secs(10))),
+        holds_bytes: rooms::STAY * READER_BYTES,
+        prepare: rooms::half_leaves,
+    },
+    Scenario {
+        name: "kick of a name with 9 900 sessions",
+        flags: &ROOM,
+        honest: true,
+        target: Some(Target::Within(Duration::from_secs(10))),
+        holds_bytes: rooms::READERS * READER_BYTES,
+        prepare: rooms::kick,
     },
 ];
 

@@ -45,6 +45,8 @@ impl Write for Line {
 pub(crate) struct Honest {
     line: Line,
     token: [u8; 16],
+    /// What each text begins with, and under which name it comes back.
+    address_words: &'static str,
     /// What came and is not a whole frame yet.
     incoming: Vec<u8>,
 }
@@ -76,7 +78,7 @@ impl Honest {
         client.identify("ann").unwrap();
         client.login(PASSWORD).unwrap();
         let token = *client.token().unwrap().expose();
-        Honest { line, token, incoming: Vec::new() }
+        Honest { line, token, address_words: host.address_words, incoming: Vec::new() }
     }
 
     /// Sends messages for a while, each when it is due, and checks that all come back, whole and in order.
@@ -88,9 +90,8 @@ impl Honest {
         while heard < count {
             let due = begin + PACE * said;
             if said < count && due <= Instant::now() {
-                self.line
-                    .write_all(&frame(0x05, &[&self.token, said.to_string().as_bytes()].concat()))
-                    .unwrap();
+                let text = format!("{}{said}", self.address_words);
+                self.line.write_all(&frame(0x05, &[&self.token, text.as_bytes()].concat())).unwrap();
                 said += 1;
             } else if self.has_more_before(if said < count { due } else { Instant::now() + CEILING }) {
                 while self.hears(&heard.to_string()) {
@@ -111,20 +112,32 @@ impl Honest {
         if poll(&mut waited, Some(&patience)).unwrap() == 0 {
             return false;
         }
-        let mut portion = [0; 4096];
+        let mut portion = [0; 64 * 1024];
         let count = self.line.read(&mut portion).unwrap();
         assert!(count > 0, "the honest client is not sent away");
         self.incoming.extend_from_slice(&portion[..count]);
         true
     }
 
-    /// Whether a whole frame has come; it must be the echo of this.
+    /// Whether the echo of this has come, which must be the next. What others write is passed over.
     fn hears(&mut self, text: &str) -> bool {
-        let Some((header, rest)) = self.incoming.split_first_chunk() else { return false };
-        let length = u32::from_be_bytes(*header) as usize;
-        let Some(body) = rest.get(..length) else { return false };
-        assert_eq!(Reply::decode(body), Ok(Reply::Message { sender: "", text }));
-        self.incoming.drain(..4 + length);
-        true
+        let sender = if self.address_words.is_empty() { "" } else { "ann" };
+        let (mut taken, mut heard) = (0, false);
+        while let Some((header, rest)) = self.incoming[taken..].split_first_chunk()
+            && let Some(body) = rest.get(..u32::from_be_bytes(*header) as usize)
+            && !heard
+        {
+            taken += 4 + body.len();
+            match Reply::decode(body) {
+                Ok(Reply::Message { sender: from, text: words }) if from == sender => {
+                    assert_eq!(words.strip_prefix(self.address_words), Some(text));
+                    heard = true;
+                }
+                Ok(Reply::Message { .. }) if !sender.is_empty() => {}
+                other => panic!("the honest client hears {other:?}"),
+            }
+        }
+        self.incoming.drain(..taken);
+        heard
     }
 }

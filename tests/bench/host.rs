@@ -1,5 +1,6 @@
 //! The server under siege, as a child process, and what the system tells of it.
 
+use porter::auth::{Password, hash_password};
 use porter::client::Client;
 use porter::protocol::{FrameRead, Reply};
 use porter::tls::{ALPN, Channel};
@@ -10,11 +11,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, Socket, Type};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The password of everyone in the server's file.
@@ -32,12 +33,22 @@ pub(crate) const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// A running server. Killed when dropped.
 pub(crate) struct Host {
     child: Child,
-    // Kept open, or the server would have nowhere to write to.
-    _stdout: BufReader<ChildStdout>,
+    /// What was told last at the console of how long turns were.
+    turns: Arc<Mutex<Option<String>>>,
     folder: TempDir,
     address: SocketAddr,
     /// How clients shake hands with it, if it speaks TLS: they trust its own certificate.
     tls: Option<Arc<ClientConfig>>,
+    /// What its honest client's texts begin with so that they come back to it alone.
+    pub(crate) address_words: &'static str,
+}
+
+/// Users of a chat beside `ann` and `bob`, so that each who comes and goes is announced.
+const EXTRA_NAMES: usize = 5_000;
+
+/// The name of one of them.
+pub(crate) fn extra_name(number: usize) -> String {
+    format!("guest{number:04}")
 }
 
 /// A connection with its session's token.
@@ -74,6 +85,15 @@ fn trusting(certificate: &str) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// Reads what is shown at the console, or the server would have nowhere to write to, and keeps what is told of turns.
+fn read_console(stdout: BufReader<ChildStdout>, turns: Arc<Mutex<Option<String>>>) {
+    std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok).filter(|line| line.starts_with("turns")) {
+            *turns.lock().unwrap() = Some(line);
+        }
+    });
+}
+
 impl Host {
     /// Starts a server with the flags' defaults on this processor, in a folder of its own where `ann` and `bob` are
     /// known by `stored`.
@@ -81,7 +101,11 @@ impl Host {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         fs::create_dir(at("data")).unwrap();
-        let users = ["ann", "bob"].map(|name| format!("{name},{stored},2026-01-02T03:04:05Z\n")).concat();
+        let cheap = hash_password(&Password::new(PASSWORD.as_bytes()), *b"sixteen bytes ok", 1).to_phc();
+        let stored = if flags.contains(&"chat") { &cheap } else { stored };
+        let extra = (0..if flags.contains(&"chat") { EXTRA_NAMES } else { 0 }).map(extra_name);
+        let names = ["ann", "bob"].map(str::to_owned).into_iter().chain(extra);
+        let users: String = names.map(|name| format!("{name},{stored},2026-01-02T03:04:05Z\n")).collect();
         fs::write(folder.path().join("data/users.csv"), format!("name,password,registered\n{users}"))
             .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
@@ -89,7 +113,7 @@ impl Host {
         if !flags.contains(&"--log-file") {
             command.args(["--log-file", &at("log")]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         if let Some(processor) = processor {
             // Its only thread.
@@ -100,7 +124,32 @@ impl Host {
         stdout.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").expect("where it listens").parse().unwrap();
         let tls = flags.contains(&"--tls").then(|| trusting(&at("data/tls-cert.pem")));
-        Host { child, _stdout: stdout, folder, address, tls }
+        let address_words = if flags.contains(&"chat") { "@ann " } else { "" };
+        let turns = Arc::default();
+        read_console(stdout, Arc::clone(&turns));
+        Host { child, turns, folder, address, tls, address_words }
+    }
+
+    /// The longest turn that it has had, as it says at its console.
+    pub(crate) fn longest_turn(&self) -> String {
+        self.type_line("/stats");
+        let began = Instant::now();
+        loop {
+            let told = self.turns.lock().unwrap().take();
+            if let Some((_, longest)) = told.as_deref().and_then(|line| line.split_once("the longest ")) {
+                return longest.to_owned();
+            }
+            if began.elapsed() > Duration::from_secs(5) {
+                return "not told".to_owned();
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Types a line at its console.
+    pub(crate) fn type_line(&self, line: &str) {
+        let mut console = self.child.stdin.as_ref().unwrap();
+        console.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// What a new client begins with; `None` if the server speaks plain TCP.

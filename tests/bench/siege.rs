@@ -23,6 +23,7 @@ mod besiegers;
 mod handshakes;
 mod honest;
 mod host;
+mod rooms;
 mod strangers;
 
 use besiegers::{Outcome, SCENARIOS, Scenario, Target};
