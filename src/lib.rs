@@ -1,8 +1,29 @@
 //! porter: a small TCP server that recognises who knocks, checks their password, hands out a session token, and
 //! carries messages between them and the people or programs behind the door.
 //!
-//! This page is the map. A program of one's own begins at [`handler::Handler`], which decides what a message does, and
-//! [`server::Server`], which runs it; one that talks to a porter begins at [`client`].
+//! A server whose messages do what you want is a [handler](handler::Handler) and a [`Server`](server::Server):
+//!
+//! ```no_run
+//! use porter::handler::{Handler, Post, Speaker};
+//! use porter::server::{Options, Server, ServerError};
+//!
+//! struct Shout;
+//!
+//! impl Handler for Shout {
+//!     fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+//!         post.send(from.session, None, &text.to_uppercase());
+//!     }
+//! }
+//!
+//! let server = Server::bind(Options::default(), Box::new(Shout))?;
+//! server.run()?;
+//! # Ok::<(), ServerError>(())
+//! ```
+//!
+//! `tests/examples` has a handler with state and a timer, and a [store](store::Store) of a program's own. A program that
+//! talks to a porter begins at [`client`].
+//!
+//! # The map
 //!
 //! | module | is about | must not know |
 //! |---|---|---|

@@ -146,7 +146,10 @@ fn serve(flags: Flags) -> Result<(), Failure> {
 }
 
 fn listen(options: Options, handler: Box<dyn Handler>, log: &LogFile) -> Result<(), Failure> {
-    let server = Server::bind(options, handler, Some(log.clone())).map_err(Failure::failed)?;
+    let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
+    server.attach_log(log.clone());
+    server.attach_signals().map_err(Failure::failed)?;
+    server.attach_console();
     let address = server.address().map_err(Failure::failed)?;
     log::info!("listening addr={address}");
     let mut stdout = io::stdout();

@@ -39,7 +39,7 @@ impl ConnectAttempt {
     /// What came of it, and what the person should be warned of.
     ///
     /// # Errors
-    /// Those of [`Protection::connect`].
+    /// [`ClientError`], such as that no address answers or the server is not trusted.
     pub fn outcome(&self) -> Result<(Connection, Option<String>), ClientError> {
         let (socket, carrier, warning) = self.outcome.recv().unwrap_or(Err(ClientError::Closed))?;
         Ok((Connection::over(socket, carrier)?, warning))

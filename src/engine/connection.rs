@@ -132,6 +132,8 @@ pub(super) struct Traffic {
 pub(super) enum Why {
     Exit,
     Kicked,
+    /// A handler has ended the session.
+    Handler,
     Shutdown,
     TakenOver,
     /// In another session of the name.
@@ -147,7 +149,7 @@ impl Why {
     /// Whether the session ends with the connection; otherwise it can be resumed.
     pub(super) fn ends_session(self) -> bool {
         match self {
-            Why::Exit | Why::Kicked | Why::Shutdown | Why::PasswordChanged => true,
+            Why::Exit | Why::Kicked | Why::Handler | Why::Shutdown | Why::PasswordChanged => true,
             Why::TakenOver | Why::ClosedByPeer | Why::Reset | Why::Tls => false,
             Why::Refused(code) => code.ends_session(),
         }
@@ -159,6 +161,7 @@ impl fmt::Display for Why {
         match self {
             Why::Exit => f.write_str("exit"),
             Why::Kicked => f.write_str("kicked"),
+            Why::Handler => f.write_str("ended"),
             Why::Shutdown => f.write_str("shutdown"),
             Why::TakenOver => f.write_str("taken-over"),
             Why::PasswordChanged => f.write_str("password-changed"),

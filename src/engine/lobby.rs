@@ -44,6 +44,8 @@ pub(super) struct Lobby {
     pub(super) write_rate: WriteRate,
     pub(super) turns: Turns,
     pub(super) tasks: VecDeque<Task>,
+    /// When the handler wants to be called.
+    pub(super) handler_timer: Option<Moment>,
     deadlines: BTreeSet<(Moment, ConnId)>,
 }
 
@@ -123,6 +125,7 @@ impl Lobby {
             write_rate,
             turns: Turns::default(),
             tasks: VecDeque::new(),
+            handler_timer: None,
             deadlines: BTreeSet::new(),
         }
     }

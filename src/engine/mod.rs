@@ -198,6 +198,10 @@ impl<S: Store> Engine<S> {
             self.lobby.end_session(session);
         }
         self.lobby.stranger_log.end_interval(now);
+        if self.lobby.handler_timer.is_some_and(|due| due <= now) {
+            self.lobby.handler_timer = None;
+            self.handler.timer(&mut Courier { lobby: &mut self.lobby, author: None });
+        }
         self.gate.cache.expire(now);
         self.settle();
     }
@@ -224,6 +228,14 @@ impl<S: Store> Engine<S> {
                 self.gate.cache.forget(&name);
             }
         }
+    }
+
+    /// Store or handler may have something from elsewhere.
+    pub fn handle_wake(&mut self, now: Moment) {
+        self.lobby.now = now;
+        self.take_completions();
+        self.handler.woken(&mut Courier { lobby: &mut self.lobby, author: None });
+        self.settle();
     }
 
     /// The store may have answered.
@@ -259,7 +271,14 @@ impl<S: Store> Engine<S> {
     pub fn next_deadline(&self) -> Option<Moment> {
         let lost = self.lobby.sessions.first_lost().map(|(due, _)| due);
         let summary = self.lobby.stranger_log.next_summary();
-        [self.lobby.next_deadline(), lost, self.gate.cache.next_expiry(), summary].into_iter().flatten().min()
+        let timer = self.lobby.handler_timer;
+        let deadlines = [self.lobby.next_deadline(), lost, self.gate.cache.next_expiry(), summary, timer];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether the store owes an answer.
+    pub fn is_storing(&self) -> bool {
+        !self.gate.storing.is_empty()
     }
 
     /// Whether a password waits to be hashed.

@@ -31,12 +31,18 @@ impl From<SocketAddr> for Peer {
     }
 }
 
+impl From<Peer> for SocketAddr {
+    fn from(peer: Peer) -> SocketAddr {
+        match peer.ip() {
+            IpAddr::V4(v4) => SocketAddr::from((v4, peer.port)),
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, peer.port, 0, peer.scope_id).into(),
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip() {
-            IpAddr::V4(v4) => SocketAddr::from((v4, self.port)).fmt(f),
-            IpAddr::V6(v6) => SocketAddrV6::new(v6, self.port, 0, self.scope_id).fmt(f),
-        }
+        SocketAddr::from(*self).fmt(f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a handler may do, done.
 
+use super::connection::Why;
 use super::fan_out::Author;
 use super::lobby::Lobby;
 use crate::auth::{Name, Session, SessionId};
@@ -7,6 +8,8 @@ use crate::handler::Post;
 use crate::protocol::Code;
 use crate::slots::Key;
 use crate::text::escaped;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Sessions of one name that are written to at once; more are a crowd.
 const FEW: usize = 32;
@@ -61,6 +64,22 @@ impl Post for Courier<'_> {
         } else {
             self.lobby.refuse(conn, code, explanation);
         }
+    }
+
+    fn peer(&self, of: SessionId) -> Option<SocketAddr> {
+        let connection = self.lobby.connections.get(self.connection(of)?)?;
+        Some(connection.peer.into())
+    }
+
+    fn end(&mut self, session: SessionId, reason: &str) {
+        match self.connection(session) {
+            Some(conn) => self.lobby.bye(conn, reason, Why::Handler),
+            None => self.lobby.end_session(session),
+        }
+    }
+
+    fn set_timer(&mut self, after: Duration) {
+        self.lobby.handler_timer = Some(self.lobby.now + after);
     }
 
     fn show(&mut self, sender: &Name, text: &str) {

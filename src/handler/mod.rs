@@ -3,7 +3,7 @@
 //! The engine brings a [`Handler`] every text that came under the right token, and everything a handler may do stands
 //! in [`Post`]. The three modes of the server are three handlers; a program that uses the library brings its own.
 //!
-//! This module must not know about connections, frames or time.
+//! This module must not know about connections or frames, and has no clock.
 
 mod chat;
 mod echo;
@@ -15,6 +15,8 @@ pub use operator::Operator;
 
 use crate::auth::{Name, SessionId};
 use crate::protocol::Code;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Who wrote.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,17 @@ pub trait Handler {
             "nobody takes plain text in this mode; @name text writes to one, /help lists the commands",
         );
     }
+
+    /// The time has come that [`set_timer`](Post::set_timer) was given.
+    fn timer(&mut self, post: &mut dyn Post) {
+        let _ = post;
+    }
+
+    /// Somebody has called [`ServerHandle::wake`](crate::server::ServerHandle::wake): what this handler has from elsewhere
+    /// can be sent.
+    fn woken(&mut self, post: &mut dyn Post) {
+        let _ = post;
+    }
 }
 
 /// What a handler can do. A sender of `None` is the server itself.
@@ -71,6 +84,15 @@ pub trait Post {
 
     /// Answers the speaker's message with an error; it must be one that leaves the connection open.
     fn refuse(&mut self, to: SessionId, code: Code, explanation: &str);
+
+    /// The address that a session's client has; `None` if the session has ended or its connection is lost.
+    fn peer(&self, of: SessionId) -> Option<SocketAddr>;
+
+    /// Ends a session: its client is told Bye with this reason, and does not come back by itself.
+    fn end(&mut self, session: SessionId, reason: &str);
+
+    /// Has [`Handler::timer`] called after this time, once, instead of when it was last asked for.
+    fn set_timer(&mut self, after: Duration);
 
     /// Shows a client's message on the console.
     fn show(&mut self, sender: &Name, text: &str);
@@ -152,6 +174,19 @@ pub(crate) mod tests {
         fn refuse(&mut self, to: SessionId, code: Code, _: &str) {
             let name = self.name(to);
             self.lines.push(format!("{name} <- {code}"));
+        }
+
+        fn peer(&self, _: SessionId) -> Option<SocketAddr> {
+            None
+        }
+
+        fn end(&mut self, session: SessionId, reason: &str) {
+            let name = self.name(session);
+            self.lines.push(format!("{name} ended: {reason}"));
+        }
+
+        fn set_timer(&mut self, after: Duration) {
+            self.lines.push(format!("timer in {after:?}"));
         }
 
         fn show(&mut self, sender: &Name, text: &str) {

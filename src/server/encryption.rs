@@ -8,7 +8,7 @@ use super::tls::{NOT_TLS, Tls};
 use super::{ConnId, Server, logfile};
 use crate::Moment;
 use crate::limits::CLIENT_HELLO_BYTES;
-use crate::store::OsDisk;
+use crate::store::{OsDisk, Store};
 use crate::tls::{Fingerprint, FirstBytes};
 use std::net::IpAddr;
 
@@ -32,11 +32,20 @@ pub(super) struct Door {
 impl Door {
     /// # Errors
     /// One line about a certificate that cannot be read or made.
-    pub(super) fn new(encryption: &Encryption, disk: &mut OsDisk, host: IpAddr) -> Result<Door, String> {
-        let files = match encryption {
-            Encryption::Plaintext => None,
-            Encryption::OwnCertificate => Some(CertificateFiles::own(disk, host)?),
-            Encryption::Certificate(files) => Some(files.clone()),
+    pub(super) fn new(
+        encryption: &Encryption,
+        disk: Option<&mut OsDisk>,
+        host: IpAddr,
+    ) -> Result<Door, String> {
+        let files = match (encryption, disk) {
+            (Encryption::Plaintext, _) => None,
+            (Encryption::OwnCertificate, Some(disk)) => Some(CertificateFiles::own(disk, host)?),
+            (Encryption::OwnCertificate, None) => {
+                return Err(
+                    "there is no data directory for a certificate of the server's own; give one".to_owned()
+                );
+            }
+            (Encryption::Certificate(files), _) => Some(files.clone()),
         };
         let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
         for weakness in shown.iter().flat_map(|(files, _)| files.weaknesses()) {
@@ -80,7 +89,7 @@ impl Door {
     }
 }
 
-impl Server {
+impl<S: Store> Server<S> {
     /// The fingerprint of the certificate that clients are shown; `None` for plain TCP.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.door.shown.as_ref().map(|(_, identity)| identity.fingerprint)

@@ -15,6 +15,7 @@
 //!
 #![doc = include_str!("limits.md")]
 
+mod attached;
 #[cfg(feature = "tls")]
 mod certificate;
 mod clock;
@@ -27,6 +28,7 @@ mod encryption;
 #[path = "unencrypted.rs"]
 mod encryption;
 mod error;
+mod handle;
 #[cfg(feature = "tls")]
 mod handshake_queue;
 mod listener;
@@ -43,6 +45,7 @@ mod tls;
 pub use certificate::CertificateFiles;
 pub use encryption::Encryption;
 pub use error::ServerError;
+pub use handle::ServerHandle;
 pub use logfile::LogFile;
 pub use start::Options;
 
@@ -50,14 +53,14 @@ use crate::Moment;
 use crate::engine::{ConnId, Engine};
 use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH};
 use crate::slots::Key;
-use crate::store::{DiskStore, OsDisk};
+use crate::store::{DiskStore, OsDisk, Store};
 use clock::Clock;
 use console::Console;
 use deadlines::Deadlines;
 use encryption::Door;
 use listener::Listener;
 use mio::{Events, Poll, Token};
-use signals::{Signals, Wish};
+use signals::Signals;
 use socket::Socket;
 use std::collections::VecDeque;
 use std::io;
@@ -68,6 +71,7 @@ const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const CONSOLE_INPUT: Token = Token(2);
 const CONSOLE_OUTPUT: Token = Token(3);
+const WAKER: Token = Token(4);
 
 /// Events taken from one wait; too few would make a crowd wait for several turns.
 const EVENTS: usize = 1024;
@@ -100,10 +104,13 @@ const STOP: Duration = Duration::from_secs(CLOSE_FLUSH.as_secs() + CLOSE_DISCARD
 const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index and its generation");
 
 /// A server that listens.
-pub struct Server {
+///
+/// It stays on the thread that made it; a [`ServerHandle`] reaches it from others. Console, signals and log file are for
+/// programs that want them: without any it serves until its handle stops it.
+pub struct Server<S: Store = DiskStore<OsDisk>> {
     poll: Poll,
     clock: Clock,
-    engine: Engine<DiskStore<OsDisk>>,
+    engine: Engine<S>,
     listener: Option<Listener>,
     /// Where those wait whose connection is to be encrypted.
     door: Door,
@@ -116,8 +123,9 @@ pub struct Server {
     /// When the turn began whose length is not yet known, and what of it went into syncs.
     unmeasured: Option<Moment>,
     synced: Duration,
-    console: Console,
-    signals: Signals,
+    handle: ServerHandle,
+    console: Option<Console>,
+    signals: Option<Signals>,
     log: Option<LogFile>,
     /// When what was logged is to be written.
     log_due: Option<Moment>,
@@ -130,7 +138,7 @@ pub struct Server {
     busy: bool,
 }
 
-impl Server {
+impl<S: Store> Server<S> {
     /// The address that is listened on.
     ///
     /// # Errors
@@ -139,7 +147,12 @@ impl Server {
         self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?.address()
     }
 
-    /// Serves until it is told to stop, by a signal or at the console.
+    /// What reaches this server from other threads.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until it is told to stop, by its handle, a signal or at the console.
     ///
     /// # Errors
     /// [`ServerError::Events`].
@@ -151,7 +164,7 @@ impl Server {
         self.engine.store_mut().close();
         self.log_store_notices();
         log::info!("stopped");
-        self.console.flush();
+        self.flush_console();
         Ok(())
     }
 
@@ -212,7 +225,7 @@ impl Server {
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_attempt),
             self.log_due,
-            self.console.next_look(),
+            self.console.as_ref().and_then(Console::next_look),
             self.stopping_until,
         ];
         // The clock is asked once, for both: its price is felt when there is one client.
@@ -257,7 +270,8 @@ impl Server {
                 }
                 SIGNALS => self.heed_signals(now),
                 CONSOLE_INPUT => self.hear(now),
-                CONSOLE_OUTPUT => self.console.flush(),
+                CONSOLE_OUTPUT => self.flush_console(),
+                WAKER => self.handle_wake(now),
                 Token(word) => {
                     if let Some(conn) = Key::unpack(word as u64) {
                         self.take_socket_event(conn, event, now);
@@ -265,34 +279,11 @@ impl Server {
                 }
             }
         }
-        if self.console.next_look().is_some_and(|look| look <= now) {
+        if self.console.as_ref().and_then(Console::next_look).is_some_and(|look| look <= now) {
             self.hear(now);
         }
         if self.engine.is_quit_asked() {
             self.begin_stopping(now);
-        }
-    }
-
-    fn hear(&mut self, now: Moment) {
-        for line in self.console.read_lines(self.poll.registry(), now) {
-            self.engine.handle_console_line(&line, now);
-        }
-    }
-
-    fn heed_signals(&mut self, now: Moment) {
-        for wish in self.signals.wishes() {
-            match wish {
-                Wish::Stop => self.begin_stopping(now),
-                Wish::Reload => {
-                    if let Some(log) = &self.log {
-                        log.reopen();
-                    }
-                    log::info!("log reopened");
-                    self.door.reload();
-                    self.engine.handle_reload(now);
-                    self.log_store_notices();
-                }
-            }
         }
     }
 
@@ -301,7 +292,9 @@ impl Server {
             return;
         }
         log::info!("stopping");
-        self.signals.begin_stopping();
+        if let Some(signals) = &self.signals {
+            signals.begin_stopping();
+        }
         self.listener = None;
         self.stopping_until = Some(now + STOP);
         self.engine.handle_shutdown(now);
@@ -349,31 +342,16 @@ impl Server {
             self.engine.handle_hashing(self.hash_portion_rounds, now);
             now = self.clock.now();
         }
+        // A store that has nothing to commit may have answered at once.
+        if self.engine.is_storing() && self.engine.store_mut().next_commit().is_none() {
+            self.engine.handle_completions(now);
+        }
         true
-    }
-
-    fn show(&mut self) {
-        while let Some(line) = self.engine.poll_console_line() {
-            self.console.show(&line);
-        }
-        self.console.flush();
-    }
-
-    fn flush_log(&mut self, now: Moment) {
-        let Some(log) = self.log.as_ref().filter(|log| log.is_waiting()) else {
-            self.log_due = None;
-            return;
-        };
-        let due = *self.log_due.get_or_insert(now + LOG_DELAY);
-        if due <= now || log.is_urgent() {
-            log.flush();
-            self.log_due = log.is_waiting().then(|| now + LOG_RETRY);
-        }
     }
 }
 
 /// Whatever ends it, be it a panic, its last lines are written.
-impl Drop for Server {
+impl<S: Store> Drop for Server<S> {
     fn drop(&mut self) {
         if let Some(log) = &self.log {
             log.flush();

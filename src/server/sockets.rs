@@ -6,10 +6,11 @@ use super::{ConnId, READ_SLICE, Server, WORK_LOOKS, WORK_SLICE, WRITE_FOR_MANY_S
 use crate::Moment;
 use crate::engine::{Appetite, SocketCommand};
 use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
+use crate::store::Store;
 use mio::event::Event;
 use mio::{Interest, Token};
 
-impl Server {
+impl<S: Store> Server<S> {
     /// Remembers what an event says of a socket; events are hints.
     pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };

@@ -1,23 +1,20 @@
 //! How a server is to run, and all that must be there before it does.
 
 use super::clock::Clock;
-use super::console::Console;
 use super::deadlines::Deadlines;
 use super::encryption::{Door, Encryption};
 use super::listener::Listener;
-use super::signals::Signals;
 use super::{
-    CONSOLE_INPUT, CONSOLE_OUTPUT, HASH_PORTIONS_PER_SECOND, LISTENER, LogFile, SIGNALS, Server, ServerError,
-    descriptors, logfile,
+    HASH_PORTIONS_PER_SECOND, LISTENER, Server, ServerError, ServerHandle, WAKER, descriptors, logfile,
 };
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy, EntropyError};
 use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
-use crate::store::{DiskStore, Notice, OpenError, OsDisk};
+use crate::store::{DiskStore, Notice, OpenError, OsDisk, Store};
 use mio::{Interest, Poll};
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroize;
@@ -37,6 +34,20 @@ pub struct Options {
     pub encryption: Encryption,
     /// The engine's settings.
     pub config: Config,
+}
+
+/// Plain TCP on port 9090 of the loopback address, with files in `data`.
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 9090,
+            strict_port: false,
+            data: "data".into(),
+            encryption: Encryption::Plaintext,
+            config: Config::default(),
+        }
+    }
 }
 
 /// The operating system's random source, asked for several tokens' worth at a time: the call costs more than the bytes.
@@ -71,21 +82,42 @@ impl Entropy for OsEntropy {
 }
 
 impl Server {
-    /// Opens the data directory and listens. `log` is flushed soon after each line, and reopened on SIGHUP.
+    /// Opens the data directory, in which users and visitors are kept, and listens.
     ///
     /// # Errors
     /// [`ServerError`].
-    pub fn bind(
-        mut options: Options,
-        handler: Box<dyn Handler>,
-        log: Option<LogFile>,
-    ) -> Result<Server, ServerError> {
-        let system = ServerError::Events;
+    pub fn bind(options: Options, handler: Box<dyn Handler>) -> Result<Server, ServerError> {
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock.start())?;
-        let door =
-            Door::new(&options.encryption, &mut disk, options.host).map_err(ServerError::Certificate)?;
-        let store = open_store(disk)?;
+        let door = Door::new(&options.encryption, Some(&mut disk), options.host)
+            .map_err(ServerError::Certificate)?;
+        Server::with_parts(options, open_store(disk)?, handler, clock, door)
+    }
+}
+
+impl<S: Store> Server<S> {
+    /// Listens, with a store of the program's own. No data directory is used, so encryption needs a certificate that is
+    /// given.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn with_store(
+        options: Options,
+        store: S,
+        handler: Box<dyn Handler>,
+    ) -> Result<Server<S>, ServerError> {
+        let door = Door::new(&options.encryption, None, options.host).map_err(ServerError::Certificate)?;
+        Server::with_parts(options, store, handler, Clock::new(), door)
+    }
+
+    fn with_parts(
+        mut options: Options,
+        store: S,
+        handler: Box<dyn Handler>,
+        clock: Clock,
+        door: Door,
+    ) -> Result<Server<S>, ServerError> {
+        let system = ServerError::Events;
         let config = &mut options.config;
         fit_descriptors(config);
         (config.hash_rounds_per_second, config.hash_lane_costs) = measured_hash_pace(&clock);
@@ -95,10 +127,8 @@ impl Server {
         let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
         let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
         let poll = Poll::new().map_err(system)?;
-        let mut signals = Signals::new().map_err(system)?;
         poll.registry().register(listener.source(), LISTENER, Interest::READABLE).map_err(system)?;
-        poll.registry().register(signals.source(), SIGNALS, Interest::READABLE).map_err(system)?;
-        let console = Console::new(poll.registry(), CONSOLE_INPUT, CONSOLE_OUTPUT);
+        let handle = ServerHandle::new(poll.registry(), WAKER).map_err(system)?;
         Ok(Server {
             poll,
             clock,
@@ -110,9 +140,10 @@ impl Server {
             unblocked: VecDeque::new(),
             unmeasured: None,
             synced: Duration::ZERO,
-            console,
-            signals,
-            log,
+            handle,
+            console: None,
+            signals: None,
+            log: None,
             log_due: None,
             deadlines: Deadlines::default(),
             buffer: vec![0; SHARE_BYTES].into_boxed_slice(),

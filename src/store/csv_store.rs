@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// Users and visitors in `users.csv` and `addresses.csv` of a [`Disk`].
 ///
-/// What is stored waits for [`commit`](DiskStore::commit), which the shell calls when
-/// [`next_commit`](DiskStore::next_commit) has come. It blocks while it syncs: the one thing in porter that does.
+/// What is stored waits for [`commit`](Store::commit), which the shell calls when
+/// [`next_commit`](Store::next_commit) has come. It blocks while it syncs: the one thing in porter that does.
 pub struct DiskStore<D: Disk> {
     disk: D,
     users: Users<D::File>,
@@ -26,7 +26,7 @@ pub struct DiskStore<D: Disk> {
 
 impl<D: Disk> DiskStore<D> {
     /// Reads both files, and only if both are good mends what a crash left: the repairs are to be logged, and what
-    /// [`poll_notice`](DiskStore::poll_notice) has to say.
+    /// [`poll_notice`](Store::poll_notice) has to say.
     ///
     /// # Errors
     /// [`OpenError`] if a file cannot be used or has a bad line.
@@ -67,9 +67,14 @@ impl<D: Disk> DiskStore<D> {
         Ok((DiskStore { disk, users, addresses, pace: Pace::default(), notices }, repairs))
     }
 
-    /// When to call [`commit`](DiskStore::commit) next; a moment in the past is at once, `None` is not until something
-    /// is stored or refused.
-    pub fn next_commit(&self) -> Option<Moment> {
+    /// What the syncs cost since the start.
+    pub fn sync_figures(&self) -> SyncFigures {
+        self.pace.figures()
+    }
+}
+
+impl<D: Disk> Store for DiskStore<D> {
+    fn next_commit(&self) -> Option<Moment> {
         // Whoever was refused at once hears of it after the next commit, and must not wait for somebody else's.
         let answers = self.users.has_answered().then_some(Moment::START);
         let users = self.users.waits().then(|| self.pace.due());
@@ -80,7 +85,7 @@ impl<D: Disk> DiskStore<D> {
     /// notices are there afterwards.
     ///
     /// After a sync that took t the next is not due before another 4 t have passed.
-    pub fn commit(&mut self, now: Moment) {
+    fn commit(&mut self, now: Moment) {
         if self.users.waits() && self.pace.due() <= now {
             self.users.commit(&mut self.disk, &mut self.pace, &mut self.notices);
         }
@@ -90,23 +95,16 @@ impl<D: Disk> DiskStore<D> {
     }
 
     /// Stores all that waits, due or not, and syncs both files. Completions and notices are there afterwards.
-    pub fn close(&mut self) {
+    fn close(&mut self) {
         self.commit(Moment::NEVER);
         self.addresses.sync(&mut self.disk, &mut self.pace, &mut self.notices);
     }
 
     /// Something to be logged that happened since the last call.
-    pub fn poll_notice(&mut self) -> Option<Notice> {
+    fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
 
-    /// What the syncs cost since the start.
-    pub fn sync_figures(&self) -> SyncFigures {
-        self.pace.figures()
-    }
-}
-
-impl<D: Disk> Store for DiskStore<D> {
     fn find(&self, name: &Name) -> Lookup {
         self.users.find(name)
     }

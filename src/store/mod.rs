@@ -35,6 +35,7 @@ pub(crate) use files::dangling_link;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
 
+use crate::Moment;
 use crate::auth::{Name, PasswordHash};
 use std::net::IpAddr;
 
@@ -92,6 +93,26 @@ pub trait Store {
     /// What is kept may have been changed by others: takes it as it is now, if it is good. Names may be gone afterwards, or
     /// have other passwords.
     fn reload(&mut self) {}
+
+    /// When [`commit`](Store::commit) is to be called next: a moment in the past is at once, `None` is not until something
+    /// is stored. A store that answers at once needs none; one that is answered from elsewhere has the server
+    /// [woken](crate::server::ServerHandle::wake).
+    fn next_commit(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Stores what is due. It may block: the one thing in a server that does.
+    fn commit(&mut self, now: Moment) {
+        let _ = now;
+    }
+
+    /// Stores all that waits, due or not: the server stops.
+    fn close(&mut self) {}
+
+    /// Something to be logged that happened since the last call.
+    fn poll_notice(&mut self) -> Option<Notice> {
+        None
+    }
 
     /// A request that was answered since the last call.
     fn poll_completion(&mut self) -> Option<Completion>;

@@ -1,7 +1,8 @@
 //! porter as a library: a server whose messages do what you want.
 //!
-//! A [`Handler`] decides what a text does; who knocks, passwords, tokens, framing, limits and files stay porter's. This
-//! one sends every text back in capitals, and answers `count` with how many texts the writer's name has sent.
+//! A [`Handler`] decides what a text does; who connects, passwords, tokens, framing, limits and files stay porter's. This
+//! one keeps state by session and by name: it sends every text back in capitals, answers `count` with how many texts the
+//! writer's name has sent, `remind` with a reminder three seconds later, and `leave` by ending the session.
 //!
 //! ```text
 //! $ cargo run --example custom_handler -- --port 0
@@ -11,19 +12,19 @@
 //! `porter-client --port 40123` talks to it. Without `--port` it is 9090, or the next free one. Users are kept in
 //! `target/custom_handler`, and `/quit` or Ctrl-C stops it.
 
-use porter::auth::Name;
-use porter::engine::Config;
+use porter::auth::{Name, SessionId};
 use porter::handler::{Handler, Post, Speaker};
-use porter::server::{Encryption, Options, Server};
-use std::collections::HashMap;
+use porter::server::{Options, Server};
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Shouts back, and counts.
+/// Shouts back, counts, and reminds.
 #[derive(Default)]
 struct Shout {
     texts: HashMap<Name, u64>,
+    reminders: HashSet<SessionId>,
 }
 
 impl Handler for Shout {
@@ -32,14 +33,27 @@ impl Handler for Shout {
         *texts += 1;
         let answer = match text {
             "count" => format!("{} from {}", *texts, from.name),
+            "leave" => return post.end(from.session, "as you like"),
+            "remind" => {
+                self.reminders.insert(from.session);
+                post.set_timer(Duration::from_secs(3));
+                "in three seconds".to_owned()
+            }
             _ => text.to_uppercase(),
         };
         // No sender: the answer comes from the server itself.
         post.send(from.session, None, &answer);
     }
 
+    fn timer(&mut self, post: &mut dyn Post) {
+        for session in self.reminders.drain() {
+            post.send(session, None, "this is your reminder");
+        }
+    }
+
     fn left(&mut self, who: Speaker<'_>, last: bool, _: &mut dyn Post) {
-        // What grows with every visitor must shrink with every leaver.
+        // What grows with every client must shrink when it leaves.
+        self.reminders.remove(&who.session);
         if last {
             self.texts.remove(who.name);
         }
@@ -57,16 +71,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(port: u16) -> Result<(), Box<dyn Error>> {
-    let options = Options {
-        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        port,
-        strict_port: false,
-        data: "target/custom_handler".into(),
-        encryption: Encryption::Plaintext,
-        // Whatever an operator may set; here only that a name logs in anew when its connection breaks.
-        config: Config { resume_window: std::time::Duration::ZERO, ..Config::default() },
-    };
-    let server = Server::bind(options, Box::new(Shout::default()), None)?;
+    let options = Options { port, data: "target/custom_handler".into(), ..Options::default() };
+    let mut server = Server::bind(options, Box::new(Shout::default()))?;
+    server.attach_signals()?;
+    server.attach_console();
     println!("listening on {}", server.address()?);
     Ok(server.run()?)
 }

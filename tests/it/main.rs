@@ -26,6 +26,7 @@ mod errors;
 mod errors_refusals;
 mod guesses;
 mod kill;
+mod library;
 mod limits;
 #[cfg(feature = "load")]
 mod load;

@@ -7,6 +7,7 @@ use crate::wire::{Said, first_reply};
 use crate::world::World;
 use porter::Moment;
 use porter::engine::{Appetite, ConnId, SocketCommand, Unsent};
+use porter::store::Store;
 use std::collections::VecDeque;
 use std::time::Duration;
 

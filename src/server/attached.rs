@@ -1,0 +1,93 @@
+//! What a program may attach to a server: the console, signals, a log file.
+//!
+//! This module must not know sockets.
+
+use super::console::Console;
+use super::signals::{Signals, Wish};
+use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, LogFile, SIGNALS, Server, ServerError};
+use crate::Moment;
+use crate::store::Store;
+use mio::Interest;
+
+impl<S: Store> Server<S> {
+    /// Takes part at this process's stdin and stdout: what is typed there are commands, and what clients write is shown
+    /// there where the handler wants it.
+    pub fn attach_console(&mut self) {
+        self.console = Some(Console::new(self.poll.registry(), CONSOLE_INPUT, CONSOLE_OUTPUT));
+    }
+
+    /// From now on SIGINT and SIGTERM stop the server in order, and SIGHUP has it read files anew.
+    ///
+    /// # Errors
+    /// [`ServerError::Events`].
+    pub fn attach_signals(&mut self) -> Result<(), ServerError> {
+        let mut signals = Signals::new().map_err(ServerError::Events)?;
+        let registered = self.poll.registry().register(signals.source(), SIGNALS, Interest::READABLE);
+        self.signals = Some(signals);
+        registered.map_err(ServerError::Events)
+    }
+
+    /// Has a log file flushed soon after each line, and reopened on SIGHUP.
+    pub fn attach_log(&mut self, log: LogFile) {
+        self.log = Some(log);
+    }
+
+    pub(super) fn handle_wake(&mut self, now: Moment) {
+        if self.handle.is_stop_asked() {
+            self.begin_stopping(now);
+        }
+        self.engine.handle_wake(now);
+    }
+
+    pub(super) fn hear(&mut self, now: Moment) {
+        let Some(console) = &mut self.console else { return };
+        for line in console.read_lines(self.poll.registry(), now) {
+            self.engine.handle_console_line(&line, now);
+        }
+    }
+
+    pub(super) fn heed_signals(&mut self, now: Moment) {
+        let wishes = self.signals.as_mut().map(Signals::wishes).unwrap_or_default();
+        for wish in wishes {
+            match wish {
+                Wish::Stop => self.begin_stopping(now),
+                Wish::Reload => {
+                    if let Some(log) = &self.log {
+                        log.reopen();
+                    }
+                    log::info!("log reopened");
+                    self.door.reload();
+                    self.engine.handle_reload(now);
+                    self.log_store_notices();
+                }
+            }
+        }
+    }
+
+    pub(super) fn show(&mut self) {
+        while let Some(line) = self.engine.poll_console_line() {
+            if let Some(console) = &mut self.console {
+                console.show(&line);
+            }
+        }
+        self.flush_console();
+    }
+
+    pub(super) fn flush_console(&mut self) {
+        if let Some(console) = &mut self.console {
+            console.flush();
+        }
+    }
+
+    pub(super) fn flush_log(&mut self, now: Moment) {
+        let Some(log) = self.log.as_ref().filter(|log| log.is_waiting()) else {
+            self.log_due = None;
+            return;
+        };
+        let due = *self.log_due.get_or_insert(now + LOG_DELAY);
+        if due <= now || log.is_urgent() {
+            log.flush();
+            self.log_due = log.is_waiting().then(|| now + LOG_RETRY);
+        }
+    }
+}

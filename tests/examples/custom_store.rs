@@ -1,0 +1,105 @@
+//! porter as a library: users kept where you want.
+//!
+//! A [`Store`] says who is known and keeps who registers. This one keeps users for as long as the program runs, as a test of
+//! a service would. It runs a server on a thread of its own, talks to it, and stops it:
+//!
+//! ```text
+//! $ cargo run --example custom_store
+//! server: hi
+//! 1 user was registered
+//! ```
+
+use porter::auth::{Name, PasswordHash};
+use porter::client::Client;
+use porter::engine::Config;
+use porter::handler::Echo;
+use porter::server::{Options, Server};
+use porter::store::{Completion, Lookup, Store, Ticket};
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Users that others may look at, too.
+type Users = Arc<Mutex<BTreeMap<Name, PasswordHash>>>;
+
+struct Memory {
+    users: Users,
+    stored: VecDeque<Ticket>,
+}
+
+impl Memory {
+    fn keep(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).insert(name, password);
+        self.stored.push_back(ticket);
+    }
+}
+
+impl Store for Memory {
+    fn find(&self, name: &Name) -> Lookup {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.get(name).cloned().map_or(Lookup::Unknown, Lookup::Known)
+    }
+
+    fn user_count(&self) -> usize {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn rounds(&self, number: usize) -> Option<u32> {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.values().nth(number).map(|hash| hash.rounds)
+    }
+
+    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.keep(ticket, name, password);
+    }
+
+    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.keep(ticket, name, password);
+    }
+
+    fn poll_completion(&mut self) -> Option<Completion> {
+        self.stored.pop_front().map(|ticket| Completion { ticket, outcome: Ok(()) })
+    }
+
+    fn last_visitor(&self, _: IpAddr) -> Option<Name> {
+        None
+    }
+
+    fn note_visitor(&mut self, _: IpAddr, _: &Name) {}
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let users = Users::default();
+    let store_users = Arc::clone(&users);
+    let (sender, running) = mpsc::channel();
+    // A server stays on its thread; its handle does not.
+    let server = thread::Builder::new().spawn(move || -> Result<(), String> {
+        let store = Memory { users: store_users, stored: VecDeque::new() };
+        let options = Options {
+            port: 0,
+            config: Config { hash_rounds: 1_000, ..Config::default() },
+            ..Options::default()
+        };
+        let server = Server::with_store(options, store, Box::new(Echo)).map_err(|error| error.to_string())?;
+        let address = server.address().map_err(|error| error.to_string())?;
+        sender.send((address, server.handle())).map_err(|error| error.to_string())?;
+        server.run().map_err(|error| error.to_string())
+    })?;
+    let (address, handle) = running.recv()?;
+    let mut client = Client::connect(address, Duration::from_secs(10))?;
+    client.identify("ann")?;
+    client.register("open sesame")?;
+    client.login("open sesame")?;
+    client.send("hi")?;
+    println!("server: {}", client.receive()?.text);
+    client.exit()?;
+    handle.stop()?;
+    server.join().map_err(|_| "the server has panicked")??;
+    let count = users.lock().unwrap_or_else(PoisonError::into_inner).len();
+    println!("{count} user was registered");
+    Ok(())
+}
