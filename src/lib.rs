@@ -37,7 +37,8 @@
 //! | [`engine`] | the whole porter without a socket | mio, files, threads, the clock |
 //! | [`server`] | the shell around it: one thread, one mio poll loop | what bytes mean |
 //! | [`client`] | the client's end of a connection: blocking calls, or parts for an event loop | what a server does with what it is told |
-//! | [`load`] | a crowd of clients, and what they saw | how the server is made |
+//! | [`chart`] | pictures of measurements (feature `load`) | what was measured |
+//! | [`load`] | virtual clients of a server, and what they measure | how the server is made |
 //!
 //! Dependencies point up this table only; `tests/tidy.rs` fails if one does not.
 //!
@@ -140,6 +141,8 @@
 //! ```
 
 pub mod auth;
+#[cfg(feature = "load")]
+pub mod chart;
 pub mod cli;
 pub mod client;
 pub mod engine;

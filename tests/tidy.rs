@@ -26,7 +26,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("engine", &["limits", "moment", "text", "slots", "protocol", "auth", "handler", "store"]),
     ("server", &["limits", "moment", "keepalive", "slots", "tls", "auth", "handler", "store", "engine"]),
     ("client", &["limits", "text", "keepalive", "cli", "tls", "protocol", "auth"]),
-    ("load", &["limits", "moment", "keepalive", "cli", "tls", "protocol", "auth", "client"]),
+    ("chart", &[]),
+    ("load", &["limits", "moment", "keepalive", "cli", "tls", "protocol", "auth", "client", "chart"]),
     ("fuzz", &["limits", "moment", "protocol", "auth", "handler", "store", "engine"]),
 ];
 

@@ -22,11 +22,12 @@ const CLIENTS_AT_ONCE_MOST: u64 = 1_000_000;
 /// The scenarios, each with a load of its own unless flags say otherwise:
 ///   sequential  clients one after another: connect, log in, send, check the
 ///               echo, exit, wait for the server's close
-///   knock       clients one after another: connect, take Hello, close
-///   steady      clients that stay, each with messages in flight
+///   knock       connect only: clients one after another take Hello and close
+///   steady      closed-loop throughput: clients that stay, each with messages
+///               in flight
 ///   idle        clients that log in, stay, and say nothing
-///   storm       clients that send by the clock, alone, then beside others that
-///               log in again and again, then alone
+///   storm       mixed open-loop load: clients that send by the clock, alone,
+///               then beside others that log in again and again, then alone
 ///   reconnect   clients that are all cut off at once and come back
 ///
 /// The users load-1, load-2 ... are registered on first use, before the clock
@@ -37,7 +38,12 @@ const CLIENTS_AT_ONCE_MOST: u64 = 1_000_000;
 /// code 1; a second signal ends it at once. Messages that never came back are
 /// among the latencies with the time waited.
 #[derive(Debug, Parser)]
-#[command(name = "porter-load", version, verbatim_doc_comment, after_long_help = json_help())]
+#[command(
+    name = "porter-load",
+    version,
+    verbatim_doc_comment,
+    after_help = "The keys of --json: --help-json"
+)]
 struct Flags {
     /// Address or name of the server, perhaps with :PORT behind it
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
@@ -88,12 +94,15 @@ struct Flags {
     /// Otherwise Identify and Login (or Resume) go out together at once, and Exit beside the last message
     #[arg(long)]
     no_pipelining: bool,
-    /// The server's process on this machine: report its processor time and memory too
+    /// The server's process on this machine: report its CPU time and memory too
     #[arg(long, value_name = "PID", value_parser = value_parser!(u32).range(1..))]
     pid: Option<u32>,
-    /// Print one JSON object instead of the table: its keys are below
+    /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
+    /// Print the keys of that object, and do nothing else
+    #[arg(long)]
+    help_json: bool,
     /// Write a picture of the latencies
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -106,6 +115,9 @@ fn main() -> ExitCode {
 }
 
 fn body(flags: Flags) -> Result<(), Failure> {
+    if flags.help_json {
+        return print(&json_help());
+    }
     if cfg!(debug_assertions) {
         // With stderr gone there is nobody left to warn.
         let _ = writeln!(
@@ -117,24 +129,24 @@ fn body(flags: Flags) -> Result<(), Failure> {
     let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let bar = progress_bar();
     load::end_at_signals(&plan.interrupt)
-        .map_err(|error| Failure::failed(format_args!("cannot listen to signals: {error}")))?;
+        .map_err(|error| Failure::failed(format_args!("cannot watch for signals: {error}")))?;
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     // From here on there is nothing left to cut short: a signal ends the program.
     plan.interrupt.store(true, Ordering::Relaxed);
-    let report = outcome.map_err(|mishap| Failure::failed(format_args!("cannot begin: {mishap}")))?;
+    let report = outcome.map_err(|error| Failure::failed(format_args!("cannot begin: {error}")))?;
     let text = if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { report.table() };
     let printed = print(&text);
     if let (Some(file), Some(path)) = (picture, &flags.plot) {
         draw(file, &report.plot()).map_err(|error| unwritable(path, &error))?;
     }
     printed?;
-    verdict(&report)
+    judge(&report)
 }
 
 fn json_help() -> String {
     format!(
-        "The keys of the JSON object; those in brackets are there only with that flag or scenario:\n\n{}",
+        "The keys of the JSON object that --json prints; those in brackets are there only with that flag or scenario:\n\n{}",
         load::SCHEMA
     )
 }
@@ -196,7 +208,7 @@ fn refuse_useless(flags: &Flags, scenario: Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-fn verdict(report: &Report) -> Result<(), Failure> {
+fn judge(report: &Report) -> Result<(), Failure> {
     if let Some(cut) = &report.cut_short {
         return Err(Failure::failed(format_args!("cut short: {cut}")));
     }
@@ -254,18 +266,22 @@ fn progress_bar() -> ProgressBar {
 /// How a bar looks that counts this; so many seconds a second would tell nobody anything.
 fn style(counted: &str) -> ProgressStyle {
     let template = match counted {
-        "seconds" => "{msg} {wide_bar} {pos}/{len}, {eta} to go",
+        "seconds" => "{msg} {wide_bar} {pos}/{len}, {left} s to go",
         _ => "{msg} {wide_bar} {pos}/{len} {rate}, {eta} to go",
     };
     // The templates are constants; with the default style the bar would still be one.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+    let style = style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
         let _ = write!(text, "{:.0}/s", state.per_sec());
+    });
+    // The bar's own estimate goes by the speed so far; of seconds it is known.
+    style.with_key("left", |state: &ProgressState, text: &mut dyn fmt::Write| {
+        let _ = write!(text, "{}", state.len().unwrap_or_default().saturating_sub(state.pos()));
     })
 }
 
 fn show(bar: &ProgressBar, progress: Progress) {
-    let Progress { counted, done, total, failed } = progress;
+    let Progress { counted, done, total, failed, .. } = progress;
     if !bar.message().starts_with(counted) {
         // Another thing to count: another speed, another time to go.
         bar.reset();

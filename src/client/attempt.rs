@@ -41,8 +41,8 @@ impl ConnectAttempt {
     /// # Errors
     /// [`ClientError`], such as that no address answers or the server is not trusted.
     pub fn outcome(&self) -> Result<(Connection, Option<String>), ClientError> {
-        let (socket, carrier, warning) = self.outcome.recv().unwrap_or(Err(ClientError::Closed))?;
-        Ok((Connection::over(socket, carrier)?, warning))
+        let (socket, transport, warning) = self.outcome.recv().unwrap_or(Err(ClientError::Closed))?;
+        Ok((Connection::over(socket, transport)?, warning))
     }
 }
 

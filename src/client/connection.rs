@@ -2,7 +2,7 @@
 //!
 //! This is the one place between frames and the network. It must not know what the frames are about.
 
-use super::protection::{Carrier, failure};
+use super::protection::{Transport, failure};
 use super::{ClientError, REPLY_BYTES_MOST};
 use crate::keepalive::set_path_timeout;
 use crate::limits::{PATH_TIMEOUT, UNREAD_BYTES, UNREAD_DRAIN_BYTES_PER_SECOND as DRAIN};
@@ -18,13 +18,13 @@ const READ_BYTES: usize = 64 * 1024;
 /// A connection on which a client sends requests and receives replies without ever waiting.
 pub struct Connection {
     socket: TcpStream,
-    carrier: Carrier,
+    transport: Transport,
     inbox: Inbox,
     outbox: Outbox,
     portion: Vec<u8>,
     nothing: Lent<'static>,
     written: u64,
-    /// Bytes that the carrier has taken and not yet passed on whole.
+    /// Bytes that the transport has taken and not yet passed on whole.
     held: u64,
     opened: Instant,
     unread: Unread,
@@ -37,11 +37,11 @@ impl Connection {
     ///
     /// # Errors
     /// [`ClientError::Io`].
-    pub(super) fn over(socket: TcpStream, carrier: Carrier) -> Result<Connection, ClientError> {
+    pub(super) fn over(socket: TcpStream, transport: Transport) -> Result<Connection, ClientError> {
         socket.set_nonblocking(true)?;
         Ok(Connection {
             socket,
-            carrier,
+            transport,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             portion: vec![0; READ_BYTES],
@@ -59,7 +59,7 @@ impl Connection {
     /// # Errors
     /// [`ClientError::Closed`] at the end of the stream, and [`ClientError::Io`].
     pub fn read(&mut self) -> Result<(), ClientError> {
-        match self.carrier.read(&mut self.socket, &mut self.portion) {
+        match self.transport.read(&mut self.socket, &mut self.portion) {
             Ok(0) => Err(ClientError::Closed),
             Ok(count) => {
                 self.inbox.keep(&mut Lent::new(&mut self.portion[..count]));
@@ -102,11 +102,11 @@ impl Connection {
     fn write_what_can_be(&mut self) {
         while self.wants_write() {
             let frames = self.outbox.unsent().slices().next().unwrap_or_default();
-            match self.carrier.write(&mut self.socket, frames) {
+            match self.transport.write(&mut self.socket, frames) {
                 Ok(count) => {
                     self.outbox.advance(count);
                     self.held += count as u64;
-                    if !self.carrier.is_holding() {
+                    if !self.transport.is_holding() {
                         self.written += std::mem::take(&mut self.held);
                     }
                 }
@@ -123,17 +123,17 @@ impl Connection {
 
     /// Whether something waits that can still be written.
     pub fn wants_write(&self) -> bool {
-        !self.write_closed && (!self.outbox.is_empty() || self.carrier.is_holding())
+        !self.write_closed && (!self.outbox.is_empty() || self.transport.is_holding())
     }
 
     /// Whether something was received that the socket does not tell of.
     pub fn has_received(&self) -> bool {
-        self.carrier.has_text()
+        self.transport.has_text()
     }
 
     /// Whether whoever is on the way can read along.
     pub fn is_plain(&self) -> bool {
-        matches!(self.carrier, Carrier::Plain)
+        matches!(self.transport, Transport::Plain)
     }
 
     /// Bytes that wait to be written.
@@ -181,7 +181,7 @@ impl Unread {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.carrier.finish(&mut self.socket);
+        self.transport.finish(&mut self.socket);
     }
 }
 

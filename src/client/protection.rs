@@ -32,7 +32,7 @@ pub enum Protection {
 
 /// What carries frames over a socket that is lent to each call.
 #[derive(Debug)]
-pub(crate) enum Carrier {
+pub(crate) enum Transport {
     /// The socket alone.
     Plain,
     /// TLS.
@@ -42,12 +42,12 @@ pub(crate) enum Carrier {
 
 #[cfg(feature = "client")]
 /// A connection to a server that is the one that is wanted, and what a person should be warned of nevertheless.
-pub(crate) type Connected = (TcpStream, Carrier, Option<String>);
+pub(crate) type Connected = (TcpStream, Transport, Option<String>);
 
 /// What each of many connections to one server begins with.
 #[cfg(feature = "load")]
 #[derive(Clone, Debug)]
-pub(crate) enum Opening {
+pub(crate) enum Transports {
     /// Nothing.
     Plain,
     /// A handshake.
@@ -85,16 +85,16 @@ impl Protection {
     /// [`ClientError::Io`] if no address answers.
     pub(crate) fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<Connected, ClientError> {
         let mut socket = connected((host, port), timeout)?;
-        let (carrier, warning) = match self.trust(socket.peer_addr()?.ip()) {
-            None => (Carrier::Plain, None),
+        let (transport, warning) = match self.trust(socket.peer_addr()?.ip()) {
+            None => (Transport::Plain, None),
             Some(trust) => secured(&mut socket, host, port, trust, timeout)?,
         };
-        Ok((socket, carrier, warning))
+        Ok((socket, transport, warning))
     }
 }
 
 #[cfg(feature = "load")]
-impl Opening {
+impl Transports {
     #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "nothing is waited for"))]
     /// Settles whom to trust at a server's address; where that rests on what was trusted before, by a connection.
     ///
@@ -105,11 +105,11 @@ impl Opening {
         host: &str,
         server: SocketAddr,
         timeout: Duration,
-    ) -> Result<Opening, ClientError> {
+    ) -> Result<Transports, ClientError> {
         match protection.trust(server.ip()) {
-            None => Ok(Opening::Plain),
+            None => Ok(Transports::Plain),
             #[cfg(feature = "tls")]
-            Some(trust) => tls::settled(host, server, trust, timeout).map(Opening::Tls),
+            Some(trust) => tls::settled(host, server, trust, timeout).map(Transports::Tls),
             #[cfg(not(feature = "tls"))]
             Some(_) => Err(not_built(host)),
         }
@@ -119,11 +119,13 @@ impl Opening {
     ///
     /// # Errors
     /// [`ClientError::Untrusted`].
-    pub(crate) fn carrier(&self) -> Result<Carrier, ClientError> {
+    pub(crate) fn begin(&self) -> Result<Transport, ClientError> {
         match self {
-            Opening::Plain => Ok(Carrier::Plain),
+            Transports::Plain => Ok(Transport::Plain),
             #[cfg(feature = "tls")]
-            Opening::Tls(handshakes) => handshakes.begin().map(|channel| Carrier::Tls(Box::new(channel))),
+            Transports::Tls(handshakes) => {
+                handshakes.begin().map(|channel| Transport::Tls(Box::new(channel)))
+            }
         }
     }
 }
@@ -135,9 +137,9 @@ fn secured(
     port: u16,
     trust: &Trust,
     timeout: Duration,
-) -> Result<(Carrier, Option<String>), ClientError> {
+) -> Result<(Transport, Option<String>), ClientError> {
     let (channel, warning) = tls::secured(socket, host, port, trust, timeout)?;
-    Ok((Carrier::Tls(Box::new(channel)), warning))
+    Ok((Transport::Tls(Box::new(channel)), warning))
 }
 
 #[cfg(all(feature = "client", not(feature = "tls")))]
@@ -147,7 +149,7 @@ fn secured(
     _: u16,
     _: &Trust,
     _: Duration,
-) -> Result<(Carrier, Option<String>), ClientError> {
+) -> Result<(Transport, Option<String>), ClientError> {
     Err(not_built(host))
 }
 
@@ -158,16 +160,16 @@ fn not_built(host: &str) -> ClientError {
 }
 
 #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "the socket alone knows nothing"))]
-impl Carrier {
+impl Transport {
     /// Reads what came.
     ///
     /// # Errors
     /// What the socket gives, and `InvalidData` with what TLS has against it.
     pub(crate) fn read(&mut self, socket: &mut (impl Read + Write), into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Carrier::Plain => socket.read(into),
+            Transport::Plain => socket.read(into),
             #[cfg(feature = "tls")]
-            Carrier::Tls(channel) => channel.read(socket, into),
+            Transport::Tls(channel) => channel.read(socket, into),
         }
     }
 
@@ -177,11 +179,11 @@ impl Carrier {
     /// What the socket gives.
     pub(crate) fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Carrier::Plain => socket.write(bytes),
+            Transport::Plain => socket.write(bytes),
             #[cfg(feature = "tls")]
-            Carrier::Tls(channel) if bytes.is_empty() => channel.flush(socket).map(|()| 0),
+            Transport::Tls(channel) if bytes.is_empty() => channel.flush(socket).map(|()| 0),
             #[cfg(feature = "tls")]
-            Carrier::Tls(channel) => channel.write(socket, bytes),
+            Transport::Tls(channel) => channel.write(socket, bytes),
         }
     }
 
@@ -189,18 +191,18 @@ impl Carrier {
     #[cfg(feature = "load")]
     pub(crate) fn is_open(&self) -> bool {
         match self {
-            Carrier::Plain => true,
+            Transport::Plain => true,
             #[cfg(feature = "tls")]
-            Carrier::Tls(channel) => !channel.is_handshaking(),
+            Transport::Tls(channel) => !channel.is_handshaking(),
         }
     }
 
     /// Whether what was written has not all been taken by the system.
     pub(crate) fn is_holding(&self) -> bool {
         match self {
-            Carrier::Plain => false,
+            Transport::Plain => false,
             #[cfg(feature = "tls")]
-            Carrier::Tls(channel) => channel.is_holding(),
+            Transport::Tls(channel) => channel.is_holding(),
         }
     }
 
@@ -208,9 +210,9 @@ impl Carrier {
     /// Whether something can be read though the socket may have nothing.
     pub(crate) fn has_text(&self) -> bool {
         match self {
-            Carrier::Plain => false,
+            Transport::Plain => false,
             #[cfg(feature = "tls")]
-            Carrier::Tls(channel) => channel.has_text(),
+            Transport::Tls(channel) => channel.has_text(),
         }
     }
 
@@ -218,7 +220,7 @@ impl Carrier {
     /// Says that nothing more will be sent, as far as that can be said at once.
     pub(crate) fn finish(&mut self, _socket: &mut impl Write) {
         #[cfg(feature = "tls")]
-        if let Carrier::Tls(channel) = self {
+        if let Transport::Tls(channel) = self {
             channel.finish();
             // A server that is gone hears no goodbye.
             let _ = channel.flush(_socket);
@@ -226,7 +228,7 @@ impl Carrier {
     }
 }
 
-/// What a carrier's error means to a client.
+/// What a transport's error means to a client.
 pub(crate) fn failure(error: io::Error) -> ClientError {
     #[cfg(feature = "tls")]
     return tls::failure(error);

@@ -1,15 +1,16 @@
-//! The load tester: virtual clients that visit a porter server, and what they measure.
+//! The load tester: virtual clients of a server, and what they measure.
 //!
-//! A [`Plan`] says what is to be done, [`run`] does it, a [`Report`] holds what came of it. A [`Scenario`] says how:
+//! A [`Plan`] says what is to be done, [`run`] does it, a [`Report`] holds what came of it. With [`run_with`] the same is
+//! done to a server that speaks another protocol, which a [`Dialect`] knows. A [`Scenario`] says how:
 //!
 //! - `sequential`: clients one after another, or so many at a time, each of which connects, logs in, sends messages,
 //!   checks each against its echo, exits and waits for the server's close;
-//! - `knock`: clients one after another that connect, take Hello and close: the bare cost of a visit, which
+//! - `knock`: connect only: clients one after another that connect, take Hello and close, the bare cost of a visit, which
 //!   `sequential` can be compared with in one run, block by block in turn;
-//! - `steady`: clients that stay, each with so many messages in flight;
+//! - `steady`: closed-loop throughput: clients that stay, each with so many messages in flight;
 //! - `idle`: clients that stay, and say nothing;
-//! - `storm`: clients that send by the clock, alone, beside others that log in again and again, and alone again; what
-//!   their messages should have waited for counts, not only what they did (no coordinated omission);
+//! - `storm`: mixed open-loop load: clients that send by the clock, alone, beside others that log in again and again, and
+//!   alone again; latencies count from when a message was due (no coordinated omission);
 //! - `reconnect`: clients that are all cut off at once and come back with their tokens.
 //!
 //! One thread carries them all, on one poll loop, so that the tester costs little beside the server; a report says
@@ -31,12 +32,12 @@
 //! let plan = Plan { clients: 100, ..Plan::canonical(Scenario::Steady) };
 //! let report = load::run(&plan, &mut |_| {})?;
 //! println!("{}", report.table());
-//! # Ok::<(), load::Mishap>(())
+//! # Ok::<(), load::LoadError>(())
 //! ```
 //!
 //! # The JSON report
 //!
-//! [`Report::json`] gives one object on one line. [`SCHEMA`], which `porter-load --help` prints too, has its keys and no
+//! [`Report::json`] gives one object on one line. [`SCHEMA`], which `porter-load --help-json` prints too, has its keys and no
 //! others; a key with a flag or a scenario in brackets is there only with it. A key, once there, stays.
 //!
 //! ```text
@@ -47,67 +48,52 @@
 //!
 //! | what for | modules |
 //! |---|---|
-//! | what is asked | `plan`: scenario, amounts, patience |
-//! | before the clock starts | `prepare`: finds the server, makes the users known |
-//! | a scenario each | `sequential` (`knock` too), `steady`, `idle`, `storm`, `reconnect`; `stage`: what the last four share |
-//! | clients that come once | `visitor`: what one says and expects; `crowd`: the poll loop with all of them |
-//! | clients that stay, or come again and again | `regulars`: what each says and expects, `client_state`: how far it is; `hall`: the poll loop with all of them; `alarm`: waits that end on time |
-//! | what they send | `text`: any message; `template`: a regular's messages, a copy each |
-//! | a connection | `route`: how it begins, and local ports; `wire`: bytes to frames and back |
-//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen; `signals`: what interrupts |
-//! | what is measured | `clock`; `process`: what the system tells of one; `gauge`: readings of both, before and after; `stats`: histograms; `window`: those of a part of a run; `timeline`: a histogram for each moment; `mishap`: why a client failed |
-//! | what comes of it | `report` with `figures`; `table` for people; `picture` of `plot` (by percentile) and `timeplot` (over time) |
+//! | what is asked | `plan`: scenario, amounts, timeouts |
+//! | what is said | `dialect`: a protocol as the load needs it; `porter`: ours |
+//! | who says it | `client`: the state machine of all clients, and what each does after a visit |
+//! | when | `event_loop`: the one poll loop; `scenarios`; `prepare`: before the clock starts; `timer`: waits that end on time |
+//! | a connection | `connector`: how it begins, and local ports; `connection`: bytes to messages and back |
+//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen; `signals` |
+//! | what is measured | `sampler`: time, CPU, memory; `metrics`: histograms; `error`: why a client failed; `machine` |
+//! | what comes of it | `report`; `table` for people; `picture` of [`chart`](crate::chart) |
 //!
-//! `visitor` and `regulars` know no socket and no clock, `crowd` and `hall` know nothing of what is said: all four can
-//! be tested, and read, on their own. No module here knows the server's insides: they talk to it through a socket like any client.
+//! `client`, `dialect` and `porter` know no socket and no clock, `event_loop` and `connection` know nothing of what is
+//! said: they can be tested, and read, on their own. No module here knows the server's insides.
 
-mod alarm;
-mod client_state;
-mod clock;
-mod crowd;
-mod figures;
-mod gauge;
-mod hall;
-mod idle;
-mod mishap;
+mod client;
+mod connection;
+mod connector;
+mod dialect;
+mod error;
+mod event_loop;
+mod machine;
+mod metrics;
 mod picture;
 mod plan;
-mod plot;
+mod porter;
 mod prepare;
-mod process;
-mod reconnect;
-mod regulars;
 mod report;
-mod route;
-mod sequential;
+mod sampler;
+mod scenarios;
 mod signals;
-mod stage;
-mod stats;
-mod steady;
-mod storm;
 mod table;
-mod template;
-mod text;
-mod timeline;
-mod timeplot;
-mod visitor;
+mod timer;
 mod watchdog;
-mod window;
-mod wire;
 
-pub use figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
-pub use mishap::{Failures, FailuresByKind, Mishap};
-pub use plan::{LoginSort, Patience, Plan, SIZE_BYTES_MOST, Scenario};
-pub use report::Report;
+pub use dialect::{Dialect, Exchange, Farewell, LoginStep, Other, User, text};
+pub use error::{Failures, FailuresByKind, LoadError};
+pub use machine::{date as today, description as machine_description};
+pub use metrics::{Latencies, Latency, Percentiles};
+pub use plan::{LoginSort, Plan, SIZE_BYTES_MOST, Scenario, Timeouts};
+pub use porter::{PASSWORD, Porter, PorterLogin};
+pub use report::{AgainstKnock, Back, Idle, Phase, Report, ServerUse, Storm};
+pub use sampler::{CpuTime, Process};
 pub use signals::end_at_signals;
-pub use stats::{Latencies, Latency, Percentiles};
-pub use visitor::PASSWORD;
 
-use client_state::Habit;
-use clock::Clock;
-use gauge::Gauge;
-use process::Process;
-use stage::Stage;
+use porter::Task;
+use sampler::{Clock, Sampler};
+use scenarios::Run;
+use std::time::Duration;
 
 /// The keys of the JSON report, by the object that they are in: a line each with its type and what it says.
 pub const SCHEMA: &str = include_str!("schema.txt");
@@ -115,6 +101,9 @@ pub const SCHEMA: &str = include_str!("schema.txt");
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
+    /// The part of the run: `preparation`, `entering`, `warm-up`, `measured` (in a storm `before`, `during` and `after`),
+    /// `end`. Where a part begins by the clock, there is a report at that moment.
+    pub part: &'static str,
     /// What is counted: first `users`, then what the scenario does.
     pub counted: &'static str,
     /// How many are through.
@@ -132,30 +121,40 @@ pub struct Progress {
 /// not by every client.
 ///
 /// # Errors
-/// [`Mishap`] if it cannot begin: no server, a user that cannot log in, no echo, too few descriptors, no such process;
+/// [`LoadError`] if it cannot begin: no server, a user that cannot log in, no echo, too few descriptors, no such process;
 /// in a scenario in which clients stay also if not one of them gets in; if it is to end before the users are there. What
 /// fails for single clients after that is in the report, and so is why it was cut short if it was.
-pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, Mishap> {
-    let clock = Clock::start();
-    let gauge = Gauge { clock, server: Process::new(plan.pid) };
-    gauge.check()?;
-    prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
-    let (mut route, hash) = prepare::prepare(plan, clock, watch)?;
-    let preparation = clock.now().since_start();
-    if matches!(plan.scenario, Scenario::Sequential | Scenario::Knock) {
-        return sequential::visits(plan, gauge, &mut route, preparation, watch);
-    }
-    let others = if plan.scenario == Scenario::Storm { storm::others(plan) } else { (0, Habit::Stays) };
-    let stage = Stage::new(plan, gauge, &mut route, preparation, others)?;
-    match plan.scenario {
-        Scenario::Idle => idle::idle(stage, watch),
-        Scenario::Storm => storm::storm(stage, hash, watch),
-        Scenario::Reconnect => reconnect::reconnect(stage, watch),
-        _ => steady::steady(stage, watch),
-    }
+pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, LoadError> {
+    let sampler = sampler(plan)?;
+    let (mut connector, hash) = prepare::prepare(plan, sampler.clock, watch)?;
+    let preparation = sampler.clock.now().since_start();
+    let run = Run { plan, sampler, connector: &mut connector, preparation, hash };
+    let porter = Porter::new(plan.users, plan.pipelined);
+    let knock = Porter { task: Task::Knock, ..porter };
+    let is_knock = plan.scenario == Scenario::Knock;
+    scenarios::run(run, if is_knock { knock } else { porter }, plan.against_knock.then_some(knock), watch)
 }
 
-/// The user that a client is.
-fn user_name(plan: &Plan, client: u64) -> String {
-    format!("load-{}", client % u64::from(plan.users.max(1)) + 1)
+/// Does the same to the first of the servers, whatever it speaks. Its users are known already, and it has no `knock`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with<D: Dialect + Clone>(
+    dialect: D,
+    plan: &Plan,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Report, LoadError> {
+    let sampler = sampler(plan)?;
+    let server =
+        plan.servers.first().ok_or_else(|| LoadError::new("connect_failed", "no address was given"))?;
+    let mut connector = prepare::connector(plan, *server)?;
+    let run = Run { plan, sampler, connector: &mut connector, preparation: Duration::ZERO, hash: None };
+    scenarios::run(run, dialect, None, watch)
+}
+
+fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {
+    let sampler = Sampler { clock: Clock::start(), server: Process::new(plan.pid) };
+    sampler.check()?;
+    prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
+    Ok(sampler)
 }

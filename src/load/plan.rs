@@ -1,4 +1,4 @@
-//! What a run is to do: scenario, amounts, patience.
+//! What a run is to do: scenario, amounts, timeouts.
 
 use crate::client::Protection;
 use crate::limits::{MAX_FRAME_BYTES_MOST, TOKEN_BYTES};
@@ -82,7 +82,7 @@ pub struct Plan {
     /// echo; otherwise each waits for the answer to what it sent before.
     pub pipelined: bool,
     /// How long a client waits before it fails.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// Whoever sets it ends the run at once, with the figures so far.
     pub interrupt: Arc<AtomicBool>,
 }
@@ -121,7 +121,7 @@ impl Plan {
             login: LoginSort::Cached,
             pid: None,
             pipelined: true,
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
             interrupt: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -138,7 +138,7 @@ impl Plan {
 
 /// How long a client waits before it fails.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// For the connection to be there.
     pub connect: Duration,
     /// For each answer on the way to Welcome; the server may hash for some, and have others waiting before.
@@ -152,9 +152,9 @@ pub struct Patience {
     pub ports: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
             connect: Duration::from_secs(10),
             login: Duration::from_secs(60),
             echo: Duration::from_secs(9),

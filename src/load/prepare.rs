@@ -1,13 +1,14 @@
 //! What is done before the clock starts: the server is found, and every user is known to it and remembered.
 
-use super::clock::Clock;
-use super::crowd::Crowd;
-use super::mishap::{Failures, Mishap, REFUSED, no_poll};
-use super::route::Route;
-use super::stats::{Latencies, Tally};
-use super::visitor::{Errand, Purpose};
-use super::{LoginSort, Patience, Plan, Progress, Scenario, user_name};
-use crate::client::{ClientError, Opening};
+use super::client::{Clients, Policy};
+use super::connector::Connector;
+use super::error::{Failures, LoadError, REFUSED};
+use super::event_loop::EventLoop;
+use super::metrics::{Latencies, Metrics};
+use super::porter::{Porter, Task};
+use super::sampler::Clock;
+use super::{LoginSort, Plan, Progress, Scenario, Timeouts};
+use crate::client::{ClientError, Transports};
 use crate::limits::DESCRIPTORS_RESERVED;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -18,41 +19,68 @@ use std::time::Duration;
 const INTRODUCED_AT_ONCE: usize = 8;
 /// How long the first user waits for an echo at most: a server in the wrong mode is to be found out soon.
 const FIRST_ECHO: Duration = Duration::from_secs(5);
-
 /// How often a login is tried that the server may remember: one of them is not held up, even on a busy machine.
-const LOGINS_TRIED: usize = 5;
+const LOGINS_TRIED: u64 = 5;
 /// What takes less than this could be a login that the server remembers, or anything else.
 const HASH_LEAST: Duration = Duration::from_millis(10);
 
+/// Visits before the run, which wait for each answer.
+#[derive(Clone, Copy)]
+struct Visits {
+    task: Task,
+    users: u32,
+    /// The first of the users, and how many visits there are.
+    first: u64,
+    count: u64,
+    messages: u64,
+    at_once: usize,
+    timeouts: Timeouts,
+}
+
 /// Has every user log in once, registered if need be: one after another, or a few at a time where there are to be many
-/// clients at once. Who only knocks is nobody. Beside the way there comes how long a hash takes, if logins are to pay for one.
+/// clients at once. Who only knocks is nobody. Beside the connector there comes how long a hash takes, if logins are to
+/// pay for one.
 pub(super) fn prepare(
     plan: &Plan,
     clock: Clock,
     watch: &mut dyn FnMut(Progress),
-) -> Result<(Route, Option<Duration>), Mishap> {
-    let mut route = find_server(plan, clock)?;
+) -> Result<(Connector, Option<Duration>), LoadError> {
     let users = if plan.scenario == Scenario::Knock { 1 } else { plan.users.max(1) };
-    let total = u64::from(users);
-    let others = (1..users).map(|user| introduction(plan, user));
-    let at_once = plan.places().min(INTRODUCED_AT_ONCE);
-    send(&mut route, (clock, plan), plan.patience, at_once, others, &mut |tally: &Tally| {
-        watch(Progress { counted: "users", done: tally.visits + 1, total, failed: tally.failed });
+    let first = Visits {
+        task: Task::Introduce,
+        users,
+        first: 0,
+        count: 1,
+        messages: plan.messages.min(1).into(),
+        at_once: 1,
+        timeouts: plan.timeouts,
+    };
+    let mut connector = find_server(plan, clock, first)?;
+    let (count, at_once) = (u64::from(users) - 1, plan.places().min(INTRODUCED_AT_ONCE));
+    let others = Visits { first: 1, count, messages: 0, at_once, ..first };
+    send(&mut connector, (clock, plan), others, &mut |metrics| {
+        let (done, total, failed) = (metrics.visits + 1, users.into(), metrics.failed);
+        watch(Progress { part: "preparation", counted: "users", done, total, failed });
     })?;
     let pays_in_full = plan.scenario == Scenario::Storm && plan.login == LoginSort::Full && plan.logins > 0;
-    let hash = if pays_in_full { Some(full_hash(plan, &mut route, clock)?) } else { None };
-    Ok((route, hash))
+    let same = Visits { users: 1, messages: 0, ..first };
+    let hash = if pays_in_full { Some(full_hash(plan, &mut connector, clock, same)?) } else { None };
+    Ok((connector, hash))
 }
 
 /// How long a login takes that pays for a hash, if each does. A wrong password is never remembered and always hashed; a
 /// right one that takes much less, though it was used just before, was remembered.
-fn full_hash(plan: &Plan, route: &mut Route, clock: Clock) -> Result<Duration, Mishap> {
-    let mut quickest = |purpose, count: usize| {
-        let errands = (0..count).map(|_| Errand { purpose, ..introduction(plan, 0) });
-        let latencies = send(route, (clock, plan), plan.patience, 1, errands, &mut |_| {})?;
+fn full_hash(
+    plan: &Plan,
+    connector: &mut Connector,
+    clock: Clock,
+    one: Visits,
+) -> Result<Duration, LoadError> {
+    let mut quickest = |task, count| {
+        let latencies = send(connector, (clock, plan), Visits { task, count, ..one }, &mut |_| {})?;
         Ok(Duration::from_nanos(latencies.login.nanoseconds_at(0.0)))
     };
-    let (guess, login) = (quickest(Purpose::Guesses, 1)?, quickest(Purpose::Introduces, LOGINS_TRIED)?);
+    let (guess, login) = (quickest(Task::Guess, 1)?, quickest(Task::Introduce, LOGINS_TRIED)?);
     let shown = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
     let reason = if guess < HASH_LEAST {
         format!(
@@ -69,33 +97,32 @@ fn full_hash(plan: &Plan, route: &mut Route, clock: Clock) -> Result<Duration, M
     } else {
         return Ok(guess.min(login));
     };
-    Err(Mishap::new("not_full", reason))
+    Err(LoadError::new("not_full", reason))
 }
 
 /// Has the first user log in at the first server that can be reached.
-fn find_server(plan: &Plan, clock: Clock) -> Result<Route, Mishap> {
-    let mut outcome = Err(Mishap::new("connect_failed", "no address of a server was given"));
+fn find_server(plan: &Plan, clock: Clock, first: Visits) -> Result<Connector, LoadError> {
+    let mut outcome = Err(LoadError::new("connect_failed", "no address of a server was given"));
     for server in &plan.servers {
-        let mut route = match opening(plan, *server) {
-            Ok(opening) => Route::new(*server, opening),
-            Err(mishap) => {
-                outcome = Err(mishap);
+        let mut connector = match connector(plan, *server) {
+            Ok(connector) => connector,
+            Err(error) => {
+                outcome = Err(error);
                 continue;
             }
         };
         // An address that this machine cannot reach looks like a lack of ports: no waiting for some.
-        let echo = plan.patience.echo.min(FIRST_ECHO);
-        let patience = Patience { ports: Duration::ZERO, echo, ..plan.patience };
-        let first = std::iter::once(Errand { messages: plan.messages.min(1), ..introduction(plan, 0) });
-        match send(&mut route, (clock, plan), patience, 1, first, &mut |_| {}) {
-            Ok(_) => return Ok(route),
-            Err(Mishap { kind, reason }) => {
-                let at_door = matches!(
+        let echo = plan.timeouts.echo.min(FIRST_ECHO);
+        let timeouts = Timeouts { ports: Duration::ZERO, echo, ..plan.timeouts };
+        match send(&mut connector, (clock, plan), Visits { timeouts, ..first }, &mut |_| {}) {
+            Ok(_) => return Ok(connector),
+            Err(LoadError { kind, reason }) => {
+                let is_unreachable = matches!(
                     &*kind,
                     REFUSED | "connect_failed" | "connect_timeout" | "out_of_ports" | "server_silent"
                 );
-                outcome = Err(Mishap::new(kind, format!("{server}: {reason}")));
-                if !at_door {
+                outcome = Err(LoadError::new(kind, format!("{server}: {reason}")));
+                if !is_unreachable {
                     break;
                 }
             }
@@ -104,46 +131,46 @@ fn find_server(plan: &Plan, clock: Clock) -> Result<Route, Mishap> {
     outcome
 }
 
-/// Settles whom to trust at a server's address.
-fn opening(plan: &Plan, server: SocketAddr) -> Result<Opening, Mishap> {
-    Opening::settled(&plan.protection, &plan.host, server, plan.patience.connect).map_err(|error| {
+/// What connects to a server's address, once it is settled whom to trust there.
+pub(super) fn connector(plan: &Plan, server: SocketAddr) -> Result<Connector, LoadError> {
+    let transports = Transports::settled(&plan.protection, &plan.host, server, plan.timeouts.connect);
+    let transports = transports.map_err(|error| {
         let kind = match &error {
             ClientError::Io(_) | ClientError::Closed => "connect_failed",
             ClientError::Mismatch { .. } => "wrong_transport",
             _ => "untrusted",
         };
-        Mishap::new(kind, format!("{server}: {error}"))
-    })
+        LoadError::new(kind, format!("{server}: {error}"))
+    })?;
+    Ok(Connector::new(server, transports))
 }
 
-/// Sends clients, so many at once, and gives what they measured; the first that fails is the outcome.
+/// Sends clients, and gives what they measured; the first that fails is the outcome.
 fn send(
-    route: &mut Route,
+    connector: &mut Connector,
     (clock, plan): (Clock, &Plan),
-    patience: Patience,
-    at_once: usize,
-    errands: impl Iterator<Item = Errand>,
-    watch: &mut dyn FnMut(&Tally),
-) -> Result<Latencies, Mishap> {
-    let crowd = Crowd::new(route, clock, patience, &plan.interrupt, at_once, true)
-        .map_err(|error| no_poll(&error))?;
-    let tally = crowd.run(errands, watch).map_err(|error| no_poll(&error))?;
-    match (tally.failures.into_iter().next(), tally.cut) {
-        (Some((kind, Failures { reason, .. })), _) => Err(Mishap::new(kind, reason)),
-        (None, Some(cut)) => Err(cut.mishap()),
-        (None, None) => Ok(tally.latencies),
+    visits: Visits,
+    watch: &mut dyn FnMut(&Metrics),
+) -> Result<Latencies, LoadError> {
+    let porter = Porter { task: visits.task, ..Porter::new(visits.users, false) };
+    let mut clients = Clients::new(porter, plan.size_bytes, visits.messages);
+    clients.metrics = Metrics::unbounded();
+    clients.begin_numbers_at(visits.first);
+    clients.add(visits.at_once, Policy::Returns);
+    let mut event_loop = EventLoop::new(connector, clock, visits.timeouts, &plan.interrupt, clients)?;
+    event_loop.visit(visits.count, true, &mut |clients| watch(&clients.metrics))?;
+    let cut = event_loop.cut();
+    let metrics = event_loop.clients.metrics;
+    let latencies = metrics.latencies();
+    match (metrics.failures.into_iter().next(), cut) {
+        (Some((kind, Failures { reason, .. })), _) => Err(LoadError::new(kind, reason)),
+        (None, Some(cut)) => Err(cut.error()),
+        (None, None) => Ok(latencies),
     }
 }
 
-fn introduction(plan: &Plan, user: u32) -> Errand {
-    let name = user_name(plan, user.into());
-    let purpose = Purpose::Introduces;
-    let (first_serial, size_bytes) = (u64::MAX, plan.size_bytes);
-    Errand { name, purpose, messages: 0, first_serial, size_bytes, pipelined: false }
-}
-
-/// Every client that is there at once needs a descriptor.
-pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), Mishap> {
+/// Every client that is there at once needs a file descriptor.
+pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), LoadError> {
     let wanted = (concurrency + DESCRIPTORS_RESERVED) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= wanted) {
@@ -152,6 +179,6 @@ pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), Mishap> {
     setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|error| {
         let reason =
             format!("{concurrency} clients at once need {wanted} descriptors ({error}); see `ulimit -n`");
-        Mishap::new("too_few_descriptors", reason)
+        LoadError::new("too_few_descriptors", reason)
     })
 }

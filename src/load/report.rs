@@ -1,15 +1,16 @@
 //! The report of a run: figures as JSON for programs; a table for people and a picture are made from it.
 
-use super::figures::{AgainstKnock, Back, Idle, ServerUse, Storm};
-use super::gauge::{Gauge, Stretch, round};
-use super::mishap::FailuresByKind;
-use super::picture;
-use super::stats::{Latencies, Latency, Percentiles};
-use super::table;
-use super::timeline::Timeline;
+mod figures;
+
+pub use self::figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
+use super::error::{Failures, FailuresByKind, LoadError};
+use super::metrics::{Latencies, Latency, Metrics, Percentiles, Timeline};
+use super::sampler::{Interval, Sampler, round};
 use super::watchdog::Cut;
-use super::{Mishap, Plan, Scenario};
+use super::{Plan, Scenario, machine, picture, table};
+use crate::client::Protection;
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// From this share of a processor on, the tester itself may have been the limit.
@@ -18,10 +19,16 @@ const SHARE_OF_LIMIT: f64 = 0.9;
 /// What came of a run. Serialised, it is the object that `porter-load --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What was loaded and by what: address, protection, versions.
+    pub target: String,
+    /// What the machine calls itself.
+    pub machine: String,
+    /// The day of the run, in UTC.
+    pub date: String,
     /// Which one it was.
     pub scenario: Scenario,
     /// Why the run ended before its time; `null` if it did not. The figures are those up to then.
-    pub cut_short: Option<Mishap>,
+    pub cut_short: Option<LoadError>,
     /// Clients in all, failed ones included.
     pub clients: u64,
     /// Clients that failed; where clients come again, their failures.
@@ -103,29 +110,42 @@ pub(super) struct Measured {
     pub(super) failures: FailuresByKind,
     pub(super) latencies: Latencies,
     pub(super) preparation: Duration,
-    pub(super) stretch: Stretch,
+    pub(super) interval: Interval,
     /// The server's, before and after.
     pub(super) memory_bytes: [Option<u64>; 2],
     pub(super) cut: Option<Cut>,
 }
 
+impl Measured {
+    /// Counts the failures of a part of the run.
+    pub(super) fn add_failures(&mut self, metrics: Metrics) {
+        self.failed += metrics.failed;
+        for (kind, Failures { count, reason }) in metrics.failures {
+            self.failures.entry(kind).or_insert(Failures { count: 0, reason }).count += count;
+        }
+    }
+}
+
 impl Report {
-    pub(super) fn new(plan: &Plan, gauge: &Gauge, measured: Measured) -> Report {
-        let Measured { clients, failed, failures, latencies, preparation, stretch, memory_bytes, cut } =
+    pub(super) fn new(plan: &Plan, sampler: &Sampler, server: SocketAddr, measured: Measured) -> Report {
+        let Measured { clients, failed, failures, latencies, preparation, interval, memory_bytes, cut } =
             measured;
         let visits = matches!(plan.scenario, Scenario::Sequential | Scenario::Knock);
         let (logins, echoed) = (latencies.login.finished(), latencies.message.finished());
         let through = if visits { clients.saturating_sub(failed) } else { logins };
-        let share = stretch.share(stretch.own.used);
+        let share = interval.share(interval.own.used);
         let counts = [latencies.connect.finished(), logins, echoed];
-        let server = ServerUse::new(&stretch, memory_bytes, counts);
-        let unread = || match gauge.server.processor() {
-            Err(mishap) => mishap.reason,
+        let used = ServerUse::new(&interval, memory_bytes, counts);
+        let unread = || match sampler.server.cpu() {
+            Err(error) => error.reason,
             Ok(_) => "its process could not be read all the time".to_owned(),
         };
         Report {
+            target: target(plan, server),
+            machine: machine::description(),
+            date: machine::date(),
             scenario: plan.scenario,
-            cut_short: cut.map(Cut::mishap),
+            cut_short: cut.map(Cut::error),
             clients,
             failed,
             concurrency: plan.places(),
@@ -134,20 +154,20 @@ impl Report {
             size_bytes: plan.size_bytes,
             pipelined: plan.pipelined && plan.scenario != Scenario::Knock,
             preparation_seconds: round(preparation.as_secs_f64(), 6),
-            seconds: round(stretch.elapsed.as_secs_f64(), 6),
-            clients_per_second: stretch.rate(through as f64),
-            messages_per_second: stretch.rate(echoed as f64),
-            megabytes_per_second: stretch.rate(echoed as f64 * plan.size_bytes as f64 / 1e6),
+            seconds: round(interval.elapsed.as_secs_f64(), 6),
+            clients_per_second: interval.rate(through as f64),
+            messages_per_second: interval.rate(echoed as f64),
+            megabytes_per_second: interval.rate(echoed as f64 * plan.size_bytes as f64 / 1e6),
             connect_us: latencies.connect.percentiles(),
             login_us: latencies.login.percentiles(),
             message_us: latencies.message.percentiles(),
             failures,
             tester_processor_share: share,
-            tester_waited_share: stretch.own.waited.map(|waited| stretch.share(waited)),
-            tester_was_limit: is_limit(stretch.own_demand()),
+            tester_waited_share: interval.own.waited.map(|waited| interval.share(waited)),
+            tester_was_limit: is_limit(interval.own_demand()),
             debug_build: cfg!(debug_assertions),
-            server_unread: (plan.pid.is_some() && server.is_none()).then(unread),
-            server,
+            server_unread: (plan.pid.is_some() && used.is_none()).then(unread),
+            server: used,
             against_knock: None,
             in_flight: None,
             idle: None,
@@ -162,10 +182,10 @@ impl Report {
     /// One JSON object on one line.
     ///
     /// # Errors
-    /// [`Mishap`] never in practice: every field can be written.
-    pub fn json(&self) -> Result<String, Mishap> {
+    /// [`LoadError`] never in practice: every field can be written.
+    pub fn json(&self) -> Result<String, LoadError> {
         serde_json::to_string(self)
-            .map_err(|error| Mishap::new("no_json", format!("the report is no JSON: {error}")))
+            .map_err(|error| LoadError::new("no_json", format!("the report is no JSON: {error}")))
     }
 
     /// What a person reads: totals, latencies, failures; ends with a line end.
@@ -179,7 +199,16 @@ impl Report {
     }
 }
 
-/// Whether such a share of a processor is as good as all of it.
+fn target(plan: &Plan, server: SocketAddr) -> String {
+    let protection = match (&plan.protection, server.ip().to_canonical().is_loopback()) {
+        (Protection::Plaintext, _) | (Protection::TlsBeyondLoopback(_), true) => "plain TCP",
+        _ => "TLS",
+    };
+    let host = if plan.host == server.ip().to_string() { String::new() } else { format!(" ({})", plan.host) };
+    format!("{server}{host} over {protection}, by porter-load {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Whether such a share of a CPU is as good as all of it.
 pub(super) fn is_limit(share: f64) -> bool {
     share >= SHARE_OF_LIMIT
 }
@@ -187,55 +216,55 @@ pub(super) fn is_limit(share: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::clock::Clock;
-    use crate::load::process::{Process, ProcessorTime};
-    use crate::load::stats::Tally;
+    use crate::load::sampler::{Clock, CpuTime, Process};
 
-    fn gauge() -> Gauge {
-        Gauge { clock: Clock::start(), server: Process::new(None) }
+    fn report(measured: Measured) -> Report {
+        let sampler = Sampler { clock: Clock::start(), server: Process::new(None) };
+        Report::new(&Plan::default(), &sampler, ([127, 0, 0, 1], 9).into(), measured)
     }
 
     #[test]
-    fn waiting_for_a_processor_makes_the_tester_the_limit_as_using_it_does() {
-        let report = |used, waited| {
+    fn waiting_for_a_cpu_makes_the_tester_the_limit_as_using_it_does() {
+        let was_limit = |used, waited| {
             let milliseconds = Duration::from_millis;
-            let own = ProcessorTime { used: milliseconds(used), waited: Some(milliseconds(waited)) };
-            let stretch = Stretch { elapsed: milliseconds(1_000), own, server: None };
-            Report::new(&Plan::default(), &gauge(), Measured { stretch, ..Measured::default() })
+            let own = CpuTime { used: milliseconds(used), waited: Some(milliseconds(waited)) };
+            let interval = Interval { elapsed: milliseconds(1_000), own, server: None };
+            report(Measured { interval, ..Measured::default() }).tester_was_limit
         };
-        assert!(report(400, 550).tester_was_limit && report(950, 0).tester_was_limit);
-        assert!(!report(400, 300).tester_was_limit);
+        assert!(was_limit(400, 550) && was_limit(950, 0) && !was_limit(400, 300));
     }
 
     #[test]
     fn a_run_that_was_cut_short_says_so_everywhere() {
-        let measured = Measured { cut: Some(Cut::Silent), ..Measured::default() };
-        let report = Report::new(&Plan::default(), &gauge(), measured);
+        let report = report(Measured { cut: Some(Cut::Silent), ..Measured::default() });
         assert!(report.json().unwrap().contains(r#""cut_short":{"kind":"server_silent""#));
         assert!(report.table().starts_with("CUT SHORT: the server is silent"), "{}", report.table());
-        assert!(report.plot().contains("cut short: server_silent"));
+        let picture = report.plot();
+        assert!(picture.contains("cut short: server_silent") && picture.contains("nothing was measured"));
+        assert!(!picture.contains("NaN") && !picture.contains("inf"));
     }
 
     #[test]
     fn rates_are_of_what_succeeded_and_the_tester_tells_when_it_was_the_limit() {
-        let mut tally = Tally::default();
+        let mut metrics = Metrics::unbounded();
         for number in 0..10 {
-            let outcome = if number == 0 { Err(Mishap::new("no_echo", "none came")) } else { Ok(()) };
-            tally.count(outcome);
-            tally.latencies.message.record(Duration::from_micros(20));
+            let outcome = if number == 0 { Err(LoadError::new("no_echo", "none came")) } else { Ok(()) };
+            metrics.visited(outcome);
+            metrics.windows[0].latencies.message.record(Duration::from_micros(20));
         }
         let second = Duration::from_secs(1);
         let report = |own, server: Option<Duration>| {
-            let time = |used| ProcessorTime { used, waited: None };
-            let Tally { visits: clients, failed, failures, latencies, .. } = tally.clone();
-            let stretch = Stretch { elapsed: second * 2, own: time(own), server: server.map(time) };
-            let measured = Measured { clients, failed, failures, latencies, stretch, ..Measured::default() };
-            Report::new(&Plan::default(), &gauge(), measured)
+            let time = |used| CpuTime { used, waited: None };
+            let interval = Interval { elapsed: second * 2, own: time(own), server: server.map(time) };
+            let (clients, latencies) = (metrics.visits, metrics.latencies());
+            let mut measured = Measured { clients, latencies, interval, ..Measured::default() };
+            measured.add_failures(metrics.clone());
+            report(measured)
         };
         let idle = report(second, Some(second / 2));
         assert_eq!((idle.clients_per_second, idle.messages_per_second), (4.5, 5.0));
         assert!(!idle.tester_was_limit && !idle.table().contains("its limit"));
-        assert!(idle.table().contains("1 failed, no_echo: none came"));
+        assert!(idle.table().contains("1 failed, no_echo: none came") && idle.plot().contains("p50 20 µs"));
         let server = idle.server.unwrap();
         assert_eq!((server.processor_share, server.us_per_message), (0.25, Some(50_000.0)));
         assert_eq!(server.us_per_login, None);

@@ -1,15 +1,15 @@
 //! A report as a person reads it: tables, and a sentence where a figure needs one.
 
-use super::figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
-use super::stats::Percentiles;
-use super::{LoginSort, Report, Scenario};
+use super::metrics::Percentiles;
+use super::{AgainstKnock, Back, Idle, LoginSort, Phase, Report, Scenario, ServerUse, Storm};
+use crate::chart::duration_shown;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::fmt::Write;
 
 /// A full-cost login takes longer than this, unless hashes are cheap there.
 const FULL_LOGIN_LEAST_US: f64 = 10_000.0;
 
-/// Of the time, from which on waiting for a processor belongs beside the latencies.
+/// Of the time, from which on waiting for a CPU belongs beside the latencies.
 const WORTH_TELLING: f64 = 0.05;
 
 /// Everything, ending with a line end.
@@ -18,6 +18,7 @@ pub(super) fn written(report: &Report) -> String {
     if let Some(cut) = &report.cut_short {
         say(&mut text, format_args!("CUT SHORT: {cut}; the figures are those up to then."));
     }
+    say(&mut text, format_args!("{}: {}", scenario(report), report.target));
     say(&mut text, totals(report));
     say(&mut text, latency_table(report));
     unfinished(&mut text, report);
@@ -76,6 +77,25 @@ fn unfinished(text: &mut String, report: &Report) {
     }
 }
 
+/// What was done, and how much of it.
+fn scenario(report: &Report) -> String {
+    let size = counted(report.size_bytes as u64, "byte");
+    match (report.scenario, report.messages, report.in_flight, &report.storm) {
+        (Scenario::Sequential, 0, ..) => "sequential, no messages".to_owned(),
+        (Scenario::Sequential, each, ..) => {
+            format!("sequential, {} of {size} each", counted(each.into(), "message"))
+        }
+        (Scenario::Steady, _, Some(in_flight), _) => {
+            format!("steady, {} of {size} in flight each", counted(in_flight as u64, "message"))
+        }
+        (Scenario::Storm, _, _, Some(storm)) => {
+            let (rate, logins) = (storm.rate_per_client, grouped(storm.logins_at_once as u64));
+            format!("storm, {rate} messages/s of {size} each, {logins} logins at once")
+        }
+        (scenario, ..) => format!("{scenario:?}").to_lowercase(),
+    }
+}
+
 /// How the clients were there.
 pub(super) fn manner(report: &Report) -> String {
     match (report.scenario, report.concurrency) {
@@ -108,7 +128,7 @@ fn totals(report: &Report) -> Table {
 fn latency_table(report: &Report) -> Table {
     let mut table = empty_table();
     let heads = ["p50", "p90", "p99", "p99.9", "max"].map(right);
-    table.set_header([Cell::new("latency in µs")].into_iter().chain(heads));
+    table.set_header([Cell::new("latency")].into_iter().chain(heads));
     let mut add = |name: &str, shown: Percentiles| {
         table.add_row([Cell::new(name)].into_iter().chain(percentile_cells(shown)));
     };
@@ -120,17 +140,17 @@ fn latency_table(report: &Report) -> Table {
         }
     }
     if let Some(back) = &report.reconnect {
-        add("cut until back", back.back_us);
+        add("time to resume", back.back_us);
     }
     if let Some(storm) = &report.storm {
-        add("sent too late by", storm.lateness_us);
+        add("send delay", storm.lateness_us);
     }
     table
 }
 
 fn percentile_cells(shown: Percentiles) -> impl Iterator<Item = Cell> {
     let Percentiles { p50, p90, p99, p999, max, .. } = shown;
-    [p50, p90, p99, p999, max].into_iter().map(|figure| right(format!("{figure:.1}")))
+    [p50, p90, p99, p999, max].into_iter().map(|figure| right(duration_shown(figure * 1e3)))
 }
 
 fn knock_table(against: &AgainstKnock) -> Table {
@@ -149,7 +169,7 @@ fn knock_table(against: &AgainstKnock) -> Table {
     if let (Some(client), Some(knock), Some(ratio)) =
         (against.server_us_per_client, against.server_us_per_knock, against.server_ratio)
     {
-        table.add_row(row("server's processor, µs", client, knock, ratio));
+        table.add_row(row("server's CPU, µs", client, knock, ratio));
     }
     table
 }
@@ -160,7 +180,7 @@ fn held(text: &mut String, idle: &Idle) {
         None => "give --pid for the server's memory".to_owned(),
     };
     let share = match idle.server_processor_share {
-        Some(share) => format!("; its processor while they idled: {:.2} %", share * 100.0),
+        Some(share) => format!("; its CPU while they idled: {:.2} %", share * 100.0),
         None => String::new(),
     };
     let Idle { held, held_seconds, .. } = idle;
@@ -185,10 +205,10 @@ fn storm_table(storm: &Storm) -> Table {
     let mut table = empty_table();
     let heads =
         ["messages/s", "p50", "p90", "p99", "p99.9", "max", "logins/s", "login p50", "server", "tester"];
-    table.set_header([Cell::new("echo in µs")].into_iter().chain(heads.map(right)));
+    table.set_header([Cell::new("echo")].into_iter().chain(heads.map(right)));
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     for (name, phase) in [("before", &storm.before), ("during", &storm.during), ("after", &storm.after)] {
-        let logins = [format!("{:.1}", phase.logins_per_second), format!("{:.0}", phase.login_us.p50)];
+        let logins = [format!("{:.1}", phase.logins_per_second), duration_shown(phase.login_us.p50 * 1e3)];
         let logins = if phase.login_us.count > 0 { logins } else { ["-"; 2].map(str::to_owned) };
         let shares = [
             phase.server_processor_share.map_or("-".to_owned(), percent),
@@ -254,7 +274,7 @@ fn server_use(text: &mut String, server: &ServerUse, scenario: Scenario) {
     say(
         text,
         format_args!(
-            "The server used {seconds:.2} s of processor time ({share:.0} % of one{waited}){parts};\nmemory {} before, {} after.",
+            "The server used {seconds:.2} s of CPU time ({share:.0} % of one{waited}){parts};\nmemory {} before, {} after.",
             kibibytes(server.memory_before_bytes),
             server.memory_after_bytes.map_or_else(|| "unknown".to_owned(), kibibytes)
         ),
@@ -271,7 +291,7 @@ fn tester_use(text: &mut String, report: &Report) {
     };
     let limit =
         if report.tester_was_limit { "; the figures may show its limit, not the server's" } else { "" };
-    say(text, format_args!("porter-load itself used {share:.0} % of one processor{waited}{limit}."));
+    say(text, format_args!("porter-load itself used {share:.0} % of one CPU{waited}{limit}."));
 }
 
 fn empty_table() -> Table {

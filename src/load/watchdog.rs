@@ -1,15 +1,15 @@
 //! Finds out that a run has to end before its time: somebody wants it to, the server is gone, or it is frozen.
 //!
 //! A server that owes nobody an answer looks like one that is frozen, and one that hashes for a minute like one that
-//! hangs. So when no frame has come for a while the watchdog connects and waits for Hello, which a server sends at once
+//! hangs. So when no message has come for a while the watchdog connects and waits for Hello, which a server sends at once
 //! whatever else it does.
 //!
-//! This module must not know what the clients say: the loops tell it when a frame came and when a connection was refused.
+//! This module must not know what the clients say: the loop notes when a message came and when a connection was refused.
 
-use super::clock::Clock;
-use super::mishap::{Mishap, REFUSED};
-use super::route::Route;
-use super::wire::{Course, Speaker, Wire};
+use super::connection::{Connection, Flow, Handler};
+use super::connector::Connector;
+use super::error::{LoadError, REFUSED};
+use super::sampler::Clock;
 use crate::Moment;
 use mio::event::Event;
 use mio::{Poll, Token};
@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The probe's place in the loops' polls.
-const PLACE: usize = usize::MAX - 2;
-/// The watchdog's token in the loops' polls.
-pub(super) const PROBE: Token = Token(PLACE);
+/// The probe's slot in the loop's poll.
+const SLOT: usize = usize::MAX - 2;
+/// The watchdog's token in the loop's poll.
+pub(super) const PROBE: Token = Token(SLOT);
 
-/// Without a frame for so long, it looks whether the server is there.
+/// Without a message for so long, it looks whether the server is there.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long a server may take to send Hello, or anything else to anybody: together with `QUIET` well under ten seconds.
 const HELLO: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub(super) enum Cut {
 
 impl Cut {
     /// What a report says of it.
-    pub(super) fn mishap(self) -> Mishap {
+    pub(super) fn error(self) -> LoadError {
         let (kind, reason) = match self {
             Cut::Interrupted => ("interrupted", "interrupted by a signal".to_owned()),
             Cut::Gone => (
@@ -62,7 +62,7 @@ impl Cut {
             ),
             Cut::NobodyLeft => ("nobody_left", "every client has failed or lost its connection".to_owned()),
         };
-        Mishap::new(kind, reason)
+        LoadError::new(kind, reason)
     }
 
     /// Whether the server may still answer, and waiting for it has a point.
@@ -75,41 +75,55 @@ impl Cut {
 #[derive(Debug)]
 pub(super) struct Watchdog {
     interrupt: Arc<AtomicBool>,
-    /// When a frame came last; the loops set it.
+    greets: bool,
+    /// When a message came last; the loop sets it.
     pub(super) heard: Moment,
     /// Since when connections are refused, if they are.
     refused: Option<Moment>,
-    /// When the first probe began since the last frame.
+    /// When the first probe began since the last message.
     probing: Option<Moment>,
     next_probe: Moment,
-    probe: Option<Wire>,
+    probe: Option<Connection>,
     /// Why the run is to end, once it is.
     pub(super) cut: Option<Cut>,
 }
 
-/// What listens on the probe's connection: any frame will do.
+/// What the probe waits for: any bytes will do.
 struct Probe<'a> {
     heard: &'a mut Moment,
+    /// Whether the server speaks first; otherwise a connection is all that it can give.
+    greets: bool,
 }
 
-impl Speaker for Probe<'_> {
-    fn handle_connected(&mut self, _now: Moment, _out: &mut Vec<u8>) {}
-
-    fn handle_frame(&mut self, _body: &[u8], now: Moment, _out: &mut Vec<u8>) -> Result<Course, Mishap> {
+impl Handler for Probe<'_> {
+    fn handle_connected(&mut self, now: Moment, _: &mut Vec<u8>) -> Flow {
+        if self.greets {
+            return Flow::Continue;
+        }
         *self.heard = now;
-        Ok(Course::Leaves(Ok(())))
+        Flow::End(Ok(()))
     }
 
-    fn handle_closed(&mut self) -> Result<(), Mishap> {
+    fn message_bytes(&self, bytes: &[u8]) -> Result<Option<usize>, LoadError> {
+        Ok((!bytes.is_empty()).then_some(bytes.len()))
+    }
+
+    fn handle_message(&mut self, _: &[u8], now: Moment, _: &mut Vec<u8>) -> Result<Flow, LoadError> {
+        *self.heard = now;
+        Ok(Flow::End(Ok(())))
+    }
+
+    fn handle_closed(&mut self) -> Result<(), LoadError> {
         Ok(())
     }
 }
 
 impl Watchdog {
     /// Nothing is amiss yet.
-    pub(super) fn new(interrupt: Arc<AtomicBool>, now: Moment) -> Watchdog {
+    pub(super) fn new(interrupt: Arc<AtomicBool>, greets: bool, now: Moment) -> Watchdog {
         Watchdog {
             interrupt,
+            greets,
             heard: now,
             refused: None,
             probing: None,
@@ -120,8 +134,8 @@ impl Watchdog {
     }
 
     /// A client failed: if it was refused a connection, the server may be gone.
-    pub(super) fn handle_failure(&mut self, mishap: &Mishap, now: Moment) {
-        if mishap.kind == REFUSED {
+    pub(super) fn handle_failure(&mut self, error: &LoadError, now: Moment) {
+        if error.kind == REFUSED {
             self.refused.get_or_insert(now);
         }
     }
@@ -132,7 +146,7 @@ impl Watchdog {
     }
 
     /// Looks after the server, if it must; to be called about ten times a second, when what came has been handled.
-    pub(super) fn look(&mut self, now: Moment, route: &mut Route, poll: &Poll, clock: &Clock) {
+    pub(super) fn look(&mut self, now: Moment, connector: &mut Connector, poll: &Poll, clock: &Clock) {
         if self.cut.is_some() {
             return;
         }
@@ -147,14 +161,14 @@ impl Watchdog {
         if !self.is_refused() {
             self.refused = None;
         }
-        self.cut = self.verdict(now);
+        self.cut = self.judged(now);
         let is_wanted = self.refused.is_some() || self.heard + QUIET <= now;
         if self.cut.is_none() && is_wanted && self.probe.is_none() && self.next_probe <= now {
-            self.begin(now, route, poll, clock);
+            self.begin(now, connector, poll, clock);
         }
     }
 
-    fn verdict(&self, now: Moment) -> Option<Cut> {
+    fn judged(&self, now: Moment) -> Option<Cut> {
         let lasts = |since: Option<Moment>, most: Duration| since.is_some_and(|since| since + most <= now);
         // A probe that waits was not refused.
         if self.probe.is_none() && lasts(self.refused, GONE) {
@@ -164,27 +178,28 @@ impl Watchdog {
     }
 
     /// Where no connection can even begin, as without a free port, nothing is known of the server.
-    fn begin(&mut self, now: Moment, route: &mut Route, poll: &Poll, clock: &Clock) {
+    fn begin(&mut self, now: Moment, connector: &mut Connector, poll: &Poll, clock: &Clock) {
         self.next_probe = now + PROBE_PITCH;
-        let (Ok(stream), Ok(carrier)) = (route.connect(), route.carrier()) else { return };
-        let mut wire = Wire::new(stream, carrier);
-        match wire.open(poll, PLACE, clock, &mut Probe { heard: &mut self.heard }) {
-            Ok(()) => {
+        let (Ok(stream), Ok(transport)) = (connector.connect(), connector.transport()) else { return };
+        let mut connection = Connection::new(stream, transport);
+        match connection.open(poll, SLOT, clock, &mut Probe { heard: &mut self.heard, greets: self.greets }) {
+            Ok(Flow::End(_)) => {}
+            Ok(Flow::Continue) => {
                 self.probing.get_or_insert(now);
-                self.probe = Some(wire);
+                self.probe = Some(connection);
             }
-            Err(mishap) => self.handle_failure(&mishap, now),
+            Err(error) => self.handle_failure(&error, now),
         }
     }
 
     /// Something happened on the probe's connection.
     pub(super) fn handle_event(&mut self, event: &Event, poll: &Poll, buffer: &mut [u8], clock: &Clock) {
-        let Some(wire) = &mut self.probe else { return };
-        let mut probe = Probe { heard: &mut self.heard };
-        match wire.handle_event(event, poll, buffer, clock, &mut probe) {
-            Ok(Course::Stays) => return,
-            Ok(Course::Leaves(_)) => {}
-            Err(mishap) => self.handle_failure(&mishap, clock.now()),
+        let Some(connection) = &mut self.probe else { return };
+        let mut probe = Probe { heard: &mut self.heard, greets: self.greets };
+        match connection.handle_event(event, poll, buffer, clock, &mut probe) {
+            Ok(Flow::Continue) => return,
+            Ok(Flow::End(_)) => {}
+            Err(error) => self.handle_failure(&error, clock.now()),
         }
         self.probe = None;
     }
@@ -193,37 +208,37 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Opening;
+    use crate::client::Transports;
     use mio::Events;
     use std::net::TcpListener;
 
     /// A watchdog beside a listener that accepts and says nothing, or that is closed.
-    struct Scene {
+    struct Bench {
         listener: Option<TcpListener>,
-        route: Route,
+        connector: Connector,
         poll: Poll,
         clock: Clock,
         watchdog: Watchdog,
         interrupt: Arc<AtomicBool>,
     }
 
-    impl Scene {
-        fn new(listens: bool) -> Scene {
+    impl Bench {
+        fn new(listens: bool) -> Bench {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let route = Route::new(listener.local_addr().unwrap(), Opening::Plain);
+            let connector = Connector::new(listener.local_addr().unwrap(), Transports::Plain);
             let interrupt = Arc::new(AtomicBool::new(false));
-            Scene {
+            Bench {
                 listener: listens.then_some(listener),
-                route,
+                connector,
                 poll: Poll::new().unwrap(),
                 clock: Clock::start(),
-                watchdog: Watchdog::new(Arc::clone(&interrupt), Moment::START),
+                watchdog: Watchdog::new(Arc::clone(&interrupt), true, Moment::START),
                 interrupt,
             }
         }
 
         fn look(&mut self, milliseconds: u64) -> Option<Cut> {
-            self.watchdog.look(at(milliseconds), &mut self.route, &self.poll, &self.clock);
+            self.watchdog.look(at(milliseconds), &mut self.connector, &self.poll, &self.clock);
             self.watchdog.cut
         }
     }
@@ -234,71 +249,71 @@ mod tests {
 
     #[test]
     fn a_quiet_server_is_asked_for_hello_and_is_silent_if_none_comes() {
-        let mut scene = Scene::new(true);
-        assert_eq!((scene.look(2_999), scene.watchdog.probe.is_some()), (None, false));
-        assert_eq!((scene.look(3_000), scene.watchdog.probe.is_some()), (None, true));
-        assert_eq!(scene.look(7_999), None);
-        assert_eq!(scene.look(8_000), Some(Cut::Silent));
-        assert_eq!(scene.look(9_000), Some(Cut::Silent), "the first reason stays");
+        let mut bench = Bench::new(true);
+        assert_eq!((bench.look(2_999), bench.watchdog.probe.is_some()), (None, false));
+        assert_eq!((bench.look(3_000), bench.watchdog.probe.is_some()), (None, true));
+        assert_eq!(bench.look(7_999), None);
+        assert_eq!(bench.look(8_000), Some(Cut::Silent));
+        assert_eq!(bench.look(9_000), Some(Cut::Silent), "the first reason stays");
     }
 
     #[test]
     fn any_frame_on_any_connection_is_a_sign_of_life() {
-        let mut scene = Scene::new(true);
-        scene.look(3_000);
-        scene.watchdog.heard = at(7_000);
-        assert_eq!((scene.look(8_000), scene.watchdog.probe.is_some()), (None, false));
-        assert_eq!((scene.look(10_000), scene.watchdog.probe.is_some()), (None, true));
+        let mut bench = Bench::new(true);
+        bench.look(3_000);
+        bench.watchdog.heard = at(7_000);
+        assert_eq!((bench.look(8_000), bench.watchdog.probe.is_some()), (None, false));
+        assert_eq!((bench.look(10_000), bench.watchdog.probe.is_some()), (None, true));
     }
 
     #[test]
     fn hello_on_the_probe_is_one_too() {
         use crate::protocol::{Reply, VERSION};
         use std::io::Write;
-        let mut scene = Scene::new(true);
-        scene.look(3_000);
-        let (mut stream, _) = scene.listener.as_ref().unwrap().accept().unwrap();
+        let mut bench = Bench::new(true);
+        bench.look(3_000);
+        let (mut stream, _) = bench.listener.as_ref().unwrap().accept().unwrap();
         let mut hello = Vec::new();
         Reply::Hello { version: VERSION, last_name: "" }.encode(&mut hello);
         stream.write_all(&hello).unwrap();
         let (mut events, mut buffer) = (Events::with_capacity(8), vec![0; 1_024]);
-        while scene.watchdog.probe.is_some() {
-            scene.poll.poll(&mut events, None).unwrap();
+        while bench.watchdog.probe.is_some() {
+            bench.poll.poll(&mut events, None).unwrap();
             for event in &events {
                 assert_eq!(event.token(), PROBE);
-                scene.watchdog.handle_event(event, &scene.poll, &mut buffer, &scene.clock);
+                bench.watchdog.handle_event(event, &bench.poll, &mut buffer, &bench.clock);
             }
         }
-        assert!(scene.watchdog.heard > Moment::START);
+        assert!(bench.watchdog.heard > Moment::START);
     }
 
     #[test]
     fn a_server_that_refuses_for_a_while_is_gone_and_one_that_comes_back_is_not() {
-        let refused = Mishap::new(REFUSED, "");
-        let mut scene = Scene::new(false);
-        scene.watchdog.handle_failure(&Mishap::new("Busy", ""), at(1));
-        assert!(!scene.watchdog.is_refused());
-        scene.watchdog.handle_failure(&refused, at(1));
-        assert!(scene.watchdog.is_refused());
-        scene.watchdog.heard = at(1_500);
-        assert!(!scene.watchdog.is_refused());
-        assert_eq!(scene.look(2_001), None);
-        scene.watchdog.handle_failure(&refused, at(2_002));
+        let refused = LoadError::new(REFUSED, "");
+        let mut bench = Bench::new(false);
+        bench.watchdog.handle_failure(&LoadError::new("Busy", ""), at(1));
+        assert!(!bench.watchdog.is_refused());
+        bench.watchdog.handle_failure(&refused, at(1));
+        assert!(bench.watchdog.is_refused());
+        bench.watchdog.heard = at(1_500);
+        assert!(!bench.watchdog.is_refused());
+        assert_eq!(bench.look(2_001), None);
+        bench.watchdog.handle_failure(&refused, at(2_002));
         let mut now = 2_002;
-        while scene.look(now).is_none() {
+        while bench.look(now).is_none() {
             now += 100;
             assert!(now < 10_000);
             // A probe that is refused ends, sooner or later.
-            scene.watchdog.probe = None;
+            bench.watchdog.probe = None;
         }
-        assert_eq!((scene.watchdog.cut, now), (Some(Cut::Gone), 4_002));
+        assert_eq!((bench.watchdog.cut, now), (Some(Cut::Gone), 4_002));
     }
 
     #[test]
     fn an_interrupt_ends_the_run_at_the_next_look() {
-        let mut scene = Scene::new(true);
-        assert_eq!(scene.look(1), None);
-        scene.interrupt.store(true, Ordering::Relaxed);
-        assert_eq!(scene.look(2), Some(Cut::Interrupted));
+        let mut bench = Bench::new(true);
+        assert_eq!(bench.look(1), None);
+        bench.interrupt.store(true, Ordering::Relaxed);
+        assert_eq!(bench.look(2), Some(Cut::Interrupted));
     }
 }

@@ -8,7 +8,7 @@ mod schema;
 mod small;
 
 use super::support::{Server, eventually};
-use porter::load::{self, Patience, Plan};
+use porter::load::{self, Plan, Timeouts};
 use rustix::process::Pid;
 use small::{Manner, Small, listen, serve};
 use std::net::SocketAddr;
@@ -80,7 +80,7 @@ fn plan(address: SocketAddr) -> Plan {
     Plan { servers: vec![address], clients: 30, ..Plan::default() }
 }
 
-fn run(manner: fn(u64) -> Manner) -> Result<load::Report, load::Mishap> {
+fn run(manner: fn(u64) -> Manner) -> Result<load::Report, load::LoadError> {
     let (listener, address) = listen();
     serve(listener, manner);
     load::run(&plan(address), &mut |_| {})
@@ -190,10 +190,10 @@ fn failures_are_counted_by_kind_and_the_run_goes_on() {
 fn a_server_in_the_wrong_mode_is_found_out_before_the_run() {
     let (listener, address) = listen();
     serve(listener, |_| Manner::Silence);
-    let patience = Patience { echo: Duration::from_millis(20), ..Patience::default() };
-    let mishap = load::run(&Plan { patience, ..plan(address) }, &mut |_| {}).unwrap_err();
-    assert_eq!(mishap.kind, "no_echo");
-    assert!(mishap.reason.contains("--mode echo"), "{mishap}");
+    let timeouts = Timeouts { echo: Duration::from_millis(20), ..Timeouts::default() };
+    let error = load::run(&Plan { timeouts, ..plan(address) }, &mut |_| {}).unwrap_err();
+    assert_eq!(error.kind, "no_echo");
+    assert!(error.reason.contains("--mode echo"), "{error}");
     assert_eq!(run(|_| Manner::WrongEcho).unwrap_err().kind, "wrong_echo");
 }
 

@@ -2,7 +2,7 @@
 
 use super::small::{Manner, Small, listen};
 use super::{Server, finish, start};
-use porter::load::{self, LoginSort, Patience, Plan, Scenario};
+use porter::load::{self, LoginSort, Plan, Scenario, Timeouts};
 use porter::protocol::{FrameRead, Reply, Wanted};
 use std::io::Write;
 use std::net::TcpStream;
@@ -68,10 +68,10 @@ fn messages_in_flight_are_as_many_as_asked_for() {
             shared.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let patience =
-        Patience { echo: Duration::from_secs(2), bye: Duration::from_millis(10), ..Patience::default() };
+    let timeouts =
+        Timeouts { echo: Duration::from_secs(2), bye: Duration::from_millis(10), ..Timeouts::default() };
     let span = Duration::from_millis(100);
-    let plan = Plan { clients: 1, in_flight: 7, span, patience, ..Plan::canonical(Scenario::Steady) };
+    let plan = Plan { clients: 1, in_flight: 7, span, timeouts, ..Plan::canonical(Scenario::Steady) };
     let report = load::run(&Plan { servers: vec![address], ..plan }, &mut |_| {}).unwrap();
     assert_eq!(most.load(Ordering::SeqCst), 7);
     assert_eq!((report.message_us.count, report.message_us.unfinished), (7, 7));
@@ -138,15 +138,15 @@ fn full_cost_logins_are_hashed_each_time_or_refused() {
             assert!(storm.during.login_us.p50 > 5_000.0 && storm.hash_us.unwrap() > 5_000.0, "{storm:?}");
             assert!(report.plot().contains("full-cost logins"));
         } else {
-            let mishap = load::run(&plan, &mut |_| {}).unwrap_err();
-            assert!(mishap.kind == "not_full" && mishap.reason.contains("--login-cache 0"), "{mishap}");
+            let error = load::run(&plan, &mut |_| {}).unwrap_err();
+            assert!(error.kind == "not_full" && error.reason.contains("--login-cache 0"), "{error}");
         }
     }
     // Nobody can tell whether so cheap a hash is made.
     let server = Server::start(&["--hash-rounds", "1", "--login-cache", "0"]);
     let login = LoginSort::Full;
-    let mishap = load::run(&Plan { login, ..short(Scenario::Storm, &server) }, &mut |_| {}).unwrap_err();
-    assert!(mishap.kind == "not_full" && mishap.reason.contains("--hash-rounds"), "{mishap}");
+    let error = load::run(&Plan { login, ..short(Scenario::Storm, &server) }, &mut |_| {}).unwrap_err();
+    assert!(error.kind == "not_full" && error.reason.contains("--hash-rounds"), "{error}");
 }
 
 #[test]

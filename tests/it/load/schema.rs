@@ -110,6 +110,6 @@ fn failures_are_as_documented_and_the_help_has_the_schema() {
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(report["failures"]["Busy"]["count"], 2);
     Schema::documented().check("report", &report, "report", &["idle"]);
-    let (code, help, _) = finish(start(server.address, &["--help"]));
+    let (code, help, _) = finish(start(server.address, &["--help-json"]));
     assert!(code == 0 && help.contains(SCHEMA.trim_end()), "{help}");
 }

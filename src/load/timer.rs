@@ -7,28 +7,28 @@ use std::time::Duration;
 
 /// Where the system has no such clock, the poll's timeout alone ends the wait, up to a millisecond late.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct Timer {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    timer: std::os::fd::OwnedFd,
+    descriptor: std::os::fd::OwnedFd,
 }
 
-impl Alarm {
-    /// An alarm that is an event of this poll.
+impl Timer {
+    /// A timer that is an event of this poll.
     ///
     /// # Errors
     /// If the system gives none.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Alarm> {
+    pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Timer> {
         use mio::{Interest, unix::SourceFd};
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         use std::os::fd::AsRawFd;
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
-        Ok(Alarm { timer })
+        let descriptor = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Timer { descriptor })
     }
 
-    /// Rings once, so long from now.
+    /// Expires once, so long from now.
     ///
     /// # Errors
     /// If the system refuses.
@@ -41,13 +41,13 @@ impl Alarm {
             tv_nsec: pause.subsec_nanos().into(),
         };
         let setting = Itimerspec { it_interval: once, it_value: pause };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting)?;
+        timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &setting)?;
         Ok(())
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn new(_poll: &Poll, _token: Token) -> io::Result<Alarm> {
-        Ok(Alarm {})
+    pub(super) fn new(_poll: &Poll, _token: Token) -> io::Result<Timer> {
+        Ok(Timer {})
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -1,11 +1,11 @@
-//! The way to the server: connections, and the local ports that they need.
+//! Connecting to the server, and the local ports that they need.
 //!
 //! A machine has some 28 000 local ports for connections from one address to one server, and each stays taken for a
 //! while if this side closes first. So it does not; and if they run out all the same, a loopback address has
 //! neighbours, each with ports of its own.
 
-use super::mishap::{Mishap, refused_transport};
-use crate::client::{Carrier, Opening};
+use super::error::{LoadError, refused_transport};
+use crate::client::{Transport, Transports};
 use crate::keepalive::detect_dead_path;
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -15,26 +15,26 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// Source addresses on the loopback network, 127.0.0.1 included: ports for some 900 000 connections.
 const NEIGHBOURS: u8 = 32;
 
-/// The way to one server.
+/// What connects to one server.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(super) struct Connector {
     server: SocketAddr,
-    opening: Opening,
+    transports: Transports,
     /// The last byte of the source address 127.0.0.x; 1 leaves the choice to the system.
     neighbour: u8,
 }
 
-impl Route {
-    pub(super) fn new(server: SocketAddr, opening: Opening) -> Route {
-        Route { server, opening, neighbour: 1 }
+impl Connector {
+    pub(super) fn new(server: SocketAddr, transports: Transports) -> Connector {
+        Connector { server, transports, neighbour: 1 }
     }
 
-    /// What carries a new connection's frames.
+    /// What a new connection's bytes pass through.
     ///
     /// # Errors
     /// What TLS has against it.
-    pub(super) fn carrier(&self) -> Result<Carrier, Mishap> {
-        self.opening.carrier().map_err(|error| refused_transport(&error))
+    pub(super) fn transport(&self) -> Result<Transport, LoadError> {
+        self.transports.begin().map_err(|error| refused_transport(&error))
     }
 
     pub(super) fn server(&self) -> SocketAddr {
@@ -106,23 +106,24 @@ mod tests {
     #[test]
     fn a_loopback_server_is_reached_from_other_addresses() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut route = Route::new(listener.local_addr().unwrap(), Opening::Plain);
+        let mut connector = Connector::new(listener.local_addr().unwrap(), Transports::Plain);
         let mut sources = HashSet::new();
         // Elsewhere than on Linux the neighbours exist only when somebody set them up.
         let rounds = if cfg!(target_os = "linux") { NEIGHBOURS } else { 1 };
         for _ in 0..rounds {
-            let _stream = route.connect().unwrap();
+            let _stream = connector.connect().unwrap();
             sources.insert(listener.accept().unwrap().1.ip());
-            route.turn_to_neighbour();
+            connector.turn_to_neighbour();
         }
         assert_eq!(sources.len(), usize::from(rounds));
         assert!(sources.iter().all(|source| source.is_loopback()));
-        assert_eq!(Route::new(listener.local_addr().unwrap(), Opening::Plain).source(), None);
+        assert_eq!(Connector::new(listener.local_addr().unwrap(), Transports::Plain).source(), None);
     }
 
     #[test]
     fn only_loopback_ipv4_has_neighbours() {
-        let neighbours = |server: &str| Route::new(server.parse().unwrap(), Opening::Plain).has_neighbours();
+        let neighbours =
+            |server: &str| Connector::new(server.parse().unwrap(), Transports::Plain).has_neighbours();
         assert!(neighbours("127.0.0.1:9090"));
         assert!(!neighbours("[::1]:9090") && !neighbours("192.0.2.1:9090"));
     }

@@ -1,9 +1,8 @@
 //! The parts of a report that only some runs have.
 
-use super::LoginSort;
-use super::gauge::{Stretch, round};
-use super::process::ProcessorTime;
-use super::stats::Percentiles;
+use crate::load::LoginSort;
+use crate::load::metrics::Percentiles;
+use crate::load::sampler::{CpuTime, Interval, round};
 use serde::Serialize;
 
 /// What the server used, where its process was named.
@@ -29,17 +28,17 @@ pub struct ServerUse {
 }
 
 impl ServerUse {
-    pub(super) fn new(
-        stretch: &Stretch,
+    pub(in crate::load) fn new(
+        interval: &Interval,
         memory_bytes: [Option<u64>; 2],
         [connections, logins, messages]: [u64; 3],
     ) -> Option<ServerUse> {
-        let ProcessorTime { used: processor, waited } = stretch.server?;
+        let CpuTime { used: processor, waited } = interval.server?;
         let each = |count: u64| (count > 0).then(|| round(processor.as_secs_f64() * 1e6 / count as f64, 3));
         Some(ServerUse {
             processor_seconds: round(processor.as_secs_f64(), 3),
-            processor_share: stretch.share(processor),
-            waited_share: waited.map(|waited| stretch.share(waited)),
+            processor_share: interval.share(processor),
+            waited_share: waited.map(|waited| interval.share(waited)),
             us_per_connection: each(connections),
             us_per_login: each(logins),
             us_per_message: each(messages),
@@ -126,7 +125,7 @@ pub struct Phase {
 
 impl Phase {
     /// The part of one processor that the load tester used or waited for.
-    pub(super) fn tester_demand(&self) -> f64 {
+    pub(in crate::load) fn tester_demand(&self) -> f64 {
         self.tester_processor_share + self.tester_waited_share.unwrap_or_default()
     }
 }

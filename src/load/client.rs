@@ -1,0 +1,375 @@
+//! All clients of a load, each a state machine: it connects, logs in, sends, leaves, and perhaps comes again.
+//!
+//! This module must not know sockets or the clock, nor the protocol: messages and times are handed in, requests are
+//! appended to a buffer.
+
+mod waiting;
+
+use super::connection::Flow;
+use super::dialect::{Dialect, Exchange, LoginStep, Other, User};
+use super::error::LoadError;
+use super::metrics::Metrics;
+use crate::Moment;
+use std::collections::VecDeque;
+
+/// What a client does once it is inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// It stays.
+    Stays,
+    /// It sends its messages, leaves, and comes again as the next user.
+    Returns,
+    /// Its connection breaks, and it comes again with what its login knows.
+    Resumes,
+}
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Outside,
+    Connecting,
+    LoggingIn,
+    Inside,
+    /// It has said its farewell.
+    Leaving,
+    /// The server has said its own, and is to close. Who closes first keeps the port for a minute; that must not be the
+    /// client, or a long run has no ports left.
+    Parting,
+    /// It failed, and does not come again by itself.
+    Failed,
+}
+
+/// One client.
+#[derive(Debug)]
+struct Client<L> {
+    name: String,
+    number: u64,
+    policy: Policy,
+    state: State,
+    login: L,
+    /// When it lost its last connection, or first tried to connect.
+    lost: Moment,
+    /// When it began to connect.
+    began: Moment,
+    /// When it said who it is, if it is to say so.
+    asked: Option<Moment>,
+    /// When it began to wait for what it waits for.
+    since: Moment,
+    exchange: Exchange,
+    sent: u64,
+    answered: u64,
+    /// Requests that are still to follow an answer.
+    budget: u64,
+    said_farewell: bool,
+    /// When each request whose answer is to come was sent, or should have been.
+    waiting: VecDeque<Moment>,
+}
+
+/// All clients, and what they measure.
+pub(super) struct Clients<D: Dialect> {
+    pub(super) dialect: D,
+    all: Vec<Client<D::Login>>,
+    size_bytes: usize,
+    /// Messages of each visit of those who return.
+    messages: u64,
+    next_number: u64,
+    pub(super) metrics: Metrics,
+    pub(super) inside: usize,
+    pub(super) entering: usize,
+    /// Until when an answer is followed by another request.
+    pub(super) talks_until: Moment,
+    /// Requests whose answer is to come.
+    pub(super) requests_waiting: u64,
+}
+
+impl<L: Default> Client<L> {
+    fn new(policy: Policy) -> Client<L> {
+        Client {
+            name: String::new(),
+            number: 0,
+            policy,
+            state: State::Outside,
+            login: L::default(),
+            lost: Moment::START,
+            began: Moment::START,
+            asked: None,
+            since: Moment::START,
+            exchange: Exchange::default(),
+            sent: 0,
+            answered: 0,
+            budget: 0,
+            said_farewell: false,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    fn is_entering(&self) -> bool {
+        matches!(self.state, State::Connecting | State::LoggingIn)
+    }
+
+    /// As the dialect sees it, beside its login.
+    fn as_user(&mut self, messages: u64) -> (User<'_>, &mut L) {
+        let talks = self.policy == Policy::Stays || (self.policy == Policy::Returns && messages > 0);
+        (User { name: &self.name, number: self.number, talks }, &mut self.login)
+    }
+}
+
+impl<D: Dialect> Clients<D> {
+    /// Nobody yet; texts will be of this size, and those who return will send so many on each visit.
+    pub(super) fn new(dialect: D, size_bytes: usize, messages: u64) -> Clients<D> {
+        Clients {
+            dialect,
+            all: Vec::new(),
+            size_bytes,
+            messages,
+            next_number: 0,
+            metrics: Metrics::default(),
+            inside: 0,
+            entering: 0,
+            talks_until: Moment::NEVER,
+            requests_waiting: 0,
+        }
+    }
+
+    /// The next client that begins has this number.
+    pub(super) fn begin_numbers_at(&mut self, number: u64) {
+        self.next_number = number;
+    }
+
+    /// Adds clients with one policy.
+    pub(super) fn add(&mut self, count: usize, policy: Policy) {
+        self.all.extend((0..count).map(|_| Client::new(policy)));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn state(&self, slot: usize) -> State {
+        self.all[slot].state
+    }
+
+    /// Whether the client breaks its connection and comes again with what its login knows.
+    pub(super) fn resumes(&self, slot: usize) -> bool {
+        self.all[slot].policy == Policy::Resumes
+    }
+
+    /// When the client lost its last connection, or first tried to connect.
+    pub(super) fn lost(&self, slot: usize) -> Moment {
+        self.all[slot].lost
+    }
+
+    fn set_state(&mut self, slot: usize, state: State, now: Moment) {
+        let client = &mut self.all[slot];
+        let before = (client.is_entering(), client.state == State::Inside);
+        (client.state, client.since) = (state, now);
+        let after = (client.is_entering(), client.state == State::Inside);
+        self.entering = self.entering + usize::from(after.0) - usize::from(before.0);
+        self.inside = self.inside + usize::from(after.1) - usize::from(before.1);
+    }
+
+    /// A client begins to connect; `lost` is when it lost its last connection, or now. Who returns is another user each
+    /// time.
+    pub(super) fn begin(&mut self, slot: usize, lost: Moment, now: Moment) {
+        let client = &mut self.all[slot];
+        if client.policy == Policy::Returns || client.name.is_empty() {
+            client.number = self.next_number;
+            self.next_number += 1;
+            client.name = self.dialect.name(client.number);
+            client.login = D::Login::default();
+            client.sent = client.number.wrapping_mul(self.messages);
+        }
+        client.answered = client.sent;
+        client.budget = if client.policy == Policy::Returns { self.messages } else { 0 };
+        (client.said_farewell, client.asked) = (false, None);
+        (client.lost, client.began) = (lost, now);
+        self.set_state(slot, State::Connecting, now);
+    }
+
+    /// The client's connection is there.
+    pub(super) fn handle_connected(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
+        let began = self.all[slot].began;
+        if let Some(latencies) = self.metrics.at(began) {
+            latencies.connect.record(now.since(began));
+        }
+        self.set_state(slot, State::LoggingIn, now);
+        let (user, login) = self.all[slot].as_user(self.messages);
+        let step = self.dialect.connected(login, &user, out);
+        self.advance(slot, step, now, out)
+    }
+
+    /// A message came: mostly an answer, which the next request may follow.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it does not belong here: the client has failed.
+    pub(super) fn handle_message(
+        &mut self,
+        slot: usize,
+        message: &[u8],
+        now: Moment,
+        out: &mut Vec<u8>,
+    ) -> Result<Flow, LoadError> {
+        let client = &mut self.all[slot];
+        if let Some(&began) = client.waiting.front()
+            && client.exchange.is_answer(client.answered, message)
+        {
+            client.waiting.pop_front();
+            client.answered += 1;
+            self.requests_waiting -= 1;
+            self.metrics.request(began, now, true);
+            return Ok(self.follow(slot, now, out));
+        }
+        if client.state != State::LoggingIn {
+            return self.handle_other(slot, message, now);
+        }
+        client.since = now;
+        let (user, login) = client.as_user(self.messages);
+        let step = self.dialect.handle_answer(login, &user, message, out)?;
+        Ok(self.advance(slot, step, now, out))
+    }
+
+    /// Goes on with a login.
+    fn advance(&mut self, slot: usize, step: LoginStep, now: Moment, out: &mut Vec<u8>) -> Flow {
+        let client = &mut self.all[slot];
+        match step {
+            LoginStep::Waiting => return Flow::Continue,
+            LoginStep::Asked => {
+                client.asked = Some(now);
+                return Flow::Continue;
+            }
+            LoginStep::Inside | LoginStep::Done => {}
+        }
+        if let (Some(asked), Some(latencies)) = (client.asked, self.metrics.at(client.began)) {
+            latencies.login.record(now.since(asked));
+            latencies.resume.record(now.since(client.lost));
+        }
+        if step == LoginStep::Done || client.policy == Policy::Resumes {
+            return Flow::End(Ok(()));
+        }
+        let (policy, has_messages) = (client.policy, client.budget > 0);
+        self.set_state(slot, State::Inside, now);
+        if policy == Policy::Stays {
+            return Flow::Continue;
+        }
+        if has_messages {
+            self.prepare(slot, 1);
+        }
+        self.follow(slot, now, out)
+    }
+
+    /// What follows an answer, or the login of one who returns: another request, or the farewell.
+    fn follow(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
+        let client = &mut self.all[slot];
+        if client.budget > 0 && now < self.talks_until {
+            client.budget -= 1;
+            self.send(slot, now, out);
+        } else if client.policy == Policy::Returns && client.waiting.is_empty() {
+            return self.leave(slot, now, out);
+        }
+        Flow::Continue
+    }
+
+    /// Makes a client's requests ready, which costs memory that one who only stays does not need.
+    pub(super) fn prepare(&mut self, slot: usize, in_flight: usize) {
+        let client = &mut self.all[slot];
+        let (user, login) = client.as_user(self.messages);
+        client.exchange = self.dialect.exchange(login, &user, self.size_bytes);
+        client.waiting.reserve(in_flight);
+    }
+
+    /// From now on each answer to a client that is inside is followed by another request; these are the first.
+    pub(super) fn begin_requests(&mut self, slot: usize, in_flight: usize, now: Moment, out: &mut Vec<u8>) {
+        self.all[slot].budget = u64::MAX;
+        (0..in_flight).for_each(|_| self.send(slot, now, out));
+    }
+
+    /// Sends a client's next request; its latency counts from `since`. The farewell goes along with the last one of a
+    /// visit, unless it is to wait for the answer: that saves a way there and back.
+    pub(super) fn send(&mut self, slot: usize, since: Moment, out: &mut Vec<u8>) {
+        let client = &mut self.all[slot];
+        client.exchange.append(client.sent, out);
+        client.sent = client.sent.wrapping_add(1);
+        client.waiting.push_back(since);
+        self.requests_waiting += 1;
+        if client.policy == Policy::Returns
+            && client.budget == 0
+            && let Some(farewell) = self.dialect.farewell().filter(|farewell| farewell.is_along)
+        {
+            out.extend_from_slice(farewell.bytes);
+            client.said_farewell = true;
+        }
+    }
+
+    /// The client says that it goes.
+    pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
+        let said = std::mem::replace(&mut self.all[slot].said_farewell, true);
+        let Some(farewell) = self.dialect.farewell() else { return Flow::End(Ok(())) };
+        if !said {
+            out.extend_from_slice(farewell.bytes);
+        }
+        self.set_state(slot, if farewell.is_answered { State::Leaving } else { State::Parting }, now);
+        Flow::Continue
+    }
+
+    /// A message that is not the answer that was due.
+    fn handle_other(&mut self, slot: usize, message: &[u8], now: Moment) -> Result<Flow, LoadError> {
+        let advice = self.dialect.advice();
+        let client = &mut self.all[slot];
+        match (self.dialect.handle_other(&mut client.login, message)?, client.state) {
+            (Other::Aside, _) | (_, State::Parting) => {}
+            // An answer that was under way when the farewell went out.
+            (Other::Answer, State::Leaving) => {}
+            (Other::Answer, _) => {
+                let reason = format!("what came is not the echo of the message that was sent; {advice}");
+                return Err(LoadError::new("wrong_echo", reason));
+            }
+            (Other::Goodbye(_), State::Leaving) => self.set_state(slot, State::Parting, now),
+            (Other::Goodbye(_), _) if client.said_farewell => {
+                return Err(LoadError::new("no_echo", format!("Bye came before the echo; {advice}")));
+            }
+            (Other::Goodbye(reason), _) => {
+                let reason = format!("the server said Bye: {}", reason.escape_debug());
+                return Err(LoadError::new("sent_away", reason));
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// The server closed the client's connection.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it came too early.
+    pub(super) fn handle_closed(&self, slot: usize) -> Result<(), LoadError> {
+        if self.all[slot].state == State::Parting {
+            return Ok(());
+        }
+        let reason = format!("the server closed the connection {}", self.awaited(slot));
+        Err(LoadError::new("connection_lost", reason))
+    }
+
+    /// The client has no connection any more: as it should be, by its own choice or the load's, or by a failure.
+    pub(super) fn handle_left(&mut self, slot: usize, now: Moment, outcome: Result<(), LoadError>) {
+        self.give_up_requests(slot, now);
+        self.set_state(slot, if outcome.is_ok() { State::Outside } else { State::Failed }, now);
+        self.metrics.visited(outcome);
+    }
+
+    /// Whether the client comes again by itself, unless it has failed.
+    pub(super) fn comes_again(&self, slot: usize) -> bool {
+        let client = &self.all[slot];
+        client.policy != Policy::Stays && client.state == State::Outside
+    }
+
+    /// Lets those who come again forget their failure, so that a server which refused one for once is tried again.
+    pub(super) fn forgive(&mut self, slot: usize) -> bool {
+        let client = &mut self.all[slot];
+        let is_forgiven = client.policy != Policy::Stays && client.state == State::Failed;
+        if is_forgiven {
+            client.state = State::Outside;
+        }
+        is_forgiven
+    }
+}
+
+#[cfg(test)]
+mod tests;
