@@ -183,9 +183,9 @@ impl LogAxis {
         })
     }
 
-    /// The lowest value.
-    pub fn lowest(&self) -> f64 {
-        *self.range.start()
+    /// The highest value.
+    pub fn highest(&self) -> f64 {
+        *self.range.end()
     }
 }
 

@@ -92,11 +92,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
     ("tests/bench/besiegers.rs", "keeps to a pace, so that a siege is bounded"),
     ("tests/bench/rooms.rs", "stays until a stretch that is measured is over"),
     ("tests/bench/siege.rs", "measures a stretch in which nothing happens"),
-    (
-        "tests/peers/src/compare/idle.rs",
-        "servers of others give memory back by their own clocks, and do not say when",
-    ),
-    ("tests/peers/src/compare/server.rs", "asks again whether a server listens that does not say so"),
+    ("tests/bench/server.rs", "asks again whether a server listens that does not say so"),
     (
         "tests/peers/src/compare/syscalls.rs",
         "asks again whether a counter is attached, which it does not say",

@@ -10,6 +10,9 @@ use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::time::{Duration, Instant};
 
+/// What a process has used by its ticks and by the scheduler's own count may differ by so much.
+const TICKS_DIFFER: Duration = Duration::from_millis(40);
+
 /// The monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock(Instant);
@@ -175,13 +178,12 @@ impl Process {
     /// [`LoadError`] if the system does not tell.
     pub fn cpu(self) -> Result<Option<CpuTime>, LoadError> {
         self.0
-            .map(|pid| match schedule(pid) {
-                Some(exact) => Ok(exact),
-                None => {
-                    let ticks = told(pid, "stat", cpu_ticks)?;
-                    let used = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64);
-                    Ok(CpuTime { used, waited: None })
-                }
+            .map(|pid| {
+                let ticks = told(pid, "stat", cpu_ticks)?;
+                let used = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64);
+                // What threads have used that have ended is among the ticks only.
+                let exact = schedule(pid).filter(|exact| exact.used + TICKS_DIFFER > used);
+                Ok(exact.unwrap_or(CpuTime { used, waited: None }))
             })
             .transpose()
     }

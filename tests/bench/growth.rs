@@ -5,10 +5,10 @@
 //! Start and memory: from the server's start until it says where it listens, and the most memory that it held until then
 //! (`VmHWM`), with its file in the system's cache. A login: a client that connects, logs in with a password that the
 //! server remembers, and leaves, one after another, in turn as every user that the load tester knows. A message: one in
-//! flight in each connection. For both the server's processor time, from `porter-load --pid`.
+//! flight in each connection. For both the server's CPU time, as the load tester reports it.
 //!
-//! The server has one processor and the load tester another (`taskset`, of util-linux). All sizes take turns, and the
-//! figures are medians of their turns. The exit code is 1 if the start with the most users is above its targets.
+//! The server has one CPU and the load tester another, if there are two. All sizes take turns, and the figures are medians
+//! of their turns. The exit code is 1 if the start with the most users is above its targets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,11 +22,14 @@ mod server;
 
 use panels::{Panel, shown};
 use porter::auth::{Password, PasswordHash, hash_password};
-use serde_json::Value;
-use server::Server;
+use porter::load::{self, Plan, Report, Scenario, ServerUse};
+use rustix::thread::CpuSet;
+use server::{Server, divided};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 const USERS: [u32; 4] = [10, 10_000, 100_000, 1_000_000];
 const CONNECTIONS: [u32; 4] = [10, 100, 1_000, 10_000];
@@ -37,13 +40,19 @@ const TURNS: usize = 3;
 /// The most users that log in: enough of them that the processor does not know their places in the table by heart.
 const LOGGED_IN_MOST: u32 = 4_000;
 /// Logins of one turn.
-const LOGINS: u32 = 4_000;
-/// Seconds of messages of one turn.
-const SECONDS: u32 = 2;
+const LOGINS: u64 = 4_000;
+/// Of messages in one turn.
+const SPAN: Duration = Duration::from_secs(2);
 /// Hashes that cost nothing, and room for all connections.
 const FLAGS: [&str; 4] = ["--hash-rounds", "1", "--max-connections", "10100"];
-/// The processors of the server and of the load tester.
-const PROCESSORS: [&str; 2] = ["0", "1"];
+
+/// A server among users, in a folder of its own.
+struct Host {
+    server: Server,
+    _folder: TempDir,
+    /// From its start until it said where it listens.
+    start_took: Duration,
+}
 
 fn main() -> ExitCode {
     let picture = std::env::args().skip_while(|word| word != "--picture").nth(1);
@@ -51,20 +60,22 @@ fn main() -> ExitCode {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{processors} processors, load average {}, medians of {TURNS} turns\n", load.trim());
 
-    let starts = USERS.map(start);
-    let servers = USERS.map(|users| pinned(among(users)));
+    let cpus = divided();
+    let cpus = cpus.as_ref();
+    let starts = USERS.map(|users| start(users, cpus));
+    let servers = USERS.map(|users| among(users, cpus));
     let logins = in_turns(|size| login(&servers[size], USERS[size]));
-    println!("| users | start, s | its processor time, s | memory, MB | processor time a login, µs |");
+    println!("| users | start, s | its CPU time, s | memory, MB | CPU time a login, µs |");
     println!("|---|---|---|---|---|");
-    for ((users, [start, processor, memory]), login) in USERS.iter().zip(&starts).zip(logins) {
-        let [start, processor, memory, login] = [*start, *processor, *memory, login].map(shown);
-        println!("| {users} | {start} | {processor} | {memory} | {login} |");
+    for ((users, [start, cpu, memory]), login) in USERS.iter().zip(&starts).zip(logins) {
+        let [start, cpu, memory, login] = [*start, *cpu, *memory, login].map(shown);
+        println!("| {users} | {start} | {cpu} | {memory} | {login} |");
     }
     drop(servers);
 
-    let server = pinned(among(1));
+    let server = among(1, cpus);
     let messages = in_turns(|size| message(&server, CONNECTIONS[size]));
-    println!("\n| connections | processor time a message, µs |\n|---|---|");
+    println!("\n| connections | CPU time a message, µs |\n|---|---|");
     for (connections, message) in CONNECTIONS.iter().zip(messages) {
         println!("| {connections} | {} |", shown(message));
     }
@@ -75,12 +86,15 @@ fn main() -> ExitCode {
             Panel { title, unit, across, points }
         };
         let of_starts = |figure: usize| starts.map(|figures| figures[figure]);
-        let drawn = panels::draw(&[
-            panel("a login, processor time", "µs", "users in users.csv", USERS, logins),
-            panel("a message, processor time", "µs", "connections", CONNECTIONS, messages),
+        let drawn = [
+            panel("a login, CPU time", "µs", "users in users.csv", USERS, logins),
+            panel("a message, CPU time", "µs", "connections", CONNECTIONS, messages),
             panel("the start", "s", "users in users.csv", USERS, of_starts(0)),
             panel("memory after the start", "MB", "users in users.csv", USERS, of_starts(2)),
-        ]);
+        ];
+        let conditions =
+            format!("porter {}, medians of {TURNS} turns, {}", env!("CARGO_PKG_VERSION"), load::today());
+        let drawn = panels::draw(&drawn, &[&conditions, &load::machine_description()]);
         std::fs::write(file, drawn).unwrap();
     }
     judge(USERS[USERS.len() - 1], starts[USERS.len() - 1])
@@ -97,49 +111,39 @@ fn judge(users: u32, [seconds, _, memory]: [f64; 3]) -> ExitCode {
     if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Seconds of a start, seconds of processor time in it, and the megabytes held at most.
-fn start(users: u32) -> [f64; 3] {
+/// Seconds of a start, seconds of CPU time in it, and the megabytes held at most.
+fn start(users: u32, cpus: Option<&CpuSet>) -> [f64; 3] {
     let turns: [[f64; 3]; TURNS] = std::array::from_fn(|_| {
-        let server = among(users);
-        [server.start_took().as_secs_f64(), server.processor().as_secs_f64(), server.memory_most()]
+        let Host { server, start_took, .. } = &among(users, cpus);
+        let cpu = server.process().cpu().unwrap().unwrap().used;
+        [start_took.as_secs_f64(), cpu.as_secs_f64(), server.memory_most().unwrap() as f64 / 1e6]
     });
     std::array::from_fn(|figure| median(turns.map(|turn| turn[figure])))
 }
 
-/// Microseconds of the server's processor time for each of many logins.
-fn login(server: &Server, users: u32) -> f64 {
-    let (users, clients) = (users.min(LOGGED_IN_MOST).to_string(), LOGINS.to_string());
-    let load = ["--scenario", "sequential", "--messages", "0", "--users", &users, "--clients", &clients];
-    figure(&measured(server, &load), "us_per_login")
+/// Microseconds of the server's CPU time for each of many logins.
+fn login(host: &Host, users: u32) -> f64 {
+    let plan = Plan::canonical(Scenario::Sequential);
+    let plan = Plan { messages: 0, users: users.min(LOGGED_IN_MOST), clients: LOGINS, ..plan };
+    used(&measured(host, plan)).us_per_login.unwrap()
 }
 
-/// Microseconds of the server's processor time for each message on so many connections.
-fn message(server: &Server, connections: u32) -> f64 {
-    let (clients, seconds) = (connections.to_string(), SECONDS.to_string());
-    let load = ["--scenario", "steady", "--in-flight", "1", "--clients", &clients, "--seconds", &seconds];
-    figure(&measured(server, &load), "us_per_message")
+/// Microseconds of the server's CPU time for each message on so many connections.
+fn message(host: &Host, connections: u32) -> f64 {
+    let plan = Plan { clients: connections.into(), span: SPAN, ..Plan::canonical(Scenario::Steady) };
+    used(&measured(host, plan)).us_per_message.unwrap()
 }
 
 /// What the load tester reports of a load.
-fn measured(server: &Server, load: &[&str]) -> Value {
-    let mut command = Command::new("taskset");
-    command.args(["-c", PROCESSORS[1], env!("CARGO_BIN_EXE_porter-load"), "--json"]);
-    command.args(["--port", server.port(), "--pid", &server.process()]).args(load);
-    let output = command.stderr(Stdio::inherit()).output().expect("taskset, of util-linux");
-    assert!(output.status.success(), "porter-load failed");
-    serde_json::from_slice(&output.stdout).unwrap()
+fn measured(host: &Host, plan: Plan) -> Report {
+    let (servers, pid) = (vec![host.server.address()], Some(host.server.pid()));
+    let report = load::run(&Plan { servers, pid, ..plan }, &mut |_| {}).unwrap();
+    assert_eq!(report.failed, 0, "{:?}", report.failures);
+    report
 }
 
-fn figure(report: &Value, name: &str) -> f64 {
-    report["server"][name].as_f64().unwrap()
-}
-
-/// Leaves a server one processor of its own.
-fn pinned(server: Server) -> Server {
-    let mut command = Command::new("taskset");
-    command.args(["-cp", PROCESSORS[0], &server.process()]).stdout(Stdio::null());
-    assert!(command.status().expect("taskset, of util-linux").success(), "taskset failed");
-    server
+fn used(report: &Report) -> ServerUse {
+    report.server.expect("what the server used")
 }
 
 /// The median of each size's turns.
@@ -154,8 +158,18 @@ fn median(mut figures: [f64; TURNS]) -> f64 {
 }
 
 /// Starts a server with so many users in its file.
-fn among(users: u32) -> Server {
-    Server::start(&FLAGS, |file| write_users(file, users))
+fn among(users: u32, cpus: Option<&CpuSet>) -> Host {
+    let folder = TempDir::new().unwrap();
+    let mut file = BufWriter::new(File::create(folder.path().join("users.csv")).unwrap());
+    file.write_all(b"name,password,registered\n").and_then(|()| write_users(&mut file, users)).unwrap();
+    // On the disk already, or the sync of the server's start would wait for it.
+    file.into_inner().unwrap().sync_all().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
+    command.args(["--host", "127.0.0.1", "--port", "0", "--data"]).arg(folder.path()).args(FLAGS);
+    command.arg("--log-file").arg(folder.path().join("log")).stderr(Stdio::null());
+    let began = Instant::now();
+    let server = Server::start(&mut command, None, cpus).unwrap();
+    Host { server, _folder: folder, start_took: began.elapsed() }
 }
 
 /// Writes a line for each user, those of the load tester evenly among the others, whose passwords nobody knows.

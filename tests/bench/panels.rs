@@ -2,37 +2,14 @@
 //!
 //! Each has one curve and its figures beside the points, so that colour says nothing that is not also written.
 
-use svg::Document;
-use svg::node::element::{Circle, Group, Line, Polyline, Rectangle, Style, Text, Title};
+use porter::chart::{Anchor, LogAxis, Page};
 
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 640.0;
 const TITLE: &str = "porter: what grows, and what does not";
+const SUBTITLE: &str = "the dashed lines are what would be if it grew as the size does";
 /// The left upper corners of the panels' axes, row by row.
-const CORNERS: [(f64, f64); 4] = [(76.0, 96.0), (506.0, 96.0), (76.0, 380.0), (506.0, 380.0)];
+const CORNERS: [(f64, f64); 4] = [(76.0, 118.0), (506.0, 118.0), (76.0, 402.0), (506.0, 402.0)];
 const PANEL_WIDTH: f64 = 320.0;
 const PANEL_HEIGHT: f64 = 180.0;
-
-const STYLE: &str = "
-text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; font-size: 13px; fill: #3d434b; }
-.page { fill: #ffffff; }
-.title { font-size: 19px; font-weight: 600; fill: #15181c; }
-.name { font-size: 15px; font-weight: 600; fill: #0067a8; }
-.grid { stroke: #dfe3e8; stroke-width: 1; }
-.axis { stroke: #8b929b; stroke-width: 1; }
-.curve { fill: none; stroke: #0067a8; stroke-width: 2.5; stroke-linejoin: round; stroke-linecap: round; }
-circle { fill: #0067a8; }
-@media (prefers-color-scheme: dark) {
-text { fill: #b9c0c9; }
-.page { fill: #14171b; }
-.title { fill: #f2f4f6; }
-.name { fill: #62bdf2; }
-.grid { stroke: #2b3138; }
-.axis { stroke: #6d7680; }
-.curve { stroke: #62bdf2; }
-circle { fill: #62bdf2; }
-}
-";
 
 /// How one figure grows with one size.
 pub(crate) struct Panel {
@@ -44,88 +21,49 @@ pub(crate) struct Panel {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// Two whole decades, and where a value lies between them.
-struct Axis {
-    lower: f64,
-    upper: f64,
-}
-
-impl Axis {
-    fn around(values: impl Iterator<Item = f64> + Clone) -> Axis {
-        let lower = values.clone().fold(f64::INFINITY, f64::min).log10().floor();
-        let upper = values.fold(0.0, f64::max).log10().ceil().max(lower + 1.0);
-        Axis { lower, upper }
-    }
-
-    /// 0 at the lower end, 1 at the upper.
-    fn part(&self, value: f64) -> f64 {
-        (value.log10() - self.lower) / (self.upper - self.lower)
-    }
-
-    fn decades(&self) -> impl Iterator<Item = f64> + use<> {
-        (self.lower as i32..=self.upper as i32).map(|decade| 10_f64.powi(decade))
-    }
-}
-
-/// Draws them all.
-pub(crate) fn draw(panels: &[Panel; 4]) -> String {
-    let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, WIDTH, HEIGHT))
-        .set("width", WIDTH)
-        .set("height", HEIGHT)
-        .set("role", "img")
-        .add(Title::new(TITLE))
-        .add(Style::new(STYLE))
-        .add(Rectangle::new().set("class", "page").set("width", WIDTH).set("height", HEIGHT))
-        .add(text(TITLE, 24.0, 36.0, "start").set("class", "title"));
+/// Draws them all; `conditions` say how, when and where it was measured, a line each.
+pub(crate) fn draw(panels: &[Panel; 4], conditions: &[&str]) -> String {
+    let mut page = Page::new((860.0, 694.0), TITLE, SUBTITLE, conditions);
     for (panel, corner) in panels.iter().zip(CORNERS) {
-        document = document.add(drawn(panel, corner));
+        draw_panel(&mut page, panel, corner);
     }
-    format!("{document}\n")
+    page.finished()
 }
 
-fn drawn(panel: &Panel, (left, top): (f64, f64)) -> Group {
-    let across = Axis::around(panel.points.iter().map(|point| point.0));
-    let up = Axis::around(panel.points.iter().map(|point| point.1));
+fn draw_panel(page: &mut Page, panel: &Panel, (left, top): (f64, f64)) {
     let (right, bottom) = (left + PANEL_WIDTH, top + PANEL_HEIGHT);
-    let x = |value| left + PANEL_WIDTH * across.part(value);
-    let y = |value| bottom - PANEL_HEIGHT * up.part(value);
-    let name = format!("{}, {}", panel.title, panel.unit);
-    let mut group = Group::new().add(text(&name, left, top - 14.0, "start").set("class", "name"));
-    for decade in up.decades() {
-        group = group.add(line((left, y(decade)), (right, y(decade)), "grid")).add(text(
-            &short(decade),
-            left - 10.0,
-            y(decade) + 4.5,
-            "end",
-        ));
+    let across = LogAxis::around(panel.points.iter().map(|point| point.0), [left, right]);
+    let up = LogAxis::around(panel.points.iter().map(|point| point.1), [bottom, top]);
+    page.text(&format!("{}, {}", panel.title, panel.unit), (left, top - 14.0), Anchor::Start, "name blue");
+    for tick in up.ticks() {
+        page.line((left, up.at(tick)), (right, up.at(tick)), "grid");
+        page.text(&short(tick), (left - 10.0, up.at(tick) + 4.5), Anchor::End, "");
     }
-    for decade in across.decades() {
-        group = group.add(line((x(decade), bottom), (x(decade), bottom + 5.0), "axis")).add(text(
-            &short(decade),
-            x(decade),
-            bottom + 20.0,
-            "middle",
-        ));
+    for tick in across.ticks() {
+        page.line((across.at(tick), bottom), (across.at(tick), bottom + 5.0), "axis");
+        page.text(&short(tick), (across.at(tick), bottom + 20.0), Anchor::Middle, "");
     }
-    let points: Vec<String> =
-        panel.points.iter().map(|(size, figure)| format!("{:.1},{:.1}", x(*size), y(*figure))).collect();
-    group = group
-        .add(line((left, bottom), (right, bottom), "axis"))
-        .add(text(panel.across, (left + right) / 2.0, bottom + 42.0, "middle"))
-        .add(Polyline::new().set("class", "curve").set("points", points.join(" ")));
-    for (place, (size, figure)) in panel.points.iter().enumerate() {
+    page.line((left, bottom), (right, bottom), "axis");
+    page.text(panel.across, ((left + right) / 2.0, bottom + 42.0), Anchor::Middle, "");
+    if let (Some((size, figure)), Some((most, _))) = (panel.points.first(), panel.points.last()) {
+        // As long as it stays within the panel.
+        let growth = (most / size).min(up.highest() / figure);
+        let end = (across.at(size * growth), up.at(figure * growth));
+        page.line((across.at(*size), up.at(*figure)), end, "reference");
+    }
+    let at = |(size, figure): &(f64, f64)| (across.at(*size), up.at(*figure));
+    page.curve(&panel.points.iter().map(at).collect::<Vec<_>>(), "curve blue");
+    for (place, point) in panel.points.iter().enumerate() {
         // Beside a rising curve, not on it, and within the panel at both ends.
         let anchor = match panel.points.get(place + 1) {
-            _ if place == 0 => "start",
-            Some((_, next)) if next <= figure => "start",
-            _ => "end",
+            _ if place == 0 => Anchor::Start,
+            Some((_, next)) if *next <= point.1 => Anchor::Start,
+            _ => Anchor::End,
         };
-        group = group
-            .add(Circle::new().set("cx", round(x(*size))).set("cy", round(y(*figure))).set("r", 3.5))
-            .add(text(&shown(*figure), x(*size), y(*figure) - 9.0, anchor));
+        let (x, y) = at(point);
+        page.dot((x, y), "blue");
+        page.text(&shown(point.1), (x, y - 9.0), anchor, "");
     }
-    group
 }
 
 /// Three digits where there are as many, and never more than three after the point.
@@ -139,29 +77,11 @@ pub(crate) fn shown(figure: f64) -> String {
     format!("{figure:.decimals$}")
 }
 
-/// A power of ten, short enough for the axis.
-fn short(decade: f64) -> String {
-    match decade {
+/// A round figure, short enough for the axis.
+fn short(figure: f64) -> String {
+    match figure {
         d if d >= 1e6 => format!("{}M", d / 1e6),
         d if d >= 1e3 => format!("{}k", d / 1e3),
-        d => format!("{d}"),
+        d => format!("{}", (d * 1e6).round() / 1e6),
     }
-}
-
-fn text(content: &str, x: f64, y: f64, anchor: &str) -> Text {
-    Text::new(content).set("x", round(x)).set("y", round(y)).set("text-anchor", anchor)
-}
-
-fn line((x1, y1): (f64, f64), (x2, y2): (f64, f64), class: &str) -> Line {
-    Line::new()
-        .set("x1", round(x1))
-        .set("y1", round(y1))
-        .set("x2", round(x2))
-        .set("y2", round(y2))
-        .set("class", class)
-}
-
-/// To a tenth of a pixel.
-fn round(length: f64) -> f64 {
-    (length * 10.0).round() / 10.0
 }

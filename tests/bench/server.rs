@@ -1,76 +1,98 @@
-//! A server among many users, as a child process, and what its start took.
+//! A server whose costs are measured, as a child process: started on a CPU of its own, watched through `/proc`, killed
+//! when it is dropped. The comparison with peers starts its servers here, too.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use porter::load::Process;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
-/// A running server. Killed when dropped.
+/// The longest wait for a server to listen.
+const START: Duration = Duration::from_secs(20);
+/// Between two looks at whether it does.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A running server.
+#[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    // Kept open, or the server would have nowhere to write to.
-    _stdout: BufReader<ChildStdout>,
-    _folder: TempDir,
-    port: String,
-    start_took: Duration,
+    /// Kept open, or the server would have nowhere to write to.
+    _stdout: Option<BufReader<ChildStdout>>,
+    address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a server in a folder of its own, with the users whose lines `write` writes.
+    /// Starts a server on these CPUs, or wherever this program may run, and waits until it listens: for its first line,
+    /// `listening on ADDR:PORT`, or, if it is known, for its `port` on the loopback.
+    ///
+    /// # Errors
+    /// If it does not start, or does not listen.
     pub(crate) fn start(
-        flags: &[&str],
-        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    ) -> Server {
-        let folder = TempDir::new().unwrap();
-        let users = File::create(folder.path().join("users.csv")).unwrap();
-        let mut users = BufWriter::new(users);
-        users.write_all(b"name,password,registered\n").and_then(|()| write(&mut users)).unwrap();
-        // On the disk already, or the sync of the server's start would wait for it.
-        users.into_inner().unwrap().sync_all().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
-        command.args(["--host", "127.0.0.1", "--port", "0", "--data"]).arg(folder.path());
-        command.arg("--log-file").arg(folder.path().join("log")).args(flags);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command: &mut Command,
+        port: Option<u16>,
+        cpus: Option<&CpuSet>,
+    ) -> Result<Server, String> {
+        let failed = |program: &Command, reason: &dyn std::fmt::Display| {
+            format!("{} did not start: {reason}", program.get_program().display())
+        };
+        command.stdin(Stdio::null());
+        command.stdout(if port.is_none() { Stdio::piped() } else { Stdio::null() });
+        let child = on(cpus, || command.spawn()).map_err(|error| failed(command, &error))?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_default()));
+        // From here on it is killed if it comes to nothing.
+        let mut server = Server { child, _stdout: None, address };
+        match server.child.stdout.take().map(BufReader::new) {
+            None => server.await_port().map_err(|reason| failed(command, &reason))?,
+            Some(mut stdout) => {
+                let mut line = String::new();
+                stdout.read_line(&mut line).map_err(|error| failed(command, &error))?;
+                let address = line.trim().strip_prefix("listening on ").and_then(|rest| rest.parse().ok());
+                server.address =
+                    address.ok_or_else(|| failed(command, &"it does not say where it listens"))?;
+                server._stdout = Some(stdout);
+            }
+        }
+        Ok(server)
+    }
+
+    fn await_port(&mut self) -> Result<(), &'static str> {
         let began = Instant::now();
-        let mut child = command.spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let start_took = began.elapsed();
-        let port = line.trim().strip_prefix("listening on 127.0.0.1:").expect("where it listens").to_owned();
-        Server { child, _stdout: stdout, _folder: folder, port, start_took }
+        while TcpStream::connect(self.address).is_err() {
+            if began.elapsed() > START || !matches!(self.child.try_wait(), Ok(None)) {
+                return Err("it does not listen");
+            }
+            sleep(LOOK);
+        }
+        Ok(())
     }
 
-    /// From its start until it said where it listens.
-    pub(crate) fn start_took(&self) -> Duration {
-        self.start_took
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    pub(crate) fn port(&self) -> &str {
-        &self.port
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
-    pub(crate) fn process(&self) -> String {
-        self.child.id().to_string()
+    /// Its CPU time and memory.
+    pub(crate) fn process(&self) -> Process {
+        Process::new(Some(self.pid()))
     }
 
-    /// Processor time that its only thread has used.
-    pub(crate) fn processor(&self) -> Duration {
-        let nanoseconds = self.told("schedstat").split(' ').next().and_then(|number| number.parse().ok());
-        Duration::from_nanos(nanoseconds.unwrap())
-    }
-
-    /// The most megabytes that it has held.
-    pub(crate) fn memory_most(&self) -> f64 {
-        let told = self.told("status");
-        let most = told.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let kibibytes: f64 = most.trim_end_matches("kB").trim().parse().unwrap();
-        kibibytes * 1024.0 / 1e6
-    }
-
-    fn told(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    /// The most bytes of memory that it has held.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub(crate) fn memory_most(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/status", self.pid());
+        let told = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let most = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = most.and_then(|most| most.trim_end_matches("kB").trim().parse::<u64>().ok());
+        kibibytes.map(|kibibytes| kibibytes * 1_024).ok_or_else(|| format!("{path}: it tells no VmHWM"))
     }
 }
 
@@ -79,4 +101,30 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Gives a CPU for servers, and leaves this program the others, if there are several.
+pub(crate) fn divided() -> Option<CpuSet> {
+    let mut others = sched_getaffinity(None).ok().filter(|allowed| allowed.count() > 1)?;
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| others.is_set(*cpu))?;
+    let mut server = CpuSet::new();
+    server.set(last);
+    others.unset(last);
+    // They were allowed a moment ago; if they are no longer, the system chooses, and figures are noisier.
+    let _ = sched_setaffinity(None, &others);
+    Some(server)
+}
+
+/// Does something that starts a process, which then stays on these CPUs.
+fn on<T>(cpus: Option<&CpuSet>, start: impl FnOnce() -> T) -> T {
+    let usual = sched_getaffinity(None);
+    if let Some(cpus) = cpus {
+        // If they are not allowed any more, the system chooses, and figures are noisier.
+        let _ = sched_setaffinity(None, cpus);
+    }
+    let started = start();
+    if let (Some(_), Ok(usual)) = (cpus, usual) {
+        let _ = sched_setaffinity(None, &usual);
+    }
+    started
 }

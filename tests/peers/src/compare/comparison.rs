@@ -1,7 +1,7 @@
 //! The order of things: which row is measured when, each peer in turn, and what is printed of it.
 
-use crate::ledger::Ledger;
 use crate::peers::{Peer, Stable};
+use crate::results::Results;
 use crate::storm::{self, STORMS, Storm};
 use crate::syscalls::{self, Counter};
 use crate::{idle, sequential, start, steady, table};
@@ -15,7 +15,7 @@ pub(crate) struct Comparison {
     pub(crate) rounds: u32,
     pub(crate) peers: Vec<Peer>,
     pub(crate) stable: Stable,
-    pub(crate) ledger: Ledger,
+    pub(crate) results: Results,
     /// Who could not do which row, and why.
     pub(crate) failures: Vec<String>,
     /// What is to be said beneath the table of peers.
@@ -29,7 +29,7 @@ impl Comparison {
             rounds,
             peers,
             stable,
-            ledger: Ledger::default(),
+            results: Results::default(),
             failures: Vec::new(),
             notes: String::new(),
         }
@@ -42,12 +42,12 @@ impl Comparison {
 
     /// Prints what is beneath it.
     pub(crate) fn end_table(&mut self) {
-        println!("\n{}{}", table::limits(&self.ledger, &self.peers), std::mem::take(&mut self.notes));
+        println!("\n{}{}", table::limits(&self.results, &self.peers), std::mem::take(&mut self.notes));
     }
 
     pub(crate) fn steady(&mut self) {
         self.each_peer("steady", self.rounds, steady::turn);
-        print!("{}", table::steady(&self.ledger, &self.peers));
+        print!("{}", table::steady(&self.results, &self.peers));
     }
 
     pub(crate) fn syscalls(&mut self) {
@@ -57,22 +57,22 @@ impl Comparison {
             return;
         };
         // Counts differ less than times.
-        self.each_peer("syscalls", self.rounds.min(COUNTED_ROUNDS), |stable, peer, ledger| {
-            syscalls::turn(stable, peer, counter, ledger)
+        self.each_peer("syscalls", self.rounds.min(COUNTED_ROUNDS), |stable, peer, results| {
+            syscalls::turn(stable, peer, counter, results)
         });
         self.notes += &format!("System calls were counted by {}.\n", counter.name());
-        print!("{}", table::syscalls(&self.ledger, &self.peers));
+        print!("{}", table::syscalls(&self.results, &self.peers));
     }
 
     pub(crate) fn sequential(&mut self) {
         self.each_peer("sequential", self.rounds, sequential::turn);
-        print!("{}", table::sequential(&self.ledger, &self.peers));
+        print!("{}", table::sequential(&self.results, &self.peers));
     }
 
     pub(crate) fn idle(&mut self) {
         // Memory is the same in every round.
         self.each_peer("idle", 1, idle::turn);
-        print!("{}", table::idle(&self.ledger, &self.peers));
+        print!("{}", table::idle(&self.results, &self.peers));
         let count = idle::CONNECTIONS;
         self.notes += &format!("There were {count} idle connections, all of one user");
         if self.peers.contains(&Peer::Blocking) {
@@ -88,7 +88,7 @@ impl Comparison {
         self.in_turns("storm", self.rounds, storms, name, storm::turn);
         let (talkers, logins) = (storm::TALKERS, storm::LOGINS);
         println!("Storm: {talkers} clients who talk by the clock, beside {logins} logins in flight.\n");
-        println!("{}\n{}", table::storms(&self.ledger), table::storm_notes(&self.ledger));
+        println!("{}\n{}", table::storms(&self.results), table::storm_notes(&self.results));
     }
 
     pub(crate) fn start(&mut self) {
@@ -99,9 +99,9 @@ impl Comparison {
                 self.rounds,
                 porter,
                 |peer| peer.name().to_owned(),
-                |stable, _, ledger| start::turn(stable, ledger),
+                |stable, _, results| start::turn(stable, results),
             );
-            println!("{}", table::start(&self.ledger));
+            println!("{}", table::start(&self.results));
         }
     }
 
@@ -109,7 +109,7 @@ impl Comparison {
         &mut self,
         row: &str,
         rounds: u32,
-        turn: impl Fn(&Stable, Peer, &mut Ledger) -> Result<(), String>,
+        turn: impl Fn(&Stable, Peer, &mut Results) -> Result<(), String>,
     ) {
         self.in_turns(row, rounds, self.peers.clone(), |peer| peer.name().to_owned(), turn);
     }
@@ -121,14 +121,14 @@ impl Comparison {
         rounds: u32,
         mut ones: Vec<T>,
         name: impl Fn(T) -> String,
-        turn: impl Fn(&Stable, T, &mut Ledger) -> Result<(), String>,
+        turn: impl Fn(&Stable, T, &mut Results) -> Result<(), String>,
     ) {
         for round in 1..=rounds {
             let mut failed = Vec::new();
             for (place, one) in ones.iter().enumerate() {
                 let name = name(*one);
                 eprintln!("{row}, round {round} of {rounds}: {name}");
-                if let Err(reason) = turn(&self.stable, *one, &mut self.ledger) {
+                if let Err(reason) = turn(&self.stable, *one, &mut self.results) {
                     eprintln!("{row}, {name}: {reason}");
                     self.failures.push(format!("{row}, {name}: {reason}"));
                     failed.push(place);

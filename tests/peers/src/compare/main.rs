@@ -1,38 +1,36 @@
 //! porter beside its peers, in one run: each row of work for each peer in turn, and again, round after round; medians,
 //! and ratios within a round.
 //!
-//! Every server runs pinned to one processor, as its users would start it, on a free port of the loopback and with
-//! files in a folder that goes away; the load generator, this program, to another. What counts is the server's
-//! processor time: messages a second are also those that the load generator manages.
+//! Every server runs pinned to one CPU, as its users would start it, on a free port of the loopback and with
+//! files in a folder that goes away; the load generator, which is porter-load's, to another. What counts is the server's
+//! CPU time: messages a second are also those that the load generator manages.
 #![allow(
     clippy::disallowed_methods,
     reason = "a measurement has a clock and waits; it lives outside of the core"
 )]
 
 mod comparison;
-mod crowd;
-mod dialect;
+mod dialects;
 mod idle;
-mod ledger;
-mod link;
-mod machine;
-mod meter;
 mod passwords;
 mod peers;
 mod picture;
+mod results;
 mod sequential;
 mod server;
+#[path = "../../../bench/server.rs"]
+mod server_process;
 mod start;
 mod steady;
 mod storm;
 mod syscalls;
 mod table;
-mod visits;
 
 use clap::{Parser, ValueEnum};
 use comparison::Comparison;
-use machine::Machine;
 use peers::{PEERS, Peer, Stable};
+use porter::load::{machine_description, today};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,7 +52,7 @@ enum Row {
     Start,
 }
 
-/// Compares porter with its peers: server's processor time, system calls, memory, latency beside logins.
+/// Compares porter with its peers: server's CPU time, system calls, memory, latency beside logins.
 #[derive(Debug, Parser)]
 struct Flags {
     /// Rows to measure; all if none is named.
@@ -97,13 +95,15 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<(), String> {
-    let machine = Machine::divided();
-    let stable = Stable::find(&flags.porter, machine)?;
-    let (date, versions) = (machine::date(), stable.versions());
-    println!("{date}; {}; {}", machine::description(), versions.join(", "));
+    let limit = getrlimit(Resource::Nofile);
+    // With fewer file descriptors the row that needs many says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let stable = Stable::find(&flags.porter, server_process::divided())?;
+    let (date, machine, versions) = (today(), machine_description(), stable.versions());
+    println!("{date}; {machine}; {}", versions.join(", "));
     println!("{}", rounds_said(flags.rounds));
-    if !machine.is_divided() {
-        println!("Server and load share the one processor that there is: the figures mean little.");
+    if stable.cpus.is_none() {
+        println!("Server and load share the one CPU that there is: the figures mean little.");
     }
     let mut comparison = Comparison::new(flags.rounds, chosen(flags, &stable)?, stable);
     let rows = |of: &[Row]| of.iter().copied().filter(|row| flags.has(*row)).collect::<Vec<_>>();
@@ -114,18 +114,18 @@ fn run(flags: &Flags) -> Result<(), String> {
         comparison.end_table();
     }
     others.into_iter().for_each(|row| measure(&mut comparison, row));
-    let Comparison { ledger, peers, failures, .. } = comparison;
-    print!("{}", table::disturbance(&ledger));
+    let Comparison { results, peers, failures, .. } = comparison;
+    print!("{}", table::disturbance(&results));
     if let Some(path) = &flags.json {
-        let report = json!({ "date": date, "machine": machine::description(), "versions": versions,
-                             "rounds": flags.rounds, "figures": ledger.json() });
+        let report = json!({ "date": date, "machine": machine, "versions": versions,
+                             "rounds": flags.rounds, "figures": results.json() });
         write(path, &format!("{report:#}\n"))?;
     }
     if let Some(path) = flags.picture.as_ref().filter(|_| flags.has(Row::Steady)) {
         let rounds =
             if flags.rounds == 1 { "one round".to_owned() } else { format!("{} rounds", flags.rounds) };
-        let conditions = format!("{rounds}, {date}; {}", machine::description());
-        write(path, &picture::draw(&ledger, &peers, &[&conditions, &versions.join(", ")]))?;
+        let conditions = format!("{rounds}, {date}; {machine}");
+        write(path, &picture::draw(&results, &peers, &[&conditions, &versions.join(", ")]))?;
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\ncompare: ")) }
 }

@@ -1,6 +1,6 @@
 //! The files in which servers keep their users, each as the server itself would write it.
 
-use crate::dialect::{NAME, PASSWORD};
+use crate::dialects::{NAME, PASSWORD};
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use md5::{Digest, Md5};
 use pbkdf2::pbkdf2_hmac;
@@ -41,7 +41,7 @@ pub(crate) fn porter_hash() -> String {
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn write_porter_crowd(path: &Path, count: u32) -> io::Result<()> {
+pub(crate) fn write_many_porter_users(path: &Path, count: u32) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     file.write_all(b"name,password,registered\n")?;
     for number in 0..count {

@@ -1,9 +1,9 @@
 //! The servers that are compared, and how each is started as its users would, on the loopback.
 
-use crate::dialect::{Dialect, NAME, PASSWORD};
-use crate::machine::Machine;
+use crate::dialects::{FULL_COST_USERS, NAME, PASSWORD, Protocol, full_cost_name};
 use crate::passwords;
 use crate::server::{Server, free_port};
+use rustix::thread::CpuSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,17 +25,12 @@ pub(crate) enum Peer {
 /// What `mosquitto_passwd` takes unless it is told otherwise.
 pub(crate) const MOSQUITTO_ROUNDS: u32 = 101;
 
+/// porter's protocol, spoken by clients who are all one user.
+const PORTER: Protocol = Protocol::Porter { shared: u32::MAX };
+
 /// All of them, in the order of the tables.
 pub(crate) const PEERS: [Peer; 6] =
     [Peer::Bare, Peer::Codec, Peer::Redis, Peer::Mosquitto(MOSQUITTO_ROUNDS), Peer::Blocking, Peer::Porter];
-
-/// Users of porter's beside the one that everybody is, each of whom can make one login at full cost.
-pub(crate) const FULL_COST_USERS: usize = 100;
-
-/// The name of such a user.
-pub(crate) fn full_cost_name(number: usize) -> String {
-    format!("full-{number}")
-}
 
 impl Peer {
     /// Its name in tables.
@@ -74,7 +69,8 @@ pub(crate) struct Stable {
     own: PathBuf,
     /// Whether a peer can be started, by its program.
     missing: Vec<Peer>,
-    pub(crate) machine: Machine,
+    /// Where servers run, if there are two CPUs.
+    pub(crate) cpus: Option<CpuSet>,
     porter_hash: String,
 }
 
@@ -83,7 +79,7 @@ impl Stable {
     ///
     /// # Errors
     /// If porter's program is not there.
-    pub(crate) fn find(porter: &Path, machine: Machine) -> Result<Stable, String> {
+    pub(crate) fn find(porter: &Path, cpus: Option<CpuSet>) -> Result<Stable, String> {
         let porter = fs::canonicalize(porter).map_err(|error| format!("{}: {error}", porter.display()))?;
         let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
         let own = own.parent().unwrap_or(Path::new("/")).to_owned();
@@ -97,7 +93,7 @@ impl Stable {
                 missing.push(peer);
             }
         }
-        Ok(Stable { porter, own, missing, machine, porter_hash: passwords::porter_hash() })
+        Ok(Stable { porter, own, missing, cpus, porter_hash: passwords::porter_hash() })
     }
 
     /// The peers that can be started.
@@ -118,25 +114,25 @@ impl Stable {
         porter.into_iter().chain(locked("tokio")).chain(others).chain(version("rustc")).collect()
     }
 
-    /// Starts a peer's server; it takes as many connections as there are descriptors.
+    /// Starts a peer's server; it takes as many connections as there are file descriptors.
     ///
     /// # Errors
     /// If it does not start.
     pub(crate) fn start(&self, peer: Peer) -> Result<Server, String> {
         let folder = folder()?;
         match peer {
-            Peer::Bare => self.announced(Command::new(self.own.join("bare")), folder, Dialect::Frames),
-            Peer::Codec => self.announced(Command::new(self.own.join("codec")), folder, Dialect::Frames),
+            Peer::Bare => self.server(Command::new(self.own.join("bare")), folder, None, Protocol::Frames),
+            Peer::Codec => self.server(Command::new(self.own.join("codec")), folder, None, Protocol::Frames),
             Peer::Redis => self.redis(folder),
             Peer::Mosquitto(rounds) => self.mosquitto(folder, rounds),
             Peer::Blocking => {
                 let mut python = Command::new("python3");
                 python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/blocking.py"));
                 python.args([NAME, &passwords::md5_hex()]);
-                self.announced(python, folder, Dialect::Porter).map(Server::with_threads_that_end)
+                self.server(python, folder, None, PORTER)
             }
             Peer::Porter => {
-                let names = (0..FULL_COST_USERS).map(full_cost_name).chain([NAME.to_owned()]);
+                let names = (0..FULL_COST_USERS.into()).map(full_cost_name).chain([NAME.to_owned()]);
                 write_porter_data(folder.path(), |path| {
                     passwords::write_porter_users(path, names, &self.porter_hash)
                 })?;
@@ -149,9 +145,9 @@ impl Stable {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn porter_crowd(&self, count: u32) -> Result<TempDir, String> {
+    pub(crate) fn porter_with_users(&self, count: u32) -> Result<TempDir, String> {
         let folder = folder()?;
-        write_porter_data(folder.path(), |path| passwords::write_porter_crowd(path, count))?;
+        write_porter_data(folder.path(), |path| passwords::write_many_porter_users(path, count))?;
         Ok(folder)
     }
 
@@ -165,11 +161,17 @@ impl Stable {
         // More than its default of 10 000, for the row with 15 000 who stay; and on a machine that is busy otherwise nobody
         // is to be told Busy.
         porter.args(["--max-connections", "16000", "--hash-wait", "600"]);
-        self.announced(porter, folder, Dialect::Porter)
+        self.server(porter, folder, None, PORTER)
     }
 
-    fn announced(&self, command: Command, folder: TempDir, dialect: Dialect) -> Result<Server, String> {
-        Server::announced(command, folder, dialect, &self.machine)
+    fn server(
+        &self,
+        command: Command,
+        folder: TempDir,
+        port: Option<u16>,
+        protocol: Protocol,
+    ) -> Result<Server, String> {
+        Server::start(command, folder, port, protocol, self.cpus.as_ref())
     }
 
     fn redis(&self, folder: TempDir) -> Result<Server, String> {
@@ -181,7 +183,7 @@ impl Stable {
         write(&folder.path().join("redis.conf"), &configuration)?;
         let mut redis = Command::new("redis-server");
         redis.arg("redis.conf");
-        Server::silent(redis, folder, port, Dialect::Resp, &self.machine)
+        self.server(redis, folder, Some(port), Protocol::Resp { awaits_login: true })
     }
 
     fn mosquitto(&self, folder: TempDir, rounds: u32) -> Result<Server, String> {
@@ -197,7 +199,7 @@ impl Stable {
         write(&folder.path().join("users"), &passwords::mosquitto_line(rounds))?;
         let mut mosquitto = Command::new("mosquitto");
         mosquitto.args(["-c", "mosquitto.conf"]);
-        Server::silent(mosquitto, folder, port, Dialect::Mqtt, &self.machine)
+        self.server(mosquitto, folder, Some(port), Protocol::Mqtt)
     }
 }
 

@@ -1,13 +1,10 @@
-//! The picture of the row `steady`: a panel a load, a bar a peer, and a line where the bare loop ends.
-//!
-//! Light or dark is the reader's choice, as in porter-load's pictures, whose colours these are.
+//! The picture of the row `steady`: a panel a load, a bar a peer on a logarithmic axis, and a line where the bare loop ends.
 
-use crate::ledger::{Ledger, Summary};
 use crate::peers::Peer;
+use crate::results::{Results, Summary};
 use crate::steady::{COST, LOADS};
 use crate::table::shown;
-use svg::Document;
-use svg::node::element::{Group, Line, Polygon, Rectangle, Style, Text, Title};
+use porter::chart::{Anchor, LogAxis, Page};
 
 const WIDTH: f64 = 860.0;
 const TOP: f64 = 122.0;
@@ -20,68 +17,24 @@ const PANEL: f64 = 216.0;
 const GAP: f64 = 18.0;
 /// Of a panel's width, for the figure behind the longest bar.
 const FIGURE: f64 = 52.0;
-/// As many times the bare loop's cost are a panel's width: what is longer is cut off, and shown to be, or else the others
-/// could not be told apart.
-const CUT: f64 = 2.0;
-/// Of the gap in a bar that is cut off.
-const NOTCH: f64 = 6.0;
 /// Under the last bar.
-const FOOT: f64 = 80.0;
-/// From one line under the bars to the next.
-const LINE: f64 = 18.0;
-
-const STYLE: &str = "
-text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; font-size: 13px; fill: #3d434b; }
-.page { fill: #ffffff; }
-.title { font-size: 19px; font-weight: 600; fill: #15181c; }
-.subtitle { font-size: 14px; }
-.axis { stroke: #8b929b; stroke-width: 1; }
-.limit { stroke: #c65100; stroke-width: 1.5; stroke-dasharray: 4 4; }
-rect.peer { fill: #a7afb9; }
-.span { stroke: #15181c; stroke-width: 1.2; }
-.own { fill: #0067a8; }
-text.own { font-weight: 600; }
-@media (prefers-color-scheme: dark) {
-text { fill: #b9c0c9; }
-.page { fill: #14171b; }
-.title { fill: #f2f4f6; }
-.axis { stroke: #6d7680; }
-.limit { stroke: #f0a030; }
-.span { stroke: #f2f4f6; }
-rect.peer { fill: #59626c; }
-.own { fill: #62bdf2; }
-}
-";
+const FOOT: f64 = 112.0;
 
 /// Draws it; `conditions` say how, when and where it was measured, a line each.
-pub(crate) fn draw(ledger: &Ledger, peers: &[Peer], conditions: &[&str]) -> String {
+pub(crate) fn draw(results: &Results, peers: &[Peer], conditions: &[&str]) -> String {
     let bottom = TOP + PITCH * peers.len() as f64;
-    let height = bottom + FOOT;
-    let title = "What a message costs the server: processor time in µs, shorter is better";
-    let subtitle =
-        "64 bytes, sent and echoed; server and load on a processor each, medians of rounds in turns";
-    let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, WIDTH, height))
-        .set("width", WIDTH)
-        .set("height", height)
-        .set("role", "img")
-        .add(Title::new(title))
-        .add(Style::new(STYLE))
-        .add(Rectangle::new().set("class", "page").set("width", WIDTH).set("height", height))
-        .add(text(title, 24.0, 36.0, "start").set("class", "title"))
-        .add(text(subtitle, 24.0, 60.0, "start").set("class", "subtitle"));
+    let title = "What a message costs the server: CPU time in µs, shorter is better";
+    let subtitle = "64 bytes, sent and echoed; server and load on a CPU each, medians of rounds in turns; logarithmic axes";
+    let mut page = Page::new((WIDTH, bottom + FOOT), title, subtitle, conditions);
     for (peer, y) in peers.iter().zip(rows()) {
-        let name = text(peer.name(), LEFT - 14.0, y + BAR - 4.5, "end");
-        document = document.add(name.set("class", class(*peer)));
+        page.text(peer.name(), (LEFT - 14.0, y + BAR - 4.5), Anchor::End, text_class(*peer));
     }
     for (load, x) in LOADS.iter().zip((0..).map(|panel| LEFT + f64::from(panel) * (PANEL + GAP))) {
-        document = document.add(panel(ledger, peers, load.name, x, bottom));
+        draw_panel(&mut page, (results, peers), load.name, x, bottom);
     }
-    let legend = "the dashed line is the bare loop: frames in and out, no login; cut bars are longer; thin lines: least to most";
-    for (words, line) in [legend].iter().chain(conditions).zip(1..) {
-        document = document.add(text(words, 24.0, bottom + 8.0 + LINE * f64::from(line), "start"));
-    }
-    format!("{document}\n")
+    let legend = "the dashed line is the bare loop: frames in and out, no login; thin lines: least to most";
+    page.text(legend, (24.0, bottom + 44.0), Anchor::Start, "");
+    page.finished()
 }
 
 /// The upper edges of the bars.
@@ -89,73 +42,38 @@ fn rows() -> impl Iterator<Item = f64> {
     (0..).map(|row| TOP + f64::from(row) * PITCH + (PITCH - BAR) / 2.0)
 }
 
-fn panel(ledger: &Ledger, peers: &[Peer], work: &str, x: f64, bottom: f64) -> Group {
-    let cost = |peer: &Peer| ledger.median(work, peer.name(), COST);
-    let longest = peers.iter().filter_map(cost).fold(f64::MIN_POSITIVE, f64::max);
-    let limit = peers.contains(&Peer::Bare).then(|| cost(&Peer::Bare)).flatten();
-    let most = limit.map_or(longest, |limit| longest.min(limit * CUT));
-    let width = |cost: f64| cost.min(most) / most * (PANEL - FIGURE);
+fn draw_panel(page: &mut Page, (results, peers): (&Results, &[Peer]), work: &str, x: f64, bottom: f64) {
+    let cost = |peer: &Peer| results.median(work, peer.name(), COST);
+    let axis = LogAxis::around(peers.iter().filter_map(cost), [x, x + PANEL - FIGURE]);
     // The name in two lines: connections, messages in flight.
     let (connections, in_flight) = work.split_once(", ").unwrap_or((work, ""));
-    let mut group = Group::new().add(text(connections, x, TOP - 26.0, "start")).add(text(
-        in_flight,
-        x,
-        TOP - 9.0,
-        "start",
-    ));
+    page.text(connections, (x, TOP - 26.0), Anchor::Start, "");
+    page.text(in_flight, (x, TOP - 9.0), Anchor::Start, "");
+    for tick in axis.ticks() {
+        page.line((axis.at(tick), TOP), (axis.at(tick), bottom), "grid");
+        page.text(&tick.to_string(), (axis.at(tick), bottom + 18.0), Anchor::Middle, "note");
+    }
+    let limit = peers.contains(&Peer::Bare).then(|| cost(&Peer::Bare)).flatten();
     for (peer, y) in peers.iter().zip(rows()) {
         let Some(cost) = cost(peer) else { continue };
-        let bar = Rectangle::new()
-            .set("class", class(*peer))
-            .set("x", x)
-            .set("y", y)
-            .set("width", tenth(width(cost)))
-            .set("height", BAR);
+        let class = if *peer == Peer::Porter { "blue" } else { "gray" };
+        page.bar((x, y), (axis.at(cost) - x, BAR), class);
         // Not on the line.
-        let end = width(cost).max(limit.map_or(0.0, width));
-        let figure = text(&shown(Some(cost)), x + end + 6.0, y + BAR - 4.5, "start");
-        group = group.add(bar).add(figure.set("class", class(*peer)));
-        if let Some(Summary { least, most: longest, rounds: 2.., .. }) =
-            ledger.summary(work, peer.name(), COST)
-        {
+        let end = axis.at(cost).max(limit.map_or(x, |limit| axis.at(limit)));
+        page.text(&shown(Some(cost)), (end + 6.0, y + BAR - 4.5), Anchor::Start, text_class(*peer));
+        if let Some(Summary { least, most, rounds: 2.., .. }) = results.summary(work, peer.name(), COST) {
             let middle = y + BAR / 2.0;
-            group = group.add(line(x + width(least), middle, x + width(longest), middle, "span"));
-        }
-        if cost > most {
-            group = group.add(notch(x + width(cost) * 0.8, y));
+            page.line((axis.at(least), middle), (axis.at(most), middle), "span");
         }
     }
     if let Some(limit) = limit {
-        let at = x + width(limit);
-        group = group.add(line(at, TOP, at, bottom, "limit"));
+        page.line((axis.at(limit), TOP), (axis.at(limit), bottom), "reference");
     }
-    group.add(line(x, TOP, x, bottom, "axis"))
+    page.line((x, TOP), (x, bottom), "axis");
 }
 
-/// A slanting gap in a bar.
-fn notch(x: f64, y: f64) -> Polygon {
-    let (top, bottom) = (y - 1.0, y + BAR + 1.0);
-    let corners = [(x + NOTCH, top), (x + 2.0 * NOTCH, top), (x + NOTCH, bottom), (x, bottom)];
-    let points = corners.map(|(x, y)| format!("{},{}", tenth(x), tenth(y)));
-    Polygon::new().set("class", "page").set("points", points.join(" "))
-}
-
-fn class(peer: Peer) -> &'static str {
-    if peer == Peer::Porter { "own" } else { "peer" }
-}
-
-fn text(content: &str, x: f64, y: f64, anchor: &str) -> Text {
-    Text::new(content).set("x", tenth(x)).set("y", tenth(y)).set("text-anchor", anchor)
-}
-
-fn line(x1: f64, y1: f64, x2: f64, y2: f64, class: &str) -> Line {
-    let line = Line::new().set("x1", tenth(x1)).set("y1", tenth(y1));
-    line.set("x2", tenth(x2)).set("y2", tenth(y2)).set("class", class)
-}
-
-/// To a tenth of a pixel.
-fn tenth(length: f64) -> f64 {
-    (length * 10.0).round() / 10.0
+fn text_class(peer: Peer) -> &'static str {
+    if peer == Peer::Porter { "name blue" } else { "" }
 }
 
 #[cfg(test)]
@@ -163,23 +81,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_peer_has_a_bar_in_each_panel_and_the_long_ones_are_cut() {
+    fn every_peer_has_a_bar_in_each_panel_and_a_longer_one_costs_more() {
         let peers = [Peer::Bare, Peer::Blocking, Peer::Porter];
-        let mut ledger = Ledger::default();
+        let mut results = Results::default();
         for load in LOADS {
             for (peer, cost) in peers.iter().zip([5.0, 34.0, 5.2]) {
-                ledger.add(load.name, peer.name(), COST, cost);
+                results.add(load.name, peer.name(), COST, cost);
             }
         }
-        let picture = draw(&ledger, &peers, &["a < b"]);
+        let picture = draw(&results, &peers, &["a < b"]);
         assert_eq!(picture.matches("<rect").count(), 1 + 3 * 3);
-        assert_eq!(picture.matches("<polygon").count(), 3);
         assert!(picture.contains("a &lt; b") && !picture.contains("NaN"));
         assert_eq!(picture.matches("\"span\"").count(), 0, "one round has no span");
         for load in LOADS {
-            ledger.add(load.name, Peer::Porter.name(), COST, 5.6);
+            results.add(load.name, Peer::Porter.name(), COST, 5.6);
         }
-        assert_eq!(draw(&ledger, &peers, &[]).matches("class=\"span\"").count(), 3);
-        assert!(!draw(&Ledger::default(), &peers, &[]).contains("NaN"));
+        assert_eq!(draw(&results, &peers, &[]).matches("class=\"span\"").count(), 3);
+        assert!(!draw(&Results::default(), &peers, &[]).contains("NaN"));
     }
 }

@@ -1,11 +1,11 @@
 //! Row `sequential`: clients one after another, each connects, logs in where there is a login, has one message echoed
 //! and leaves.
 
-use crate::ledger::Ledger;
-use crate::meter::Meter;
+use crate::dialects::Protocol;
 use crate::peers::{Peer, Stable};
-use crate::visits::Visitor;
-use std::time::Duration;
+use crate::results::Results;
+use crate::steady;
+use porter::load::{Plan, Scenario};
 
 /// As tables call it.
 pub(crate) const AWAITED: &str = "one client after another";
@@ -15,25 +15,25 @@ pub(crate) const IN_ONE_GO: &str = "one client after another, login, message and
 pub(crate) const COST: &str = "server, µs/client";
 pub(crate) const RATE: &str = "clients/s";
 
-const WARM_UP: Duration = Duration::from_millis(200);
-const SPAN: Duration = Duration::from_millis(1_000);
+/// So many that the bare loop takes half a second for them.
+const CLIENTS: u64 = 8_000;
+const WARM_UP: u64 = 500;
 
 /// One turn of a peer.
 ///
 /// # Errors
 /// If the peer fails.
-pub(crate) fn turn(stable: &Stable, peer: Peer, ledger: &mut Ledger) -> Result<(), String> {
+pub(crate) fn turn(stable: &Stable, peer: Peer, results: &mut Results) -> Result<(), String> {
     let server = stable.start(peer)?;
-    for (work, awaits_login) in [(AWAITED, true), (IN_ONE_GO, false)] {
-        if !awaits_login && peer != Peer::Redis {
-            continue;
-        }
-        let mut visitor = Visitor::new(server.dialect, server.address, awaits_login);
-        visitor.visit_for(WARM_UP)?;
-        let meter = Meter::begin(&server)?;
-        let clients = visitor.visit_for(SPAN)?;
-        let add = |measure, figure| ledger.add(work, peer.name(), measure, figure);
-        meter.end()?.enter(clients, [COST, RATE], add);
+    let in_one_go = (peer == Peer::Redis).then_some(Protocol::Resp { awaits_login: false });
+    for (work, protocol) in [(AWAITED, Some(server.protocol)), (IN_ONE_GO, in_one_go)] {
+        let Some(protocol) = protocol else { continue };
+        let visits = |clients| Plan { clients, ..server.plan(Scenario::Sequential) };
+        protocol.load(&visits(WARM_UP), &mut |_| {})?;
+        let report = protocol.load(&visits(CLIENTS), &mut |_| {})?;
+        let cost = report.server.and_then(|server| server.us_per_connection);
+        let figures = [(COST, cost), (RATE, Some(report.clients_per_second))];
+        steady::add(results, (work, peer.name()), &report, figures);
     }
     Ok(())
 }

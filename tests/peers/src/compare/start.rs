@@ -1,7 +1,7 @@
 //! Row `start`: porter's start with a million users.
 
-use crate::ledger::Ledger;
 use crate::peers::{Peer, Stable};
+use crate::results::Results;
 use std::time::Instant;
 
 pub(crate) const USERS: u32 = 1_000_000;
@@ -15,11 +15,11 @@ pub(crate) const MEMORY: &str = "most memory, MB";
 ///
 /// # Errors
 /// If it does not start.
-pub(crate) fn turn(stable: &Stable, ledger: &mut Ledger) -> Result<(), String> {
-    let folder = stable.porter_crowd(USERS)?;
+pub(crate) fn turn(stable: &Stable, results: &mut Results) -> Result<(), String> {
+    let folder = stable.porter_with_users(USERS)?;
     let began = Instant::now();
     let server = stable.porter(folder)?;
-    ledger.add(WORK, Peer::Porter.name(), SECONDS, began.elapsed().as_secs_f64());
-    ledger.add(WORK, Peer::Porter.name(), MEMORY, server.memory_most()? as f64 / 1e6);
+    results.add(WORK, Peer::Porter.name(), SECONDS, began.elapsed().as_secs_f64());
+    results.add(WORK, Peer::Porter.name(), MEMORY, server.memory_most()? as f64 / 1e6);
     Ok(())
 }

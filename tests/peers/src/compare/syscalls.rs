@@ -1,9 +1,9 @@
 //! Row `syscalls`: system calls of the server for each message, counted by `perf stat`, which hardly slows it down, or
 //! where that is not there by `strace -c`, which does.
 
-use crate::crowd::{Crowd, Until};
-use crate::ledger::Ledger;
 use crate::peers::{Peer, Stable};
+use crate::results::Results;
+use porter::load::{Plan, Scenario};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -12,13 +12,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Connections, and as tables call them.
-pub(crate) const LOADS: [(&str, usize); 2] =
+pub(crate) const LOADS: [(&str, u64); 2] =
     [("1 connection, 1 message in flight", 1), ("50 connections, 1 message in flight", 50)];
 pub(crate) const COUNT: &str = "system calls/message";
 
-/// Messages of a count: so many that what a server does by itself meanwhile is nothing to them.
-const MESSAGES: u64 = 20_000;
-const WARM_UP: Duration = Duration::from_millis(200);
+/// So long that what a server does by itself meanwhile is nothing to it.
+const SPAN: Duration = Duration::from_millis(1_000);
 /// The longest wait for the counter to be attached.
 const ATTACH: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
@@ -58,16 +57,23 @@ const PERF_EVENT: &str = "raw_syscalls:sys_enter";
 ///
 /// # Errors
 /// If the peer or the counter fails.
-pub(crate) fn turn(stable: &Stable, peer: Peer, counter: Counter, ledger: &mut Ledger) -> Result<(), String> {
+pub(crate) fn turn(
+    stable: &Stable,
+    peer: Peer,
+    counter: Counter,
+    results: &mut Results,
+) -> Result<(), String> {
     let server = stable.start(peer)?;
-    for (name, connections) in LOADS {
-        let mut crowd = Crowd::new(server.dialect, server.address)?;
-        crowd.admit(connections)?;
-        crowd.exchange(1, Until::After(WARM_UP))?;
-        let count = Count::begin(counter, server.pid())?;
-        let messages = crowd.exchange(1, Until::Messages(MESSAGES))?;
-        let calls = count.end()?;
-        ledger.add(name, peer.name(), COUNT, calls as f64 / messages as f64);
+    for (name, clients) in LOADS {
+        let plan = Plan { clients, in_flight: 1, span: SPAN, ..server.plan(Scenario::Steady) };
+        let (mut count, mut calls) = (None, None);
+        let report = server.protocol.load(&plan, &mut |progress| match progress.part {
+            "measured" if count.is_none() => count = Some(Count::begin(counter, server.pid())),
+            "end" => calls = count.take().map(|count| count.and_then(Count::end)),
+            _ => {}
+        })?;
+        let calls = calls.unwrap_or_else(|| Err("nothing was counted".to_owned()))?;
+        results.add(name, peer.name(), COUNT, calls as f64 / report.message_us.count.max(1) as f64);
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The figures as Markdown.
 
-use crate::ledger::{Ledger, Summary};
-use crate::meter::{LOAD_SHARE, WAITED};
+use crate::results::{Results, Summary};
+
 use crate::peers::Peer;
+use crate::steady::{LOAD_SHARE, WAITED};
 use crate::storm::{self, STORMS};
 use crate::{idle, sequential, start, steady, syscalls};
 
-/// The load generator was the limit when it had less than this of its processor left, in percent.
+/// The load generator was the limit when it had less than this of its CPU left, in percent.
 const LIMIT_SHARE: f64 = 95.0;
 /// Of the time, in percent, that is waited on a machine where nothing else runs.
 const QUIET_WAITED: f64 = 2.0;
@@ -26,11 +27,11 @@ pub(crate) fn head(peers: &[Peer]) -> String {
 }
 
 /// The lines of one work and some of its measures.
-pub(crate) fn lines(ledger: &Ledger, peers: &[Peer], work: &str, measures: &[&str]) -> String {
+pub(crate) fn lines(results: &Results, peers: &[Peer], work: &str, measures: &[&str]) -> String {
     let line = |measure: &&str| {
         let mut cells = vec![format!("{work}: {measure}")];
-        cells.extend(peers.iter().map(|peer| with_span(ledger.summary(work, peer.name(), measure))));
-        let ratio = |base: Peer| ledger.ratio(work, measure, Peer::Porter.name(), base.name());
+        cells.extend(peers.iter().map(|peer| with_span(results.summary(work, peer.name(), measure))));
+        let ratio = |base: Peer| results.ratio(work, measure, Peer::Porter.name(), base.name());
         cells.extend(bases(peers).map(|base| with_span(ratio(base))));
         row(cells.iter().map(String::as_str)) + "\n"
     };
@@ -38,32 +39,32 @@ pub(crate) fn lines(ledger: &Ledger, peers: &[Peer], work: &str, measures: &[&st
 }
 
 /// The lines of a row of the table of peers.
-pub(crate) fn steady(ledger: &Ledger, peers: &[Peer]) -> String {
+pub(crate) fn steady(results: &Results, peers: &[Peer]) -> String {
     let measures = [steady::COST, steady::RATE];
-    steady::LOADS.iter().map(|load| lines(ledger, peers, load.name, &measures)).collect()
+    steady::LOADS.iter().map(|load| lines(results, peers, load.name, &measures)).collect()
 }
 
-pub(crate) fn syscalls(ledger: &Ledger, peers: &[Peer]) -> String {
-    syscalls::LOADS.iter().map(|(name, _)| lines(ledger, peers, name, &[syscalls::COUNT])).collect()
+pub(crate) fn syscalls(results: &Results, peers: &[Peer]) -> String {
+    syscalls::LOADS.iter().map(|(name, _)| lines(results, peers, name, &[syscalls::COUNT])).collect()
 }
 
-pub(crate) fn sequential(ledger: &Ledger, peers: &[Peer]) -> String {
+pub(crate) fn sequential(results: &Results, peers: &[Peer]) -> String {
     let works = [sequential::AWAITED, sequential::IN_ONE_GO];
     let measures = [sequential::COST, sequential::RATE];
-    works.iter().map(|work| lines(ledger, peers, work, &measures)).collect()
+    works.iter().map(|work| lines(results, peers, work, &measures)).collect()
 }
 
-pub(crate) fn idle(ledger: &Ledger, peers: &[Peer]) -> String {
-    lines(ledger, peers, idle::WORK, &[idle::COST])
+pub(crate) fn idle(results: &Results, peers: &[Peer]) -> String {
+    lines(results, peers, idle::WORK, &[idle::COST])
 }
 
 /// The table of storms.
-pub(crate) fn storms(ledger: &Ledger) -> String {
+pub(crate) fn storms(results: &Results) -> String {
     let titles =
         ["server", "a login costs", "echo at rest, p50 / p99 ms", "in the storm, p50 / p99 ms", "logins/s"];
     let mut text = format!("{}\n|---|---|---:|---:|---:|\n", row(titles.into_iter()));
     for storm in STORMS {
-        let figure = |measure| ledger.summary(storm.login, storm.peer.name(), measure);
+        let figure = |measure| results.summary(storm.login, storm.peer.name(), measure);
         if figure(storm::RATE).is_none() {
             continue;
         }
@@ -81,19 +82,19 @@ pub(crate) fn storms(ledger: &Ledger) -> String {
 }
 
 /// What is to be said beneath the table of storms.
-pub(crate) fn storm_notes(ledger: &Ledger) -> String {
+pub(crate) fn storm_notes(results: &Results) -> String {
     let mut text = String::new();
     for storm in STORMS {
-        if let Some(share) = ledger.median(storm.login, storm.peer.name(), storm::HASH_SHARE) {
+        if let Some(share) = results.median(storm.login, storm.peer.name(), storm::HASH_SHARE) {
             text += &format!(
-                "{}'s logins at {} are {} of what the hash alone, one at a time, would allow with the processor time \
+                "{}'s logins at {} are {} of what the hash alone, one at a time, would allow with the CPU time \
                  that the talkers leave.\n",
                 storm.peer.name(),
                 storm.login,
                 shown(Some(share))
             );
         }
-        let late = ledger.median(storm.login, storm.peer.name(), storm::LATENESS);
+        let late = results.median(storm.login, storm.peer.name(), storm::LATENESS);
         if let Some(late) = late.filter(|late| *late > LATE_MILLISECONDS) {
             text += &format!(
                 "Beside {} with {} the load generator was itself late, by {} ms at its p99.\n",
@@ -110,19 +111,19 @@ pub(crate) fn storm_notes(ledger: &Ledger) -> String {
 const LATE_MILLISECONDS: f64 = 0.2;
 
 /// porter's start.
-pub(crate) fn start(ledger: &Ledger) -> String {
+pub(crate) fn start(results: &Results) -> String {
     let [seconds, memory] = [start::SECONDS, start::MEMORY]
-        .map(|measure| with_span(ledger.summary(start::WORK, "porter", measure)));
+        .map(|measure| with_span(results.summary(start::WORK, "porter", measure)));
     format!("porter, {}: {seconds} s until it listens, {memory} MB of memory at most.\n", start::WORK)
 }
 
 /// Where the load generator was the limit, so that messages or clients a second tell of it and not of the server.
-pub(crate) fn limits(ledger: &Ledger, peers: &[Peer]) -> String {
+pub(crate) fn limits(results: &Results, peers: &[Peer]) -> String {
     let works =
         steady::LOADS.iter().map(|load| load.name).chain([sequential::AWAITED, sequential::IN_ONE_GO]);
     let mut limited = Vec::new();
     for work in works {
-        let share = |peer: &&Peer| ledger.median(work, peer.name(), LOAD_SHARE);
+        let share = |peer: &&Peer| results.median(work, peer.name(), LOAD_SHARE);
         let was_limit = |peer: &&Peer| share(peer).is_some_and(|share| share > LIMIT_SHARE);
         let names: Vec<&str> = peers.iter().filter(was_limit).map(|peer| peer.name()).collect();
         if !names.is_empty() {
@@ -133,17 +134,17 @@ pub(crate) fn limits(ledger: &Ledger, peers: &[Peer]) -> String {
         return String::new();
     }
     format!(
-        "The load generator used over {LIMIT_SHARE} % of its processor, so that the rate is its own and not the \
+        "The load generator used over {LIMIT_SHARE} % of its CPU, so that the rate is its own and not the \
          server's, at: {}.\n",
         limited.join("; ")
     )
 }
 
 /// Whether other programs disturbed the measurement.
-pub(crate) fn disturbance(ledger: &Ledger) -> String {
-    match ledger.median_of_all(WAITED) {
+pub(crate) fn disturbance(results: &Results) -> String {
+    match results.median_of_all(WAITED) {
         Some(waited) if waited > QUIET_WAITED => format!(
-            "Other programs ran meanwhile: server or load waited for its processor for {} % of the time. Measure \
+            "Other programs ran meanwhile: server or load waited for its CPU for {} % of the time. Measure \
              again when the machine is quiet.\n",
             shown(Some(waited))
         ),
@@ -202,14 +203,14 @@ mod tests {
     #[test]
     fn a_line_has_a_cell_for_each_title() {
         let peers = [Peer::Bare, Peer::Redis, Peer::Porter];
-        let mut ledger = Ledger::default();
-        ledger.add("w", "bare", "m", 2.0);
-        ledger.add("w", "porter", "m", 3.0);
-        assert_eq!(lines(&ledger, &peers, "w", &["m"]), "| w: m | 2.00 | - | 3.00 | 1.50 | - |\n");
-        ledger.add("w", "porter", "m", 4.0);
-        ledger.add("w", "bare", "m", 2.5);
+        let mut results = Results::default();
+        results.add("w", "bare", "m", 2.0);
+        results.add("w", "porter", "m", 3.0);
+        assert_eq!(lines(&results, &peers, "w", &["m"]), "| w: m | 2.00 | - | 3.00 | 1.50 | - |\n");
+        results.add("w", "porter", "m", 4.0);
+        results.add("w", "bare", "m", 2.5);
         let wanted = "| w: m | 2.25 (2.00..2.50) | - | 3.50 (3.00..4.00) | 1.55 (1.50..1.60) | - |\n";
-        assert_eq!(lines(&ledger, &peers, "w", &["m"]), wanted);
+        assert_eq!(lines(&results, &peers, "w", &["m"]), wanted);
         assert!(head(&peers).lines().all(|line| line.matches('|').count() == 7));
     }
 }

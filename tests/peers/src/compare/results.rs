@@ -36,9 +36,9 @@ struct Entry {
 
 /// All figures, in the order in which they were first taken.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Vec<Entry>);
+pub(crate) struct Results(Vec<Entry>);
 
-impl Ledger {
+impl Results {
     /// Adds a round's figure.
     pub(crate) fn add(&mut self, work: &'static str, peer: &'static str, measure: &'static str, figure: f64) {
         match self.0.iter_mut().find(|entry| entry.is(work, peer, measure)) {
@@ -99,16 +99,16 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_a_round() {
-        let mut ledger = Ledger::default();
+        let mut results = Results::default();
         // The second round was slow for both.
         for (one, other) in [(1.0, 2.0), (10.0, 20.0), (1.1, 2.0)] {
-            ledger.add("w", "a", "m", one);
-            ledger.add("w", "b", "m", other);
+            results.add("w", "a", "m", one);
+            results.add("w", "b", "m", other);
         }
-        assert_eq!(ledger.median("w", "a", "m"), Some(1.1));
+        assert_eq!(results.median("w", "a", "m"), Some(1.1));
         let summary = Summary { median: 0.5, least: 0.5, most: 0.55, rounds: 3 };
-        assert_eq!(ledger.ratio("w", "m", "a", "b"), Some(summary));
-        assert_eq!(ledger.ratio("w", "m", "a", "c"), None);
+        assert_eq!(results.ratio("w", "m", "a", "b"), Some(summary));
+        assert_eq!(results.ratio("w", "m", "a", "c"), None);
         let summary = Summary { median: 2.5, least: 1.0, most: 4.0, rounds: 2 };
         assert_eq!(Summary::of([4.0, 1.0].into_iter()), Some(summary));
         assert_eq!(Summary::of([].into_iter()), None);
