@@ -55,7 +55,7 @@
 //! | a connection | `connector`: how it begins, and local ports; `connection`: bytes to messages and back |
 //! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen; `signals` |
 //! | what is measured | `sampler`: time, CPU, memory; `metrics`: histograms; `error`: why a client failed; `machine` |
-//! | what comes of it | `report`; `table` for people; `picture` of [`chart`](crate::chart) |
+//! | what comes of it | `report`; `table` for people; `plot`, drawn with [`chart`](crate::chart) |
 //!
 //! `client`, `dialect` and `porter` know no socket and no clock, `event_loop` and `connection` know nothing of what is
 //! said: they can be tested, and read, on their own. No module here knows the server's insides.
@@ -68,8 +68,8 @@ mod error;
 mod event_loop;
 mod machine;
 mod metrics;
-mod picture;
 mod plan;
+mod plot;
 mod porter;
 mod prepare;
 mod report;
@@ -92,7 +92,7 @@ pub use signals::end_at_signals;
 
 use porter::Task;
 use sampler::{Clock, Sampler};
-use scenarios::Run;
+use scenarios::Setup;
 use std::time::Duration;
 
 /// The keys of the JSON report, by the object that they are in: a line each with its type and what it says.
@@ -101,8 +101,8 @@ pub const SCHEMA: &str = include_str!("schema.txt");
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The part of the run: `preparation`, `entering`, `warm-up`, `measured` (in a storm `before`, `during` and `after`),
-    /// `end`. Where a part begins by the clock, there is a report at that moment.
+    /// The part of the run: `preparation`, `entering`, `inside`, `warm-up`, `measured` (in a storm `before`, `during` and `after`),
+    /// `end`. There is a report at the moment at which a part begins that begins by the clock, and when all are `inside`.
     pub part: &'static str,
     /// What is counted: first `users`, then what the scenario does.
     pub counted: &'static str,
@@ -128,11 +128,11 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, LoadE
     let sampler = sampler(plan)?;
     let (mut connector, hash) = prepare::prepare(plan, sampler.clock, watch)?;
     let preparation = sampler.clock.now().since_start();
-    let run = Run { plan, sampler, connector: &mut connector, preparation, hash };
+    let setup = Setup { plan, sampler, connector: &mut connector, preparation, hash };
     let porter = Porter::new(plan.users, plan.pipelined);
     let knock = Porter { task: Task::Knock, ..porter };
     let is_knock = plan.scenario == Scenario::Knock;
-    scenarios::run(run, if is_knock { knock } else { porter }, plan.against_knock.then_some(knock), watch)
+    scenarios::run(setup, if is_knock { knock } else { porter }, plan.against_knock.then_some(knock), watch)
 }
 
 /// Does the same to the first of the servers, whatever it speaks. Its users are known already, and it has no `knock`.
@@ -148,8 +148,8 @@ pub fn run_with<D: Dialect + Clone>(
     let server =
         plan.servers.first().ok_or_else(|| LoadError::new("connect_failed", "no address was given"))?;
     let mut connector = prepare::connector(plan, *server)?;
-    let run = Run { plan, sampler, connector: &mut connector, preparation: Duration::ZERO, hash: None };
-    scenarios::run(run, dialect, None, watch)
+    let setup = Setup { plan, sampler, connector: &mut connector, preparation: Duration::ZERO, hash: None };
+    scenarios::run(setup, dialect, None, watch)
 }
 
 fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {

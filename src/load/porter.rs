@@ -48,6 +48,11 @@ pub struct PorterLogin {
 }
 
 impl PorterLogin {
+    /// The session's, once there is one.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
     fn ask(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         self.handshake.handle_request(request);
         request.encode(out);

@@ -1,19 +1,19 @@
 //! The report of a run: figures as JSON for programs; a table for people and a picture are made from it.
 
-mod figures;
+mod parts;
 
-pub use self::figures::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
+pub use self::parts::{AgainstKnock, Back, Idle, Phase, ServerUse, Storm};
 use super::error::{Failures, FailuresByKind, LoadError};
 use super::metrics::{Latencies, Latency, Metrics, Percentiles, Timeline};
 use super::sampler::{Interval, Sampler, round};
 use super::watchdog::Cut;
-use super::{Plan, Scenario, machine, picture, table};
+use super::{Plan, Scenario, machine, plot, table};
 use crate::client::Protection;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// From this share of a processor on, the tester itself may have been the limit.
+/// From this share of a CPU on, the tester itself may have been the limit.
 const SHARE_OF_LIMIT: f64 = 0.9;
 
 /// What came of a run. Serialised, it is the object that `porter-load --json` prints.
@@ -62,9 +62,9 @@ pub struct Report {
     pub message_us: Percentiles,
     /// Failures by kind.
     pub failures: FailuresByKind,
-    /// The part of one processor that the load tester itself used, 0 to 1.
+    /// The part of one CPU that the load tester itself used, 0 to 1.
     pub tester_processor_share: f64,
-    /// The part of the time that the load tester could have run and others had the processor; `null` where the system
+    /// The part of the time that the load tester could have run and others had the CPU; `null` where the system
     /// does not tell. Latencies contain it.
     pub tester_waited_share: Option<f64>,
     /// Whether both together are so much, in any part of the run, that the figures may show the tester's limit and not the
@@ -195,7 +195,7 @@ impl Report {
 
     /// A picture of the latencies by percentile, and for `storm` over time: an SVG document.
     pub fn plot(&self) -> String {
-        picture::drawn(self)
+        plot::drawn(self)
     }
 }
 

@@ -23,8 +23,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// Clients that connect again before the answers to those who did are taken: none shall wait for the last to connect.
 const CONNECTING_BETWEEN_TURNS: usize = 16;
 
-/// A run that is to begin.
-pub(super) struct Run<'a> {
+/// What a run begins with.
+pub(super) struct Setup<'a> {
     pub(super) plan: &'a Plan,
     pub(super) sampler: Sampler,
     pub(super) connector: &'a mut Connector,
@@ -34,8 +34,8 @@ pub(super) struct Run<'a> {
     pub(super) hash: Option<Duration>,
 }
 
-/// The clients of a run in which they stay.
-struct Stage<'a, D: Dialect> {
+/// A run that is under way, in which clients stay.
+struct Running<'a, D: Dialect> {
     plan: &'a Plan,
     sampler: Sampler,
     event_loop: EventLoop<'a, D>,
@@ -49,23 +49,23 @@ type Watch<'w> = &'w mut dyn FnMut(Progress);
 
 /// Does what the plan says. Where it takes turns with visits that only `knock`, that is how they speak.
 pub(super) fn run<D: Dialect + Clone>(
-    run: Run<'_>,
+    setup: Setup<'_>,
     dialect: D,
     knock: Option<D>,
     watch: Watch<'_>,
 ) -> Result<Report, LoadError> {
-    let plan = run.plan;
+    let plan = setup.plan;
     let mut clients = Clients::new(dialect.clone(), plan.size_bytes, 0);
     clients.add(plan.places(), Policy::Stays);
     match plan.scenario {
-        Scenario::Sequential | Scenario::Knock => sequential(run, &dialect, knock.as_ref(), watch),
-        Scenario::Steady => steady(Stage::new(run, clients)?, watch),
-        Scenario::Idle => idle(Stage::new(run, clients)?, watch),
-        Scenario::Reconnect => reconnect(Stage::new(run, clients)?, watch),
+        Scenario::Sequential | Scenario::Knock => sequential(setup, &dialect, knock.as_ref(), watch),
+        Scenario::Steady => steady(Running::new(setup, clients)?, watch),
+        Scenario::Idle => idle(Running::new(setup, clients)?, watch),
+        Scenario::Reconnect => reconnect(Running::new(setup, clients)?, watch),
         Scenario::Storm => {
             let resumes = plan.login == LoginSort::Resume;
             clients.add(plan.logins, if resumes { Policy::Resumes } else { Policy::Returns });
-            storm::storm(Stage::new(run, clients)?, watch)
+            storm::storm(Running::new(setup, clients)?, watch)
         }
     }
 }
@@ -79,21 +79,21 @@ struct Pair {
 
 /// All clients, one after another or so many at a time.
 fn sequential<D: Dialect + Clone>(
-    mut run: Run<'_>,
+    mut setup: Setup<'_>,
     dialect: &D,
     knock: Option<&D>,
     watch: Watch<'_>,
 ) -> Result<Report, LoadError> {
-    let (plan, sampler, total) = (run.plan, run.sampler, run.plan.clients);
+    let (plan, sampler, total) = (setup.plan, setup.sampler, setup.plan.clients);
     let memory_before = sampler.server_memory();
-    let mut measured = Measured { preparation: run.preparation, ..Measured::default() };
+    let mut measured = Measured { preparation: setup.preparation, ..Measured::default() };
     let mut blocks = Vec::new();
     while measured.clients < total && measured.cut.is_none() {
         let left = total - measured.clients;
         let length = if knock.is_some() { total.div_ceil(BLOCKS).min(BLOCK_MOST).min(left) } else { left };
         let mut knocks = None;
         if let Some(knock) = knock {
-            let (metrics, interval) = block(&mut run, knock, length, &mut measured, &mut |_| {})?;
+            let (metrics, interval) = block(&mut setup, knock, length, &mut measured, &mut |_| {})?;
             measured.add_failures(metrics);
             knocks = Some(interval);
             if measured.cut.is_some() {
@@ -101,7 +101,7 @@ fn sequential<D: Dialect + Clone>(
             }
         }
         let (before, failed) = (measured.clients, measured.failed);
-        let (metrics, interval) = block(&mut run, dialect, length, &mut measured, &mut |metrics| {
+        let (metrics, interval) = block(&mut setup, dialect, length, &mut measured, &mut |metrics| {
             let (done, failed) = (before + metrics.visits, failed + metrics.failed);
             watch(Progress { part: "measured", counted: "clients", done, total, failed });
         })?;
@@ -114,25 +114,25 @@ fn sequential<D: Dialect + Clone>(
         measured.add_failures(metrics);
     }
     measured.memory_bytes = [memory_before, sampler.server_memory()];
-    let mut report = Report::new(plan, &sampler, run.connector.server(), measured);
+    let mut report = Report::new(plan, &sampler, setup.connector.server(), measured);
     report.against_knock = (!blocks.is_empty()).then(|| compared(&blocks));
     Ok(report)
 }
 
 fn block<D: Dialect + Clone>(
-    run: &mut Run<'_>,
+    setup: &mut Setup<'_>,
     dialect: &D,
     visits: u64,
     measured: &mut Measured,
     watch: &mut dyn FnMut(&Metrics),
 ) -> Result<(Metrics, Interval), LoadError> {
-    let (plan, sampler) = (run.plan, run.sampler);
+    let (plan, sampler) = (setup.plan, setup.sampler);
     let mut clients = Clients::new(dialect.clone(), plan.size_bytes, plan.messages.into());
     clients.metrics = Metrics::unbounded();
     clients.begin_numbers_at(measured.clients);
     clients.add(plan.places(), Policy::Returns);
     let mut event_loop =
-        EventLoop::new(run.connector, sampler.clock, plan.timeouts, &plan.interrupt, clients)?;
+        EventLoop::new(setup.connector, sampler.clock, plan.timeouts, &plan.interrupt, clients)?;
     let began = sampler.sample();
     event_loop.visit(visits, false, &mut |clients| watch(&clients.metrics))?;
     let interval = sampler.sample().since(&began);
@@ -163,12 +163,12 @@ fn compared(blocks: &[Pair]) -> AgainstKnock {
     }
 }
 
-impl<'a, D: Dialect> Stage<'a, D> {
-    fn new(run: Run<'a>, clients: Clients<D>) -> Result<Stage<'a, D>, LoadError> {
-        let Run { plan, sampler, connector, preparation, hash } = run;
+impl<'a, D: Dialect> Running<'a, D> {
+    fn new(setup: Setup<'a>, clients: Clients<D>) -> Result<Running<'a, D>, LoadError> {
+        let Setup { plan, sampler, connector, preparation, hash } = setup;
         let event_loop = EventLoop::new(connector, sampler.clock, plan.timeouts, &plan.interrupt, clients)?;
         let memory_before_bytes = sampler.server_memory();
-        Ok(Stage { plan, sampler, event_loop, preparation, hash, memory_before_bytes })
+        Ok(Running { plan, sampler, event_loop, preparation, hash, memory_before_bytes })
     }
 
     fn now(&self) -> Moment {
@@ -190,6 +190,8 @@ impl<'a, D: Dialect> Stage<'a, D> {
             watch(Progress { part: "entering", counted: "clients inside", done, total, failed });
         })?;
         let clients = &self.event_loop.clients;
+        let (done, failed) = (clients.inside as u64, clients.metrics.failed);
+        watch(Progress { part: "inside", counted: "clients inside", done, total, failed });
         match clients.metrics.failures.iter().next() {
             Some((kind, Failures { reason, .. })) if clients.inside == 0 => {
                 Err(LoadError::new(kind.clone(), reason.clone()))
@@ -243,50 +245,50 @@ fn seconds_done(part: &'static str, now: Moment, run: [Moment; 2], metrics: &Met
 }
 
 /// Each client keeps so many messages in flight for some seconds.
-fn steady<D: Dialect>(mut stage: Stage<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
-    let plan = stage.plan;
-    stage.admit(watch)?;
-    let places = if stage.event_loop.cut().is_some() { 0 } else { plan.places() };
-    (0..places).for_each(|slot| stage.event_loop.clients.prepare(slot, plan.in_flight));
-    let start = stage.now();
+fn steady<D: Dialect>(mut running: Running<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
+    let plan = running.plan;
+    running.admit(watch)?;
+    let places = if running.event_loop.cut().is_some() { 0 } else { plan.places() };
+    (0..places).for_each(|slot| running.event_loop.clients.prepare(slot, plan.in_flight));
+    let start = running.now();
     let from = start + WARM_UP.min(plan.span);
     let run = [start, from + plan.span];
-    stage.event_loop.clients.talks_until = run[1];
-    stage.metrics().windows.push(Window { has_requests_before: true, ..Window::new(from, run[1]) });
+    running.event_loop.clients.talks_until = run[1];
+    running.metrics().windows.push(Window { has_requests_before: true, ..Window::new(from, run[1]) });
     for slot in 0..places {
         let first = |clients: &mut Clients<D>, out: &mut Vec<u8>| {
             clients.begin_requests(slot, plan.in_flight, start, out);
         };
-        stage.event_loop.send(slot, first);
+        running.event_loop.send(slot, first);
     }
-    stage.turn_until(from, "warm-up", run, watch)?;
-    watch(seconds_done("measured", from, run, stage.metrics()));
-    let began = stage.sampler.sample();
-    stage.turn_until(run[1], "measured", run, watch)?;
-    let interval = stage.sampler.sample().since(&began);
-    watch(seconds_done("end", run[1], run, stage.metrics()));
-    let memory_bytes = stage.sampler.server_memory();
-    stage.event_loop.await_answers()?;
-    let (mut report, _) = stage.finish(interval, memory_bytes)?;
+    running.turn_until(from, "warm-up", run, watch)?;
+    watch(seconds_done("measured", from, run, running.metrics()));
+    let began = running.sampler.sample();
+    running.turn_until(run[1], "measured", run, watch)?;
+    let interval = running.sampler.sample().since(&began);
+    watch(seconds_done("end", run[1], run, running.metrics()));
+    let memory_bytes = running.sampler.server_memory();
+    running.event_loop.await_answers()?;
+    let (mut report, _) = running.finish(interval, memory_bytes)?;
     report.in_flight = Some(plan.in_flight);
     Ok(report)
 }
 
 /// All clients come in and stay, silent, for some seconds.
-fn idle<D: Dialect>(mut stage: Stage<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
-    let plan = stage.plan;
-    *stage.metrics() = Metrics::unbounded();
-    let began = stage.sampler.sample();
-    stage.admit(watch)?;
-    let all_in = stage.sampler.sample();
-    let start = stage.now();
+fn idle<D: Dialect>(mut running: Running<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
+    let plan = running.plan;
+    *running.metrics() = Metrics::unbounded();
+    let began = running.sampler.sample();
+    running.admit(watch)?;
+    let all_in = running.sampler.sample();
+    let start = running.now();
     let end = start + plan.span;
-    stage.turn_until(end, "measured", [start, end], watch)?;
-    let held = stage.sampler.sample().since(&all_in);
-    let memory_bytes = stage.sampler.server_memory();
-    let inside = stage.event_loop.clients.inside;
-    let memory_before_bytes = stage.memory_before_bytes;
-    let (mut report, _) = stage.finish(all_in.since(&began), memory_bytes)?;
+    running.turn_until(end, "measured", [start, end], watch)?;
+    let held = running.sampler.sample().since(&all_in);
+    let memory_bytes = running.sampler.server_memory();
+    let inside = running.event_loop.clients.inside;
+    let memory_before_bytes = running.memory_before_bytes;
+    let (mut report, _) = running.finish(all_in.since(&began), memory_bytes)?;
     let grown = memory_bytes.zip(memory_before_bytes).map(|(after, before)| after as f64 - before as f64);
     let share = |cpu: Duration| round(cpu.as_secs_f64() / held.elapsed.as_secs_f64().max(1e-9), 5);
     report.idle = Some(Idle {
@@ -299,32 +301,32 @@ fn idle<D: Dialect>(mut stage: Stage<'_, D>, watch: Watch<'_>) -> Result<Report,
 }
 
 /// All clients are cut off at once, and all come back at once with their tokens.
-fn reconnect<D: Dialect>(mut stage: Stage<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
-    stage.admit(watch)?;
-    let cut_off = stage.event_loop.clients.inside;
-    let began = stage.sampler.sample();
-    let cut = stage.now();
-    stage.metrics().windows.push(Window::new(cut, Moment::NEVER));
-    let is_inside = |slot: &usize| stage.event_loop.clients.state(*slot) == State::Inside;
-    let slots: Vec<usize> = (0..stage.plan.places()).filter(is_inside).collect();
-    slots.iter().for_each(|slot| stage.event_loop.break_off(*slot));
+fn reconnect<D: Dialect>(mut running: Running<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
+    running.admit(watch)?;
+    let cut_off = running.event_loop.clients.inside;
+    let began = running.sampler.sample();
+    let cut = running.now();
+    running.metrics().windows.push(Window::new(cut, Moment::NEVER));
+    let is_inside = |slot: &usize| running.event_loop.clients.state(*slot) == State::Inside;
+    let slots: Vec<usize> = (0..running.plan.places()).filter(is_inside).collect();
+    slots.iter().for_each(|slot| running.event_loop.break_off(*slot));
     for some in slots.chunks(CONNECTING_BETWEEN_TURNS) {
         for slot in some {
-            let now = stage.now();
-            stage.event_loop.admit(*slot, cut, now);
+            let now = running.now();
+            running.event_loop.admit(*slot, cut, now);
         }
-        stage.event_loop.turn(cut)?;
+        running.event_loop.turn(cut)?;
     }
-    stage.event_loop.admit_all(0..0, &mut |clients| {
+    running.event_loop.admit_all(0..0, &mut |clients| {
         let (done, total) = (clients.inside as u64, cut_off as u64);
         let failed = clients.metrics.failed;
         watch(Progress { part: "measured", counted: "clients back", done, total, failed });
     })?;
     // Where not one came back there was no measurement to speak of.
-    stage.event_loop.is_to_end();
-    let interval = stage.sampler.sample().since(&began);
-    let memory_bytes = stage.sampler.server_memory();
-    let (mut report, _) = stage.finish(interval, memory_bytes)?;
+    running.event_loop.is_to_end();
+    let interval = running.sampler.sample().since(&began);
+    let memory_bytes = running.sampler.server_memory();
+    let (mut report, _) = running.finish(interval, memory_bytes)?;
     let resume = report.latencies.resume.clone();
     report.reconnect = Some(Back {
         cut_off,

@@ -17,14 +17,14 @@
     reason = "a measurement that cannot go on ends, and says where; it lives outside of the core"
 )]
 
-mod panels;
+mod charts;
 mod server;
 
-use panels::{Panel, shown};
+use charts::{Panel, shown};
 use porter::auth::{Password, PasswordHash, hash_password};
 use porter::load::{self, Plan, Report, Scenario, ServerUse};
 use rustix::thread::CpuSet;
-use server::{Server, divided};
+use server::{Server, Stdout, divided};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -37,7 +37,7 @@ const CONNECTIONS: [u32; 4] = [10, 100, 1_000, 10_000];
 const START_MOST: [f64; 2] = [1.5, 150.0];
 /// How often each size has its turn.
 const TURNS: usize = 3;
-/// The most users that log in: enough of them that the processor does not know their places in the table by heart.
+/// The most users that log in: enough of them that the CPU does not know their places in the table by heart.
 const LOGGED_IN_MOST: u32 = 4_000;
 /// Logins of one turn.
 const LOGINS: u64 = 4_000;
@@ -49,6 +49,7 @@ const FLAGS: [&str; 4] = ["--hash-rounds", "1", "--max-connections", "10100"];
 /// A server among users, in a folder of its own.
 struct Host {
     server: Server,
+    _stdout: Stdout,
     _folder: TempDir,
     /// From its start until it said where it listens.
     start_took: Duration,
@@ -56,9 +57,9 @@ struct Host {
 
 fn main() -> ExitCode {
     let picture = std::env::args().skip_while(|word| word != "--picture").nth(1);
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("{processors} processors, load average {}, medians of {TURNS} turns\n", load.trim());
+    println!("{cpus} CPUs, load average {}, medians of {TURNS} turns\n", load.trim());
 
     let cpus = divided();
     let cpus = cpus.as_ref();
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
         ];
         let conditions =
             format!("porter {}, medians of {TURNS} turns, {}", env!("CARGO_PKG_VERSION"), load::today());
-        let drawn = panels::draw(&drawn, &[&conditions, &load::machine_description()]);
+        let drawn = charts::draw(&drawn, &[&conditions, &load::machine_description()]);
         std::fs::write(file, drawn).unwrap();
     }
     judge(USERS[USERS.len() - 1], starts[USERS.len() - 1])
@@ -166,10 +167,10 @@ fn among(users: u32, cpus: Option<&CpuSet>) -> Host {
     file.into_inner().unwrap().sync_all().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
     command.args(["--host", "127.0.0.1", "--port", "0", "--data"]).arg(folder.path()).args(FLAGS);
-    command.arg("--log-file").arg(folder.path().join("log")).stderr(Stdio::null());
+    command.arg("--log-file").arg(folder.path().join("log")).stdin(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
-    let server = Server::start(&mut command, None, cpus).unwrap();
-    Host { server, _folder: folder, start_took: began.elapsed() }
+    let (server, _stdout) = Server::start(&mut command, None, cpus).unwrap();
+    Host { server, _stdout, _folder: folder, start_took: began.elapsed() }
 }
 
 /// Writes a line for each user, those of the load tester evenly among the others, whose passwords nobody knows.

@@ -1,8 +1,7 @@
 //! Crowds that all want a TLS handshake at once.
 
-use crate::besiegers::Outcome;
-use crate::honest::Line;
-use crate::host::{CEILING, Host};
+use crate::attacks::Outcome;
+use crate::host::{CEILING, ClientStream, Host};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -14,10 +13,11 @@ pub(crate) const CROWD: usize = 500;
 pub(crate) fn handshakes(host: &Host, until: Instant) -> Outcome {
     let (mut crowds, mut served, mut refused, mut longest) = (0, 0, 0, Duration::ZERO);
     while crowds == 0 || Instant::now() < until {
-        let mut crowd: Vec<Line> =
-            (0..CROWD).map(|_| Line { stream: host.connect(), channel: host.tls_channel() }).collect();
+        let mut crowd: Vec<ClientStream> = (0..CROWD)
+            .map(|_| ClientStream { stream: host.connect(), channel: host.tls_channel() })
+            .collect();
         let began = Instant::now();
-        for Line { stream, channel } in &mut crowd {
+        for ClientStream { stream, channel } in &mut crowd {
             stream.set_nonblocking(true).unwrap();
             channel.as_mut().expect("the server speaks TLS").flush(stream).unwrap();
         }
@@ -45,7 +45,7 @@ pub(crate) fn handshakes(host: &Host, until: Instant) -> Outcome {
 }
 
 /// Which of a crowd have something to read, in rising order; there must be one before long.
-fn with_news(crowd: &[Line]) -> Vec<usize> {
+fn with_news(crowd: &[ClientStream]) -> Vec<usize> {
     let mut waited: Vec<_> = crowd.iter().map(|line| PollFd::new(&line.stream, PollFlags::IN)).collect();
     let patience = Timespec { tv_sec: CEILING.as_secs() as i64, tv_nsec: 0 };
     assert!(poll(&mut waited, Some(&patience)).unwrap() > 0, "{} wait for ever", crowd.len());

@@ -1,19 +1,22 @@
-//! The server under siege, as a child process, and what the system tells of it.
+//! The server under siege, what the system tells of it, and how clients reach it.
 
+use crate::server::Server;
 use porter::auth::{Password, hash_password};
-use porter::client::Client;
+use porter::client::tls::Trust;
+use porter::client::{Client, Protection};
+use porter::load::{CpuTime, Plan, Scenario, Timeouts};
 use porter::protocol::{FrameRead, Reply};
 use porter::tls::{ALPN, Channel};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::CpuSet;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, Socket, Type};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -32,14 +35,13 @@ pub(crate) const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A running server. Killed when dropped.
 pub(crate) struct Host {
-    child: Child,
+    server: Server,
     /// What was told last at the console of how long turns were.
     turns: Arc<Mutex<Option<String>>>,
     folder: TempDir,
-    address: SocketAddr,
     /// How clients shake hands with it, if it speaks TLS: they trust its own certificate.
     tls: Option<Arc<ClientConfig>>,
-    /// What its honest client's texts begin with so that they come back to it alone.
+    /// What its probe client's texts begin with so that they come back to it alone.
     pub(crate) address_words: &'static str,
 }
 
@@ -49,6 +51,34 @@ const EXTRA_NAMES: usize = 5_000;
 /// The name of one of them.
 pub(crate) fn extra_name(number: usize) -> String {
     format!("guest{number:04}")
+}
+
+/// A connection, bare or inside TLS.
+pub(crate) struct ClientStream {
+    pub(crate) stream: TcpStream,
+    pub(crate) channel: Option<Channel>,
+}
+
+impl Read for ClientStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.channel {
+            None => self.stream.read(into),
+            Some(channel) => channel.read(&mut self.stream, into),
+        }
+    }
+}
+
+impl Write for ClientStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.channel {
+            None => self.stream.write(bytes),
+            Some(channel) => channel.write(&mut self.stream, bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.channel.as_mut().map_or(Ok(()), |channel| channel.flush(&mut self.stream))
+    }
 }
 
 /// A connection with its session's token.
@@ -95,9 +125,9 @@ fn read_console(stdout: BufReader<ChildStdout>, turns: Arc<Mutex<Option<String>>
 }
 
 impl Host {
-    /// Starts a server with the flags' defaults on this processor, in a folder of its own where `ann` and `bob` are
+    /// Starts a server with the flags' defaults on these CPUs, in a folder of its own where `ann` and `bob` are
     /// known by `stored`.
-    pub(crate) fn start(flags: &[&str], stored: &str, processor: Option<&CpuSet>) -> Host {
+    pub(crate) fn start(flags: &[&str], stored: &str, cpus: Option<&CpuSet>) -> Host {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         fs::create_dir(at("data")).unwrap();
@@ -113,21 +143,13 @@ impl Host {
         if !flags.contains(&"--log-file") {
             command.args(["--log-file", &at("log")]);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        if let Some(processor) = processor {
-            // Its only thread.
-            sched_setaffinity(Some(Pid::from_child(&child)), processor).unwrap();
-        }
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").expect("where it listens").parse().unwrap();
+        command.stdin(Stdio::piped()).stderr(Stdio::null());
+        let (server, stdout) = Server::start(&mut command, None, cpus).unwrap();
         let tls = flags.contains(&"--tls").then(|| trusting(&at("data/tls-cert.pem")));
         let address_words = if flags.contains(&"chat") { "@ann " } else { "" };
         let turns = Arc::default();
-        read_console(stdout, Arc::clone(&turns));
-        Host { child, turns, folder, address, tls, address_words }
+        read_console(stdout.unwrap(), Arc::clone(&turns));
+        Host { server, turns, folder, tls, address_words }
     }
 
     /// The longest turn that it has had, as it says at its console.
@@ -148,7 +170,7 @@ impl Host {
 
     /// Types a line at its console.
     pub(crate) fn type_line(&self, line: &str) {
-        let mut console = self.child.stdin.as_ref().unwrap();
+        let mut console = self.server.child.stdin.as_ref().unwrap();
         console.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
@@ -172,7 +194,7 @@ impl Host {
         if let Some(bytes) = receive_bytes {
             socket.set_recv_buffer_size(bytes).unwrap();
         }
-        socket.connect(&self.address.into()).unwrap();
+        socket.connect(&self.server.address().into()).unwrap();
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(CEILING)).unwrap();
@@ -206,47 +228,43 @@ impl Host {
         log.lines().filter(|line| line.contains(words)).count()
     }
 
-    fn told(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    /// CPU time that it has used, and how long it was ready to run and had no CPU.
+    pub(crate) fn cpu(&self) -> [Duration; 2] {
+        let CpuTime { used, waited } = self.server.process().cpu().unwrap().unwrap();
+        [used, waited.unwrap_or_default()]
     }
 
-    /// Processor time that it has used, and how long it was ready to run and had no processor.
-    pub(crate) fn processor(&self) -> [Duration; 2] {
-        // The first two numbers, in nanoseconds, of its only thread.
-        let told = self.told("schedstat");
-        let mut numbers = told.split_whitespace().map(|number| Duration::from_nanos(number.parse().unwrap()));
-        [numbers.next().unwrap(), numbers.next().unwrap()]
-    }
-
-    fn memory_kibibytes(&self, field: &str) -> i64 {
-        let told = self.told("status");
-        let rest = told.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        rest.split_whitespace().next().unwrap().parse().unwrap()
-    }
-
-    /// What it holds now; from now on the most that it holds is looked for anew.
+    /// Kibibytes that it holds now; from now on the most that it holds is looked for anew.
     pub(crate) fn memory_now(&self) -> i64 {
-        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
-        self.memory_kibibytes("VmRSS:")
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5");
+        self.server.process().memory_bytes().unwrap().unwrap() as i64 / 1024
     }
 
     /// The most that it held since.
     pub(crate) fn memory_most(&self) -> i64 {
-        self.memory_kibibytes("VmHWM:")
+        self.server.memory_most().unwrap() as i64 / 1024
     }
 
-    /// Leaves it so many descriptors more than it has open; `None` lifts the limit.
+    /// The load of its probe client: one that sends so many messages a second by the clock, for a part at rest, one under
+    /// siege and one after it.
+    pub(crate) fn plan(&self, rate_per_second: f64, span: Duration) -> Plan {
+        let certificate = self.folder.path().join("data/tls-cert.pem");
+        let protection = match self.tls {
+            Some(_) => Protection::Tls(Trust::Authority(certificate)),
+            None => Protection::Plaintext,
+        };
+        let (servers, host) = (vec![self.server.address()], "localhost".to_owned());
+        let usual = Plan::canonical(Scenario::Storm);
+        let timeouts = Timeouts { echo: CEILING, ..usual.timeouts };
+        Plan { servers, host, protection, clients: 1, logins: 0, rate_per_second, span, timeouts, ..usual }
+    }
+
+    /// Leaves it so many file descriptors more than it has open; `None` lifts the limit.
     pub(crate) fn limit_descriptors(&self, spare: Option<u64>) {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count() as u64;
+        let open = fs::read_dir(format!("/proc/{}/fd", self.server.pid())).unwrap().count() as u64;
         let maximum = getrlimit(Resource::Nofile).maximum;
         let current = spare.map(|spare| open + spare).or(maximum);
-        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, Rlimit { current, maximum }).unwrap();
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        prlimit(Some(Pid::from_child(&self.server.child)), Resource::Nofile, Rlimit { current, maximum })
+            .unwrap();
     }
 }

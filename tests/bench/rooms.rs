@@ -1,6 +1,6 @@
 //! Rooms of thousands in chat, who all read: texts always under way, many who go at once, and a kick of nearly all.
 
-use crate::besiegers::{Attack, Outcome};
+use crate::attacks::{Attack, Outcome};
 use crate::host::{Guest, Host, extra_name, frame, reset};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -103,7 +103,7 @@ pub(crate) fn texts_under_way(host: &Host, in_flight: u64) -> Attack {
     Box::new(move |host, until| {
         let text = frame(0x05, &[&writer.token[..], &TEXT].concat());
         let before = room.bytes();
-        let (began, [used, _]) = (Instant::now(), host.processor());
+        let (began, [used, _]) = (Instant::now(), host.cpu());
         let mut written = 0;
         while Instant::now() < until {
             writer.stream.write_all(&text).unwrap();
@@ -117,7 +117,7 @@ pub(crate) fn texts_under_way(host: &Host, in_flight: u64) -> Attack {
         let took = waits_for(|| room.bytes() - before >= due).then(|| last.elapsed());
         let deliveries = written * READERS as u64;
         let pace = deliveries as f64 / began.elapsed().as_secs_f64();
-        let used = host.processor()[0] - used;
+        let used = host.cpu()[0] - used;
         let each = used.as_nanos() as u64 / deliveries.max(1);
         let longest = host.longest_turn();
         let told =

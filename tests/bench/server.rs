@@ -18,11 +18,12 @@ const LOOK: Duration = Duration::from_millis(2);
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
-    /// Kept open, or the server would have nowhere to write to.
-    _stdout: Option<BufReader<ChildStdout>>,
+    pub(crate) child: Child,
     address: SocketAddr,
 }
+
+/// What a server writes: kept open, or it would have nowhere to write to.
+pub(crate) type Stdout = Option<BufReader<ChildStdout>>;
 
 impl Server {
     /// Starts a server on these CPUs, or wherever this program may run, and waits until it listens: for its first line,
@@ -34,28 +35,27 @@ impl Server {
         command: &mut Command,
         port: Option<u16>,
         cpus: Option<&CpuSet>,
-    ) -> Result<Server, String> {
+    ) -> Result<(Server, Stdout), String> {
         let failed = |program: &Command, reason: &dyn std::fmt::Display| {
             format!("{} did not start: {reason}", program.get_program().display())
         };
-        command.stdin(Stdio::null());
         command.stdout(if port.is_none() { Stdio::piped() } else { Stdio::null() });
         let child = on(cpus, || command.spawn()).map_err(|error| failed(command, &error))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_default()));
         // From here on it is killed if it comes to nothing.
-        let mut server = Server { child, _stdout: None, address };
-        match server.child.stdout.take().map(BufReader::new) {
+        let mut server = Server { child, address };
+        let mut stdout = server.child.stdout.take().map(BufReader::new);
+        match &mut stdout {
             None => server.await_port().map_err(|reason| failed(command, &reason))?,
-            Some(mut stdout) => {
+            Some(stdout) => {
                 let mut line = String::new();
                 stdout.read_line(&mut line).map_err(|error| failed(command, &error))?;
                 let address = line.trim().strip_prefix("listening on ").and_then(|rest| rest.parse().ok());
                 server.address =
                     address.ok_or_else(|| failed(command, &"it does not say where it listens"))?;
-                server._stdout = Some(stdout);
             }
         }
-        Ok(server)
+        Ok((server, stdout))
     }
 
     fn await_port(&mut self) -> Result<(), &'static str> {

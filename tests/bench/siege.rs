@@ -1,15 +1,15 @@
-//! What an honest client sees of a server under siege, beside what it sees at rest in the same run, and what the siege
+//! What an probe client sees of a server under siege, beside what it sees at rest in the same run, and what the siege
 //! costs the server: a table.
 //!
 //!     cargo bench --bench siege [-- --seconds N --rounds N --only WORDS]
 //!
-//! One row a scenario, some rounds (3) of each, every round with a server of its own on the loopback. The honest client
+//! One row a scenario, some rounds (3) of each, every round with a server of its own on the loopback. The probe client
 //! sends 500 messages a second at set times and measures each echo from when its message was due, first for N seconds
 //! (2) at rest and then for N under siege. It exits with 1 if a target is missed. A row's figures are those of one round, the median by what is judged; the
 //! memory is the most of all rounds.
 //!
-//! The server has a processor of its own and everybody else the others, so that what the honest client waits for is the
-//! server, and not a besieger that has the processor just then. Besiegers give way to the honest client besides (they
+//! The server has a CPU of its own and everybody else the others, so that what the probe client waits for is the
+//! server, and not an attacker that has the CPU just then. Attackers give way to the probe client besides (they
 //! are nicer by 19), but what of their work is done within the kernel still delays it.
 #![allow(
     clippy::unwrap_used,
@@ -19,21 +19,23 @@
     reason = "a measurement that cannot go on ends, and says where; it lives outside of the core"
 )]
 
-mod besiegers;
+mod attacks;
 mod handshakes;
-mod honest;
 mod host;
+mod probe;
 mod rooms;
+mod server;
 mod strangers;
 
-use besiegers::{Outcome, SCENARIOS, Scenario, Target};
-use honest::{Echoes, Honest};
+use attacks::{Outcome, SCENARIOS, Scenario, Target};
 use host::{Host, PASSWORD};
 use porter::auth::{Password, hash_password};
 use porter::limits::HASH_ROUNDS_DEFAULT;
+use porter::load::{Percentiles, run_with};
+use probe::{Probe, RATE_PER_SECOND};
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
-use std::num::NonZeroU64;
+use rustix::thread::CpuSet;
+use server::divided;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -42,13 +44,13 @@ const SECONDS_DEFAULT: u64 = 2;
 const ROUNDS_DEFAULT: u64 = 3;
 /// How much longer a siege lasts than its stretch is measured, so that its end is no part of it.
 const OVERLAP: Duration = Duration::from_millis(300);
-/// How much nicer besiegers are to the honest client, with which they share processors: elsewhere they would have
+/// How much nicer attackers are to the probe client, with which they share CPUs: elsewhere they would have
 /// their own.
 const NICER: i32 = 19;
-/// What the honest client's p99 may be above its rest, in milliseconds.
+/// What the probe client's p99 may be above its rest, in milliseconds.
 const ABOVE_REST_MOST: f64 = 2.0;
 
-/// Share of the time for which a server on a processor of its own waits for it, at most, if the machine is quiet.
+/// Share of the time for which a server on a CPU of its own waits for it, at most, if the machine is quiet.
 const WAITED_MOST: f64 = 0.05;
 
 fn main() -> ExitCode {
@@ -56,22 +58,23 @@ fn main() -> ExitCode {
     let (span, only) = (Duration::from_secs(seconds), words_after("--only").unwrap_or_default());
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
-    // Messages are sent when they are due, and not when the system finds it convenient.
-    set_current_timer_slack(NonZeroU64::new(1)).unwrap();
     let stored =
         hash_password(&Password::new(PASSWORD.as_bytes()), *b"sixteen bytes ok", HASH_ROUNDS_DEFAULT)
             .to_phc();
-    let servers = keep_a_processor_free();
+    let cpus = divided();
+    if cpus.is_none() {
+        println!("there is one CPU for all: what the attackers do is among the echo times");
+    }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{rounds} rounds of {seconds} s, load average {}", load.trim());
-    println!("echo times: p50 / p99 / max in ms; processor: share of one, and of waiting for one\n");
+    println!("echo times: p50 / p99 / max in ms; CPU: share of one, and of waiting for one\n");
     println!(
-        "| siege | echo at rest | echo under siege | p99 above rest | memory | processor, rest -> siege | outcome | targets |"
+        "| siege | echo at rest | echo under siege | p99 above rest | memory | CPU, rest -> siege | outcome | targets |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     let mut are_met = true;
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&only)) {
-        let rounds = (0..rounds).map(|_| measure(scenario, span, &stored, servers.as_ref())).collect();
+        let rounds = (0..rounds).map(|_| measure(scenario, span, &stored, cpus.as_ref())).collect();
         let (row, is_met) = row(scenario, rounds);
         are_met &= is_met;
         println!("{row}");
@@ -90,31 +93,19 @@ fn asked(flag: &str, default: u64) -> u64 {
     })
 }
 
-/// Leaves the first processor to the servers, which is returned; `None` if there is only one for all.
-fn keep_a_processor_free() -> Option<CpuSet> {
-    let mut others = sched_getaffinity(None).unwrap();
-    let first = (0..CpuSet::MAX_CPU).find(|processor| others.is_set(*processor))?;
-    if others.count() < 2 {
-        println!("there is one processor for all: what the besiegers do is among the echo times");
-        return None;
-    }
-    let mut servers = CpuSet::new();
-    servers.set(first);
-    others.unset(first);
-    sched_setaffinity(None, &others).unwrap();
-    Some(servers)
-}
+/// CPU time used and waited for, and when that was.
+type Sample = ([Duration; 2], Instant);
 
 /// What was measured in one round.
 struct Round {
     /// At rest and under siege.
-    echoes: Option<[Echoes; 2]>,
+    echoes: Option<[Percentiles; 2]>,
     shares: [Shares; 2],
     grown_kibibytes: i64,
     outcome: Outcome,
 }
 
-/// Shares of a stretch in which the server worked, and in which it would have and others had the processor: how noisy
+/// Shares of a stretch in which the server worked, and in which it would have and others had the CPU: how noisy
 /// the machine was.
 struct Shares {
     used: f64,
@@ -122,41 +113,60 @@ struct Shares {
 }
 
 impl Round {
-    /// By how much the honest p99 under siege is above that at rest, in milliseconds.
+    /// By how much the probe's p99 under siege is above that at rest, in milliseconds.
     fn above_rest(&self) -> Option<f64> {
-        self.echoes.as_ref().map(|[rest, siege]| siege.quantile(0.99) - rest.quantile(0.99))
+        self.echoes.as_ref().map(|[rest, siege]| (siege.p99 - rest.p99) / 1e3)
     }
 }
 
-fn measure(scenario: &Scenario, span: Duration, stored: &str, servers: Option<&CpuSet>) -> Round {
-    let host = Host::start(scenario.flags, stored, servers);
-    let mut honest = scenario.honest.then(|| Honest::arrive(&host));
-    let attack = (scenario.prepare)(&host);
-    let mut stretch = || {
-        let (before, began) = (host.processor(), Instant::now());
-        let echoes = match &mut honest {
-            Some(honest) => Some(honest.converse(span)),
-            None => {
-                std::thread::sleep(span);
-                None
-            }
-        };
-        let (after, took) = (host.processor(), began.elapsed());
-        let [used, waited] = [0, 1].map(|n| (after[n] - before[n]).as_secs_f64() / took.as_secs_f64());
-        (echoes, Shares { used, waited })
-    };
-    let (rest, share_at_rest) = stretch();
-    let before = host.memory_now();
-    let until = Instant::now() + span + OVERLAP;
+fn measure(scenario: &Scenario, span: Duration, stored: &str, cpus: Option<&CpuSet>) -> Round {
+    let host = &Host::start(scenario.flags, stored, cpus);
+    let sample = || (host.cpu(), Instant::now());
     std::thread::scope(|scope| {
-        let attack = scope.spawn(|| {
-            yield_to_others();
-            attack(&host, until)
-        });
-        let (siege, share) = stretch();
-        let grown_kibibytes = host.memory_most() - before;
-        let echoes = rest.zip(siege).map(Into::into);
-        Round { echoes, shares: [share_at_rest, share], grown_kibibytes, outcome: attack.join().unwrap() }
+        let (mut attack, mut attacker) = (None, None);
+        let (mut samples, mut memory) = (Vec::new(), [0; 2]);
+        // The attack is prepared when the probe is inside; then there is rest, and then siege.
+        let mut begin = |part: &str| match (part, samples.len()) {
+            ("inside", 0) => attack = Some((scenario.prepare)(host)),
+            ("before", 0) => samples.push(sample()),
+            ("during", 1) => {
+                samples.push(sample());
+                memory[0] = host.memory_now();
+                let until = Instant::now() + span + OVERLAP;
+                let attack = attack.take().expect("it was prepared");
+                attacker = Some(scope.spawn(move || {
+                    yield_to_others();
+                    attack(host, until)
+                }));
+            }
+            ("after", 2) => {
+                samples.push(sample());
+                memory[1] = host.memory_most();
+            }
+            _ => {}
+        };
+        let echoes = if scenario.has_probe {
+            let plan = host.plan(RATE_PER_SECOND, span);
+            let report = run_with(Probe::of(host), &plan, &mut |progress| {
+                begin(progress.part);
+                let is_over = progress.part == "after";
+                plan.interrupt.fetch_or(is_over, std::sync::atomic::Ordering::Relaxed);
+            });
+            let report = report.unwrap();
+            assert_eq!(report.failed, 0, "the probe client is not sent away: {:?}", report.failures);
+            report.storm.map(|storm| [storm.before.message_us, storm.during.message_us])
+        } else {
+            begin("inside");
+            for part in ["before", "during"] {
+                begin(part);
+                std::thread::sleep(span);
+            }
+            begin("after");
+            None
+        };
+        let shares = [0, 1].map(|part| Shares::between(&samples[part], &samples[part + 1]));
+        let outcome = attacker.unwrap().join().unwrap();
+        Round { echoes, shares, grown_kibibytes: memory[1] - memory[0], outcome }
     })
 }
 
@@ -175,7 +185,7 @@ fn row(scenario: &Scenario, mut rounds: Vec<Round>) -> (String, bool) {
     });
     let round = rounds.swap_remove(rounds.len() / 2);
     let above = round.above_rest();
-    let shown = |n: usize| round.echoes.as_ref().map_or("-".to_owned(), |echoes| echoes[n].shown());
+    let shown = |n: usize| round.echoes.as_ref().map_or("-".to_owned(), |echoes| probe::shown(&echoes[n]));
     let holds = scenario.holds_bytes as i64 / 1024;
     let missed = missed(scenario, &round, grown, holds);
     let verdict = if missed.is_empty() { "met".to_owned() } else { format!("missed: {}", missed.join(", ")) };
@@ -205,8 +215,8 @@ fn missed(scenario: &Scenario, round: &Round, grown_kibibytes: i64, holds_kibiby
         missed.push("memory within its limits and a tenth".to_owned());
     }
     match scenario.target {
-        Some(Target::Processor(most)) if round.shares[1].used >= most => {
-            missed.push(format!("processor under {}", percent(most)));
+        Some(Target::Cpu(most)) if round.shares[1].used >= most => {
+            missed.push(format!("CPU under {}", percent(most)));
         }
         Some(Target::Within(most)) if round.outcome.took.is_none_or(|took| took > most) => {
             missed.push(format!("within {} s", most.as_secs()));
@@ -217,6 +227,12 @@ fn missed(scenario: &Scenario, round: &Round, grown_kibibytes: i64, holds_kibiby
 }
 
 impl Shares {
+    fn between((before, began): &Sample, (after, ended): &Sample) -> Shares {
+        let took = ended.duration_since(*began).as_secs_f64();
+        let [used, waited] = [0, 1].map(|n| (after[n] - before[n]).as_secs_f64() / took);
+        Shares { used, waited }
+    }
+
     fn shown(&self) -> String {
         format!("{} (waited {})", percent(self.used), percent(self.waited))
     }

@@ -1,8 +1,7 @@
 //! Crowds of one address that do not log in and come back whenever they are closed, and newcomers of another.
 
-use crate::besiegers::{Attack, Outcome};
-use crate::honest::Line;
-use crate::host::{Host, PASSWORD, frame};
+use crate::attacks::{Attack, Outcome};
+use crate::host::{ClientStream, Host, PASSWORD, frame};
 use porter::client::Client;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read, Write};
@@ -92,8 +91,8 @@ fn visit(host: &Host) {
     client.exit().unwrap();
 }
 
-fn arrived(host: &Host) -> Line {
-    let mut line = Line { stream: host.connect(), channel: host.tls_channel() };
+fn arrived(host: &Host) -> ClientStream {
+    let mut line = ClientStream { stream: host.connect(), channel: host.tls_channel() };
     if let Some(channel) = &mut line.channel {
         channel.shake_hands(&mut line.stream).unwrap();
     }

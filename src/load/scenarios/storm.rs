@@ -4,7 +4,7 @@
 //! message should have been sent: a server that stalls for a second is charged for every message of that second, and
 //! not only for the one that it was asked to echo.
 
-use super::{Stage, WARM_UP, Watch, seconds_done};
+use super::{Running, WARM_UP, Watch, seconds_done};
 use crate::Moment;
 use crate::load::Plan;
 use crate::load::dialect::Dialect;
@@ -43,57 +43,57 @@ impl Schedule {
     }
 
     /// Sends all that is due, each talker in turn.
-    fn send<D: Dialect>(&mut self, stage: &mut Stage<'_, D>) {
-        let now = stage.now();
+    fn send<D: Dialect>(&mut self, running: &mut Running<'_, D>) {
+        let now = running.now();
         while self.due() <= now {
             let (due, slot) = (self.due(), (self.sent % self.talkers as u64) as usize);
-            self.send_delay.record(stage.now().since(due));
-            stage.event_loop.send(slot, |clients, out| clients.send(slot, due, out));
+            self.send_delay.record(running.now().since(due));
+            running.event_loop.send(slot, |clients, out| clients.send(slot, due, out));
             self.sent += 1;
         }
     }
 }
 
 /// Talks alone, beside logins, and alone again.
-pub(super) fn storm<D: Dialect>(mut stage: Stage<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
-    let (plan, hash) = (stage.plan, stage.hash);
-    stage.admit(watch)?;
-    (0..plan.places()).for_each(|slot| stage.event_loop.clients.prepare(slot, 1));
-    stage.event_loop.wait_precisely()?;
-    let warm = stage.now();
+pub(super) fn storm<D: Dialect>(mut running: Running<'_, D>, watch: Watch<'_>) -> Result<Report, LoadError> {
+    let (plan, hash) = (running.plan, running.hash);
+    running.admit(watch)?;
+    (0..plan.places()).for_each(|slot| running.event_loop.clients.prepare(slot, 1));
+    running.event_loop.wait_precisely()?;
+    let warm = running.now();
     let mut schedule = Schedule::new(plan, warm);
     let start = warm + WARM_UP;
     let borders = [0, 1, 2, 3].map(|parts| start + plan.span * parts);
-    stage.metrics().timeline = Some(Timeline::new(start, plan.span * 3));
-    stage.metrics().windows = borders.windows(2).map(|part| Window::new(part[0], part[1])).collect();
+    running.metrics().timeline = Some(Timeline::new(start, plan.span * 3));
+    running.metrics().windows = borders.windows(2).map(|part| Window::new(part[0], part[1])).collect();
     let (mut ended, mut samples) = (borders[3], Vec::with_capacity(borders.len()));
     for (place, border) in borders.into_iter().enumerate() {
         let run = [start, borders[3]];
-        talk_until(&mut stage, &mut schedule, border, (PARTS[place], run), watch)?;
-        samples.push(stage.sampler.sample());
-        if stage.event_loop.cut().is_some() {
-            ended = ended.min(stage.now());
+        talk_until(&mut running, &mut schedule, border, (PARTS[place], run), watch)?;
+        samples.push(running.sampler.sample());
+        if running.event_loop.cut().is_some() {
+            ended = ended.min(running.now());
             continue;
         }
-        watch(seconds_done(PARTS[place + 1], border, run, stage.metrics()));
-        stage.event_loop.returns_until = if place == 1 { borders[2] } else { Moment::START };
+        watch(seconds_done(PARTS[place + 1], border, run, running.metrics()));
+        running.event_loop.returns_until = if place == 1 { borders[2] } else { Moment::START };
         for slot in plan.places()..plan.places() + plan.logins {
             match place {
                 1 => {
-                    let now = stage.now();
-                    stage.event_loop.admit(slot, border, now);
+                    let now = running.now();
+                    running.event_loop.admit(slot, border, now);
                 }
-                2 => stage.event_loop.break_off(slot),
+                2 => running.event_loop.break_off(slot),
                 _ => {}
             }
         }
     }
-    let memory_bytes = stage.sampler.server_memory();
-    stage.event_loop.await_answers()?;
-    stage.metrics().windows.iter_mut().for_each(|window| window.end_at(ended));
+    let memory_bytes = running.sampler.server_memory();
+    running.event_loop.await_answers()?;
+    running.metrics().windows.iter_mut().for_each(|window| window.end_at(ended));
     let intervals: Vec<Interval> = samples.windows(2).map(|pair| pair[1].since(&pair[0])).collect();
     let all = intervals.iter().copied().reduce(Interval::and).unwrap_or_default();
-    let (mut report, metrics) = stage.finish(all, memory_bytes)?;
+    let (mut report, metrics) = running.finish(all, memory_bytes)?;
     let parts: Vec<Phase> = metrics.windows.iter().zip(&intervals).map(figures).collect();
     if let &[before, during, after] = parts.as_slice() {
         report.tester_was_limit |= [before, during, after].iter().any(|part| is_limit(part.tester_demand()));
@@ -133,29 +133,29 @@ fn find_unhashed(report: &mut Report, hash: Duration, logins: &Latency) {
 }
 
 fn talk_until<D: Dialect>(
-    stage: &mut Stage<'_, D>,
+    running: &mut Running<'_, D>,
     schedule: &mut Schedule,
     until: Moment,
     (part, run): (&'static str, [Moment; 2]),
     watch: Watch<'_>,
 ) -> Result<(), LoadError> {
-    let mut next_look = stage.now();
+    let mut next_look = running.now();
     loop {
-        let now = stage.now();
-        if stage.event_loop.is_to_end() {
+        let now = running.now();
+        if running.event_loop.is_to_end() {
             return Ok(());
         }
         if now >= until {
             // What was due by then and is late is sent all the same: leaving it out would flatter the server.
-            schedule.send(stage);
+            schedule.send(running);
             return Ok(());
         }
         if now >= next_look {
-            watch(seconds_done(part, now, run, stage.metrics()));
+            watch(seconds_done(part, now, run, running.metrics()));
             next_look = now + LOOK;
         }
-        schedule.send(stage);
-        stage.event_loop.turn(schedule.due().min(until))?;
+        schedule.send(running);
+        running.event_loop.turn(schedule.due().min(until))?;
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::thread::CpuSet;
 use std::fs;
 use std::net::TcpListener;
 use std::ops::Deref;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Where its stderr goes, in its folder.
@@ -17,6 +17,7 @@ const STDERR: &str = "stderr";
 #[derive(Debug)]
 pub(crate) struct Server {
     process: server_process::Server,
+    _stdout: server_process::Stdout,
     pub(crate) protocol: Protocol,
     _folder: TempDir,
 }
@@ -43,13 +44,15 @@ impl Server {
         cpus: Option<&CpuSet>,
     ) -> Result<Server, String> {
         let stderr = folder.path().join(STDERR);
+        command.stdin(Stdio::null());
         command.stderr(fs::File::create(&stderr).map_err(|error| error.to_string())?);
         command.current_dir(folder.path());
-        let process = server_process::Server::start(&mut command, port, cpus).map_err(|reason| {
-            let said = fs::read_to_string(&stderr).unwrap_or_default();
-            said.trim().lines().last().map_or(reason.clone(), |line| format!("{reason}: {line}"))
-        })?;
-        Ok(Server { process, protocol, _folder: folder })
+        let (process, _stdout) =
+            server_process::Server::start(&mut command, port, cpus).map_err(|reason| {
+                let said = fs::read_to_string(&stderr).unwrap_or_default();
+                said.trim().lines().last().map_or(reason.clone(), |line| format!("{reason}: {line}"))
+            })?;
+        Ok(Server { process, _stdout, protocol, _folder: folder })
     }
 
     /// The usual load of a scenario, with 64 bytes in each message.

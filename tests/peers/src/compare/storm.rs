@@ -49,7 +49,7 @@ pub(crate) const REST_P99: &str = "echo at rest, p99 ms";
 pub(crate) const STORM_P50: &str = "echo in the storm, p50 ms";
 pub(crate) const STORM_P99: &str = "echo in the storm, p99 ms";
 pub(crate) const RATE: &str = "logins/s";
-/// Of what the hash alone would allow with the processor time that the talkers leave.
+/// Of what the hash alone would allow with the CPU time that the talkers leave.
 pub(crate) const HASH_SHARE: &str = "share of what the hash alone allows";
 /// How late the load generator itself was in sending, p99.
 pub(crate) const LATENESS: &str = "sent late, p99 ms";

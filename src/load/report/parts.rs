@@ -8,13 +8,13 @@ use serde::Serialize;
 /// What the server used, where its process was named.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ServerUse {
-    /// Seconds of processor time in the measured run, in user and system mode.
+    /// Seconds of CPU time in the measured run, in user and system mode.
     pub processor_seconds: f64,
-    /// The part of one processor that this is, 0 to 1.
+    /// The part of one CPU that this is, 0 to 1.
     pub processor_share: f64,
-    /// The part of the time that it could have run and others had the processor; `null` where the system does not tell.
+    /// The part of the time that it could have run and others had the CPU; `null` where the system does not tell.
     pub waited_share: Option<f64>,
-    /// All of that processor time, in microseconds, for each connection that was made; `null` if there was none.
+    /// All of that CPU time, in microseconds, for each connection that was made; `null` if there was none.
     pub us_per_connection: Option<f64>,
     /// The same for each login (or Resume).
     pub us_per_login: Option<f64>,
@@ -33,11 +33,11 @@ impl ServerUse {
         memory_bytes: [Option<u64>; 2],
         [connections, logins, messages]: [u64; 3],
     ) -> Option<ServerUse> {
-        let CpuTime { used: processor, waited } = interval.server?;
-        let each = |count: u64| (count > 0).then(|| round(processor.as_secs_f64() * 1e6 / count as f64, 3));
+        let CpuTime { used: cpu, waited } = interval.server?;
+        let each = |count: u64| (count > 0).then(|| round(cpu.as_secs_f64() * 1e6 / count as f64, 3));
         Some(ServerUse {
-            processor_seconds: round(processor.as_secs_f64(), 3),
-            processor_share: interval.share(processor),
+            processor_seconds: round(cpu.as_secs_f64(), 3),
+            processor_share: interval.share(cpu),
             waited_share: waited.map(|waited| interval.share(waited)),
             us_per_connection: each(connections),
             us_per_login: each(logins),
@@ -59,7 +59,7 @@ pub struct AgainstKnock {
     pub us_per_knock: f64,
     /// How many times as long the first takes as the second.
     pub ratio: f64,
-    /// Microseconds of the server's processor for a client; `null` without its process.
+    /// Microseconds of the server's CPU for a client; `null` without its process.
     pub server_us_per_client: Option<f64>,
     /// The same for a knock.
     pub server_us_per_knock: Option<f64>,
@@ -77,7 +77,7 @@ pub struct Idle {
     /// Bytes of the server's memory for each of them: after the last had come in less before the first, memory of the
     /// operating system's for sockets not included; `null` without its process.
     pub memory_per_connection_bytes: Option<f64>,
-    /// The part of one processor that the server used while they were held, 0 to 1; `null` without its process.
+    /// The part of one CPU that the server used while they were held, 0 to 1; `null` without its process.
     pub server_processor_share: Option<f64>,
 }
 
@@ -115,16 +115,16 @@ pub struct Phase {
     pub logins_per_second: f64,
     /// Microseconds from saying who one is until Welcome.
     pub login_us: Percentiles,
-    /// The part of one processor that the server used, 0 to 1; `null` without its process.
+    /// The part of one CPU that the server used, 0 to 1; `null` without its process.
     pub server_processor_share: Option<f64>,
-    /// The part of one processor that the load tester used, 0 to 1.
+    /// The part of one CPU that the load tester used, 0 to 1.
     pub tester_processor_share: f64,
-    /// The part of the time that it could have run and others had the processor; `null` where the system does not tell.
+    /// The part of the time that it could have run and others had the CPU; `null` where the system does not tell.
     pub tester_waited_share: Option<f64>,
 }
 
 impl Phase {
-    /// The part of one processor that the load tester used or waited for.
+    /// The part of one CPU that the load tester used or waited for.
     pub(in crate::load) fn tester_demand(&self) -> f64 {
         self.tester_processor_share + self.tester_waited_share.unwrap_or_default()
     }

@@ -20,11 +20,11 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// The server's flags; all others have their defaults.
     pub(crate) flags: &'static [&'static str],
-    /// Whether an honest client is there; without one the server's own work is what is measured.
-    pub(crate) honest: bool,
-    /// Beside the honest client's p99 and the memory.
+    /// Whether an probe client is there; without one the server's own work is what is measured.
+    pub(crate) has_probe: bool,
+    /// Beside the probe client's p99 and the memory.
     pub(crate) target: Option<Target>,
-    /// What the server's limits let the besiegers make it hold, in bytes.
+    /// What the server's limits let the attackers make it hold, in bytes.
     pub(crate) holds_bytes: usize,
     /// What is there before the siege, at rest too; gives the siege itself.
     pub(crate) prepare: fn(&Host) -> Attack,
@@ -33,7 +33,7 @@ pub(crate) struct Scenario {
 /// What is to be reached.
 pub(crate) enum Target {
     /// The server's share of a core is below this.
-    Processor(f64),
+    Cpu(f64),
     /// What is waited for is there within this time.
     Within(Duration),
 }
@@ -85,15 +85,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "idle: 2 000 in, nobody speaks",
         flags: &[],
-        honest: false,
-        target: Some(Target::Processor(0.001)),
+        has_probe: false,
+        target: Some(Target::Cpu(0.001)),
         holds_bytes: 0,
         prepare: idle,
     },
     Scenario {
         name: "slowloris: 1 000 strangers, a byte a second each",
         flags: &["--login-timeout", "2"],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 1000 * STRANGER_BYTES,
         prepare: |_| Box::new(|host, until| strangers(host, until, 1000, true)),
@@ -101,7 +101,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "silent crowd: 2 000 strangers",
         flags: &["--login-timeout", "2"],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 2000 * STRANGER_BYTES,
         prepare: |_| Box::new(|host, until| strangers(host, until, 2000, false)),
@@ -109,7 +109,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "non-readers: 50 who only write",
         flags: &[],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 50 * MEMBER_BYTES,
         prepare: non_readers,
@@ -117,7 +117,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "one flooder, as fast as it can",
         flags: &[],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: MEMBER_BYTES,
         prepare: flooder,
@@ -125,7 +125,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "connection limit: 200 in, others knock",
         flags: &["--max-connections", "200", "--login-timeout", "600"],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 64 * STRANGER_BYTES,
         prepare: connection_limit,
@@ -133,15 +133,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "out of descriptors, 200 wait",
         flags: &[],
-        honest: true,
-        target: Some(Target::Processor(0.05)),
+        has_probe: true,
+        target: Some(Target::Cpu(0.05)),
         holds_bytes: 8 * STRANGER_BYTES,
         prepare: |_| Box::new(out_of_descriptors),
     },
     Scenario {
         name: "log on a full disk, at debug, 500 visits a second",
         flags: &["--log-file", "/dev/full", "--log-level", "debug"],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: STRANGER_BYTES,
         prepare: |_| Box::new(visits),
@@ -149,7 +149,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "500 TLS handshakes at once, again and again",
         flags: &["--tls"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_TIMEOUT_DEFAULT)),
         holds_bytes: HANDSHAKES_AT_ONCE * HANDSHAKE_BYTES + handshakes::CROWD * TLS_BYTES,
         prepare: |_| Box::new(handshakes::handshakes),
@@ -157,7 +157,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "600 of one address that say nothing and come back",
         flags: &["--login-timeout", "1"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_MOST)),
         holds_bytes: 600 * STRANGER_BYTES,
         prepare: |host| strangers::crowd(host, Words::Nothing),
@@ -165,7 +165,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "600 of one address for 300 places, half a frame each",
         flags: &["--max-strangers", "300"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_MOST)),
         holds_bytes: 600 * STRANGER_BYTES,
         prepare: |host| strangers::crowd(host, Words::HalfAHello),
@@ -173,7 +173,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "600 of one address that say nothing and come back, TLS",
         flags: &["--tls", "--login-timeout", "1"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_MOST)),
         holds_bytes: 600 * STRANGER_BYTES,
         prepare: |host| strangers::crowd(host, Words::Nothing),
@@ -181,7 +181,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "600 of one address that send a byte and come back, TLS",
         flags: &["--tls", "--login-timeout", "1"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_MOST)),
         holds_bytes: 600 * STRANGER_BYTES,
         prepare: |host| strangers::crowd(host, Words::OneByte),
@@ -189,7 +189,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "600 of one address for 300 places, half a ClientHello each",
         flags: &["--tls", "--max-strangers", "300"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_MOST)),
         holds_bytes: 600 * STRANGER_BYTES,
         prepare: |host| strangers::crowd(host, Words::HalfAHello),
@@ -197,7 +197,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "600 of one address that begin a handshake and come back",
         flags: &["--tls", "--login-timeout", "1"],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(LOGIN_MOST)),
         holds_bytes: HANDSHAKES_AT_ONCE * HANDSHAKE_BYTES + 600 * STRANGER_BYTES,
         prepare: |host| strangers::crowd(host, Words::WholeHello),
@@ -205,7 +205,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "guessing from one address, 20 at once",
         flags: &[],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 20 * STRANGER_BYTES,
         prepare: |_| Box::new(|host, until| guessing(host, until, 1, 20)),
@@ -213,7 +213,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "guessing from 50 addresses, 2 at once from each",
         flags: &[],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 100 * STRANGER_BYTES,
         prepare: |_| Box::new(|host, until| guessing(host, until, 50, 2)),
@@ -221,7 +221,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "logins from 800 addresses, again and again",
         flags: &["--max-strangers", "2000"],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 800 * STRANGER_BYTES,
         prepare: |_| Box::new(logins_from_everywhere),
@@ -229,7 +229,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "hash storm: clients leave while hashed, no penalty",
         flags: &["--penalty", "0"],
-        honest: true,
+        has_probe: true,
         target: None,
         holds_bytes: 4 * STRANGER_BYTES,
         prepare: |_| Box::new(hash_storm),
@@ -237,7 +237,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "reconnect storm: 2 000 lose their connections, again and again",
         flags: &[],
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(Duration::from_secs(2))),
         holds_bytes: 2000 * STRANGER_BYTES,
         prepare: reconnect_storm,
@@ -245,7 +245,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "room of 10 000, a text always under way",
         flags: &ROOM,
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(Duration::from_secs(10))),
         holds_bytes: rooms::READERS * READER_BYTES,
         prepare: |host| rooms::texts_under_way(host, 1),
@@ -253,7 +253,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "room of 10 000, 16 texts always under way",
         flags: &ROOM,
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(Duration::from_secs(10))),
         holds_bytes: rooms::READERS * READER_BYTES,
         prepare: |host| rooms::texts_under_way(host, 16),
@@ -261,7 +261,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "half of a room of 10 000 goes, no resume window",
         flags: &ROOM_WITHOUT_WINDOW,
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(Duration::from_secs(10))),
         holds_bytes: rooms::STAY * READER_BYTES,
         prepare: rooms::half_leaves,
@@ -269,7 +269,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "half of a room of 10 000 goes, windows end together",
         flags: &ROOM_WITH_WINDOW,
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(Duration::from_secs(10))),
         holds_bytes: rooms::STAY * READER_BYTES,
         prepare: rooms::half_leaves,
@@ -277,7 +277,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kick of a name with 9 900 sessions",
         flags: &ROOM,
-        honest: true,
+        has_probe: true,
         target: Some(Target::Within(Duration::from_secs(10))),
         holds_bytes: rooms::READERS * READER_BYTES,
         prepare: rooms::kick,
@@ -505,9 +505,9 @@ fn hash_storm(host: &Host, until: Instant) -> Outcome {
     });
     // What is left of the storm, once the last resets have arrived.
     pause(200);
-    let [before, _] = host.processor();
+    let [before, _] = host.cpu();
     pause(500);
-    let after = (host.processor()[0] - before).as_secs_f64() / 0.5;
+    let after = (host.cpu()[0] - before).as_secs_f64() / 0.5;
     format!("{left} left; then {:.2} % of a core", after * 100.0).into()
 }
 
