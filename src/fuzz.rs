@@ -7,7 +7,7 @@
 
 use crate::Moment;
 use crate::auth::PasswordHash;
-use crate::engine::{Command, Config, ConnId, Engine, Entropy, EntropyError};
+use crate::engine::{Command, Config, ConnId, Engine, Entropy, EntropyError, TransportEvent, Written};
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
 use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
@@ -213,9 +213,9 @@ impl Play {
             }
             (7, Some(conn)) => self.send(conn, Request::Exit),
             (8, Some(conn)) => match script.byte() % 3 {
-                0 => self.engine.handle_half_close(conn, self.now),
-                1 => self.engine.handle_end(conn, self.now),
-                _ => self.engine.handle_reset(conn, self.now),
+                0 => self.engine.handle_transport(conn, TransportEvent::HalfClosed, self.now),
+                1 => self.engine.handle_transport(conn, TransportEvent::Ended, self.now),
+                _ => self.engine.handle_transport(conn, TransportEvent::Reset, self.now),
             },
             (9, Some(conn)) => self.write(conn, usize::from(script.byte())),
             (10, _) => {
@@ -246,14 +246,14 @@ impl Play {
     fn write(&mut self, conn: ConnId, most: usize) {
         let mut taken = self.engine.output(conn).to_vec();
         taken.truncate(most);
-        self.engine.handle_written(conn, taken.len(), self.now);
+        self.engine.handle_writable(conn, self.now, |_| Written::bytes(taken.len()));
         self.received.entry(conn).or_default().extend(taken);
     }
 
     fn settle(&mut self) {
         self.engine.handle_work(8, self.now);
-        while let Some(conn) = self.engine.poll_hungry() {
-            self.engine.handle_turn(conn, self.now);
+        while let Some(conn) = self.engine.poll_unblocked() {
+            self.engine.handle_bytes(conn, &mut [], self.now);
         }
         while let Some(line) = self.engine.poll_console_line() {
             assert!(!line.chars().any(char::is_control), "{line:?}");
@@ -293,7 +293,7 @@ impl Play {
     /// When all have gone nothing is left to do.
     fn end(mut self) {
         for conn in self.here.clone() {
-            self.engine.handle_reset(conn, self.now);
+            self.engine.handle_transport(conn, TransportEvent::Reset, self.now);
         }
         self.settle();
         self.engine.handle_hashing(u32::MAX, self.now);

@@ -55,7 +55,7 @@
 //!
 //! ```
 //! use porter::Moment;
-//! use porter::engine::{Config, ConnId, Engine};
+//! use porter::engine::{Config, ConnId, Engine, Written};
 //! use porter::handler::Echo;
 //! use porter::protocol::{FrameRead, Reply, Request, Wanted};
 //! # use porter::auth::{Name, PasswordHash};
@@ -110,7 +110,7 @@
 //! };
 //! let receive = |porter: &mut Engine<Memory>, conn: ConnId| {
 //!     let bytes = porter.output(conn).to_vec();
-//!     porter.handle_written(conn, bytes.len(), now);
+//!     porter.handle_writable(conn, now, |_| Written::bytes(bytes.len()));
 //!     bytes.as_slice().read_frame(4_096)?.ok_or("there is no reply")
 //! #     .map_err(Box::<dyn std::error::Error>::from)
 //! };

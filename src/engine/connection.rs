@@ -27,10 +27,7 @@ pub(super) struct Connection {
     pub(super) stalled_since: Option<Moment>,
     /// For when its deadline is set; never later than it is due.
     pub(super) armed: Moment,
-    /// The peer has closed its sending side, though not all that it sent may have been read.
-    pub(super) peer_finished: bool,
-    /// All that the peer sent has been handed in.
-    pub(super) input_ended: bool,
+    pub(super) input: Input,
     /// Refusals that left it open and were logged at info.
     pub(super) refusals_logged: u8,
     /// In which lists of connections that have output it is.
@@ -118,6 +115,16 @@ impl Listed {
     }
 }
 
+/// How far a peer's sending side is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    Open,
+    /// The peer has closed it, though not all that it sent may have been read.
+    HalfClosed,
+    /// All that the peer sent has been handed in.
+    Ended,
+}
+
 /// Bytes and messages both ways, for the log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Traffic {
@@ -175,7 +182,7 @@ impl fmt::Display for Why {
 
 /// What a connection can take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appetite {
+pub enum ReadBudget {
     /// Nothing: it waits for a password to be seen to, or for its own output to be read.
     Nothing,
     /// It has frames left from before: give it a turn without new bytes.
@@ -195,8 +202,7 @@ impl Connection {
             held: false,
             stalled_since: None,
             armed: Moment::NEVER,
-            peer_finished: false,
-            input_ended: false,
+            input: Input::Open,
             refusals_logged: 0,
             listed: Listed::default(),
             surplus: false,
@@ -258,21 +264,28 @@ impl Connection {
         }
     }
 
+    /// The peer has closed its sending side.
+    pub(super) fn half_close(&mut self) {
+        if self.input == Input::Open {
+            self.input = Input::HalfClosed;
+        }
+    }
+
     /// Whether it is about to be written.
     pub(super) fn is_listed(&self) -> bool {
         self.listed != Listed::Nowhere
     }
 
-    pub(super) fn appetite(&self, config: &Config) -> Appetite {
+    pub(super) fn read_budget(&self, config: &Config) -> ReadBudget {
         match &self.stage {
-            Stage::Closed { .. } => Appetite::Nothing,
-            Stage::Flushing { .. } | Stage::Discarding { .. } => Appetite::Bytes(SHARE_BYTES),
-            _ if !self.may_be_served() => Appetite::Nothing,
-            _ if self.inbox.has_frame(self.frame_limit_bytes(config)) => Appetite::Backlog,
-            _ if self.input_ended => Appetite::Nothing,
+            Stage::Closed { .. } => ReadBudget::Nothing,
+            Stage::Flushing { .. } | Stage::Discarding { .. } => ReadBudget::Bytes(SHARE_BYTES),
+            _ if !self.may_be_served() => ReadBudget::Nothing,
+            _ if self.inbox.has_frame(self.frame_limit_bytes(config)) => ReadBudget::Backlog,
+            _ if self.input == Input::Ended => ReadBudget::Nothing,
             // A stranger's bytes may be kept, so no more are taken than its longest frame has.
-            Stage::Visiting(_) => Appetite::Bytes(HEADER_BYTES + STRANGER_FRAME_BYTES as usize),
-            Stage::Authenticated { .. } => Appetite::Bytes(SHARE_BYTES),
+            Stage::Visiting(_) => ReadBudget::Bytes(HEADER_BYTES + STRANGER_FRAME_BYTES as usize),
+            Stage::Authenticated { .. } => ReadBudget::Bytes(SHARE_BYTES),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The way in: identify, register, log in, resume.
 
-use super::connection::{Connection, Stage, Why};
+use super::connection::{Connection, Input, Stage, Why};
 use super::gate::{EarlyLogin, NewPassword, Purpose};
 use super::lobby::Change;
 use super::strangers::StrangerState;
@@ -217,7 +217,8 @@ impl<S: Store> Engine<S> {
 
     /// The peer has closed its sending side before a frame that needs waiting: the frame and all after it are dropped.
     fn leave_finished(&mut self, id: ConnId) -> bool {
-        let finished = self.lobby.connections.get(id).is_none_or(|connection| connection.peer_finished);
+        let finished =
+            self.lobby.connections.get(id).is_none_or(|connection| connection.input != Input::Open);
         if finished {
             self.lobby.begin_close(id, Why::ClosedByPeer);
         }

@@ -1,6 +1,6 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
-use super::connection::{Connection, Stage, Why};
+use super::connection::{Connection, Input, Stage, Why};
 use super::fan_out::FanOut;
 use super::output::Outputs;
 use super::roll::Roll;
@@ -183,7 +183,7 @@ impl Lobby {
         let Some(connection) = self.connections.get(id) else { return };
         let limit_bytes = connection.frame_limit_bytes(&self.config);
         let is_done = !connection.has_posts() && !connection.inbox.has_frame(limit_bytes);
-        if connection.input_ended && !connection.is_closing() && is_done {
+        if connection.input == Input::Ended && !connection.is_closing() && is_done {
             self.begin_close(id, Why::ClosedByPeer);
         }
     }
@@ -222,7 +222,7 @@ impl Lobby {
     pub(super) fn shut(&mut self, id: ConnId, why: Why) {
         let until = self.now + CLOSE_DISCARD;
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.input_ended {
+        if connection.input == Input::Ended {
             self.close_at_once(id, why);
             return;
         }

@@ -5,15 +5,11 @@
 //! the [`Moment`] at which it happened; what is to be done about it is asked for by `poll_*` until there is nothing
 //! more; plain nouns only look. So the same engine runs behind real sockets and in a simulated world.
 //!
-//! Who calls it does so in turns: hand in what happened, [hash](Engine::handle_hashing) for a while, let the store work
-//! and [take its answers](Engine::handle_completions), [do a share](Engine::handle_work) of what is for many, write what
-//! [`poll_output`](Engine::poll_output) and then [`poll_output_for_many`](Engine::poll_output_for_many) name, and close
-//! what [`poll_command`](Engine::poll_command) says.
+#![doc = include_str!("contract.md")]
 //!
 //! This module must not know mio, files, threads or the clock.
 
 mod arrival;
-mod carriage;
 mod census;
 mod config;
 mod connection;
@@ -36,6 +32,7 @@ mod strangers;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod turns;
 mod verdict;
 mod write_rate;
@@ -43,9 +40,10 @@ mod write_rate;
 pub use crate::protocol::Unsent;
 pub use census::Census;
 pub use config::Config;
-pub use connection::Appetite;
+pub use connection::ReadBudget;
 pub use console::Command;
 pub use entropy::{Entropy, EntropyError};
+pub use transport::{Output, TransportEvent, Written};
 
 use crate::Moment;
 use crate::auth::conversation::Step;
@@ -55,7 +53,7 @@ use crate::limits::SHARE_DUE;
 use crate::protocol::{Code, Lent};
 use crate::slots::Key;
 use crate::store::Store;
-use connection::{Connection, Stage, Why};
+use connection::Stage;
 use gate::Gate;
 use lobby::{Change, Lobby};
 use post::Courier;
@@ -108,12 +106,13 @@ impl<S: Store> Engine<S> {
         Ok(Engine { lobby, gate, store, handler, entropy, quit_asked: false, stopping: false })
     }
 
-    /// Bytes have come. They are taken whole, whatever the connection's appetite; those that held a password are wiped.
+    /// Bytes have come, or none where the [read budget](Engine::read_budget) is [`ReadBudget::Backlog`]: a share of the frames
+    /// that are whole is handled. Bytes are taken whole, whatever the budget; those that held a password are wiped.
     pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
         self.lobby.now = now;
         self.lobby.totals.bytes_in += bytes.len() as u64;
         if let Some(connection) = self.lobby.connections.get_mut(id) {
-            let is_first = connection.traffic.bytes_in == 0;
+            let is_first = connection.traffic.bytes_in == 0 && !bytes.is_empty();
             connection.traffic.bytes_in += bytes.len() as u64;
             if is_first {
                 self.lobby.announce(id);
@@ -121,66 +120,6 @@ impl<S: Store> Engine<S> {
         }
         self.serve(id, Lent::new(bytes));
         self.settle();
-    }
-
-    /// A connection whose [appetite](Engine::appetite) is [`Appetite::Backlog`] has its turn.
-    pub fn handle_turn(&mut self, id: ConnId, now: Moment) {
-        self.lobby.now = now;
-        self.serve(id, Lent::new(&mut []));
-        self.settle();
-    }
-
-    /// The peer has closed its sending side; bytes from before may still come. A hash that it waits for is dropped.
-    pub fn handle_half_close(&mut self, id: ConnId, now: Moment) {
-        self.lobby.now = now;
-        if let Some(connection) = self.lobby.connections.get_mut(id) {
-            connection.peer_finished = true;
-            if connection.is_waiting() {
-                self.lobby.begin_close(id, Why::ClosedByPeer);
-            }
-        }
-        self.settle();
-    }
-
-    /// All that the peer will ever send has been handed in.
-    pub fn handle_end(&mut self, id: ConnId, now: Moment) {
-        self.handle_half_close(id, now);
-        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
-        connection.input_ended = true;
-        match connection.stage {
-            Stage::Discarding { why, .. } => self.lobby.close_at_once(id, why),
-            _ => self.lobby.finish_input(id),
-        }
-        self.settle();
-    }
-
-    /// The connection is broken.
-    pub fn handle_reset(&mut self, id: ConnId, now: Moment) {
-        self.lobby.now = now;
-        self.lobby.close_at_once(id, Why::Reset);
-        self.settle();
-    }
-
-    /// The first `count` bytes of a connection's [output](Engine::output) were written; the socket took all that it
-    /// could if some are left.
-    pub fn handle_written(&mut self, id: ConnId, count: usize, now: Moment) {
-        self.lobby.now = now;
-        let Some(connection) = self.lobby.connections.get_mut(id) else { return };
-        let held_input = !connection.may_be_served();
-        if self.lobby.advance_output(id, count) {
-            if let Some(connection) = self.lobby.connections.get_mut(id) {
-                connection.stalled_since = connection.stalled_since.filter(|_| connection.held);
-            }
-            self.lobby.flushed(id);
-        } else if let Some(connection) = self.lobby.connections.get_mut(id) {
-            if count > 0 || connection.stalled_since.is_none() {
-                connection.stalled_since = Some(now);
-            }
-            self.lobby.arm(id);
-        }
-        if held_input && self.lobby.connections.get(id).is_some_and(Connection::may_be_served) {
-            self.lobby.wake(id);
-        }
     }
 
     /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain. When much is due at once a
@@ -262,9 +201,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// What a connection can take now.
-    pub fn appetite(&self, id: ConnId) -> Appetite {
+    pub fn read_budget(&self, id: ConnId) -> ReadBudget {
         let connection = self.lobby.connections.get(id);
-        connection.map_or(Appetite::Nothing, |connection| connection.appetite(&self.lobby.config))
+        connection.map_or(ReadBudget::Nothing, |connection| connection.read_budget(&self.lobby.config))
     }
 
     /// When [`handle_time`](Engine::handle_time) has something to do though nothing happens.

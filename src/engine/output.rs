@@ -3,8 +3,9 @@
 use super::ConnId;
 use super::connection::{Connection, Listed, Why};
 use super::lobby::Lobby;
+use super::transport;
 use crate::auth::Name;
-use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR, TRANSPORT_HOLDS_BYTES};
+use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR};
 use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -44,6 +45,25 @@ impl Outputs {
         {
             self.spares.push(spare);
         }
+    }
+
+    /// The first bytes of a connection's output are written.
+    pub(super) fn advance(&mut self, connection: &mut Connection, count: usize) {
+        connection.traffic.bytes_out += count as u64;
+        let before = connection.outbox.held_bytes();
+        connection.outbox.advance(count);
+        let outbox = connection.outbox.is_empty().then(|| std::mem::take(&mut connection.outbox));
+        self.count(before, connection.outbox.held_bytes());
+        if let Some(outbox) = outbox {
+            self.reclaim(outbox);
+        }
+    }
+
+    /// Notes whether what was written last is held between here and the socket; true if that is news.
+    pub(super) fn note_held(&mut self, connection: &mut Connection, held: bool) -> bool {
+        let was_held = std::mem::replace(&mut connection.held, held);
+        self.count(transport::held_bytes(was_held), transport::held_bytes(held));
+        was_held != held
     }
 
     fn count(&mut self, before: usize, after: usize) {
@@ -170,21 +190,6 @@ impl Lobby {
         self.outputs.held_bytes() + self.fan_out.queued_bytes()
     }
 
-    /// So many bytes of a connection's output are written; whether that was all of it.
-    pub(super) fn advance_output(&mut self, id: ConnId, count: usize) -> bool {
-        let Some(connection) = self.connections.get_mut(id) else { return false };
-        connection.traffic.bytes_out += count as u64;
-        let before = connection.outbox.held_bytes();
-        connection.outbox.advance(count);
-        let is_written = connection.outbox.is_empty();
-        let outbox = is_written.then(|| std::mem::take(&mut connection.outbox));
-        self.outputs.count(before, connection.outbox.held_bytes());
-        if let Some(outbox) = outbox {
-            self.outputs.reclaim(outbox);
-        }
-        is_written
-    }
-
     /// Drops all that waits to be written to a connection.
     pub(super) fn drop_output(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -199,15 +204,11 @@ impl Lobby {
         self.outputs.reclaim(outbox);
     }
 
-    /// Notes whether what was written last is held between here and the socket; true if that is news.
-    pub(super) fn note_held(&mut self, id: ConnId, held: bool) -> bool {
-        let Some(connection) = self.connections.get_mut(id) else { return false };
-        if std::mem::replace(&mut connection.held, held) == held {
-            return false;
+    /// Notes whether the transport holds what was written last.
+    pub(super) fn note_held(&mut self, id: ConnId, held: bool) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            self.outputs.note_held(connection, held);
         }
-        let [before, after] = [!held, held].map(|held| usize::from(held) * TRANSPORT_HOLDS_BYTES);
-        self.outputs.count(before, after);
-        true
     }
 
     /// Drops what a slow consumer has not begun to take, and says why.

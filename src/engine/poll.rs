@@ -44,7 +44,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// A connection that could not be served and now has an [appetite](Engine::appetite).
-    pub fn poll_hungry(&mut self) -> Option<ConnId> {
+    pub fn poll_unblocked(&mut self) -> Option<ConnId> {
         self.lobby.hungry.pop()
     }
 

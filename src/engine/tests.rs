@@ -12,7 +12,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-mod carriage;
 mod costs;
 mod guesses;
 mod hashing;
@@ -20,6 +19,7 @@ mod leftovers;
 mod output;
 mod password_change;
 mod reload;
+mod transport;
 mod who;
 mod write_rate;
 
@@ -162,7 +162,7 @@ impl World {
             let conn = self.engine.poll_output().or_else(|| self.engine.poll_output_for_many());
             if let Some(conn) = conn {
                 let bytes = self.engine.output(conn).to_vec();
-                self.engine.handle_written(conn, bytes.len(), self.now);
+                self.engine.handle_writable(conn, self.now, |_| Written::bytes(bytes.len()));
                 self.unread.entry(conn).or_default().extend(bytes);
             } else if looked == 0 {
                 return;
@@ -278,9 +278,9 @@ fn hashes_of_those_who_have_gone_are_dropped() {
     world.engine.handle_hashing(10, world.now);
     for (n, conn) in crowd.into_iter().enumerate() {
         if n % 2 == 0 {
-            world.engine.handle_reset(conn, world.now);
+            world.engine.handle_transport(conn, TransportEvent::Reset, world.now);
         } else {
-            world.engine.handle_half_close(conn, world.now);
+            world.engine.handle_transport(conn, TransportEvent::HalfClosed, world.now);
         }
     }
     assert_eq!(world.hash(), 0);
@@ -324,16 +324,16 @@ fn a_late_event_does_not_reach_the_next_in_the_slot() {
     world.said(ann);
     world.send(ann, Request::Message { token: &token, text: &[b'x'; 200] });
     world.said(bob);
-    world.engine.handle_reset(bob, world.now);
+    world.engine.handle_transport(bob, TransportEvent::Reset, world.now);
     let commands: Vec<_> = std::iter::from_fn(|| world.engine.poll_command()).collect();
     assert_eq!(commands.last(), Some(&(bob, SocketCommand::Close)));
     let carol = world.connect();
     assert_eq!(carol.index(), bob.index());
     world.send(bob, Request::Exit);
-    world.engine.handle_half_close(bob, world.now);
-    world.engine.handle_end(bob, world.now);
-    world.engine.handle_reset(bob, world.now);
-    assert_eq!((world.engine.output(bob).len(), world.engine.appetite(bob)), (0, Appetite::Nothing));
+    world.engine.handle_transport(bob, TransportEvent::HalfClosed, world.now);
+    world.engine.handle_transport(bob, TransportEvent::Ended, world.now);
+    world.engine.handle_transport(bob, TransportEvent::Reset, world.now);
+    assert_eq!((world.engine.output(bob).len(), world.engine.read_budget(bob)), (0, ReadBudget::Nothing));
     world.send(carol, Request::Identify(b"carol"));
     assert_eq!(world.said(carol), [[0x82, Wanted::Register as u8]]);
 }
@@ -349,7 +349,7 @@ fn those_above_the_limit_are_told_so_in_bounded_number() {
         assert!(world.expect_error(conn, Code::Busy).starts_with("1 "));
     }
     assert_eq!(world.engine.handle_connect(peer, world.now), None);
-    world.engine.handle_reset(first, world.now);
+    world.engine.handle_transport(first, TransportEvent::Reset, world.now);
     while world.engine.poll_command().is_some() {}
     world.connect();
 }

@@ -7,6 +7,7 @@ use super::sockets::socket_of;
 use super::tls::{NOT_TLS, Tls};
 use super::{ConnId, Server, logfile};
 use crate::Moment;
+use crate::engine::TransportEvent;
 use crate::limits::CLIENT_HELLO_BYTES;
 use crate::store::{OsDisk, Store};
 use crate::tls::{Fingerprint, FirstBytes};
@@ -99,7 +100,11 @@ impl<S: Store> Server<S> {
     pub(super) fn end_overdue_handshake(&mut self, now: Moment) {
         if let Some(conn) = self.door.queue.overdue(now) {
             self.door.leave(conn);
-            self.engine.handle_fault(conn, "the handshake took too long while others waited", now);
+            self.engine.handle_transport(
+                conn,
+                TransportEvent::Failed("the handshake took too long while others waited"),
+                now,
+            );
         }
     }
 
@@ -110,7 +115,7 @@ impl<S: Store> Server<S> {
         let Some(conn) = self.door.queue.begin_next(now) else { return };
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return self.door.leave(conn) };
         if let Err(reason) = socket.begin_handshake(&identity.config) {
-            return self.engine.handle_fault(conn, &reason, now);
+            return self.engine.handle_transport(conn, TransportEvent::Failed(&reason), now);
         }
         self.give_turn(conn);
     }
@@ -121,15 +126,15 @@ impl<S: Store> Server<S> {
         if !socket.is_unbegun() || socket.is_finishing() {
             return false;
         }
-        if socket.ending {
+        if socket.is_read_closed() {
             // Who sends nothing more will not complete a handshake.
-            self.engine.handle_gone(conn, now);
+            self.engine.handle_transport(conn, TransportEvent::NeverOpened, now);
         } else if !self.door.queue.has(conn) {
             // What came is only looked at. It stays in the system's buffer, which is bounded and there anyway; each
             // further byte makes a new event though nothing is taken.
             match socket.peek(&mut self.buffer[..CLIENT_HELLO_BYTES]) {
                 Ok(count) => self.judge_first_bytes(conn, count, now),
-                Err(()) => self.engine.handle_reset(conn, now),
+                Err(()) => self.engine.handle_transport(conn, TransportEvent::Reset, now),
             }
         }
         true
@@ -144,9 +149,11 @@ impl<S: Store> Server<S> {
                     self.door.queue.push(conn, origin);
                 }
             }
-            FirstBytes::Alert => self.engine.handle_gone(conn, now),
-            FirstBytes::NotTls => self.engine.handle_fault(conn, NOT_TLS, now),
-            FirstBytes::Refused(reason) => self.engine.handle_fault(conn, reason, now),
+            FirstBytes::Alert => self.engine.handle_transport(conn, TransportEvent::NeverOpened, now),
+            FirstBytes::NotTls => self.engine.handle_transport(conn, TransportEvent::Failed(NOT_TLS), now),
+            FirstBytes::Refused(reason) => {
+                self.engine.handle_transport(conn, TransportEvent::Failed(reason), now)
+            }
         }
     }
 

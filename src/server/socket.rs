@@ -1,7 +1,7 @@
 //! One connection's socket, and what is remembered of its readiness.
 
 use super::ConnId;
-use crate::engine::Unsent;
+use crate::engine::{Output, Unsent, Written};
 use crate::keepalive::set_path_timeout;
 use crate::limits::PATH_TIMEOUT;
 use mio::net::TcpStream;
@@ -43,18 +43,25 @@ pub(super) struct Socket {
     pub(super) transport: Transport,
     /// There may be bytes to read.
     pub(super) readable: bool,
-    /// The peer has closed its sending side: after the bytes comes the end, and no event tells of it again.
-    pub(super) ending: bool,
+    pub(super) half_close: HalfClose,
     /// Writing may succeed.
     pub(super) writable: bool,
     /// The system tells when it can be written again.
     pub(super) watches_writing: bool,
     /// Output waits for it, so that how long that may take is not the system's to decide.
     is_stalled: bool,
-    /// Nothing written reaches the peer any more. What it had sent may still lie here.
-    pub(super) deaf: bool,
     /// It is in the list of sockets that have a turn.
     pub(super) in_ready: bool,
+}
+
+/// Which of the connection's directions are closed, as far as events have told. The end itself is found by reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HalfClose {
+    None,
+    /// The peer has closed its sending side: after the bytes comes the end, and no event tells of it again.
+    ByPeer,
+    /// Nothing written reaches the peer any more. What it had sent may still lie here, and after it comes the end.
+    OfWriting,
 }
 
 /// Every idle connection has one; in a debug build mio's part of it is larger.
@@ -75,6 +82,15 @@ pub(super) enum Outcome {
     Fault(String),
 }
 
+/// Why nothing can be written any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteFailure {
+    /// The connection closes before the transport was open.
+    NeverOpened,
+    /// The connection is broken in this direction at least.
+    Broken,
+}
+
 impl Socket {
     pub(super) fn new(conn: ConnId, stream: TcpStream, transport: Transport) -> Socket {
         Socket {
@@ -82,11 +98,10 @@ impl Socket {
             stream,
             transport,
             readable: true,
-            ending: false,
+            half_close: HalfClose::None,
             writable: true,
             watches_writing: false,
             is_stalled: false,
-            deaf: false,
             in_ready: false,
         }
     }
@@ -99,15 +114,27 @@ impl Socket {
         self.readable = true;
     }
 
-    pub(super) fn notice_ending(&mut self) {
+    pub(super) fn notice_read_closed(&mut self) {
         self.readable = true;
-        self.ending = true;
+        if self.half_close == HalfClose::None {
+            self.half_close = HalfClose::ByPeer;
+        }
     }
 
     /// Whether this is news. After what is left to be read the end comes, which no event need tell.
-    pub(super) fn notice_deaf(&mut self) -> bool {
-        self.notice_ending();
-        !std::mem::replace(&mut self.deaf, true)
+    pub(super) fn notice_write_closed(&mut self) -> bool {
+        self.readable = true;
+        std::mem::replace(&mut self.half_close, HalfClose::OfWriting) != HalfClose::OfWriting
+    }
+
+    /// Whether the end comes after what is left to be read.
+    pub(super) fn is_read_closed(&self) -> bool {
+        self.half_close != HalfClose::None
+    }
+
+    /// Whether nothing written reaches the peer any more.
+    pub(super) fn is_write_closed(&self) -> bool {
+        self.half_close == HalfClose::OfWriting
     }
 
     /// Whether this is news: once it is asked for, the bit comes along with nearly every event.
@@ -147,7 +174,7 @@ impl Socket {
     }
 
     /// After a write: whether the system may give up on what it took depends on whether it took all.
-    pub(super) fn note_stall(&mut self) {
+    fn note_stall(&mut self) {
         let is_stalled = !self.writable;
         if std::mem::replace(&mut self.is_stalled, is_stalled) != is_stalled {
             let timeout = (!is_stalled).then_some(PATH_TIMEOUT);
@@ -169,23 +196,31 @@ impl Socket {
         }
     }
 
-    /// Writes what the transport takes; with nothing to be written, what it holds.
-    pub(super) fn write(&mut self, output: Unsent<'_>) -> Outcome {
-        match self.transport {
-            Transport::Plain => self.write_plain(output, ALONE),
-            #[cfg(feature = "tls")]
-            Transport::Tls(_) => self.write_tls(output),
+    /// Writes what the transport takes of a connection's output and, with nothing to be written, of what it holds itself.
+    /// Says why nothing can be written any more, if that is so.
+    pub(super) fn write(&mut self, output: &Output<'_>) -> (Written, Option<WriteFailure>) {
+        let mut failure = None;
+        let mut bytes = 0;
+        if output.is_last && !self.is_open() && !self.is_refused() {
+            failure = Some(WriteFailure::NeverOpened);
+        } else if self.writable && (!output.bytes.is_empty() || self.is_holding()) {
+            // What is followed by a shutdown in this turn or soon after may be held back by the system until then, so that
+            // the end goes along in the same packet.
+            let flags = if output.is_last { FOLLOWED } else { ALONE };
+            let outcome = match self.transport {
+                Transport::Plain => self.write_plain(output.bytes, flags),
+                #[cfg(feature = "tls")]
+                Transport::Tls(_) => self.write_tls(output.bytes),
+            };
+            self.note_stall();
+            match outcome {
+                Outcome::Bytes(count) => bytes = count,
+                Outcome::Nothing => {}
+                Outcome::End | Outcome::Broken | Outcome::Fault(_) => failure = Some(WriteFailure::Broken),
+            }
         }
-    }
-
-    /// Writes what is followed by a [shutdown](Socket::shut_down) in this turn or soon after, if all of it is taken: the
-    /// system may hold it back until then, so that the end goes along in the same packet.
-    pub(super) fn write_last(&mut self, output: Unsent<'_>) -> Outcome {
-        match self.transport {
-            Transport::Plain => self.write_plain(output, FOLLOWED),
-            #[cfg(feature = "tls")]
-            Transport::Tls(_) => self.write_tls(output),
-        }
+        let is_blocked = failure.is_none() && (bytes > 0 || self.is_open());
+        (Written { bytes, is_held: self.is_holding(), is_blocked }, failure)
     }
 
     /// Shuts the sending side.
@@ -212,7 +247,7 @@ impl Socket {
                 }
                 Ok(count) => {
                     // A short read has emptied the socket: what comes later makes a new event. The end has had its.
-                    self.readable = count == buffer.len() || self.ending;
+                    self.readable = count == buffer.len() || self.is_read_closed();
                     Outcome::Bytes(count)
                 }
                 Err(error) => match error.kind() {

@@ -1,10 +1,10 @@
 //! The turn's phases that touch sockets: accept, read, write, close.
 
 use super::slice::Slice;
-use super::socket::{Outcome, Socket};
+use super::socket::{Outcome, Socket, WriteFailure};
 use super::{ConnId, READ_SLICE, Server, WORK_LOOKS, WORK_SLICE, WRITE_FOR_MANY_SLICE, WRITE_SLICE};
 use crate::Moment;
-use crate::engine::{Appetite, SocketCommand};
+use crate::engine::{ReadBudget, SocketCommand, TransportEvent};
 use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
 use crate::store::Store;
 use mio::event::Event;
@@ -15,20 +15,20 @@ impl<S: Store> Server<S> {
     pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
         if event.is_error() {
-            return self.hear_out(conn, now);
+            return self.close_writing(conn, now);
         }
         if event.is_readable() {
             socket.notice_readable();
         }
         if event.is_read_closed() {
-            socket.notice_ending();
+            socket.notice_read_closed();
         }
         let may_write = event.is_writable() && socket.notice_writable();
         if socket.is_readable() {
             self.give_turn(conn);
         }
         if event.is_read_closed() {
-            self.engine.handle_half_close(conn, now);
+            self.engine.handle_transport(conn, TransportEvent::HalfClosed, now);
         }
         if may_write {
             self.unblocked.push_back(conn);
@@ -57,7 +57,7 @@ impl<S: Store> Server<S> {
             self.sockets[conn.index()] = Some(socket);
             if let Err(error) = registered {
                 log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
-                self.engine.handle_reset(conn, now);
+                self.engine.handle_transport(conn, TransportEvent::Reset, now);
             } else if is_open {
                 // Who speaks without waiting to be greeted has done so by now, and is answered in one with the greeting.
                 self.give_turn(conn);
@@ -104,45 +104,47 @@ impl<S: Store> Server<S> {
             return false;
         }
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
-        match self.engine.appetite(conn) {
-            Appetite::Nothing => return false,
-            Appetite::Backlog => self.engine.handle_turn(conn, now),
-            Appetite::Bytes(_) if !socket.is_readable() => return false,
-            Appetite::Bytes(most) => {
+        match self.engine.read_budget(conn) {
+            ReadBudget::Nothing => return false,
+            ReadBudget::Backlog => self.engine.handle_bytes(conn, &mut [], now),
+            ReadBudget::Bytes(_) if !socket.is_readable() => return false,
+            ReadBudget::Bytes(most) => {
                 let most = most.min(share_bytes);
                 match socket.read(&mut self.buffer[..most]) {
                     Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
                     // Broken, and yet not at its end: no event will tell of one.
-                    Outcome::Nothing if socket.deaf && !socket.is_readable() => {
-                        self.engine.handle_reset(conn, now);
+                    Outcome::Nothing if socket.is_write_closed() && !socket.is_readable() => {
+                        self.engine.handle_transport(conn, TransportEvent::Reset, now);
                     }
                     Outcome::Nothing => {}
-                    Outcome::End if socket.deaf => self.engine.handle_reset(conn, now),
-                    Outcome::End if !socket.is_open() => self.engine.handle_gone(conn, now),
-                    Outcome::End => self.engine.handle_end(conn, now),
-                    Outcome::Broken => self.engine.handle_reset(conn, now),
-                    Outcome::Fault(reason) => self.engine.handle_fault(conn, &reason, now),
+                    Outcome::End if socket.is_write_closed() => {
+                        self.engine.handle_transport(conn, TransportEvent::Reset, now)
+                    }
+                    Outcome::End if !socket.is_open() => {
+                        self.engine.handle_transport(conn, TransportEvent::NeverOpened, now)
+                    }
+                    Outcome::End => self.engine.handle_transport(conn, TransportEvent::Ended, now),
+                    Outcome::Broken => self.engine.handle_transport(conn, TransportEvent::Reset, now),
+                    Outcome::Fault(reason) => {
+                        self.engine.handle_transport(conn, TransportEvent::Failed(&reason), now)
+                    }
                 }
             }
         }
         self.welcome(conn, now);
         // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
         self.write_one(conn, now);
-        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
-        let is_readable = socket.is_readable();
-        if !socket.is_writable() {
-            self.watch_writing(conn, now);
-        }
-        match self.engine.appetite(conn) {
-            Appetite::Nothing => false,
-            Appetite::Backlog => true,
-            Appetite::Bytes(_) => is_readable,
+        let is_readable = socket_of(&mut self.sockets, conn).is_some_and(|socket| socket.is_readable());
+        match self.engine.read_budget(conn) {
+            ReadBudget::Nothing => false,
+            ReadBudget::Backlog => true,
+            ReadBudget::Bytes(_) => is_readable,
         }
     }
 
     /// Connections that could not be served before are given a turn.
     pub(super) fn take_hungry(&mut self) {
-        while let Some(conn) = self.engine.poll_hungry() {
+        while let Some(conn) = self.engine.poll_unblocked() {
             self.give_turn(conn);
         }
     }
@@ -181,37 +183,28 @@ impl<S: Store> Server<S> {
     /// Writes what a socket takes, and says how many bytes that was.
     pub(super) fn write_one(&mut self, conn: ConnId, now: Moment) -> usize {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return 0 };
-        if !socket.is_open() && !socket.is_refused() && self.engine.is_closing(conn) {
-            self.engine.handle_fault(conn, "closed before the handshake was done", now);
+        if socket.is_write_closed() {
+            self.engine.handle_transport(conn, TransportEvent::WriteClosed, now);
             return 0;
         }
-        if socket.deaf {
-            self.engine.handle_deaf(conn, now);
-            return 0;
-        }
-        let output = self.engine.output(conn);
-        if (output.is_empty() && !socket.is_holding()) || !socket.is_writable() {
-            return 0;
-        }
-        let is_last = self.engine.is_closing(conn);
-        let outcome = if is_last { socket.write_last(output) } else { socket.write(output) };
-        socket.note_stall();
-        let fell_short = !socket.is_writable();
-        self.engine.handle_held(conn, socket.is_holding(), now);
-        let mut written = 0;
-        match outcome {
-            Outcome::Bytes(count) => {
-                written = count;
-                self.engine.handle_written(conn, count, now);
-            }
-            Outcome::Nothing if socket.is_open() => self.engine.handle_written(conn, 0, now),
-            Outcome::Nothing => {}
-            _ => self.hear_out(conn, now),
-        }
-        if fell_short {
+        let (mut count, mut failure) = (0, None);
+        self.engine.handle_writable(conn, now, |output| {
+            let (written, why) = socket.write(&output);
+            (count, failure) = (written.bytes, why);
+            written
+        });
+        if !socket.is_writable() {
             self.watch_writing(conn, now);
         }
-        written
+        match failure {
+            None => {}
+            Some(WriteFailure::Broken) => self.close_writing(conn, now),
+            Some(WriteFailure::NeverOpened) => {
+                let reason = "closed before the handshake was done";
+                self.engine.handle_transport(conn, TransportEvent::Failed(reason), now);
+            }
+        }
+        count
     }
 
     /// Has the system tell when a socket that has not taken all can be written again. It is asked only then: else it
@@ -225,19 +218,18 @@ impl<S: Store> Server<S> {
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().reregister(socket.source(), token, both) {
             log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
-            self.engine.handle_reset(conn, now);
+            self.engine.handle_transport(conn, TransportEvent::Reset, now);
         }
     }
 
-    /// The connection is broken, but what arrived before can still be read, and may be an Exit: reading comes upon the
-    /// end after it.
-    fn hear_out(&mut self, conn: ConnId, now: Moment) {
+    /// The connection is broken for writing, but what arrived before can still be read, and may be an Exit: reading comes
+    /// upon the end after it.
+    fn close_writing(&mut self, conn: ConnId, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
-        if !socket.notice_deaf() {
-            return;
+        if socket.notice_write_closed() {
+            self.give_turn(conn);
+            self.engine.handle_transport(conn, TransportEvent::WriteClosed, now);
         }
-        self.give_turn(conn);
-        self.engine.handle_deaf(conn, now);
     }
 
     pub(super) fn close(&mut self, now: Moment) {

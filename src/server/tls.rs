@@ -100,6 +100,7 @@ impl Socket {
     }
 
     pub(super) fn read_tls(&mut self, buffer: &mut [u8]) -> Outcome {
+        let is_read_closed = self.is_read_closed();
         let Some(Tls { channel: Some(channel), fault, .. }) = self.transport.tls() else {
             // There never was a handshake, and now the connection is closing.
             return self.read_plain(buffer);
@@ -122,7 +123,7 @@ impl Socket {
                     filled += count;
                     let is_exhausted = channel.is_exhausted();
                     if filled == buffer.len() || is_exhausted {
-                        self.readable = !is_exhausted || self.ending;
+                        self.readable = !is_exhausted || is_read_closed;
                         break Outcome::Nothing;
                     }
                 }

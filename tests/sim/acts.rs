@@ -6,6 +6,7 @@ use crate::plan::{Nature, Op};
 use crate::random::Random;
 use crate::wire::frame;
 use crate::world::World;
+use porter::engine::{TransportEvent, Written};
 use std::time::Duration;
 
 impl World {
@@ -195,11 +196,11 @@ impl World {
         let engine = self.engine();
         match random.below(6) {
             0 => engine.handle_bytes(id, &mut frame(6, &[]), now),
-            1 => engine.handle_turn(id, now),
-            2 => engine.handle_half_close(id, now),
-            3 => engine.handle_end(id, now),
-            4 => engine.handle_reset(id, now),
-            _ => engine.handle_written(id, 0, now),
+            1 => engine.handle_bytes(id, &mut [], now),
+            2 => engine.handle_transport(id, TransportEvent::HalfClosed, now),
+            3 => engine.handle_transport(id, TransportEvent::Ended, now),
+            4 => engine.handle_transport(id, TransportEvent::Reset, now),
+            _ => engine.handle_writable(id, now, |_| Written::bytes(0)),
         }
         self.observe(Cause::Late, now);
     }

@@ -6,7 +6,7 @@ use crate::net::{Events, Outcome};
 use crate::wire::{Said, first_reply};
 use crate::world::World;
 use porter::Moment;
-use porter::engine::{Appetite, ConnId, SocketCommand, Unsent};
+use porter::engine::{ConnId, ReadBudget, SocketCommand, Unsent};
 use porter::store::Store;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -143,12 +143,12 @@ impl World {
             let link = &self.links[socket.link];
             let stuck = socket.output_bytes() > 0 && link.has_room();
             assert!(!stuck, "output of {id:?} waits though its socket takes it");
-            let appetite = self.engine.as_ref().map(|engine| engine.appetite(*id));
+            let budget = self.engine.as_ref().map(|engine| engine.read_budget(*id));
             let hungry =
-                matches!(appetite, Some(Appetite::Bytes(_))) && socket.readable && link.has_arrived();
+                matches!(budget, Some(ReadBudget::Bytes(_))) && socket.readable && link.has_arrived();
             assert!(
-                !hungry && appetite != Some(Appetite::Backlog),
-                "{id:?} is ready for {appetite:?}, and nobody knows: {:?}",
+                !hungry && budget != Some(ReadBudget::Backlog),
+                "{id:?} is ready for {budget:?}, and nobody knows: {:?}",
                 self.model.conns[id]
             );
         }
@@ -189,7 +189,7 @@ impl World {
 
     fn is_to_be_read(&self, id: ConnId) -> bool {
         let (Some(engine), Some(socket)) = (&self.engine, self.sockets.get(&id)) else { return false };
-        let is_hungry = matches!(engine.appetite(id), Appetite::Bytes(_)) && !engine.is_closing(id);
+        let is_hungry = matches!(engine.read_budget(id), ReadBudget::Bytes(_)) && !engine.is_closing(id);
         is_hungry && socket.readable && self.links[socket.link].has_arrived()
     }
 
@@ -220,8 +220,8 @@ impl World {
     fn read(&mut self) {
         self.take_hungry();
         for (id, _) in self.sockets.iter().filter(|(_, socket)| !socket.in_ready) {
-            let appetite = self.engine.as_ref().map(|engine| engine.appetite(*id));
-            assert!(appetite != Some(Appetite::Backlog), "{id:?} has frames left, and nobody knows");
+            let budget = self.engine.as_ref().map(|engine| engine.read_budget(*id));
+            assert!(budget != Some(ReadBudget::Backlog), "{id:?} has frames left, and nobody knows");
         }
         for id in std::mem::take(&mut self.ready) {
             if self.read_one(id)
@@ -238,16 +238,16 @@ impl World {
         let Some(socket) = self.sockets.get_mut(&id) else { return false };
         socket.in_ready = false;
         let readable = socket.readable;
-        match self.engine().appetite(id) {
-            Appetite::Nothing => return false,
-            Appetite::Backlog => self.call(Cause::Turn(id)),
-            Appetite::Bytes(_) if !readable => return false,
-            Appetite::Bytes(most) => self.read_bytes(id, most.min(READ_BYTES)),
+        match self.engine().read_budget(id) {
+            ReadBudget::Nothing => return false,
+            ReadBudget::Backlog => self.call(Cause::Turn(id)),
+            ReadBudget::Bytes(_) if !readable => return false,
+            ReadBudget::Bytes(most) => self.read_bytes(id, most.min(READ_BYTES)),
         }
-        match self.engine().appetite(id) {
-            Appetite::Nothing => false,
-            Appetite::Backlog => true,
-            Appetite::Bytes(_) => self.sockets.get(&id).is_some_and(|socket| socket.readable),
+        match self.engine().read_budget(id) {
+            ReadBudget::Nothing => false,
+            ReadBudget::Backlog => true,
+            ReadBudget::Bytes(_) => self.sockets.get(&id).is_some_and(|socket| socket.readable),
         }
     }
 
@@ -271,7 +271,7 @@ impl World {
     }
 
     fn take_hungry(&mut self) {
-        while let Some(id) = self.engine().poll_hungry() {
+        while let Some(id) = self.engine().poll_unblocked() {
             if let Some(socket) = self.sockets.get_mut(&id)
                 && !std::mem::replace(&mut socket.in_ready, true)
             {

@@ -10,7 +10,7 @@ use crate::shell::Socket;
 use crate::witness::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
 use porter::Moment;
 use porter::auth::{Name, Password, hash_password};
-use porter::engine::{Appetite, ConnId, Engine};
+use porter::engine::{ConnId, Engine, ReadBudget, TransportEvent, Written};
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::store::{DiskStore, Store, Ticket};
 use std::cell::{Cell, RefCell};
@@ -206,11 +206,11 @@ impl World {
         let engine = self.engine();
         match cause {
             Cause::Bytes(id, bytes) => engine.handle_bytes(id, &mut bytes.to_vec(), now),
-            Cause::Turn(id) => engine.handle_turn(id, now),
-            Cause::HalfClose(id) => engine.handle_half_close(id, now),
-            Cause::End(id) => engine.handle_end(id, now),
-            Cause::Reset(id) => engine.handle_reset(id, now),
-            Cause::Written(id, count) => engine.handle_written(id, count, now),
+            Cause::Turn(id) => engine.handle_bytes(id, &mut [], now),
+            Cause::HalfClose(id) => engine.handle_transport(id, TransportEvent::HalfClosed, now),
+            Cause::End(id) => engine.handle_transport(id, TransportEvent::Ended, now),
+            Cause::Reset(id) => engine.handle_transport(id, TransportEvent::Reset, now),
+            Cause::Written(id, count) => engine.handle_writable(id, now, |_| Written::bytes(count)),
             Cause::FanOut => {
                 engine.handle_work(fan_out, now);
             }
@@ -250,7 +250,7 @@ impl World {
         }
         let unserved = match cause {
             Cause::Bytes(id, _) | Cause::Turn(id) | Cause::End(id) => {
-                engine.appetite(id) == Appetite::Backlog || engine.output(id).len() >= 64 * 1024
+                engine.read_budget(id) == ReadBudget::Backlog || engine.output(id).len() >= 64 * 1024
             }
             _ => false,
         };

@@ -14,7 +14,7 @@ impl World {
         self.send(conn, Request::Login(WRONG));
         let rounds = self.hash();
         self.expect_last_error(conn, Code::WrongPassword);
-        self.engine.handle_reset(conn, self.now);
+        self.engine.handle_transport(conn, TransportEvent::Reset, self.now);
         while self.engine.poll_command().is_some() {}
         rounds
     }

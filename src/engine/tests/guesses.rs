@@ -35,13 +35,13 @@ fn a_guess_in_one_packet_with_the_end_is_charged() {
     for at_its_end in [false, true] {
         let [mut world, _] = worlds();
         let right = world.guesser();
-        world.engine.handle_half_close(right, world.now);
+        world.engine.handle_transport(right, TransportEvent::HalfClosed, world.now);
         world.send(right, Request::Login(PASSWORD));
         assert_eq!((world.said(right)[0][0], world.debt()), (0x83, Duration::ZERO));
         let wrong = world.guesser();
         match at_its_end {
-            false => world.engine.handle_half_close(wrong, world.now),
-            true => world.engine.handle_deaf(wrong, world.now),
+            false => world.engine.handle_transport(wrong, TransportEvent::HalfClosed, world.now),
+            true => world.engine.handle_transport(wrong, TransportEvent::WriteClosed, world.now),
         }
         world.send(wrong, Request::Login(WRONG));
         assert!(world.said(wrong).is_empty() && world.engine.is_closing(wrong));
@@ -53,15 +53,21 @@ fn a_guess_in_one_packet_with_the_end_is_charged() {
 fn every_way_of_leaving_after_a_guess_leaves_its_charge() {
     type Leave = fn(&mut World, ConnId);
     let ways: [(&str, Leave); 7] = [
-        ("half-close", |world, conn| world.engine.handle_half_close(conn, world.now)),
-        ("end", |world, conn| world.engine.handle_end(conn, world.now)),
-        ("reset", |world, conn| world.engine.handle_reset(conn, world.now)),
-        ("no way back", |world, conn| world.engine.handle_deaf(conn, world.now)),
-        ("a broken transport", |world, conn| world.engine.handle_fault(conn, "broken", world.now)),
+        ("half-close", |world, conn| {
+            world.engine.handle_transport(conn, TransportEvent::HalfClosed, world.now)
+        }),
+        ("end", |world, conn| world.engine.handle_transport(conn, TransportEvent::Ended, world.now)),
+        ("reset", |world, conn| world.engine.handle_transport(conn, TransportEvent::Reset, world.now)),
+        ("no way back", |world, conn| {
+            world.engine.handle_transport(conn, TransportEvent::WriteClosed, world.now)
+        }),
+        ("a broken transport", |world, conn| {
+            world.engine.handle_transport(conn, TransportEvent::Failed("broken"), world.now)
+        }),
         ("Exit", |world, conn| {
             world.send(conn, Request::Exit);
             world.hash();
-            world.engine.handle_turn(conn, world.now);
+            world.engine.handle_bytes(conn, &mut [], world.now);
             assert!(world.engine.is_closing(conn));
         }),
         ("a stop of the server", |world, _| world.engine.handle_shutdown(world.now)),
@@ -106,11 +112,11 @@ fn a_guess_at_a_name_that_is_being_stored_is_charged_when_it_is_judged() {
     let (stays, leaves) = (world.guesser(), world.guesser());
     world.send(stays, Request::Login(WRONG));
     world.send(leaves, Request::Login(WRONG));
-    world.engine.handle_reset(leaves, world.now);
+    world.engine.handle_transport(leaves, TransportEvent::Reset, world.now);
     assert_eq!(world.debt(), Duration::ZERO, "nothing was judged");
     world.store(Ok(()));
     assert_eq!(world.debt(), PENALTY);
-    world.engine.handle_reset(stays, world.now);
+    world.engine.handle_transport(stays, TransportEvent::Reset, world.now);
     assert_eq!(world.debt(), PENALTY);
 }
 
@@ -129,7 +135,7 @@ fn a_right_password_takes_back_nobody_elses_charge() {
     world.pass(2 * PENALTY);
     let wrong = world.guesser();
     world.send(wrong, Request::Login(WRONG));
-    world.engine.handle_reset(wrong, world.now);
+    world.engine.handle_transport(wrong, TransportEvent::Reset, world.now);
     world.hash();
     assert_eq!(world.said(slow).pop().unwrap()[0], 0x83);
     assert_eq!(world.debt(), PENALTY);

@@ -81,8 +81,8 @@ fn busy_is_said_when_all_lanes_are_taken() {
     assert!(world.expect_error(busy, Code::Busy).starts_with("2 "));
     let stranger = world.try_password(2, PASSWORD);
     // Whose lane one has left to the stranger, the other to the late one.
-    world.engine.handle_reset(crowd[0], world.now);
-    world.engine.handle_reset(crowd[1], world.now);
+    world.engine.handle_transport(crowd[0], TransportEvent::Reset, world.now);
+    world.engine.handle_transport(crowd[1], TransportEvent::Reset, world.now);
     let late = world.try_password(1, PASSWORD);
     world.hash();
     for conn in crowd[2..].iter().chain([&stranger, &late]) {
@@ -98,7 +98,7 @@ fn guesses_at_a_remembered_password_are_charged_though_nobody_waits_for_the_hash
     for _ in 0..4 {
         let guesser = world.try_password(1, b"not the password");
         assert!(world.engine.is_hashing());
-        world.engine.handle_reset(guesser, world.now);
+        world.engine.handle_transport(guesser, TransportEvent::Reset, world.now);
         assert!(!world.engine.is_hashing());
     }
     let right = world.try_password(1, PASSWORD);

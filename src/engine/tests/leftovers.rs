@@ -13,7 +13,7 @@ fn lent(world: &mut World, conn: ConnId, requests: &[Request<'_>]) -> Vec<u8> {
 }
 
 fn hungry(world: &mut World) -> Vec<ConnId> {
-    std::iter::from_fn(|| world.engine.poll_hungry()).collect()
+    std::iter::from_fn(|| world.engine.poll_unblocked()).collect()
 }
 
 /// A connection that is not read while it waits is closed by something else: what its socket holds is to be discarded,
@@ -23,11 +23,11 @@ fn a_connection_that_was_not_read_is_read_again_when_it_closes() {
     let mut world = world();
     let (held, token) = world.log_in("bob");
     let waiting = world.register("ann");
-    while world.engine.appetite(held) != Appetite::Nothing {
+    while world.engine.read_budget(held) != ReadBudget::Nothing {
         world.send(held, Request::Message { token: &token, text: &[b'x'; 30_000] });
     }
     hungry(&mut world);
-    assert_eq!(world.engine.appetite(waiting), Appetite::Nothing);
+    assert_eq!(world.engine.read_budget(waiting), ReadBudget::Nothing);
     world.engine.handle_shutdown(world.now);
     let mut hungry = hungry(&mut world);
     hungry.sort();
@@ -39,10 +39,10 @@ fn a_connection_that_was_not_read_is_read_again_when_it_closes() {
 fn a_slow_consumer_is_read_again_when_it_closes() {
     let mut world = world();
     let (slow, token) = world.log_in("ann");
-    while world.engine.appetite(slow) != Appetite::Nothing {
+    while world.engine.read_budget(slow) != ReadBudget::Nothing {
         world.send(slow, Request::Message { token: &token, text: &[b'x'; 30_000] });
     }
-    world.engine.handle_written(slow, 1, world.now);
+    world.engine.handle_writable(slow, world.now, |_| Written::bytes(1));
     hungry(&mut world);
     world.pass(OUTPUT_STALL);
     assert!(world.engine.is_closing(slow));
@@ -57,16 +57,16 @@ fn a_stranger_who_takes_no_answer_is_not_read() {
     let names: Vec<_> = (0..200).map(|_| Request::Identify(b"")).collect();
     for _ in 0..100 {
         lent(&mut world, stranger, &names);
-        while world.engine.appetite(stranger) == Appetite::Backlog {
-            world.engine.handle_turn(stranger, world.now);
+        while world.engine.read_budget(stranger) == ReadBudget::Backlog {
+            world.engine.handle_bytes(stranger, &mut [], world.now);
         }
     }
     let waiting = world.engine.output(stranger).len();
     assert!(waiting < OUTPUT_HOLDS_INPUT_BYTES + 100, "{waiting}");
-    assert_eq!(world.engine.appetite(stranger), Appetite::Nothing);
+    assert_eq!(world.engine.read_budget(stranger), ReadBudget::Nothing);
     world.write_all();
     assert_eq!(hungry(&mut world), [stranger]);
-    world.engine.handle_turn(stranger, world.now);
+    world.engine.handle_bytes(stranger, &mut [], world.now);
     assert!(!world.engine.output(stranger).is_empty(), "and is served again once they are taken");
 }
 
@@ -96,6 +96,6 @@ fn no_password_stays_where_it_was_lent() {
     assert_eq!(world.said(refused).pop().unwrap()[..3], [0x8f, 0, 102]);
     world.hash();
     world.store(Ok(()));
-    world.engine.handle_turn(waiting, world.now);
+    world.engine.handle_bytes(waiting, &mut [], world.now);
     assert_eq!(world.said(waiting).pop().unwrap()[0], 0x83, "what waited is whole");
 }

@@ -12,9 +12,9 @@ fn a_consumer_that_takes_nothing_for_long_is_a_slow_one() {
         world.send(conn, Request::Message { token: &token, text: b"0123456789" });
     }
     world.engine.poll_output();
-    world.engine.handle_written(conn, 6, world.now);
+    world.engine.handle_writable(conn, world.now, |_| Written::bytes(6));
     world.pass(OUTPUT_STALL - Duration::from_secs(1));
-    world.engine.handle_written(conn, 1, world.now);
+    world.engine.handle_writable(conn, world.now, |_| Written::bytes(1));
     world.pass(OUTPUT_STALL - Duration::from_secs(1));
     assert_eq!(world.engine.output(conn).len(), 2 * 16 - 7, "a byte every now and then is no stall");
     world.pass(Duration::from_secs(1));
@@ -87,7 +87,7 @@ fn a_text_for_many_goes_out_in_shares() {
     world.say(ann, "@nobody");
     world.say(ann, "@eve are you there?");
     assert_eq!(world.waits(dan.0), [message("bob", "@dan at once")]);
-    assert_eq!(world.engine.appetite(ann.0), Appetite::Nothing);
+    assert_eq!(world.engine.read_budget(ann.0), ReadBudget::Nothing);
     assert_eq!(world.engine.handle_work(2, world.now), 2);
     assert_eq!(world.waits(bob.0), [message("ann", "to all")]);
     assert!(world.waits(cid.0).is_empty() && world.engine.is_working());
@@ -103,7 +103,7 @@ fn a_text_for_many_goes_out_in_shares() {
     assert_eq!(world.waits(late).len(), before, "who came later hears nothing from before");
     let refused: Vec<u8> = world.waits(ann.0).iter().map(|body| body[0]).collect();
     assert_eq!(refused, [0x8f; 2], "behind what it wrote to all, in order");
-    assert_eq!(world.engine.poll_hungry(), Some(ann.0));
+    assert_eq!(world.engine.poll_unblocked(), Some(ann.0));
     assert!(!world.engine.is_working());
 }
 
@@ -146,7 +146,7 @@ fn who_reads_is_not_cut_off_for_the_servers_delay() {
         world.say(ann, &text);
         while world.engine.handle_work(1_000, world.now) > 0 {}
         while let Some(conn) = world.engine.poll_output_for_many() {
-            world.engine.handle_written(conn, 0, world.now);
+            world.engine.handle_writable(conn, world.now, |_| Written::bytes(0));
         }
     }
     assert_eq!(world.waits(bob.0).last().map(|body| body[..3].to_vec()), Some(vec![0x8f, 0, 108]));
@@ -189,7 +189,7 @@ fn many_windows_end_in_shares() {
     let (mut world, [ann, _]) = chat(config, ["ann", "bob"]);
     let crowd: Vec<ConnId> = (0..600).map(|_| world.log_in_again("bob")).collect();
     for conn in crowd {
-        world.engine.handle_reset(conn, world.now);
+        world.engine.handle_transport(conn, TransportEvent::Reset, world.now);
     }
     world.pass(Duration::from_secs(1));
     assert_eq!(world.engine.census().lost_sessions, 600 - 256);
@@ -216,7 +216,7 @@ fn a_long_frame_that_is_begun_is_not_held() {
     let text = "x".repeat(900_000);
     for (conn, token) in members {
         world.say((conn, token), &text);
-        world.engine.handle_written(conn, 10, world.now);
+        world.engine.handle_writable(conn, world.now, |_| Written::bytes(10));
     }
     let census = world.engine.census();
     assert!(census.output_held_bytes <= 3_000_000, "{census:?}");
@@ -239,13 +239,13 @@ fn an_end_waits_for_what_was_written_before() {
         }
         world.engine.handle_bytes(ann.0, &mut bytes, world.now);
         if !exits {
-            world.engine.handle_end(ann.0, world.now);
+            world.engine.handle_transport(ann.0, TransportEvent::Ended, world.now);
         }
         assert!(world.waits(ann.0).is_empty() && !world.engine.is_closing(ann.0));
         while world.engine.handle_work(1, world.now) > 0 {}
         assert_eq!(world.engine.is_closing(ann.0), !exits);
-        while let Some(conn) = world.engine.poll_hungry() {
-            world.engine.handle_turn(conn, world.now);
+        while let Some(conn) = world.engine.poll_unblocked() {
+            world.engine.handle_bytes(conn, &mut [], world.now);
         }
         let kinds: Vec<u8> = world.waits(ann.0).iter().map(|body| body[0]).collect();
         let answers = [0x8f, 0x84, 0x87, 0x85];
@@ -285,9 +285,9 @@ fn what_waits_to_be_handed_out_is_bounded() {
     let mut heard = 0;
     loop {
         heard += world.said(members[0].0).len();
-        let is_hungry = |conn: &ConnId| world.engine.appetite(*conn) == Appetite::Backlog;
+        let is_hungry = |conn: &ConnId| world.engine.read_budget(*conn) == ReadBudget::Backlog;
         let Some(conn) = members.map(|(conn, _)| conn).into_iter().find(is_hungry) else { break };
-        world.engine.handle_turn(conn, world.now);
+        world.engine.handle_bytes(conn, &mut [], world.now);
     }
     assert_eq!(heard, 40);
 }

@@ -45,7 +45,7 @@ fn the_new_password_counts_once_it_is_stored_and_other_sessions_end() {
     let elsewhere = world.log_in_with("ann", PASSWORD);
     let lost = world.log_in_with("ann", PASSWORD);
     let lost_token = world.token(lost);
-    world.engine.handle_reset(lost, world.now);
+    world.engine.handle_transport(lost, TransportEvent::Reset, world.now);
     let (bob, _) = world.log_in("bob");
     world.change(ann, &token, PASSWORD, NEW);
     world.hash();
@@ -89,7 +89,7 @@ fn a_wrong_old_password_is_charged_and_counted_as_a_wrong_login_is() {
     // A guess that the cache knows to be wrong is charged whatever follows.
     let mut bytes = Vec::new();
     Request::ChangePassword { token: &token, old: b"a guess", new: NEW }.encode(&mut bytes);
-    world.engine.handle_half_close(ann, world.now);
+    world.engine.handle_transport(ann, TransportEvent::HalfClosed, world.now);
     world.engine.handle_bytes(ann, &mut bytes, world.now);
     assert!(world.engine.is_closing(ann));
     assert_eq!(world.engine.debt(address, world.now), DEBT_TOLERATED + Duration::from_secs(5));
@@ -189,14 +189,14 @@ fn frames_behind_wait_and_time_spent_is_nobodys_idleness() {
     Request::Message { token: &token, text: b"hi" }.encode(&mut bytes);
     Request::Exit.encode(&mut bytes);
     world.engine.handle_bytes(ann, &mut bytes, world.now);
-    assert_eq!(world.engine.appetite(ann), Appetite::Nothing);
+    assert_eq!(world.engine.read_budget(ann), ReadBudget::Nothing);
     world.pass(Duration::from_secs(50));
     world.hash();
     world.pass(Duration::from_secs(50));
     assert!(world.said(ann).is_empty());
     world.store(Ok(()));
-    assert_eq!(world.engine.poll_hungry(), Some(ann));
-    world.engine.handle_turn(ann, world.now);
+    assert_eq!(world.engine.poll_unblocked(), Some(ann));
+    world.engine.handle_bytes(ann, &mut [], world.now);
     let kinds: Vec<u8> = world.said(ann).iter().map(|body| body[0]).collect();
     assert_eq!(kinds, [0x86, 0x84, 0x85]);
 }
@@ -277,9 +277,13 @@ fn a_rehash_does_not_bring_the_old_password_back() {
 #[test]
 fn whoever_leaves_takes_the_hash_along_but_not_what_is_at_the_store() {
     for leaves in [
-        |world: &mut World, ann: ConnId| world.engine.handle_reset(ann, world.now),
-        |world: &mut World, ann: ConnId| world.engine.handle_half_close(ann, world.now),
-        |world: &mut World, ann: ConnId| world.engine.handle_deaf(ann, world.now),
+        |world: &mut World, ann: ConnId| world.engine.handle_transport(ann, TransportEvent::Reset, world.now),
+        |world: &mut World, ann: ConnId| {
+            world.engine.handle_transport(ann, TransportEvent::HalfClosed, world.now)
+        },
+        |world: &mut World, ann: ConnId| {
+            world.engine.handle_transport(ann, TransportEvent::WriteClosed, world.now)
+        },
         |world: &mut World, _: ConnId| world.engine.handle_console_line("/kick ann", world.now),
     ] {
         let mut world = world();

@@ -22,9 +22,9 @@ fn who_names_each_that_has_a_connection_once_in_order() {
     world.log_in("Zoe");
     world.connect();
     assert_eq!(asked(&mut world, bob, &token), (3, "Zoe\nann\nbob\n".to_owned()));
-    world.engine.handle_reset(ann, world.now);
+    world.engine.handle_transport(ann, TransportEvent::Reset, world.now);
     assert_eq!(asked(&mut world, bob, &token).0, 3, "another session of hers is connected");
-    world.engine.handle_reset(again, world.now);
+    world.engine.handle_transport(again, TransportEvent::Reset, world.now);
     assert_eq!(asked(&mut world, bob, &token), (2, "Zoe\nbob\n".to_owned()), "lost is not online");
     let ann = world.connect();
     world.send(ann, Request::Resume(&anns));

@@ -24,11 +24,11 @@ impl World {
     fn serve_backlogs(&mut self, conn: ConnId) {
         loop {
             while self.engine.handle_work(1_000, self.now) > 0 {}
-            while self.engine.poll_hungry().is_some() {}
-            if self.engine.appetite(conn) != Appetite::Backlog {
+            while self.engine.poll_unblocked().is_some() {}
+            if self.engine.read_budget(conn) != ReadBudget::Backlog {
                 return;
             }
-            self.engine.handle_turn(conn, self.now);
+            self.engine.handle_bytes(conn, &mut [], self.now);
         }
     }
 
@@ -59,7 +59,7 @@ fn after_a_burst_texts_are_taken_at_their_rate_and_none_is_dropped() {
     let (bob, _) = world.log_in("bob");
     world.flood(ann, &token, 0..150);
     assert_eq!(world.texts(bob), numbers(0..CHAT_BURST));
-    assert_eq!(world.engine.appetite(ann), Appetite::Nothing, "nor is more read from its socket");
+    assert_eq!(world.engine.read_budget(ann), ReadBudget::Nothing, "nor is more read from its socket");
     world.pass_and_serve(ann, INTERVAL - Duration::from_nanos(1));
     assert!(world.texts(bob).is_empty());
     assert_eq!(world.engine.next_deadline(), Some(world.now + Duration::from_nanos(1)));
@@ -69,7 +69,7 @@ fn after_a_burst_texts_are_taken_at_their_rate_and_none_is_dropped() {
     assert_eq!(world.texts(bob), numbers(101..110));
     world.pass_and_serve(ann, INTERVAL * 1_000);
     assert_eq!(world.texts(bob), numbers(110..150));
-    assert!(matches!(world.engine.appetite(ann), Appetite::Bytes(_)));
+    assert!(matches!(world.engine.read_budget(ann), ReadBudget::Bytes(_)));
     // The pause was long enough for another burst.
     world.flood(ann, &token, 0..150);
     assert_eq!(world.texts(bob).len(), 60);
@@ -97,11 +97,11 @@ fn a_resume_does_not_empty_the_bucket() {
     let (bob, _) = world.log_in("bob");
     world.flood(ann, &token, 0..100);
     world.texts(bob);
-    world.engine.handle_reset(ann, world.now);
+    world.engine.handle_transport(ann, TransportEvent::Reset, world.now);
     for _ in 0..3 {
         let ann = world.connect();
         world.send(ann, Request::Resume(&token));
-        assert_eq!(world.engine.appetite(ann), Appetite::Nothing);
+        assert_eq!(world.engine.read_budget(ann), ReadBudget::Nothing);
         let welcome = world.said(ann).pop().unwrap();
         let Ok(Reply::Welcome { token: new, .. }) = Reply::decode(&welcome) else { panic!("no Welcome") };
         world.flood(ann, new, 100..105);

@@ -8,10 +8,10 @@ fn the_last_word_is_said_only_when_nothing_is_held() {
     let (ann, _) = world.log_in("ann");
     world.send(ann, Request::Exit);
     let count = world.engine.output(ann).len();
-    world.engine.handle_held(ann, true, world.now);
-    world.engine.handle_written(ann, count, world.now);
+    let held = Written { bytes: count, is_held: true, is_blocked: false };
+    world.engine.handle_writable(ann, world.now, |_| held);
     assert_eq!(world.engine.poll_command(), None, "Bye is still on its way");
-    world.engine.handle_held(ann, false, world.now);
+    world.engine.handle_writable(ann, world.now, |_| Written::default());
     assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
 }
 
@@ -21,8 +21,8 @@ fn what_is_held_for_long_is_a_slow_consumers() {
     let (ann, token) = world.log_in("ann");
     world.send(ann, Request::Message { token: &token, text: b"hi" });
     let count = world.engine.output(ann).len();
-    world.engine.handle_held(ann, true, world.now);
-    world.engine.handle_written(ann, count, world.now);
+    let held = Written { bytes: count, is_held: true, is_blocked: false };
+    world.engine.handle_writable(ann, world.now, |_| held);
     world.pass(OUTPUT_STALL - Duration::from_secs(1));
     assert!(!world.engine.is_closing(ann));
     world.pass(Duration::from_secs(1));
@@ -37,10 +37,10 @@ fn after_a_fault_nothing_waits_and_the_session_can_be_resumed() {
     let mut world = world();
     let (ann, token) = world.log_in("ann");
     world.send(ann, Request::Message { token: &token, text: b"hi" });
-    world.engine.handle_fault(ann, "a bad record", world.now);
+    world.engine.handle_transport(ann, TransportEvent::Failed("a bad record"), world.now);
     assert!(world.engine.output(ann).is_empty());
     assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
-    world.engine.handle_end(ann, world.now);
+    world.engine.handle_transport(ann, TransportEvent::Ended, world.now);
     assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::Close)));
     let again = world.connect();
     world.send(again, Request::Resume(&token));
@@ -51,7 +51,7 @@ fn after_a_fault_nothing_waits_and_the_session_can_be_resumed() {
 fn who_goes_before_anything_was_carried_is_forgotten_at_once() {
     let mut world = world();
     let conn = world.engine.handle_connect(([192, 0, 2, 1], 4000).into(), world.now).unwrap();
-    world.engine.handle_gone(conn, world.now);
+    world.engine.handle_transport(conn, TransportEvent::NeverOpened, world.now);
     assert_eq!(world.engine.poll_command(), Some((conn, SocketCommand::Close)));
     assert!(world.engine.is_empty() && world.engine.is_closing(conn));
 }
@@ -65,15 +65,15 @@ fn the_deaf_are_heard_out() {
     for _ in 0..3 {
         world.send(ann, Request::Message { token: &token, text: &text });
     }
-    assert_eq!(world.engine.appetite(ann), Appetite::Nothing);
-    while world.engine.poll_hungry().is_some() {}
-    world.engine.handle_deaf(ann, world.now);
-    assert_eq!(world.engine.poll_hungry(), Some(ann), "it is given a turn though no event comes");
+    assert_eq!(world.engine.read_budget(ann), ReadBudget::Nothing);
+    while world.engine.poll_unblocked().is_some() {}
+    world.engine.handle_transport(ann, TransportEvent::WriteClosed, world.now);
+    assert_eq!(world.engine.poll_unblocked(), Some(ann), "it is given a turn though no event comes");
     assert!(world.engine.output(ann).is_empty());
-    world.engine.handle_turn(ann, world.now);
-    world.engine.handle_deaf(ann, world.now);
+    world.engine.handle_bytes(ann, &mut [], world.now);
+    world.engine.handle_transport(ann, TransportEvent::WriteClosed, world.now);
     world.send(ann, Request::Exit);
-    world.engine.handle_deaf(ann, world.now);
+    world.engine.handle_transport(ann, TransportEvent::WriteClosed, world.now);
     assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::Close)), "nothing is flushed");
     let again = world.connect();
     world.send(again, Request::Resume(&token));
@@ -89,11 +89,11 @@ fn nobody_hashes_for_the_deaf() {
         let conn = world.connect();
         world.send(conn, Request::Identify(b"ann"));
         if is_deaf_before {
-            world.engine.handle_deaf(conn, world.now);
+            world.engine.handle_transport(conn, TransportEvent::WriteClosed, world.now);
         }
         world.send(conn, Request::Login(b"not the password"));
         assert_eq!(world.engine.is_hashing(), !is_deaf_before);
-        world.engine.handle_deaf(conn, world.now);
+        world.engine.handle_transport(conn, TransportEvent::WriteClosed, world.now);
         assert!(!world.engine.is_hashing());
         assert!(world.engine.is_closing(conn));
     }

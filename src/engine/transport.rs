@@ -1,0 +1,177 @@
+//! What lies between the engine and a socket: plain TCP, or encryption over it.
+//!
+//! A transport carries bytes in by [`handle_bytes`](Engine::handle_bytes) and out by
+//! [`handle_writable`](Engine::handle_writable), and says by [`handle_transport`](Engine::handle_transport) what becomes of
+//! the two directions of a connection. This module must not know which transport it is.
+
+use super::connection::{Input, Stage, Why};
+use super::lobby::Lobby;
+use super::{ConnId, Engine};
+use crate::Moment;
+use crate::limits::TRANSPORT_HOLDS_BYTES;
+use crate::protocol::Unsent;
+use crate::store::Store;
+
+/// What becomes of a connection's two directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportEvent<'a> {
+    /// Half-close: the peer has closed its sending side. Bytes from before may still come. A hash that it waits for is
+    /// dropped.
+    HalfClosed,
+    /// All that the peer will ever send has been handed in.
+    Ended,
+    /// Nothing reaches the peer any more: what waits for it is dropped, now and whenever this is said again, and so is a
+    /// hash that it waits for. What it had sent is still handled, until [`Reset`](TransportEvent::Reset).
+    WriteClosed,
+    /// The connection is broken.
+    Reset,
+    /// The peer has gone before the transport could carry anything.
+    NeverOpened,
+    /// Nothing more can be carried in either direction, for this reason; the session can be resumed. What waits to be
+    /// written is dropped.
+    Failed(&'a str),
+}
+
+/// What is to be written to a connection.
+#[derive(Debug)]
+pub struct Output<'a> {
+    /// All that waits.
+    pub bytes: Unsent<'a>,
+    /// Nothing follows it but the end.
+    pub is_last: bool,
+}
+
+/// What became of writing a connection's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// So many of its first bytes were taken.
+    pub bytes: usize,
+    /// The transport holds some of what it took, now or before. As long as it does, the output is not written whole: a
+    /// closing connection waits for it, and it can stall.
+    pub is_held: bool,
+    /// The transport took all that it can for now, if some bytes are left. Otherwise it does not carry anything yet.
+    pub is_blocked: bool,
+}
+
+impl Written {
+    /// What a transport has written that holds nothing back.
+    pub fn bytes(bytes: usize) -> Written {
+        Written { bytes, is_held: false, is_blocked: true }
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// A transport says what has become of a connection.
+    pub fn handle_transport(&mut self, id: ConnId, event: TransportEvent<'_>, now: Moment) {
+        self.lobby.now = now;
+        match event {
+            TransportEvent::HalfClosed => self.lobby.half_close(id),
+            TransportEvent::Ended => self.lobby.end_input(id),
+            TransportEvent::WriteClosed => self.lobby.close_output(id),
+            TransportEvent::Reset => self.lobby.close_at_once(id, Why::Reset),
+            TransportEvent::NeverOpened => self.lobby.close_at_once(id, Why::ClosedByPeer),
+            TransportEvent::Failed(reason) => self.lobby.fail(id, reason),
+        }
+        self.settle();
+    }
+
+    /// A connection can be written to: `write` is given what is to be written, be it nothing, and says what was. A
+    /// connection that is gone is not asked for.
+    pub fn handle_writable(&mut self, id: ConnId, now: Moment, write: impl FnOnce(Output<'_>) -> Written) {
+        self.lobby.now = now;
+        let Lobby { connections, outputs, .. } = &mut self.lobby;
+        let Some(connection) = connections.get_mut(id) else { return };
+        let could_be_read = connection.may_be_served();
+        let is_last = connection.is_closing();
+        let written = write(Output { bytes: connection.outbox.unsent(), is_last });
+        outputs.advance(connection, written.bytes);
+        let is_news = outputs.note_held(connection, written.is_held);
+        connection.note_stall(&written, is_news, now);
+        let is_written = connection.outbox.is_empty();
+        let can_be_read = !could_be_read && connection.may_be_served();
+        let can_stall = connection.stalled_since.is_some();
+        if is_written && is_last {
+            self.lobby.flushed(id);
+        }
+        if can_stall {
+            self.lobby.arm(id);
+        }
+        if can_be_read {
+            self.lobby.wake(id);
+        }
+    }
+}
+
+impl super::connection::Connection {
+    /// Keeps since when none of the output that waits, here or in the transport, could be written.
+    fn note_stall(&mut self, written: &Written, held_is_news: bool, now: Moment) {
+        if self.outbox.is_empty() && !written.is_held {
+            self.stalled_since = None;
+        } else if held_is_news
+            || (!self.outbox.is_empty()
+                && written.is_blocked
+                && (written.bytes > 0 || self.stalled_since.is_none()))
+        {
+            self.stalled_since = Some(now);
+        }
+    }
+}
+
+impl Lobby {
+    fn half_close(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.half_close();
+        if connection.is_waiting() {
+            self.begin_close(id, Why::ClosedByPeer);
+        }
+    }
+
+    fn end_input(&mut self, id: ConnId) {
+        self.half_close(id);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.input = Input::Ended;
+        match connection.stage {
+            Stage::Discarding { why, .. } => self.close_at_once(id, why),
+            _ => self.finish_input(id),
+        }
+    }
+
+    fn close_output(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.is_closing() || connection.is_waiting() {
+            return self.close_at_once(id, Why::Reset);
+        }
+        let could_be_read = connection.may_be_served();
+        connection.half_close();
+        self.forget_output(id);
+        if !could_be_read {
+            self.wake(id);
+        }
+    }
+
+    fn fail(&mut self, id: ConnId, reason: &str) {
+        let Some(connection) = self.connections.get(id) else { return };
+        let is_closing = connection.is_closing();
+        self.forget_output(id);
+        if is_closing {
+            self.flushed(id);
+        } else {
+            self.log_transport_failure(id, reason);
+            self.begin_close(id, Why::Tls);
+        }
+    }
+
+    /// Nothing waits to be written any more, here or in the transport.
+    fn forget_output(&mut self, id: ConnId) {
+        self.note_held(id, false);
+        self.drop_output(id);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.stalled_since = None;
+        }
+    }
+}
+
+/// What a transport that holds something back takes in memory, as far as the engine counts it.
+pub(super) fn held_bytes(is_held: bool) -> usize {
+    usize::from(is_held) * TRANSPORT_HOLDS_BYTES
+}
