@@ -10,9 +10,9 @@
 //! connection for which much waits that nobody has yet tried to write is waited for: whoever reads shall not be cut off
 //! for the server's own delay.
 
-use super::ConnId;
 use super::connection::{Connection, Stage};
 use super::lobby::Lobby;
+use super::{Config, ConnId};
 use crate::auth::{Name, SessionId};
 use crate::limits::{FAN_OUT_CHUNK_BYTES, FAN_OUT_QUEUE_BYTES};
 use crate::protocol::{Code, Reply, SharedFrames};
@@ -140,7 +140,7 @@ impl Lobby {
 
     /// Whether so much is queued that nothing more should be handled that may add to it.
     pub(super) fn is_fan_out_full(&self) -> bool {
-        self.fan_out.queued_bytes >= FAN_OUT_QUEUE_BYTES.min(self.config.output_total_bytes / 4)
+        self.fan_out.queued_bytes >= FAN_OUT_QUEUE_BYTES.min(self.config.output_total_bytes / 8)
     }
 
     /// Hands out a share: looks at up to `most` connections, and says at how many it has looked.
@@ -178,8 +178,10 @@ impl Lobby {
         text: &str,
     ) {
         let author = self.note_post(author);
-        // No reader's limit is reached by what was only gathered.
-        let chunk_bytes = FAN_OUT_CHUNK_BYTES.min(self.config.output_limit_bytes / 2);
+        // No reader's limit is reached by what was only gathered; and of what all may hold this is not much, since it is there
+        // whoever is cut off.
+        let Config { output_limit_bytes, output_total_bytes, .. } = self.config;
+        let chunk_bytes = FAN_OUT_CHUNK_BYTES.min(output_limit_bytes / 2).min(output_total_bytes / 8);
         let reply = Reply::Message { sender: sender.map_or("", Name::as_str), text };
         let gathers = |job: &Job| {
             matches!(job, Job::Texts(texts) if texts.begun.is_none() && texts.audience == audience

@@ -5,9 +5,9 @@ use crate::Moment;
 use std::time::Duration;
 
 /// What is done between two looks at the clock, in the units of [`Slice::is_over`]: so little work costs no look at all.
-const UNITS: usize = 32;
+const UNITS: usize = 8;
 /// Bytes read or written that count as one more unit.
-const UNIT_BYTES: usize = 16 * 1024;
+const UNIT_BYTES: usize = 8 * 1024;
 
 /// Ends when its time is over. The time begins when the first units are done.
 pub(super) struct Slice {

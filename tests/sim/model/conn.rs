@@ -48,12 +48,15 @@ pub(crate) struct Due {
     pub(super) said: Said,
     pub(super) author: Option<ConnId>,
     pub(super) for_many: bool,
+    /// It may be left out: nobody can see whether a recipient was cut off before or after.
+    pub(super) optional: bool,
 }
 
 impl Due {
     fn is(&self, said: &Said) -> bool {
         match (&self.said, said) {
-            (Said::Error(due, _), Said::Error(code, _)) => due == code,
+            // Of a refusal it is known with what it begins.
+            (Said::Error(due, words), Said::Error(code, text)) => due == code && text.starts_with(words),
             (due, said) => due == said,
         }
     }
@@ -160,10 +163,22 @@ impl Conn {
     pub(super) fn take_due(&mut self, said: &Said) -> bool {
         let is_next = |at: usize, due: &Due| {
             let before = |other: &Due| other.author == due.author || (other.for_many && due.for_many);
-            !self.due.iter().take(at).any(before)
+            !self.due.iter().take(at).any(|other| before(other) && !other.optional)
         };
         let found = self.due.iter().enumerate().position(|(at, due)| due.is(said) && is_next(at, due));
-        found.and_then(|at| self.due.remove(at)).is_some()
+        let Some(taken) = found.and_then(|at| self.due.remove(at)) else { return false };
+        // Those before it are left out.
+        let mut place = 0;
+        self.due.retain(|due| {
+            place += 1;
+            !(due.optional && due.author == taken.author && Some(place) <= found)
+        });
+        true
+    }
+
+    /// The first of what it must be told by this author, or by anybody.
+    pub(super) fn owed(&self, author: Option<ConnId>) -> Option<&Due> {
+        self.due.iter().find(|due| !due.optional && (author.is_none() || due.author == author))
     }
 
     /// Bytes of what is due.

@@ -38,19 +38,19 @@ impl Model {
     pub(crate) fn owe_many(&mut self, ids: Vec<ConnId>, author: Option<ConnId>, sender: &str, text: &str) {
         for id in ids {
             let said = Said::Message(sender.to_owned(), text.to_owned());
-            self.owe(id, Due { said, author, for_many: true });
+            self.owe(id, Due { said, author, for_many: true, optional: false });
         }
     }
 
     /// A text that this connection must be sent in this call, or behind what its author wrote to many.
     pub(crate) fn owe_text(&mut self, id: ConnId, author: Option<ConnId>, sender: &str, text: &str) {
         let said = Said::Message(sender.to_owned(), text.to_owned());
-        self.owe(id, Due { said, author, for_many: false });
+        self.owe(id, Due { said, author, for_many: false, optional: false });
     }
 
-    /// A refusal of what a connection wrote, behind what it wrote to many.
-    pub(crate) fn owe_refusal(&mut self, id: ConnId, code: u16) {
-        self.owe(id, Due { said: Said::Error(code, String::new()), author: Some(id), for_many: false });
+    /// A refusal of what a connection wrote, behind what it wrote to many, that begins with these words.
+    pub(crate) fn owe_refusal(&mut self, id: ConnId, code: u16, words: String, optional: bool) {
+        self.owe(id, Due { said: Said::Error(code, words), author: Some(id), for_many: false, optional });
     }
 
     fn owe(&mut self, id: ConnId, due: Due) {
@@ -66,7 +66,28 @@ impl Model {
         ids.into_iter().for_each(|id| self.hear(id));
         let unheard = |conn: &Conn| conn.cut_short && conn.closing.is_none() && conn.said.is_empty();
         let ids: Vec<ConnId> = self.conns.iter().filter(|(_, c)| unheard(c)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.close(id, false));
+        ids.into_iter().for_each(|id| self.close_unheard(id));
+    }
+
+    /// Those who were closed in this call and nobody knows why: what they were given in it was dropped with the error that
+    /// says so, as too much waited for all.
+    pub(crate) fn close_all_unheard(&mut self) {
+        let is_unheard = |conn: &Conn| conn.closing.is_none() && conn.said.is_empty();
+        let closing = self.closing_now.iter().copied();
+        let ids: Vec<ConnId> = closing.filter(|id| self.conns.get(id).is_some_and(is_unheard)).collect();
+        for id in ids {
+            self.cut_short(id, self.held_before);
+            self.close_unheard(id);
+        }
+    }
+
+    /// The Bye for its Exit may be among what was dropped.
+    fn close_unheard(&mut self, id: ConnId) {
+        let name = self.conns[&id].serial().map(|serial| self.sessions[&serial].name.clone());
+        let has_left =
+            |told: &Told| matches!(told, Told::Left { name: left, .. } if Some(left) == name.as_ref());
+        let ends_session = self.told.iter().any(has_left);
+        self.close(id, ends_session);
     }
 
     /// What is said to a connection though it did not ask.
@@ -85,7 +106,11 @@ impl Model {
                     conn.said.pop_front();
                 }
                 Some(Said::Bye) if conn.bye_expected && conn.closing.is_none() => {
-                    assert!(is_late || conn.due.is_empty(), "{id:?} was told Bye, but not {:?}", conn.due);
+                    assert!(
+                        is_late || conn.owed(None).is_none(),
+                        "{id:?} was told Bye, but not {:?}",
+                        conn.due
+                    );
                     conn.said.pop_front();
                     let ends_session = self.stopping;
                     self.close(id, ends_session);

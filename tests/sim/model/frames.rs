@@ -83,7 +83,7 @@ impl Model {
         let is_held = self.fanning_out && !self.closing_now.contains(&id);
         let conn = self.conn(id);
         if conn.ended && conn.said.is_empty() && !is_held {
-            let own = conn.due.iter().find(|due| due.author == Some(id));
+            let own = conn.owed(Some(id));
             assert!(own.is_none(), "{id:?} is closed, but was not told {own:?}");
             self.close(id, false);
         }
@@ -148,7 +148,7 @@ impl Model {
     fn exit(&mut self, id: ConnId) -> bool {
         let said = self.expect(id, "Bye", |said| *said == Said::Bye);
         if said.is_some() {
-            let own = self.conns[&id].due.iter().find(|due| due.author == Some(id));
+            let own = self.conns[&id].owed(Some(id));
             assert!(own.is_none(), "{id:?} was told Bye for its Exit, but not {own:?}");
             self.close(id, true);
         }
@@ -302,7 +302,7 @@ impl Model {
     fn chat(&mut self, id: ConnId, serial: u64, name: &str, text: &str) {
         let Some(to) = recipient(text) else {
             if begins_with_at(text) {
-                return self.owe_refusal(id, 8);
+                return self.owe_refusal(id, 8, String::new(), false);
             }
             self.has_posted = true;
             let others = self.online(|other, _| other != serial);
@@ -314,8 +314,8 @@ impl Model {
         }
         // A recipient that was a slow consumer by then is none.
         let slow = |id: &ConnId| self.conns[id].said.iter().any(|said| is_error(said, 108));
-        if recipients.is_empty() || (recipients.iter().all(slow) && is_error_next(&self.conns[&id], 7)) {
-            self.owe_refusal(id, 7);
+        if recipients.iter().all(slow) {
+            self.owe_refusal(id, 7, format!("{to} "), !recipients.is_empty());
         }
     }
 
