@@ -175,12 +175,17 @@ impl LogAxis {
     pub fn ticks(&self) -> impl Iterator<Item = f64> + use<> {
         let (range, is_long) = (self.range.clone(), self.is_long());
         let length = (self.pixels[1] - self.pixels[0]).abs();
-        let has_room = !is_long && length / (range.end() / range.start()).log10() > 100.0;
+        let has_room = !is_long && length / (range.end() / range.start()).log10() > 85.0;
         round_figures().filter(move |figure| {
             let slack = *figure * 1e-9;
             let is_decade = (figure.log10() - figure.log10().round()).abs() < 1e-9;
             (range.start() - slack..=range.end() + slack).contains(figure) && (has_room || is_decade)
         })
+    }
+
+    /// The lowest value.
+    pub fn lowest(&self) -> f64 {
+        *self.range.start()
     }
 
     /// The highest value.

@@ -45,11 +45,14 @@ fn draw_panel(page: &mut Page, panel: &Panel, (left, top): (f64, f64)) {
     }
     page.line((left, bottom), (right, bottom), "axis");
     page.text(panel.across, ((left + right) / 2.0, bottom + 42.0), Anchor::Middle, "");
-    if let (Some((size, figure)), Some((most, _))) = (panel.points.first(), panel.points.last()) {
-        // As long as it stays within the panel.
-        let growth = (most / size).min(up.highest() / figure);
-        let end = (across.at(size * growth), up.at(figure * growth));
-        page.line((across.at(*size), up.at(*figure)), end, "reference");
+    if let (Some(first), Some(last)) = (panel.points.first(), panel.points.last()) {
+        // Up from the first point where little grows, down from the last where much does; as far as the panel goes.
+        let grows = last.1 > first.1 * 4.0;
+        let part = (up.lowest() / last.1).max(first.0 / last.0);
+        let times = (up.highest() / first.1).min(last.0 / first.0);
+        let (from, factor) = if grows { (last, part) } else { (first, times) };
+        let ends = [1.0, factor].map(|factor| (across.at(from.0 * factor), up.at(from.1 * factor)));
+        page.line(ends[0], ends[1], "reference");
     }
     let at = |(size, figure): &(f64, f64)| (across.at(*size), up.at(*figure));
     page.curve(&panel.points.iter().map(at).collect::<Vec<_>>(), "curve blue");

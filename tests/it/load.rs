@@ -11,6 +11,7 @@ use super::support::{Server, eventually};
 use porter::load::{self, Plan, Timeouts};
 use rustix::process::Pid;
 use small::{Manner, Small, listen, serve};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
@@ -94,6 +95,8 @@ fn two_thousand_clients_one_after_another() {
     let (code, stdout, stderr) = finish(start(address, &flags));
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(stdout.contains("2000 (one after another)") && stdout.contains("p99.9"), "{stdout}");
+    let what = format!("sequential, 2 messages of 100 bytes each: {address} over plain TCP, by porter-load ");
+    assert!(stdout.starts_with(&what) && stdout.contains(" µs │"), "{stdout}");
     assert_eq!(small.known.lock().unwrap().len(), 3);
     assert_eq!(small.most.load(Ordering::SeqCst), 1, "the next client comes after the last one's close");
 }
@@ -148,6 +151,8 @@ fn the_picture_is_written() {
     assert_eq!(code, 0);
     let picture = std::fs::read_to_string(&path).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("20 visits"), "{picture}");
+    let today = load::today();
+    assert!(picture.contains(&today) && picture.contains(&load::machine_description()), "{picture}");
     // One that cannot begin leaves the last picture, and the next, a smaller one, nothing of it.
     let longer = picture.clone() + &" ".repeat(10_000);
     std::fs::write(&path, &longer).unwrap();
@@ -253,6 +258,25 @@ fn wrong_usage_is_told_on_one_line() {
         assert_eq!((code, stderr.lines().count()), (2, 1), "{flags:?} {stderr}");
         assert!(stderr.contains(flags[0]), "{stderr}");
     }
+}
+
+#[test]
+fn a_run_by_time_says_how_much_of_it_is_left() {
+    let server = Server::start(&[]);
+    let (mut terminal, its_end) = pty_process::blocking::open().unwrap();
+    let port = server.address.port().to_string();
+    let flags = ["--port", &port, "--scenario", "steady", "--clients", "2", "--seconds", "2"];
+    let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_porter-load"));
+    let mut load = Load(Some(command.args(flags).env("TERM", "xterm").spawn(its_end).unwrap()));
+    let (mut shown, mut portion) = (Vec::new(), [0; 4_096]);
+    // It ends with an error when the program has gone.
+    while let Ok(count @ 1..) = terminal.read(&mut portion) {
+        shown.extend_from_slice(&portion[..count]);
+    }
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("0/2, 2 s to go") && shown.contains("1/2, 1 s to go"), "{shown}");
+    assert!(shown.contains("steady, 1 message"), "{shown}");
+    load.child().wait().unwrap();
 }
 
 #[test]

@@ -112,4 +112,6 @@ fn failures_are_as_documented_and_the_help_has_the_schema() {
     Schema::documented().check("report", &report, "report", &["idle"]);
     let (code, help, _) = finish(start(server.address, &["--help-json"]));
     assert!(code == 0 && help.contains(SCHEMA.trim_end()), "{help}");
+    let (code, help, _) = finish(start(server.address, &["--help"]));
+    assert!(code == 0 && help.contains("--help-json") && !help.contains("tester_was_limit"), "{help}");
 }
