@@ -110,8 +110,8 @@ pub fn conversation(script: &[u8]) {
     };
     let mut play = Play::new(handler);
     while !script.0.is_empty() {
-        play.step(&mut script);
-        play.settle();
+        play.login(&mut script);
+        play.apply_changes();
     }
     play.end();
 }
@@ -181,7 +181,7 @@ impl Play {
         }
     }
 
-    fn step(&mut self, script: &mut Script<'_>) {
+    fn login(&mut self, script: &mut Script<'_>) {
         const NAMES: [&[u8]; 4] = [b"ann", b"bob", b"server", b"=1"];
         const PASSWORDS: [&[u8]; 3] = [b"open sesame", b"short", b"not the password"];
         let (what, which) = (script.byte(), script.byte());
@@ -250,7 +250,7 @@ impl Play {
         self.received.entry(conn).or_default().extend(taken);
     }
 
-    fn settle(&mut self) {
+    fn apply_changes(&mut self) {
         self.engine.handle_work(8, self.now);
         while let Some(conn) = self.engine.poll_unblocked() {
             self.engine.handle_bytes(conn, &mut [], self.now);
@@ -295,7 +295,7 @@ impl Play {
         for conn in self.here.clone() {
             self.engine.handle_transport(conn, TransportEvent::Reset, self.now);
         }
-        self.settle();
+        self.apply_changes();
         self.engine.handle_hashing(u32::MAX, self.now);
         self.engine.store_mut().commit(Moment::NEVER);
         self.engine.handle_completions(self.now);

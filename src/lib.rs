@@ -4,13 +4,13 @@
 //! A server whose messages do what you want is a [handler](handler::Handler) and a [`Server`](server::Server):
 //!
 //! ```no_run
-//! use porter::handler::{Handler, Post, Speaker};
+//! use porter::handler::{Handler, Context, Speaker};
 //! use porter::server::{Options, Server, ServerError};
 //!
 //! struct Shout;
 //!
 //! impl Handler for Shout {
-//!     fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+//!     fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
 //!         post.send(from.session, None, &text.to_uppercase());
 //!     }
 //! }

@@ -98,7 +98,21 @@ const GONE: &[(&str, &[&str])] = &[
             "processor",
         ],
     ),
-    ("src/client", &["carrier", "dialogue", "errand"]),
+    (
+        "src/engine",
+        &[
+            "lobby", "gate", "verdict", "courier", "census", "carriage", "appetite", "hungry", "deaf",
+            "surplus", "stage", "visit", "errand", "obey", "settle", "patience",
+        ],
+    ),
+    (
+        "src/server",
+        &["door", "deaf", "hungry", "appetite", "wish", "heed", "complain", "welcome", "patience"],
+    ),
+    ("src/store", &["pace"]),
+    ("src/client", &["carrier", "dialogue", "errand", "talk", "meeting", "hearing", "mended"]),
+    ("src/bin", &["talk", "mended", "deaf"]),
+    ("tests/sim", &["appetite", "census", "debts", "deaf", "hungry", "nature", "witness"]),
     ("tests/peers", &["crowd", "link", "meter", "ledger", "stretch", "errand", "visitor", "processor"]),
     ("tests/bench", &["honest", "besieger", "besiegers", "processor"]),
 ];

@@ -42,7 +42,7 @@ struct Started<T> {
 }
 
 #[derive(Default)]
-struct Line {
+struct OriginQueue {
     jobs: VecDeque<Key>,
     /// Of the jobs that were not cancelled.
     live: u64,
@@ -57,7 +57,7 @@ pub(crate) struct HashQueue<T, S = RandomState> {
     waiting: Slots<Job<T>>,
     /// Rounds of all that wait.
     waiting_rounds: u64,
-    lines: HashMap<Origin, Line, S>,
+    lines: HashMap<Origin, OriginQueue, S>,
     lengths: Lengths,
     turns: VecDeque<Origin>,
     /// In the order in which they get a lane; more than there are lanes if origins without any came when all were taken.
@@ -92,7 +92,7 @@ impl<T, S: BuildHasher> HashQueue<T, S> {
         let key = self.waiting.insert(job);
         let line = self.lines.entry(origin).or_insert_with(|| {
             self.turns.push_back(origin);
-            Line::default()
+            OriginQueue::default()
         });
         line.jobs.push_back(key);
         self.lengths.lengthen(line.live);

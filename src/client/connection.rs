@@ -106,7 +106,7 @@ impl Connection {
                 Ok(count) => {
                     self.outbox.advance(count);
                     self.held += count as u64;
-                    if !self.transport.is_holding() {
+                    if !self.transport.has_backlog() {
                         self.written += std::mem::take(&mut self.held);
                     }
                 }
@@ -123,7 +123,7 @@ impl Connection {
 
     /// Whether something waits that can still be written.
     pub fn wants_write(&self) -> bool {
-        !self.write_closed && (!self.outbox.is_empty() || self.transport.is_holding())
+        !self.write_closed && (!self.outbox.is_empty() || self.transport.has_backlog())
     }
 
     /// Whether something was received that the socket does not tell of.

@@ -155,7 +155,7 @@ fn secured(
 
 #[cfg(not(feature = "tls"))]
 fn not_built(host: &str) -> ClientError {
-    let reason = "this program was built without encryption; to talk with";
+    let reason = "this program was built without encryption; to speak with";
     ClientError::Untrusted(format!("{reason} {host} all the same give --plaintext"))
 }
 
@@ -198,11 +198,11 @@ impl Transport {
     }
 
     /// Whether what was written has not all been taken by the system.
-    pub(crate) fn is_holding(&self) -> bool {
+    pub(crate) fn has_backlog(&self) -> bool {
         match self {
             Transport::Plain => false,
             #[cfg(feature = "tls")]
-            Transport::Tls(channel) => channel.is_holding(),
+            Transport::Tls(channel) => channel.has_backlog(),
         }
     }
 

@@ -3,16 +3,16 @@
 //! Two limits are kept: all connections, and those that are not logged in. Where one is reached the origin that has the
 //! most connections that are not logged in gives one up, so that whoever has many keeps nobody else out.
 
-use super::connection::{Connection, Stage, Why};
-use super::entry::seconds_first;
+use super::connection::{CloseReason, Connection, ConnectionState};
 use super::events::Announced;
-use super::lobby::Lobby;
+use super::login::seconds_first;
 use super::peer::Peer;
+use super::registry::Registry;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine};
 use crate::Moment;
 use crate::auth::Origin;
-use crate::auth::conversation::Visit;
+use crate::auth::conversation::Unauthenticated;
 use crate::limits::REFUSALS_AT_ONCE;
 use crate::protocol::{Code, Reply, VERSION};
 use crate::store::Store;
@@ -29,51 +29,51 @@ impl<S: Store> Engine<S> {
     /// At a limit it may be another that is refused instead: one that is not logged in, of the address that has the most
     /// of them.
     pub fn handle_connect(&mut self, peer: SocketAddr, now: Moment) -> Option<ConnId> {
-        self.lobby.now = now;
+        self.registry.now = now;
         let peer = Peer::from(peer);
         if self.stopping {
             return None;
         }
-        let room = self.lobby.make_room(Origin::of(peer.ip()));
-        if room.is_err() && self.lobby.surplus >= REFUSALS_AT_ONCE {
+        let room = self.registry.make_room(Origin::of(peer.ip()));
+        if room.is_err() && self.registry.over_limit >= REFUSALS_AT_ONCE {
             return None;
         }
-        let visit = Visit::new(now + self.lobby.config.login_timeout);
-        let connection = Connection::new(peer, Stage::Visiting(Box::new(visit)));
-        let id = self.lobby.connections.insert(connection);
+        let unauthenticated = Unauthenticated::new(now + self.registry.config.login_timeout);
+        let connection = Connection::new(peer, ConnectionState::Unauthenticated(Box::new(unauthenticated)));
+        let id = self.registry.connections.insert(connection);
         match room {
             Ok(()) => self.greet(id, peer),
             Err(reason) => {
-                if let Some(connection) = self.lobby.connections.get_mut(id) {
+                if let Some(connection) = self.registry.connections.get_mut(id) {
                     // It is refused in the same breath: one line says it all.
                     connection.announced = Announced::SummedUp;
                 }
-                self.lobby.refuse_room(id, reason);
+                self.registry.refuse_room(id, reason);
             }
         }
-        self.settle();
+        self.apply_changes();
         Some(id)
     }
 
     /// The origin that a connection is put down to.
     pub fn origin(&self, id: ConnId) -> Option<Origin> {
-        self.lobby.connections.get(id).map(|connection| Origin::of(connection.peer.ip()))
+        self.registry.connections.get(id).map(|connection| Origin::of(connection.peer.ip()))
     }
 
     fn greet(&mut self, id: ConnId, peer: Peer) {
-        self.lobby.note_stranger(id, Some(StrangerState::Idle));
-        self.lobby.totals.connections += 1;
+        self.registry.note_stranger(id, Some(StrangerState::Idle));
+        self.registry.totals.connections += 1;
         let last = self.store.last_visitor(peer.ip());
         let last_name = last.as_ref().map_or("", |name| name.as_str());
-        self.lobby.send(id, &Reply::Hello { version: VERSION, last_name });
-        self.lobby.arm(id);
+        self.registry.send(id, &Reply::Hello { version: VERSION, last_name });
+        self.registry.arm(id);
     }
 }
 
-impl Lobby {
+impl Registry {
     /// Makes room for one more of an origin, at another's expense if it must; otherwise tells which limit is reached.
     fn make_room(&mut self, origin: Origin) -> Result<(), &'static str> {
-        let is_full = self.connections.len() - self.surplus >= self.config.max_connections;
+        let is_full = self.connections.len() - self.over_limit >= self.config.max_connections;
         let is_near = is_full || self.strangers.len() >= self.config.max_strangers / 2;
         let all = self.connections.iter().filter_map(|(id, connection)| {
             Some((Origin::of(connection.peer.ip()), id, connection.stranger?))
@@ -106,14 +106,14 @@ impl Lobby {
     /// A password that is being seen to is left as whenever its connection closes: its hash is dropped, and what it was
     /// charged is not given back.
     fn give_up(&mut self, id: ConnId, state: StrangerState) {
-        let is_gentle = self.surplus < REFUSALS_AT_ONCE;
+        let is_gentle = self.over_limit < REFUSALS_AT_ONCE;
         if state == StrangerState::Closing {
             self.leave_count(id);
-            return self.close_at_once(id, Why::Refused(Code::Busy));
+            return self.close_at_once(id, CloseReason::Refused(Code::Busy));
         }
         self.refuse_room(id, TOO_MANY);
         if !is_gentle {
-            self.close_at_once(id, Why::Refused(Code::Busy));
+            self.close_at_once(id, CloseReason::Refused(Code::Busy));
         }
     }
 
@@ -126,7 +126,7 @@ impl Lobby {
     fn leave_count(&mut self, id: ConnId) {
         self.note_stranger(id, None);
         if let Some(connection) = self.connections.get_mut(id) {
-            self.surplus += usize::from(!std::mem::replace(&mut connection.surplus, true));
+            self.over_limit += usize::from(!std::mem::replace(&mut connection.over_limit, true));
         }
     }
 

@@ -6,7 +6,7 @@ use super::peer::Peer;
 use super::strangers::StrangerState;
 use crate::Moment;
 use crate::auth::SessionId;
-use crate::auth::conversation::{Step, Visit};
+use crate::auth::conversation::{LoginState, Unauthenticated};
 use crate::limits::{
     HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, SHARE_FRAMES, STRANGER_FRAME_BYTES,
 };
@@ -17,12 +17,12 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) peer: Peer,
-    pub(super) stage: Stage,
+    pub(super) state: ConnectionState,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
     pub(super) traffic: Traffic,
     /// What was written last has not yet left what lies between here and the socket.
-    pub(super) held: bool,
+    pub(super) transport_backlog: bool,
     /// Since when none of the waiting output could be written.
     pub(super) stalled_since: Option<Moment>,
     /// For when its deadline is set; never later than it is due.
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     /// In which lists of connections that have output it is.
     pub(super) listed: Listed,
     /// It was refused for the room that it takes, from the start or later, and is not counted.
-    pub(super) surplus: bool,
+    pub(super) over_limit: bool,
     pub(super) announced: Announced,
     /// How it stands among those that are not logged in.
     pub(super) stranger: Option<StrangerState>,
@@ -44,9 +44,9 @@ const _: () = assert!(size_of::<Connection>() <= 120);
 
 /// How far a connection has come.
 #[derive(Debug)]
-pub(super) enum Stage {
+pub(super) enum ConnectionState {
     /// Not yet authenticated.
-    Visiting(Box<Visit>),
+    Unauthenticated(Box<Unauthenticated>),
     /// Carrying a session.
     Authenticated {
         session: SessionId,
@@ -63,11 +63,11 @@ pub(super) enum Stage {
         posts: u16,
     },
     /// The deciding word is said; what still waits is written, then the sending side is shut.
-    Flushing { until: Moment, why: Why },
+    Flushing { until: Moment, why: CloseReason },
     /// The sending side is shut; the peer is given a moment to read the last word.
-    Discarding { until: Moment, why: Why },
+    Discarding { until: Moment, why: CloseReason },
     /// To be closed and forgotten.
-    Closed { why: Why },
+    Closed { why: CloseReason },
 }
 
 /// In which lists of connections that have output one is, in a byte: of those that are written before others, and of
@@ -134,9 +134,9 @@ pub(super) struct Traffic {
     pub(super) messages_out: u32,
 }
 
-/// Why a connection ends.
+/// CloseReason a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum CloseReason {
     Exit,
     Kicked,
     /// A handler has ended the session.
@@ -152,30 +152,36 @@ pub(super) enum Why {
     Refused(Code),
 }
 
-impl Why {
+impl CloseReason {
     /// Whether the session ends with the connection; otherwise it can be resumed.
     pub(super) fn ends_session(self) -> bool {
         match self {
-            Why::Exit | Why::Kicked | Why::Handler | Why::Shutdown | Why::PasswordChanged => true,
-            Why::TakenOver | Why::ClosedByPeer | Why::Reset | Why::Tls => false,
-            Why::Refused(code) => code.ends_session(),
+            CloseReason::Exit
+            | CloseReason::Kicked
+            | CloseReason::Handler
+            | CloseReason::Shutdown
+            | CloseReason::PasswordChanged => true,
+            CloseReason::TakenOver | CloseReason::ClosedByPeer | CloseReason::Reset | CloseReason::Tls => {
+                false
+            }
+            CloseReason::Refused(code) => code.ends_session(),
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Exit => f.write_str("exit"),
-            Why::Kicked => f.write_str("kicked"),
-            Why::Handler => f.write_str("ended"),
-            Why::Shutdown => f.write_str("shutdown"),
-            Why::TakenOver => f.write_str("taken-over"),
-            Why::PasswordChanged => f.write_str("password-changed"),
-            Why::ClosedByPeer => f.write_str("closed-by-peer"),
-            Why::Reset => f.write_str("reset"),
-            Why::Tls => f.write_str("tls"),
-            Why::Refused(code) => code.fmt(f),
+            CloseReason::Exit => f.write_str("exit"),
+            CloseReason::Kicked => f.write_str("kicked"),
+            CloseReason::Handler => f.write_str("ended"),
+            CloseReason::Shutdown => f.write_str("shutdown"),
+            CloseReason::TakenOver => f.write_str("taken-over"),
+            CloseReason::PasswordChanged => f.write_str("password-changed"),
+            CloseReason::ClosedByPeer => f.write_str("closed-by-peer"),
+            CloseReason::Reset => f.write_str("reset"),
+            CloseReason::Tls => f.write_str("tls"),
+            CloseReason::Refused(code) => code.fmt(f),
         }
     }
 }
@@ -192,20 +198,20 @@ pub enum ReadBudget {
 }
 
 impl Connection {
-    pub(super) fn new(peer: Peer, stage: Stage) -> Connection {
+    pub(super) fn new(peer: Peer, state: ConnectionState) -> Connection {
         Connection {
             peer,
-            stage,
+            state,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             traffic: Traffic::default(),
-            held: false,
+            transport_backlog: false,
             stalled_since: None,
             armed: Moment::NEVER,
             input: Input::Open,
             refusals_logged: 0,
             listed: Listed::default(),
-            surplus: false,
+            over_limit: false,
             announced: Announced::No,
             stranger: None,
         }
@@ -213,8 +219,8 @@ impl Connection {
 
     /// The longest frame body it may send now.
     pub(super) fn frame_limit_bytes(&self, config: &Config) -> u32 {
-        match self.stage {
-            Stage::Authenticated { .. } => config.max_frame_bytes,
+        match self.state {
+            ConnectionState::Authenticated { .. } => config.max_frame_bytes,
             _ => config.max_frame_bytes.min(STRANGER_FRAME_BYTES),
         }
     }
@@ -227,25 +233,29 @@ impl Connection {
     /// Whether its next frame may be handled, if it is there.
     pub(super) fn is_heard(&self) -> bool {
         let is_heard = self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES;
-        match &self.stage {
+        match &self.state {
             // A stranger who reads no answer is not to fill the memory with them.
-            Stage::Visiting(visit) => is_heard && !matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { is_paused, is_waiting, posts, .. } => {
+            ConnectionState::Unauthenticated(unauthenticated) => {
+                is_heard && !matches!(unauthenticated.login, LoginState::Waiting(_))
+            }
+            ConnectionState::Authenticated { is_paused, is_waiting, posts, .. } => {
                 is_heard && !is_paused && !is_waiting && usize::from(*posts) < SHARE_FRAMES
             }
-            Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. } => false,
+            ConnectionState::Flushing { .. }
+            | ConnectionState::Discarding { .. }
+            | ConnectionState::Closed { .. } => false,
         }
     }
 
     /// Whether something that it wrote is still to be handed out.
     pub(super) fn has_posts(&self) -> bool {
-        matches!(self.stage, Stage::Authenticated { posts: 1.., .. })
+        matches!(self.state, ConnectionState::Authenticated { posts: 1.., .. })
     }
 
     /// Notes that it wrote something that is to be handed out; false if that cannot be noted.
     pub(super) fn note_post(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Authenticated { posts, .. } if *posts < u16::MAX => {
+        match &mut self.state {
+            ConnectionState::Authenticated { posts, .. } if *posts < u16::MAX => {
                 *posts += 1;
                 true
             }
@@ -255,8 +265,8 @@ impl Connection {
 
     /// One of the things that it wrote is handed out; true if it was the last.
     pub(super) fn forget_post(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Authenticated { posts, .. } => {
+        match &mut self.state {
+            ConnectionState::Authenticated { posts, .. } => {
                 *posts = posts.saturating_sub(1);
                 *posts == 0
             }
@@ -277,36 +287,47 @@ impl Connection {
     }
 
     pub(super) fn read_budget(&self, config: &Config) -> ReadBudget {
-        match &self.stage {
-            Stage::Closed { .. } => ReadBudget::Nothing,
-            Stage::Flushing { .. } | Stage::Discarding { .. } => ReadBudget::Bytes(SHARE_BYTES),
+        match &self.state {
+            ConnectionState::Closed { .. } => ReadBudget::Nothing,
+            ConnectionState::Flushing { .. } | ConnectionState::Discarding { .. } => {
+                ReadBudget::Bytes(SHARE_BYTES)
+            }
             _ if !self.may_be_served() => ReadBudget::Nothing,
             _ if self.inbox.has_frame(self.frame_limit_bytes(config)) => ReadBudget::Backlog,
             _ if self.input == Input::Ended => ReadBudget::Nothing,
             // A stranger's bytes may be kept, so no more are taken than its longest frame has.
-            Stage::Visiting(_) => ReadBudget::Bytes(HEADER_BYTES + STRANGER_FRAME_BYTES as usize),
-            Stage::Authenticated { .. } => ReadBudget::Bytes(SHARE_BYTES),
+            ConnectionState::Unauthenticated(_) => {
+                ReadBudget::Bytes(HEADER_BYTES + STRANGER_FRAME_BYTES as usize)
+            }
+            ConnectionState::Authenticated { .. } => ReadBudget::Bytes(SHARE_BYTES),
         }
     }
 
     /// Whether a password of its is being seen to.
     pub(super) fn is_waiting(&self) -> bool {
-        match &self.stage {
-            Stage::Visiting(visit) => matches!(visit.step, Step::Waiting(_)),
-            Stage::Authenticated { is_waiting, .. } => *is_waiting,
+        match &self.state {
+            ConnectionState::Unauthenticated(unauthenticated) => {
+                matches!(unauthenticated.login, LoginState::Waiting(_))
+            }
+            ConnectionState::Authenticated { is_waiting, .. } => *is_waiting,
             _ => false,
         }
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        matches!(self.stage, Stage::Flushing { .. } | Stage::Discarding { .. } | Stage::Closed { .. })
+        matches!(
+            self.state,
+            ConnectionState::Flushing { .. }
+                | ConnectionState::Discarding { .. }
+                | ConnectionState::Closed { .. }
+        )
     }
 
     /// Whether the protocol allows this request in the state that the connection is in.
     pub(super) fn allows(&self, request: &Request<'_>) -> bool {
-        match &self.stage {
-            Stage::Visiting(visit) => visit.allows(request),
-            Stage::Authenticated { .. } => {
+        match &self.state {
+            ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.allows(request),
+            ConnectionState::Authenticated { .. } => {
                 let is_with_token = matches!(
                     request,
                     Request::Message { .. } | Request::Who { .. } | Request::ChangePassword { .. }
@@ -319,9 +340,9 @@ impl Connection {
 
     /// The state's name in the protocol.
     pub(super) fn state_name(&self) -> &'static str {
-        match &self.stage {
-            Stage::Visiting(visit) => visit.state_name(),
-            Stage::Authenticated { .. } => "Authenticated",
+        match &self.state {
+            ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.state_name(),
+            ConnectionState::Authenticated { .. } => "Authenticated",
             _ => "closed",
         }
     }
@@ -329,16 +350,22 @@ impl Connection {
     /// When something is to be done about it though nothing happens.
     pub(super) fn due(&self, config: &Config) -> Moment {
         let stalled = self.stalled_since.map_or(Moment::NEVER, |since| since + OUTPUT_STALL);
-        match &self.stage {
-            Stage::Visiting(visit) if matches!(visit.step, Step::Waiting(_)) => stalled,
-            Stage::Visiting(visit) => stalled.min(visit.login_deadline),
+        match &self.state {
+            ConnectionState::Unauthenticated(unauthenticated)
+                if matches!(unauthenticated.login, LoginState::Waiting(_)) =>
+            {
+                stalled
+            }
+            ConnectionState::Unauthenticated(unauthenticated) => stalled.min(unauthenticated.login_deadline),
             // That it says nothing is not its choice.
-            Stage::Authenticated { is_paused, is_waiting, .. } if *is_paused || *is_waiting => stalled,
-            Stage::Authenticated { last_frame, .. } => {
+            ConnectionState::Authenticated { is_paused, is_waiting, .. } if *is_paused || *is_waiting => {
+                stalled
+            }
+            ConnectionState::Authenticated { last_frame, .. } => {
                 stalled.min(config.idle_timeout.map_or(Moment::NEVER, |timeout| *last_frame + timeout))
             }
-            Stage::Flushing { until, .. } | Stage::Discarding { until, .. } => *until,
-            Stage::Closed { .. } => Moment::NEVER,
+            ConnectionState::Flushing { until, .. } | ConnectionState::Discarding { until, .. } => *until,
+            ConnectionState::Closed { .. } => Moment::NEVER,
         }
     }
 }

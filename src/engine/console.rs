@@ -1,9 +1,9 @@
 //! The person at the server's console.
 
 use super::Engine;
-use super::post::Courier;
+use super::delivery::Delivery;
 use crate::auth::{Name, addressed, is_meant_for_one};
-use crate::handler::Post;
+use crate::handler::Context;
 use crate::limits::TOKEN_BYTES;
 use crate::store::Store;
 
@@ -72,12 +72,12 @@ impl Command<'_> {
 }
 
 impl<S: Store> Engine<S> {
-    pub(super) fn obey(&mut self, line: &str) {
-        match Command::parse(line, |name| self.lobby.sessions.has_any(name)) {
+    pub(super) fn run_command(&mut self, line: &str) {
+        match Command::parse(line, |name| self.registry.sessions.has_any(name)) {
             Ok(None) => {}
             Ok(Some(Command::Help)) => HELP.iter().for_each(|line| self.notice(line)),
-            Ok(Some(Command::Who)) => self.lobby.list_who_is_here(),
-            Ok(Some(Command::Kick(name))) => self.lobby.kick(name),
+            Ok(Some(Command::Who)) => self.registry.list_who_is_here(),
+            Ok(Some(Command::Kick(name))) => self.registry.kick(name),
             Ok(Some(Command::Stats)) => self.list_figures(),
             Ok(Some(Command::Quit)) => self.quit_asked = true,
             Ok(Some(Command::Direct(_, text) | Command::Text(text)))
@@ -87,12 +87,14 @@ impl<S: Store> Engine<S> {
                 self.notice(&format!("not sent: {} bytes where --max-frame leaves {most}", text.len()));
             }
             Ok(Some(Command::Direct(name, text))) => {
-                if (Courier { lobby: &mut self.lobby, author: None }).send_to_name(&name, None, text) == 0 {
+                if (Delivery { registry: &mut self.registry, author: None }).send_to_name(&name, None, text)
+                    == 0
+                {
                     self.notice(&format!("not sent: {name} is not online"));
                 }
             }
             Ok(Some(Command::Text(text))) => {
-                self.handler.console_text(text, &mut Courier { lobby: &mut self.lobby, author: None });
+                self.handler.console_text(text, &mut Delivery { registry: &mut self.registry, author: None });
             }
             Err(reason) => self.notice(&reason),
         }
@@ -100,30 +102,37 @@ impl<S: Store> Engine<S> {
 
     /// What a client may write at most. No client need take more from the console.
     fn text_bytes_most(&self) -> usize {
-        self.lobby.config.max_frame_bytes as usize - TOKEN_BYTES - 1
+        self.registry.config.max_frame_bytes as usize - TOKEN_BYTES - 1
     }
 
     fn notice(&mut self, text: &str) {
-        Courier { lobby: &mut self.lobby, author: None }.notice(text);
+        Delivery { registry: &mut self.registry, author: None }.notice(text);
     }
 
     fn list_figures(&mut self) {
-        let t = self.lobby.totals;
+        let t = self.registry.totals;
         let lines = [
-            format!("up {} s", self.lobby.now.since_start().as_secs()),
-            format!("connections: {} now, {} since the start", self.lobby.connections.len(), t.connections),
+            format!("up {} s", self.registry.now.since_start().as_secs()),
+            format!(
+                "connections: {} now, {} since the start",
+                self.registry.connections.len(),
+                t.connections
+            ),
             format!(
                 "sessions: {}, of them lost: {}",
-                self.lobby.sessions.len(),
-                self.lobby.sessions.lost_count()
+                self.registry.sessions.len(),
+                self.registry.sessions.lost_count()
             ),
             format!("users: {}, logins: {}", self.store.user_count(), t.logins),
             format!("messages: {} in, {} out", t.messages_in, t.messages_out),
             format!("bytes: {} in, {} out", t.bytes_in, t.bytes_out),
-            format!("passwords waiting to be hashed: {}", self.gate.hashing.len()),
-            format!("addresses in debt: {}", self.gate.throttle.len()),
-            format!("output: {} bytes of memory held, and of texts for many", self.lobby.held_output_bytes()),
-            self.lobby.turns.told(),
+            format!("passwords waiting to be hashed: {}", self.admission.hashing.len()),
+            format!("addresses in debt: {}", self.admission.throttle.len()),
+            format!(
+                "output: {} bytes of memory held, and of texts for many",
+                self.registry.held_output_bytes()
+            ),
+            self.registry.turns.told(),
         ];
         lines.iter().for_each(|line| self.notice(line));
         for line in self.store.figures() {

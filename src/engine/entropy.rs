@@ -12,7 +12,7 @@ pub trait Entropy {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError>;
 }
 
-/// Why there are no random bytes.
+/// CloseReason there are no random bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntropyError(pub String);
 

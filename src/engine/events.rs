@@ -5,9 +5,9 @@
 //! does.
 
 use super::ConnId;
-use super::connection::{Connection, Why};
-use super::lobby::Lobby;
+use super::connection::{CloseReason, Connection};
 use super::peer::Peer;
+use super::registry::Registry;
 use super::stranger_log::StrangerEvent;
 use crate::auth::{Name, Origin};
 use crate::limits::REFUSALS_LOGGED;
@@ -26,7 +26,7 @@ pub(super) enum Announced {
     LoggedIn,
 }
 
-impl Lobby {
+impl Registry {
     /// Logs that somebody has connected, unless that is done.
     pub(super) fn announce(&mut self, id: ConnId) {
         let Some(connection) =
@@ -89,9 +89,9 @@ impl Lobby {
         }
     }
 
-    pub(super) fn log_disconnected(&mut self, id: ConnId, connection: &Connection, why: Why) {
+    pub(super) fn log_disconnected(&mut self, id: ConnId, connection: &Connection, why: CloseReason) {
         let is_silent = connection.announced == Announced::No
-            && matches!(why, Why::ClosedByPeer | Why::Reset)
+            && matches!(why, CloseReason::ClosedByPeer | CloseReason::Reset)
             && connection.traffic.bytes_in == 0;
         let level = match connection.announced {
             Announced::LoggedIn => Level::Info,

@@ -10,8 +10,8 @@
 //! connection for which much waits that nobody has yet tried to write is waited for: whoever reads shall not be cut off
 //! for the server's own delay.
 
-use super::connection::{Connection, Stage};
-use super::lobby::Lobby;
+use super::connection::{Connection, ConnectionState};
+use super::registry::Registry;
 use super::{Config, ConnId};
 use crate::auth::{Name, SessionId};
 use crate::limits::{FAN_OUT_CHUNK_BYTES, FAN_OUT_QUEUE_BYTES};
@@ -102,7 +102,7 @@ impl FanOut {
     }
 }
 
-impl Lobby {
+impl Registry {
     /// Queues a text for every authenticated connection but that of a session.
     pub(super) fn post_to_others(
         &mut self,
@@ -269,15 +269,15 @@ impl Lobby {
     }
 
     fn carries_name(&self, id: ConnId, name: &Name) -> bool {
-        let stage = self.connections.get(id).map(|connection| &connection.stage);
-        let Some(Stage::Authenticated { session, .. }) = stage else { return false };
+        let state = self.connections.get(id).map(|connection| &connection.state);
+        let Some(ConnectionState::Authenticated { session, .. }) = state else { return false };
         self.sessions.session(*session).is_some_and(|session| session.name() == name)
     }
 
     /// Gives a connection those texts that are for it.
     fn hand_to(&mut self, id: ConnId, parts: &[Part], begun: &Begun) {
-        let stage = self.connections.get(id).map(|connection| &connection.stage);
-        let Some(&Stage::Authenticated { session, admitted, .. }) = stage else { return };
+        let state = self.connections.get(id).map(|connection| &connection.state);
+        let Some(&ConnectionState::Authenticated { session, admitted, .. }) = state else { return };
         let Some(first) = parts.first() else { return };
         if begun.excluded.binary_search(&session).is_err() && !self.fan_out.is_newcomer(admitted, first) {
             self.note_texts_sent(id, parts.iter());

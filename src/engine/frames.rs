@@ -1,7 +1,7 @@
 //! Frames: taken from the bytes that came, judged in the protocol's order, handed on.
 
-use super::connection::{Stage, Why};
-use super::post::Courier;
+use super::connection::{CloseReason, ConnectionState};
+use super::delivery::Delivery;
 use super::{ConnId, Engine};
 use crate::auth::{Name, Password, Session, SessionId};
 use crate::handler::Speaker;
@@ -15,7 +15,7 @@ impl<S: Store> Engine<S> {
     /// is kept.
     pub(super) fn serve(&mut self, id: ConnId, mut lent: Lent<'_>) {
         let Some(connection) =
-            self.lobby.connections.get_mut(id).filter(|connection| !connection.is_closing())
+            self.registry.connections.get_mut(id).filter(|connection| !connection.is_closing())
         else {
             return;
         };
@@ -24,11 +24,11 @@ impl<S: Store> Engine<S> {
         let mut name = None;
         while frames < SHARE_FRAMES
             && !self.stopping
-            && !self.lobby.is_fan_out_full()
-            && let Some(connection) = self.lobby.connections.get(id)
+            && !self.registry.is_fan_out_full()
+            && let Some(connection) = self.registry.connections.get(id)
             && connection.is_heard()
         {
-            match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.lobby.config)) {
+            match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.registry.config)) {
                 // Its answers come in order, and none is lost to its end: only texts are taken before those that it wrote
                 // are handed out.
                 Ok(Some(body)) if connection.has_posts() && !Request::is_message(body) => {
@@ -44,20 +44,20 @@ impl<S: Store> Engine<S> {
                 Err(bad) => self.refuse_length(id, bad),
             }
         }
-        let now = self.lobby.now;
+        let now = self.registry.now;
         let Some(connection) =
-            self.lobby.connections.get_mut(id).filter(|connection| !connection.is_closing())
+            self.registry.connections.get_mut(id).filter(|connection| !connection.is_closing())
         else {
             return;
         };
-        if let Stage::Authenticated { last_frame, .. } = &mut connection.stage
+        if let ConnectionState::Authenticated { last_frame, .. } = &mut connection.state
             && frames > 0
         {
             *last_frame = now;
         }
         inbox.keep(&mut lent);
         connection.inbox = inbox;
-        self.lobby.finish_input(id);
+        self.registry.finish_input(id);
     }
 
     fn refuse_length(&mut self, id: ConnId, bad: BadLength) {
@@ -69,7 +69,7 @@ impl<S: Store> Engine<S> {
             Some(protocol) => format!("this looks like {protocol}, which is not spoken on this port"),
             None => bad.to_string(),
         };
-        self.lobby.refuse(id, code, &explanation);
+        self.registry.refuse(id, code, &explanation);
     }
 
     /// `name` is that of whom the connection carries, once it has been looked for.
@@ -79,14 +79,14 @@ impl<S: Store> Engine<S> {
             Err(malformed) => {
                 // It may be a password that was too long.
                 body.zeroize();
-                return self.lobby.refuse(id, Code::Malformed, &malformed.to_string());
+                return self.registry.refuse(id, Code::Malformed, &malformed.to_string());
             }
         };
-        let Some(connection) = self.lobby.connections.get(id) else { return };
+        let Some(connection) = self.registry.connections.get(id) else { return };
         if !connection.allows(&request) {
             let explanation = format!("{} is not allowed while {}", request.name(), connection.state_name());
             body.zeroize();
-            return self.lobby.refuse(id, Code::UnexpectedFrame, &explanation);
+            return self.registry.refuse(id, Code::UnexpectedFrame, &explanation);
         }
         match request {
             Request::Identify(name) => {
@@ -110,17 +110,17 @@ impl<S: Store> Engine<S> {
                 self.resume(id, token);
                 body.zeroize();
             }
-            Request::Message { token, text } => self.hear(id, token, text, name),
+            Request::Message { token, text } => self.handle_message(id, token, text, name),
             Request::Who { token } => {
                 if self.own_session(id, token).is_some() {
-                    self.lobby.send_names(id);
+                    self.registry.send_names(id);
                 }
             }
             Request::ChangePassword { token, old, new } => {
                 self.change_password(id, token, old, new);
                 body.zeroize();
             }
-            Request::Exit => self.lobby.bye(id, "bye", Why::Exit),
+            Request::Exit => self.registry.bye(id, "bye", CloseReason::Exit),
         }
     }
 
@@ -130,34 +130,42 @@ impl<S: Store> Engine<S> {
         id: ConnId,
         token: &[u8; TOKEN_BYTES],
     ) -> Option<(SessionId, &Session)> {
-        let Stage::Authenticated { session, .. } = self.lobby.connections.get(id)?.stage else { return None };
+        let ConnectionState::Authenticated { session, .. } = self.registry.connections.get(id)?.state else {
+            return None;
+        };
         let is_own = |own: &&Session| own.token().matches(token);
-        if self.lobby.sessions.session(session).filter(is_own).is_none() {
-            self.lobby.refuse(id, Code::BadToken, "the token is not this session's");
+        if self.registry.sessions.session(session).filter(is_own).is_none() {
+            self.registry.refuse(id, Code::BadToken, "the token is not this session's");
             return None;
         }
-        self.lobby.sessions.session(session).map(|own| (session, own))
+        self.registry.sessions.session(session).map(|own| (session, own))
     }
 
-    fn hear(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], text: &[u8], name: &mut Option<Name>) {
+    fn handle_message(
+        &mut self,
+        id: ConnId,
+        token: &[u8; TOKEN_BYTES],
+        text: &[u8],
+        name: &mut Option<Name>,
+    ) {
         let Some((session, own)) = self.own_session(id, token) else { return };
         let name = name.get_or_insert_with(|| own.name().clone());
-        self.lobby.sessions.confirm(session);
+        self.registry.sessions.confirm(session);
         let Some(text) = self.text(id, text) else { return };
-        self.lobby.totals.messages_in += 1;
-        if let Some(connection) = self.lobby.connections.get_mut(id) {
+        self.registry.totals.messages_in += 1;
+        if let Some(connection) = self.registry.connections.get_mut(id) {
             connection.traffic.messages_in = connection.traffic.messages_in.saturating_add(1);
         }
-        self.lobby.note_text(id, session);
+        self.registry.note_text(id, session);
         log::debug!("message received conn={} bytes={}", id.generation(), text.len());
         let from = Speaker { session, name };
-        self.handler.message(from, text, &mut Courier { lobby: &mut self.lobby, author: Some(id) });
+        self.handler.message(from, text, &mut Delivery { registry: &mut self.registry, author: Some(id) });
     }
 
     pub(super) fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {
         let text = simdutf8::basic::from_utf8(bytes).ok();
         if text.is_none() {
-            self.lobby.refuse(id, Code::Malformed, "text that is not UTF-8");
+            self.registry.refuse(id, Code::Malformed, "text that is not UTF-8");
         }
         text
     }

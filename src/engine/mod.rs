@@ -9,24 +9,25 @@
 //!
 //! This module must not know mio, files, threads or the clock.
 
+mod admission;
 mod arrival;
-mod census;
+mod completions;
 mod config;
 mod connection;
 mod console;
+mod delivery;
 mod entropy;
-mod entry;
 mod events;
 mod fan_out;
 mod frames;
-mod gate;
-mod lobby;
+mod login;
 mod output;
 mod password_change;
 mod peer;
 mod poll;
-mod post;
+mod registry;
 mod roll;
+mod statistics;
 mod stranger_log;
 mod strangers;
 mod tasks;
@@ -34,29 +35,28 @@ mod tasks;
 mod tests;
 mod transport;
 mod turns;
-mod verdict;
 mod write_rate;
 
 pub use crate::protocol::Unsent;
-pub use census::Census;
 pub use config::Config;
 pub use connection::ReadBudget;
 pub use console::Command;
 pub use entropy::{Entropy, EntropyError};
+pub use statistics::Statistics;
 pub use transport::{Output, TransportEvent, Written};
 
 use crate::Moment;
-use crate::auth::conversation::Step;
+use crate::auth::conversation::LoginState;
 use crate::auth::{Origin, Session};
 use crate::handler::{Handler, Speaker};
 use crate::limits::SHARE_DUE;
 use crate::protocol::{Code, Lent};
 use crate::slots::Key;
 use crate::store::Store;
-use connection::Stage;
-use gate::Gate;
-use lobby::{Change, Lobby};
-use post::Courier;
+use admission::Admission;
+use connection::ConnectionState;
+use delivery::Delivery;
+use registry::{Change, Registry};
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -75,8 +75,8 @@ pub enum SocketCommand {
 
 /// The whole porter without a socket.
 pub struct Engine<S> {
-    lobby: Lobby,
-    gate: Gate,
+    registry: Registry,
+    admission: Admission,
     store: S,
     handler: Box<dyn Handler>,
     entropy: Box<dyn Entropy>,
@@ -98,136 +98,137 @@ impl<S: Store> Engine<S> {
         let (mut cache_key, mut decoy_key) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 16]));
         entropy.fill(&mut *cache_key)?;
         entropy.fill(&mut *decoy_key)?;
-        let gate = Gate::new(&config, &cache_key, &decoy_key);
+        let admission = Admission::new(&config, &cache_key, &decoy_key);
         if !handler.fans_out() {
             config.chat_rate = 0;
         }
-        let lobby = Lobby::new(config);
-        Ok(Engine { lobby, gate, store, handler, entropy, quit_asked: false, stopping: false })
+        let registry = Registry::new(config);
+        Ok(Engine { registry, admission, store, handler, entropy, quit_asked: false, stopping: false })
     }
 
     /// Bytes have come, or none where the [read budget](Engine::read_budget) is [`ReadBudget::Backlog`]: a share of the frames
     /// that are whole is handled. Bytes are taken whole, whatever the budget; those that held a password are wiped.
     pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
-        self.lobby.now = now;
-        self.lobby.totals.bytes_in += bytes.len() as u64;
-        if let Some(connection) = self.lobby.connections.get_mut(id) {
+        self.registry.now = now;
+        self.registry.totals.bytes_in += bytes.len() as u64;
+        if let Some(connection) = self.registry.connections.get_mut(id) {
             let is_first = connection.traffic.bytes_in == 0 && !bytes.is_empty();
             connection.traffic.bytes_in += bytes.len() as u64;
             if is_first {
-                self.lobby.announce(id);
+                self.registry.announce(id);
             }
         }
         self.serve(id, Lent::new(bytes));
-        self.settle();
+        self.apply_changes();
     }
 
     /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain. When much is due at once a
     /// share of it is done, and the rest is [due](Engine::next_deadline) still.
     pub fn handle_time(&mut self, now: Moment) {
-        self.lobby.now = now;
-        self.lobby.end_pauses();
+        self.registry.now = now;
+        self.registry.end_pauses();
         for _ in 0..SHARE_DUE {
-            let Some(id) = self.lobby.pop_due() else { break };
+            let Some(id) = self.registry.pop_due() else { break };
             self.handle_due(id);
         }
         for _ in 0..SHARE_DUE {
-            let due = self.lobby.sessions.first_lost().filter(|(due, _)| *due <= now);
+            let due = self.registry.sessions.first_lost().filter(|(due, _)| *due <= now);
             let Some((_, session)) = due else { break };
-            self.lobby.end_session(session);
+            self.registry.end_session(session);
         }
-        self.lobby.stranger_log.end_interval(now);
-        if self.lobby.handler_timer.is_some_and(|due| due <= now) {
-            self.lobby.handler_timer = None;
-            self.handler.timer(&mut Courier { lobby: &mut self.lobby, author: None });
+        self.registry.stranger_log.end_interval(now);
+        if self.registry.handler_timer.is_some_and(|due| due <= now) {
+            self.registry.handler_timer = None;
+            self.handler.timer(&mut Delivery { registry: &mut self.registry, author: None });
         }
-        self.gate.cache.expire(now);
-        self.settle();
+        self.admission.cache.expire(now);
+        self.apply_changes();
     }
 
     /// Hashes for as long as `most` rounds of one hash take, all hashes that are under way side by side, and says how
     /// many rounds' time it was.
     pub fn handle_hashing(&mut self, most: u32, now: Moment) -> u32 {
-        self.lobby.now = now;
+        self.registry.now = now;
         let done = self.hash_rounds(most);
-        self.gate.pace.record(done, now);
-        self.settle();
+        self.admission.hash_rate.record(done, now);
+        self.apply_changes();
         done
     }
 
     /// What the store keeps may have been changed by others: it takes that as it is now. Nobody is sent away; but a
     /// password that was verified for a record that is no more is hashed again.
     pub fn handle_reload(&mut self, now: Moment) {
-        self.lobby.now = now;
+        self.registry.now = now;
         let known: Vec<_> =
-            self.gate.cache.names().map(|name| (name.clone(), self.store.find(name))).collect();
+            self.admission.cache.names().map(|name| (name.clone(), self.store.find(name))).collect();
         self.store.reload();
         for (name, record) in known {
             if self.store.find(&name) != record {
-                self.gate.cache.forget(&name);
+                self.admission.cache.forget(&name);
             }
         }
     }
 
     /// Store or handler may have something from elsewhere.
     pub fn handle_wake(&mut self, now: Moment) {
-        self.lobby.now = now;
+        self.registry.now = now;
         self.take_completions();
-        self.handler.woken(&mut Courier { lobby: &mut self.lobby, author: None });
-        self.settle();
+        self.handler.woken(&mut Delivery { registry: &mut self.registry, author: None });
+        self.apply_changes();
     }
 
     /// The store may have answered.
     pub fn handle_completions(&mut self, now: Moment) {
-        self.lobby.now = now;
+        self.registry.now = now;
         self.take_completions();
-        self.settle();
+        self.apply_changes();
     }
 
     /// The person at the console has typed a line.
     pub fn handle_console_line(&mut self, line: &str, now: Moment) {
-        self.lobby.now = now;
-        self.obey(line);
-        self.settle();
+        self.registry.now = now;
+        self.run_command(line);
+        self.apply_changes();
     }
 
     /// The server stops: Bye to all, and nobody new.
     pub fn handle_shutdown(&mut self, now: Moment) {
-        self.lobby.now = now;
+        self.registry.now = now;
         self.stopping = true;
-        self.lobby.stranger_log.sum_up();
-        self.lobby.stop();
-        self.settle();
+        self.registry.stranger_log.sum_up();
+        self.registry.stop();
+        self.apply_changes();
     }
 
     /// What a connection can take now.
     pub fn read_budget(&self, id: ConnId) -> ReadBudget {
-        let connection = self.lobby.connections.get(id);
-        connection.map_or(ReadBudget::Nothing, |connection| connection.read_budget(&self.lobby.config))
+        let connection = self.registry.connections.get(id);
+        connection.map_or(ReadBudget::Nothing, |connection| connection.read_budget(&self.registry.config))
     }
 
     /// When [`handle_time`](Engine::handle_time) has something to do though nothing happens.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let lost = self.lobby.sessions.first_lost().map(|(due, _)| due);
-        let summary = self.lobby.stranger_log.next_summary();
-        let timer = self.lobby.handler_timer;
-        let deadlines = [self.lobby.next_deadline(), lost, self.gate.cache.next_expiry(), summary, timer];
+        let lost = self.registry.sessions.first_lost().map(|(due, _)| due);
+        let summary = self.registry.stranger_log.next_summary();
+        let timer = self.registry.handler_timer;
+        let deadlines =
+            [self.registry.next_deadline(), lost, self.admission.cache.next_expiry(), summary, timer];
         deadlines.into_iter().flatten().min()
     }
 
     /// Whether the store owes an answer.
     pub fn is_storing(&self) -> bool {
-        !self.gate.storing.is_empty()
+        !self.admission.storing.is_empty()
     }
 
     /// Whether a password waits to be hashed.
     pub fn is_hashing(&self) -> bool {
-        !self.gate.hashing.is_empty()
+        !self.admission.hashing.is_empty()
     }
 
     /// What the origin of an address owes for logins that were wrong.
     pub fn debt(&self, address: IpAddr, now: Moment) -> Duration {
-        self.gate.throttle.owed(Origin::of(address), now)
+        self.admission.throttle.owed(Origin::of(address), now)
     }
 
     /// Whether the person at the console wants the server to stop.
@@ -237,12 +238,12 @@ impl<S: Store> Engine<S> {
 
     /// Whether a connection's last word is said, or it is gone.
     pub fn is_closing(&self, id: ConnId) -> bool {
-        self.lobby.is_closing(id)
+        self.registry.is_closing(id)
     }
 
     /// Whether nobody is connected.
     pub fn is_empty(&self) -> bool {
-        self.lobby.connections.is_empty()
+        self.registry.connections.is_empty()
     }
 
     /// The store, to let it work.
@@ -251,32 +252,37 @@ impl<S: Store> Engine<S> {
     }
 
     fn handle_due(&mut self, id: ConnId) {
-        let Some(connection) = self.lobby.connections.get(id) else { return };
-        if connection.due(&self.lobby.config) > self.lobby.now {
-            return self.lobby.arm(id);
+        let Some(connection) = self.registry.connections.get(id) else { return };
+        if connection.due(&self.registry.config) > self.registry.now {
+            return self.registry.arm(id);
         }
         let stalled = connection.stalled_since.is_some();
-        match connection.stage {
-            Stage::Flushing { why, .. } => self.lobby.shut(id, why),
-            Stage::Discarding { why, .. } => self.lobby.close_at_once(id, why),
-            Stage::Closed { .. } => {}
+        match connection.state {
+            ConnectionState::Flushing { why, .. } => self.registry.shut(id, why),
+            ConnectionState::Discarding { why, .. } => self.registry.close_at_once(id, why),
+            ConnectionState::Closed { .. } => {}
             _ if stalled && !self.is_late(id) => {
-                self.lobby.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
+                self.registry.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
             }
-            Stage::Visiting(_) => {
-                self.lobby.refuse(id, Code::TimedOut, "not logged in within the login timeout")
+            ConnectionState::Unauthenticated(_) => {
+                self.registry.refuse(id, Code::TimedOut, "not logged in within the login timeout")
             }
-            Stage::Authenticated { .. } => self.lobby.refuse(id, Code::TimedOut, "idle for too long"),
+            ConnectionState::Authenticated { .. } => {
+                self.registry.refuse(id, Code::TimedOut, "idle for too long")
+            }
         }
     }
 
     /// Whether a connection's own time is up, whatever its output does.
     fn is_late(&self, id: ConnId) -> bool {
-        let now = self.lobby.now;
-        self.lobby.connections.get(id).is_some_and(|connection| match &connection.stage {
-            Stage::Visiting(visit) => !matches!(visit.step, Step::Waiting(_)) && visit.login_deadline <= now,
-            Stage::Authenticated { last_frame, is_paused: false, is_waiting: false, .. } => {
-                self.lobby.config.idle_timeout.is_some_and(|timeout| *last_frame + timeout <= now)
+        let now = self.registry.now;
+        self.registry.connections.get(id).is_some_and(|connection| match &connection.state {
+            ConnectionState::Unauthenticated(unauthenticated) => {
+                !matches!(unauthenticated.login, LoginState::Waiting(_))
+                    && unauthenticated.login_deadline <= now
+            }
+            ConnectionState::Authenticated { last_frame, is_paused: false, is_waiting: false, .. } => {
+                self.registry.config.idle_timeout.is_some_and(|timeout| *last_frame + timeout <= now)
             }
             _ => false,
         })
@@ -284,32 +290,32 @@ impl<S: Store> Engine<S> {
 
     /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped, and
     /// what waits to be written is kept within its bound.
-    fn settle(&mut self) {
+    fn apply_changes(&mut self) {
         self.tell_changes();
-        if self.lobby.is_over_output_total() {
-            self.lobby.cut_off_longest();
+        if self.registry.is_over_output_total() {
+            self.registry.cut_off_longest();
             self.tell_changes();
         }
     }
 
     fn tell_changes(&mut self) {
-        while let Some(change) = self.lobby.changes.pop_front() {
+        while let Some(change) = self.registry.changes.pop_front() {
             match change {
-                Change::Abandoned(job) => self.gate.abandon(job, self.lobby.now),
+                Change::Abandoned(job) => self.admission.abandon(job, self.registry.now),
                 Change::AbandonedBy(conn) => {
-                    if let Some(job) = self.gate.change_jobs.remove(&conn) {
-                        self.gate.abandon(job, self.lobby.now);
+                    if let Some(job) = self.admission.change_jobs.remove(&conn) {
+                        self.admission.abandon(job, self.registry.now);
                     }
                 }
                 _ if self.stopping => {}
                 Change::Joined { session, name } => {
                     // What it says next comes behind that.
-                    let author = self.lobby.sessions.session(session).and_then(Session::connection);
-                    let post = &mut Courier { lobby: &mut self.lobby, author };
+                    let author = self.registry.sessions.session(session).and_then(Session::connection);
+                    let post = &mut Delivery { registry: &mut self.registry, author };
                     self.handler.joined(Speaker { session, name: &name }, post);
                 }
                 Change::Left { session, name, last } => {
-                    let post = &mut Courier { lobby: &mut self.lobby, author: None };
+                    let post = &mut Delivery { registry: &mut self.registry, author: None };
                     self.handler.left(Speaker { session, name: &name }, last, post);
                 }
             }

@@ -1,8 +1,8 @@
 //! What waits to be written, of all connections together: who has some, and what it takes in memory.
 
 use super::ConnId;
-use super::connection::{Connection, Listed, Why};
-use super::lobby::Lobby;
+use super::connection::{CloseReason, Connection, Listed};
+use super::registry::Registry;
 use super::transport;
 use crate::auth::Name;
 use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR};
@@ -59,11 +59,11 @@ impl Outputs {
         }
     }
 
-    /// Notes whether what was written last is held between here and the socket; true if that is news.
-    pub(super) fn note_held(&mut self, connection: &mut Connection, held: bool) -> bool {
-        let was_held = std::mem::replace(&mut connection.held, held);
-        self.count(transport::held_bytes(was_held), transport::held_bytes(held));
-        was_held != held
+    /// Notes whether what was written last is has_backlog between here and the socket; true if that is news.
+    pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, has_backlog: bool) -> bool {
+        let was_held = std::mem::replace(&mut connection.transport_backlog, has_backlog);
+        self.count(transport::held_bytes(was_held), transport::held_bytes(has_backlog));
+        was_held != has_backlog
     }
 
     fn count(&mut self, before: usize, after: usize) {
@@ -71,7 +71,7 @@ impl Outputs {
     }
 }
 
-impl Lobby {
+impl Registry {
     /// Puts a frame into a connection's output; false if it is closing or gone.
     ///
     /// A connection whose output reaches the limit is a slow consumer, whoever filled it.
@@ -205,9 +205,9 @@ impl Lobby {
     }
 
     /// Notes whether the transport holds what was written last.
-    pub(super) fn note_held(&mut self, id: ConnId, held: bool) {
+    pub(super) fn note_transport_backlog(&mut self, id: ConnId, has_backlog: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
-            self.outputs.note_held(connection, held);
+            self.outputs.note_transport_backlog(connection, has_backlog);
         }
     }
 
@@ -216,7 +216,7 @@ impl Lobby {
         if let Some(connection) = self.connections.get_mut(id) {
             if !connection.may_be_served() {
                 // It was not read for its output's sake. Once that is dropped nobody could tell.
-                self.hungry.push(id);
+                self.unblocked.push(id);
             }
             let before = connection.outbox.held_bytes();
             connection.outbox.drop_unsent_frames();
@@ -261,8 +261,8 @@ impl Lobby {
             }
         }
         // The last word cannot be said, or was not taken.
-        self.close_at_once(id, Why::Refused(Code::SlowConsumer));
-        self.note_held(id, false);
+        self.close_at_once(id, CloseReason::Refused(Code::SlowConsumer));
+        self.note_transport_backlog(id, false);
         self.drop_output(id);
     }
 }

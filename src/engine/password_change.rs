@@ -1,8 +1,8 @@
 //! A user's next password: the old one is checked as at a login, the new one hashed and stored, and then the user's other
 //! sessions end.
 
-use super::connection::Why;
-use super::gate::{HashedChange, NewPassword, PasswordChange, Purpose, Storing};
+use super::admission::{HashedChange, NewPassword, PasswordChange, Purpose, Storing};
+use super::connection::CloseReason;
 use super::{ConnId, Engine};
 use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Password, PasswordHash};
@@ -18,9 +18,9 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some(new) = self.text(id, new) else { return };
-        let new = match Password::chosen(new, self.lobby.config.min_password_characters) {
+        let new = match Password::chosen(new, self.registry.config.min_password_characters) {
             Ok(password) => NewPassword { session, password },
-            Err(rule) => return self.lobby.refuse(id, Code::WeakPassword, &rule.to_string()),
+            Err(rule) => return self.registry.refuse(id, Code::WeakPassword, &rule.to_string()),
         };
         self.check_password(id, name, Password::new(old), Some(Box::new(new)));
     }
@@ -39,7 +39,7 @@ impl<S: Store> Engine<S> {
         if !self.random(conn, &mut salt) {
             return;
         }
-        let rounds = self.lobby.config.hash_rounds;
+        let rounds = self.registry.config.hash_rounds;
         let NewPassword { session, password } = new;
         let change = PasswordChange { conn, session, name: name.clone(), old, verified };
         let purpose = Purpose::NewPassword(Box::new(change));
@@ -57,7 +57,7 @@ impl<S: Store> Engine<S> {
         if !self.is_waiting(*conn) {
             return;
         }
-        if let Some(others) = self.gate.changing.get_mut(name) {
+        if let Some(others) = self.admission.changing.get_mut(name) {
             return others.push(hashed);
         }
         if !self.has_record(name, verified) {
@@ -67,8 +67,8 @@ impl<S: Store> Engine<S> {
             return self.check_password(conn, name, old, Some(Box::new(new)));
         }
         let (name, hash) = (name.clone(), hashed.hash.clone());
-        self.gate.changing.insert(name.clone(), Vec::new());
-        let ticket = self.gate.ticket(Storing::NewPassword(hashed));
+        self.admission.changing.insert(name.clone(), Vec::new());
+        let ticket = self.admission.ticket(Storing::NewPassword(hashed));
         self.store.rehash(ticket, name, hash);
     }
 
@@ -79,25 +79,25 @@ impl<S: Store> Engine<S> {
         match stored {
             Ok(()) => {
                 // In place of what was known of the record before.
-                self.gate.cache.remember(&name, &hash, &new, self.lobby.now);
+                self.admission.cache.remember(&name, &hash, &new, self.registry.now);
                 if is_here {
-                    self.lobby.log_login("password changed", conn, &name);
-                    self.lobby.send(conn, &Reply::PasswordChanged);
+                    self.registry.log_login("password changed", conn, &name);
+                    self.registry.send(conn, &Reply::PasswordChanged);
                 } else {
                     log::info!("password changed name={name} (its client has gone)");
                 }
                 let reason = "the password was changed in another session";
-                self.lobby.end_other_sessions(&name, session, reason, Why::PasswordChanged);
+                self.registry.end_other_sessions(&name, session, reason, CloseReason::PasswordChanged);
             }
             Err(reason) => {
                 log::error!("password not stored name={name} reason={reason:?}");
                 if is_here {
                     let explanation = "the server could not store it; the old password stays";
-                    self.lobby.refuse(conn, Code::StorageFailed, explanation);
+                    self.registry.refuse(conn, Code::StorageFailed, explanation);
                 }
             }
         }
-        for other in self.gate.changing.remove(&name).unwrap_or_default() {
+        for other in self.admission.changing.remove(&name).unwrap_or_default() {
             self.store_new_password(other);
         }
     }

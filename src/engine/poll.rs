@@ -9,66 +9,66 @@ impl<S: Store> Engine<S> {
     /// A turn is over that took so long, [store](Engine::store_mut) aside.
     #[inline]
     pub fn handle_turn_end(&mut self, took: Duration) {
-        self.lobby.turns.record(took);
+        self.registry.turns.record(took);
     }
 
     /// Does a share of what is too much for one turn: hands out texts that are for many, for which it looks at up to `most`
     /// connections, and goes on with a kick of many, a list of all, or Bye to all. Says how much that was, in looks; 0 says
     /// that output must be written first.
     pub fn handle_work(&mut self, most: usize, now: Moment) -> usize {
-        self.lobby.now = now;
-        let looked = self.lobby.hand_out(most) + self.lobby.go_on_with_tasks();
-        self.settle();
+        self.registry.now = now;
+        let looked = self.registry.hand_out(most) + self.registry.go_on_with_tasks();
+        self.apply_changes();
         looked
     }
 
     /// A connection that has output to be written, not only for many: to be asked for until there is none.
     pub fn poll_output(&mut self) -> Option<ConnId> {
-        self.lobby.pop_output()
+        self.registry.pop_output()
     }
 
     /// A connection whose output is for many, in the order in which they got some: to be asked for as long as a turn has
     /// time, when [`poll_output`](Engine::poll_output) gives none.
     pub fn poll_output_for_many(&mut self) -> Option<ConnId> {
-        self.lobby.pop_output_for_many()
+        self.registry.pop_output_for_many()
     }
 
     /// Whether there is [work](Engine::handle_work) that was not done when it was asked for.
     pub fn is_working(&self) -> bool {
-        !self.lobby.fan_out.is_empty() || !self.lobby.tasks.is_empty()
+        !self.registry.fan_out.is_empty() || !self.registry.tasks.is_empty()
     }
 
     /// Whether a turn's share has left something to be done in the next, whatever happens.
     pub fn has_work(&self) -> bool {
-        self.is_working() || self.lobby.has_outputs()
+        self.is_working() || self.registry.has_outputs()
     }
 
-    /// A connection that could not be served and now has an [appetite](Engine::appetite).
+    /// A connection that could not be served and now has a [read budget](Engine::read_budget).
     pub fn poll_unblocked(&mut self) -> Option<ConnId> {
-        self.lobby.hungry.pop()
+        self.registry.unblocked.pop()
     }
 
     /// What is to be done with a socket. After [`SocketCommand::Close`] the connection is forgotten.
     pub fn poll_command(&mut self) -> Option<(ConnId, SocketCommand)> {
-        let (id, command) = self.lobby.commands.pop_front()?;
+        let (id, command) = self.registry.commands.pop_front()?;
         if command == SocketCommand::Close {
-            self.lobby.remove(id);
+            self.registry.remove(id);
         }
         Some((id, command))
     }
 
     /// Whether [`poll_command`](Engine::poll_command) has something to be done.
     pub fn has_command(&self) -> bool {
-        !self.lobby.commands.is_empty()
+        !self.registry.commands.is_empty()
     }
 
     /// A line for the person at the console, with nothing in it that could harm a terminal.
     pub fn poll_console_line(&mut self) -> Option<String> {
-        self.lobby.console.pop()
+        self.registry.console.pop()
     }
 
     /// What waits to be written to a connection.
     pub fn output(&self, id: ConnId) -> Unsent<'_> {
-        self.lobby.connections.get(id).map_or(Unsent::NOTHING, |connection| connection.outbox.unsent())
+        self.registry.connections.get(id).map_or(Unsent::NOTHING, |connection| connection.outbox.unsent())
     }
 }

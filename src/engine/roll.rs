@@ -1,7 +1,7 @@
 //! Who is online, as Who is answered.
 
 use super::ConnId;
-use super::lobby::Lobby;
+use super::registry::Registry;
 use crate::auth::Online;
 use crate::limits::NAMES_HEAD_BYTES;
 use crate::protocol::Reply;
@@ -39,7 +39,7 @@ impl Roll {
     }
 }
 
-impl Lobby {
+impl Registry {
     /// Tells a connection who is online.
     pub(super) fn send_names(&mut self, id: ConnId) {
         let mut roll = std::mem::take(&mut self.roll);

@@ -2,8 +2,8 @@
 //! that is too much for one turn, so each has a share of it; what a few take is done in the first.
 
 use super::ConnId;
-use super::connection::Why;
-use super::lobby::Lobby;
+use super::connection::CloseReason;
+use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
 use crate::limits::SHARE_TASK;
 use std::collections::BTreeSet;
@@ -12,23 +12,35 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) enum Task {
     /// An end of some sessions of a name, of which the person at the console may be told.
-    End { sessions: Vec<SessionId>, done: usize, reason: &'static str, why: Why, kicked: Option<Name> },
+    End {
+        sessions: Vec<SessionId>,
+        done: usize,
+        reason: &'static str,
+        why: CloseReason,
+        kicked: Option<Name>,
+    },
     /// The lines so far, in order; and the session that is looked at next.
     Who { lines: BTreeSet<(String, SessionId)>, next: usize },
     /// Bye to all, then an end of the sessions that have no connection.
     Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
 }
 
-impl Lobby {
+impl Registry {
     /// Ends every session that a name has now, and says so at the console.
     pub(super) fn kick(&mut self, name: Name) {
         let sessions = self.sessions.of(&name).collect();
-        let (reason, why) = ("kicked by the operator", Why::Kicked);
+        let (reason, why) = ("kicked by the operator", CloseReason::Kicked);
         self.begin_task(Task::End { sessions, done: 0, reason, why, kicked: Some(name) });
     }
 
     /// Ends every session that a name has now, but for one.
-    pub(super) fn end_other_sessions(&mut self, name: &Name, but: SessionId, reason: &'static str, why: Why) {
+    pub(super) fn end_other_sessions(
+        &mut self,
+        name: &Name,
+        but: SessionId,
+        reason: &'static str,
+        why: CloseReason,
+    ) {
         let sessions = self.sessions.of(name).filter(|id| *id != but).collect();
         self.begin_task(Task::End { sessions, done: 0, reason, why, kicked: None });
     }
@@ -106,7 +118,7 @@ impl Lobby {
             Task::Stop { connections, sessions } => {
                 for _ in 0..SHARE_TASK {
                     if let Some(id) = connections.pop() {
-                        self.bye(id, "the server stops", Why::Shutdown);
+                        self.bye(id, "the server stops", CloseReason::Shutdown);
                     } else if let Some(session) = sessions.pop() {
                         self.end_session(session);
                     }

@@ -253,7 +253,7 @@ fn a_failed_store_registers_nobody_and_asks_again() {
 fn an_unknown_name_costs_what_a_wrong_password_costs() {
     let mut world = world();
     world.log_in("ann");
-    world.engine.lobby.config.registration_open = false;
+    world.engine.registry.config.registration_open = false;
     let mut answers = Vec::new();
     for name in ["ann", "nobody"] {
         let conn = world.connect();

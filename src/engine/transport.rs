@@ -4,8 +4,8 @@
 //! [`handle_writable`](Engine::handle_writable), and says by [`handle_transport`](Engine::handle_transport) what becomes of
 //! the two directions of a connection. This module must not know which transport it is.
 
-use super::connection::{Input, Stage, Why};
-use super::lobby::Lobby;
+use super::connection::{CloseReason, ConnectionState, Input};
+use super::registry::Registry;
 use super::{ConnId, Engine};
 use crate::Moment;
 use crate::limits::TRANSPORT_HOLDS_BYTES;
@@ -48,7 +48,7 @@ pub struct Written {
     pub bytes: usize,
     /// The transport holds some of what it took, now or before. As long as it does, the output is not written whole: a
     /// closing connection waits for it, and it can stall.
-    pub is_held: bool,
+    pub has_backlog: bool,
     /// The transport took all that it can for now, if some bytes are left. Otherwise it does not carry anything yet.
     pub is_blocked: bool,
 }
@@ -56,48 +56,48 @@ pub struct Written {
 impl Written {
     /// What a transport has written that holds nothing back.
     pub fn bytes(bytes: usize) -> Written {
-        Written { bytes, is_held: false, is_blocked: true }
+        Written { bytes, has_backlog: false, is_blocked: true }
     }
 }
 
 impl<S: Store> Engine<S> {
     /// A transport says what has become of a connection.
     pub fn handle_transport(&mut self, id: ConnId, event: TransportEvent<'_>, now: Moment) {
-        self.lobby.now = now;
+        self.registry.now = now;
         match event {
-            TransportEvent::HalfClosed => self.lobby.half_close(id),
-            TransportEvent::Ended => self.lobby.end_input(id),
-            TransportEvent::WriteClosed => self.lobby.close_output(id),
-            TransportEvent::Reset => self.lobby.close_at_once(id, Why::Reset),
-            TransportEvent::NeverOpened => self.lobby.close_at_once(id, Why::ClosedByPeer),
-            TransportEvent::Failed(reason) => self.lobby.fail(id, reason),
+            TransportEvent::HalfClosed => self.registry.half_close(id),
+            TransportEvent::Ended => self.registry.end_input(id),
+            TransportEvent::WriteClosed => self.registry.close_output(id),
+            TransportEvent::Reset => self.registry.close_at_once(id, CloseReason::Reset),
+            TransportEvent::NeverOpened => self.registry.close_at_once(id, CloseReason::ClosedByPeer),
+            TransportEvent::Failed(reason) => self.registry.fail(id, reason),
         }
-        self.settle();
+        self.apply_changes();
     }
 
     /// A connection can be written to: `write` is given what is to be written, be it nothing, and says what was. A
     /// connection that is gone is not asked for.
     pub fn handle_writable(&mut self, id: ConnId, now: Moment, write: impl FnOnce(Output<'_>) -> Written) {
-        self.lobby.now = now;
-        let Lobby { connections, outputs, .. } = &mut self.lobby;
+        self.registry.now = now;
+        let Registry { connections, outputs, .. } = &mut self.registry;
         let Some(connection) = connections.get_mut(id) else { return };
         let could_be_read = connection.may_be_served();
         let is_last = connection.is_closing();
         let written = write(Output { bytes: connection.outbox.unsent(), is_last });
         outputs.advance(connection, written.bytes);
-        let is_news = outputs.note_held(connection, written.is_held);
+        let is_news = outputs.note_transport_backlog(connection, written.has_backlog);
         connection.note_stall(&written, is_news, now);
         let is_written = connection.outbox.is_empty();
         let can_be_read = !could_be_read && connection.may_be_served();
         let can_stall = connection.stalled_since.is_some();
         if is_written && is_last {
-            self.lobby.flushed(id);
+            self.registry.flushed(id);
         }
         if can_stall {
-            self.lobby.arm(id);
+            self.registry.arm(id);
         }
         if can_be_read {
-            self.lobby.wake(id);
+            self.registry.wake(id);
         }
     }
 }
@@ -105,7 +105,7 @@ impl<S: Store> Engine<S> {
 impl super::connection::Connection {
     /// Keeps since when none of the output that waits, here or in the transport, could be written.
     fn note_stall(&mut self, written: &Written, held_is_news: bool, now: Moment) {
-        if self.outbox.is_empty() && !written.is_held {
+        if self.outbox.is_empty() && !written.has_backlog {
             self.stalled_since = None;
         } else if held_is_news
             || (!self.outbox.is_empty()
@@ -117,12 +117,12 @@ impl super::connection::Connection {
     }
 }
 
-impl Lobby {
+impl Registry {
     fn half_close(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.half_close();
         if connection.is_waiting() {
-            self.begin_close(id, Why::ClosedByPeer);
+            self.begin_close(id, CloseReason::ClosedByPeer);
         }
     }
 
@@ -130,8 +130,8 @@ impl Lobby {
         self.half_close(id);
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.input = Input::Ended;
-        match connection.stage {
-            Stage::Discarding { why, .. } => self.close_at_once(id, why),
+        match connection.state {
+            ConnectionState::Discarding { why, .. } => self.close_at_once(id, why),
             _ => self.finish_input(id),
         }
     }
@@ -139,7 +139,7 @@ impl Lobby {
     fn close_output(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.is_closing() || connection.is_waiting() {
-            return self.close_at_once(id, Why::Reset);
+            return self.close_at_once(id, CloseReason::Reset);
         }
         let could_be_read = connection.may_be_served();
         connection.half_close();
@@ -157,13 +157,13 @@ impl Lobby {
             self.flushed(id);
         } else {
             self.log_transport_failure(id, reason);
-            self.begin_close(id, Why::Tls);
+            self.begin_close(id, CloseReason::Tls);
         }
     }
 
     /// Nothing waits to be written any more, here or in the transport.
     fn forget_output(&mut self, id: ConnId) {
-        self.note_held(id, false);
+        self.note_transport_backlog(id, false);
         self.drop_output(id);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.stalled_since = None;
@@ -172,6 +172,6 @@ impl Lobby {
 }
 
 /// What a transport that holds something back takes in memory, as far as the engine counts it.
-pub(super) fn held_bytes(is_held: bool) -> usize {
-    usize::from(is_held) * TRANSPORT_HOLDS_BYTES
+pub(super) fn held_bytes(has_backlog: bool) -> usize {
+    usize::from(has_backlog) * TRANSPORT_HOLDS_BYTES
 }

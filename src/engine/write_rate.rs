@@ -4,8 +4,8 @@
 //! nobody sleeps: the end of the pause is a deadline.
 
 use super::ConnId;
-use super::connection::Stage;
-use super::lobby::Lobby;
+use super::connection::ConnectionState;
+use super::registry::Registry;
 use crate::Moment;
 use crate::auth::SessionId;
 use crate::limits::{CHAT_BURST, SHARE_DUE};
@@ -57,7 +57,7 @@ impl WriteRate {
     }
 }
 
-impl Lobby {
+impl Registry {
     /// A session has written a text on this connection.
     pub(super) fn note_text(&mut self, id: ConnId, session: SessionId) {
         if !self.write_rate.interval.is_zero() {
@@ -70,7 +70,7 @@ impl Lobby {
     pub(super) fn pause_if_full(&mut self, id: ConnId, session: SessionId) {
         let Some(end) = self.write_rate.full_until(session, self.now) else { return };
         if let Some(connection) = self.connections.get_mut(id)
-            && let Stage::Authenticated { is_paused, .. } = &mut connection.stage
+            && let ConnectionState::Authenticated { is_paused, .. } = &mut connection.state
         {
             *is_paused = true;
             self.write_rate.paused.insert((end, id));
@@ -86,7 +86,7 @@ impl Lobby {
             }
             let Some((_, id)) = self.write_rate.paused.pop_first() else { return };
             if let Some(connection) = self.connections.get_mut(id)
-                && let Stage::Authenticated { is_paused, last_frame, .. } = &mut connection.stage
+                && let ConnectionState::Authenticated { is_paused, last_frame, .. } = &mut connection.state
             {
                 *is_paused = false;
                 *last_frame = now;

@@ -1,6 +1,6 @@
 //! Chat: what one writes all others read.
 
-use super::{Handler, Post, Speaker};
+use super::{Context, Handler, Speaker};
 use crate::auth::{addressed, is_meant_for_one};
 use crate::protocol::Code;
 
@@ -16,36 +16,36 @@ impl Handler for Chat {
         true
     }
 
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
-        let address = addressed(text, |name| post.is_here(name));
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
+        let address = addressed(text, |name| context.is_here(name));
         if address.is_none() && is_meant_for_one(text) {
             // A slip must not make private words public.
-            return post.refuse(from.session, Code::BadAddress, BAD_ADDRESS);
+            return context.refuse(from.session, Code::BadAddress, BAD_ADDRESS);
         }
-        post.show(from.name, text);
+        context.show(from.name, text);
         match address {
             // Delivered unchanged, prefix and all, so that the reader sees that it was for them alone.
             Some((to, _)) => {
-                if post.send_to_name(&to, Some(from.name), text) == 0 {
-                    post.refuse(from.session, Code::NoSuchRecipient, &format!("{to} is not online"));
+                if context.send_to_name(&to, Some(from.name), text) == 0 {
+                    context.refuse(from.session, Code::NoSuchRecipient, &format!("{to} is not online"));
                 }
             }
-            None => post.send_to_others(Some(from.session), Some(from.name), text),
+            None => context.send_to_others(Some(from.session), Some(from.name), text),
         }
     }
 
-    fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
-        post.send_to_others(Some(who.session), None, &format!("{} joined", who.name));
+    fn joined(&mut self, who: Speaker<'_>, context: &mut dyn Context) {
+        context.send_to_others(Some(who.session), None, &format!("{} joined", who.name));
     }
 
-    fn left(&mut self, who: Speaker<'_>, last: bool, post: &mut dyn Post) {
+    fn left(&mut self, who: Speaker<'_>, last: bool, context: &mut dyn Context) {
         if last {
-            post.send_to_others(None, None, &format!("{} left", who.name));
+            context.send_to_others(None, None, &format!("{} left", who.name));
         }
     }
 
-    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
-        post.send_to_others(None, None, text);
+    fn console_text(&mut self, text: &str, context: &mut dyn Context) {
+        context.send_to_others(None, None, text);
     }
 }
 

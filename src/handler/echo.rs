@@ -1,14 +1,14 @@
 //! Echo: each message comes back, from the server.
 
-use super::{Handler, Post, Speaker};
+use super::{Context, Handler, Speaker};
 
 /// Sends every text back to who wrote it.
 #[derive(Debug, Default)]
 pub struct Echo;
 
 impl Handler for Echo {
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
-        post.send(from.session, None, text);
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
+        context.send(from.session, None, text);
     }
 }
 

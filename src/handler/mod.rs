@@ -1,7 +1,7 @@
 //! What a message does.
 //!
 //! The engine brings a [`Handler`] every text that came under the right token, and everything a handler may do stands
-//! in [`Post`]. The three modes of the server are three handlers; a program that uses the library brings its own.
+//! in [`Context`]. The three modes of the server are three handlers; a program that uses the library brings its own.
 //!
 //! This module must not know about connections or frames, and has no clock.
 
@@ -30,7 +30,7 @@ pub struct Speaker<'a> {
 /// Decides what a message does.
 pub trait Handler {
     /// A text came from somebody who may speak.
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post);
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context);
 
     /// Whether what one writes goes to many. Then a session that writes faster than
     /// [the chat rate](crate::limits::CHAT_RATE_DEFAULT) allows is read more slowly: else one could fill the output of all.
@@ -39,37 +39,37 @@ pub trait Handler {
     }
 
     /// A name has its first session.
-    fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
-        let _ = (who, post);
+    fn joined(&mut self, who: Speaker<'_>, context: &mut dyn Context) {
+        let _ = (who, context);
     }
 
     /// A session has ended; `last` if its name has none now.
-    fn left(&mut self, who: Speaker<'_>, last: bool, post: &mut dyn Post) {
-        let _ = (who, last, post);
+    fn left(&mut self, who: Speaker<'_>, last: bool, context: &mut dyn Context) {
+        let _ = (who, last, context);
     }
 
     /// The person at the console typed a text that is neither a command nor addressed to anybody.
-    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
+    fn console_text(&mut self, text: &str, context: &mut dyn Context) {
         let _ = text;
-        post.notice(
+        context.notice(
             "nobody takes plain text in this mode; @name text writes to one, /help lists the commands",
         );
     }
 
-    /// The time has come that [`set_timer`](Post::set_timer) was given.
-    fn timer(&mut self, post: &mut dyn Post) {
-        let _ = post;
+    /// The time has come that [`set_timer`](Context::set_timer) was given.
+    fn timer(&mut self, context: &mut dyn Context) {
+        let _ = context;
     }
 
     /// Somebody has called [`ServerHandle::wake`](crate::server::ServerHandle::wake): what this handler has from elsewhere
     /// can be sent.
-    fn woken(&mut self, post: &mut dyn Post) {
-        let _ = post;
+    fn woken(&mut self, context: &mut dyn Context) {
+        let _ = context;
     }
 }
 
 /// What a handler can do. A sender of `None` is the server itself.
-pub trait Post {
+pub trait Context {
     /// Sends a text to one session; false if it has ended or its connection is lost.
     fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool;
 
@@ -146,7 +146,7 @@ pub(crate) mod tests {
         }
     }
 
-    impl Post for Notes {
+    impl Context for Notes {
         fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool {
             let Some(session) = self.sessions.session(to) else { return false };
             let to = session.name().to_string();

@@ -1,6 +1,6 @@
 //! Operator: the person at the server's console answers.
 
-use super::{Handler, Post, Speaker};
+use super::{Context, Handler, Speaker};
 use crate::auth::{Name, SessionId};
 
 /// Shows what clients write, and sends what is typed to whoever wrote last.
@@ -13,22 +13,22 @@ pub struct Operator {
 }
 
 impl Handler for Operator {
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
         self.wrote_last = Some((from.session, from.name.clone()));
-        post.show(from.name, text);
+        context.show(from.name, text);
     }
 
-    fn left(&mut self, who: Speaker<'_>, _last: bool, post: &mut dyn Post) {
+    fn left(&mut self, who: Speaker<'_>, _last: bool, context: &mut dyn Context) {
         if self.wrote_last.take_if(|(session, _)| *session == who.session).is_some() {
-            post.notice(&format!("{} has gone; the next to write will be answered", who.name));
+            context.notice(&format!("{} has gone; the next to write will be answered", who.name));
         }
     }
 
-    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
+    fn console_text(&mut self, text: &str, context: &mut dyn Context) {
         match &self.wrote_last {
-            None => post.notice("not sent: there is nobody to answer; @name text writes to one"),
-            Some((session, name)) if !post.send(*session, None, text) => {
-                post.notice(&format!("not sent: the connection of {name} is lost; it may be resumed"));
+            None => context.notice("not sent: there is nobody to answer; @name text writes to one"),
+            Some((session, name)) if !context.send(*session, None, text) => {
+                context.notice(&format!("not sent: the connection of {name} is lost; it may be resumed"));
             }
             Some(_) => {}
         }

@@ -262,7 +262,7 @@ impl Connection {
     }
 
     fn has_unsent(&self) -> bool {
-        self.sent < self.unsent.len() || self.transport.is_holding()
+        self.sent < self.unsent.len() || self.transport.has_backlog()
     }
 
     fn flush(&mut self) {

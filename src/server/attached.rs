@@ -3,7 +3,7 @@
 //! This module must not know sockets.
 
 use super::console::Console;
-use super::signals::{Signals, Wish};
+use super::signals::{SignalAction, Signals};
 use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, LogFile, SIGNALS, Server, ServerError};
 use crate::Moment;
 use crate::store::Store;
@@ -39,24 +39,24 @@ impl<S: Store> Server<S> {
         self.engine.handle_wake(now);
     }
 
-    pub(super) fn hear(&mut self, now: Moment) {
+    pub(super) fn read_console(&mut self, now: Moment) {
         let Some(console) = &mut self.console else { return };
         for line in console.read_lines(self.poll.registry(), now) {
             self.engine.handle_console_line(&line, now);
         }
     }
 
-    pub(super) fn heed_signals(&mut self, now: Moment) {
-        let wishes = self.signals.as_mut().map(Signals::wishes).unwrap_or_default();
-        for wish in wishes {
-            match wish {
-                Wish::Stop => self.begin_stopping(now),
-                Wish::Reload => {
+    pub(super) fn handle_signals(&mut self, now: Moment) {
+        let actions = self.signals.as_mut().map(Signals::actions).unwrap_or_default();
+        for action in actions {
+            match action {
+                SignalAction::Stop => self.begin_stopping(now),
+                SignalAction::Reload => {
                     if let Some(log) = &self.log {
                         log.reopen();
                     }
                     log::info!("log reopened");
-                    self.door.reload();
+                    self.handshakes.reload();
                     self.engine.handle_reload(now);
                     self.log_store_notices();
                 }

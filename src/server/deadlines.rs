@@ -65,8 +65,8 @@ impl Deadlines {
 
     /// Whether what is due is to be done now. At the end of a hold it always is.
     pub(super) fn are_met(&mut self, now: Moment, has_unread: bool) -> bool {
-        let is_held = |hold: &Hold| now < hold.least || (has_unread && now < hold.most);
-        if self.hold.as_ref().is_some_and(is_held) {
+        let has_backlog = |hold: &Hold| now < hold.least || (has_unread && now < hold.most);
+        if self.hold.as_ref().is_some_and(has_backlog) {
             return false;
         }
         self.hold = None;

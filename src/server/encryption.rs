@@ -25,19 +25,19 @@ pub enum Encryption {
 }
 
 /// Where connections wait for their handshakes; without encryption they pass.
-pub(super) struct Door {
+pub(super) struct Handshakes {
     shown: Option<(CertificateFiles, Identity)>,
     queue: HandshakeQueue,
 }
 
-impl Door {
+impl Handshakes {
     /// # Errors
     /// One line about a certificate that cannot be read or made.
     pub(super) fn new(
         encryption: &Encryption,
         disk: Option<&mut OsDisk>,
         host: IpAddr,
-    ) -> Result<Door, String> {
+    ) -> Result<Handshakes, String> {
         let files = match (encryption, disk) {
             (Encryption::Plaintext, _) => None,
             (Encryption::OwnCertificate, Some(disk)) => Some(CertificateFiles::own(disk, host)?),
@@ -51,9 +51,9 @@ impl Door {
         let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
         for weakness in shown.iter().flat_map(|(files, _)| files.weaknesses()) {
             log::warn!("{weakness}");
-            logfile::complain(&format!("warning: {weakness}"));
+            logfile::warn_stderr(&format!("warning: {weakness}"));
         }
-        Ok(Door { shown, queue: HandshakeQueue::default() })
+        Ok(Handshakes { shown, queue: HandshakeQueue::default() })
     }
 
     /// What a new connection begins with.
@@ -93,13 +93,13 @@ impl Door {
 impl<S: Store> Server<S> {
     /// The fingerprint of the certificate that clients are shown; `None` for plain TCP.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        self.door.shown.as_ref().map(|(_, identity)| identity.fingerprint)
+        self.handshakes.shown.as_ref().map(|(_, identity)| identity.fingerprint)
     }
 
     /// Ends one handshake that has had its time while others wait.
     pub(super) fn end_overdue_handshake(&mut self, now: Moment) {
-        if let Some(conn) = self.door.queue.overdue(now) {
-            self.door.leave(conn);
+        if let Some(conn) = self.handshakes.queue.overdue(now) {
+            self.handshakes.leave(conn);
             self.engine.handle_transport(
                 conn,
                 TransportEvent::Failed("the handshake took too long while others waited"),
@@ -110,10 +110,10 @@ impl<S: Store> Server<S> {
 
     /// Lets one handshake begin. Its first message is there whole and is answered in this turn's reading: the step that
     /// costs, so one in a turn.
-    pub(super) fn admit(&mut self, now: Moment) {
-        let Some((_, identity)) = &self.door.shown else { return };
-        let Some(conn) = self.door.queue.begin_next(now) else { return };
-        let Some(socket) = socket_of(&mut self.sockets, conn) else { return self.door.leave(conn) };
+    pub(super) fn begin_handshake_of_next(&mut self, now: Moment) {
+        let Some((_, identity)) = &self.handshakes.shown else { return };
+        let Some(conn) = self.handshakes.queue.begin_next(now) else { return };
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return self.handshakes.leave(conn) };
         if let Err(reason) = socket.begin_handshake(&identity.config) {
             return self.engine.handle_transport(conn, TransportEvent::Failed(&reason), now);
         }
@@ -129,7 +129,7 @@ impl<S: Store> Server<S> {
         if socket.is_read_closed() {
             // Who sends nothing more will not complete a handshake.
             self.engine.handle_transport(conn, TransportEvent::NeverOpened, now);
-        } else if !self.door.queue.has(conn) {
+        } else if !self.handshakes.queue.has(conn) {
             // What came is only looked at. It stays in the system's buffer, which is bounded and there anyway; each
             // further byte makes a new event though nothing is taken.
             match socket.peek(&mut self.buffer[..CLIENT_HELLO_BYTES]) {
@@ -146,7 +146,7 @@ impl<S: Store> Server<S> {
             FirstBytes::Incomplete => {}
             FirstBytes::ClientHello => {
                 if let Some(origin) = self.engine.origin(conn) {
-                    self.door.queue.push(conn, origin);
+                    self.handshakes.queue.push(conn, origin);
                 }
             }
             FirstBytes::Alert => self.engine.handle_transport(conn, TransportEvent::NeverOpened, now),
@@ -158,9 +158,9 @@ impl<S: Store> Server<S> {
     }
 
     /// If a connection's handshake is done now, lets another begin, and says Hello.
-    pub(super) fn welcome(&mut self, conn: ConnId, now: Moment) {
+    pub(super) fn open_connection(&mut self, conn: ConnId, now: Moment) {
         if socket_of(&mut self.sockets, conn).is_some_and(|socket| socket.has_just_opened()) {
-            self.door.leave(conn);
+            self.handshakes.leave(conn);
             self.write_one(conn, now);
         }
     }

@@ -121,7 +121,7 @@ impl Sink {
         match written {
             Ok(()) if self.failing => {
                 self.failing = false;
-                complain(&format!("the log file {} can be written again", self.path.display()));
+                warn_stderr(&format!("the log file {} can be written again", self.path.display()));
             }
             Ok(()) => {}
             // A pipe whose reader is slow: not worth a word until lines are lost, and then the log tells.
@@ -132,7 +132,7 @@ impl Sink {
                 if !self.failing {
                     self.failing = true;
                     let path = self.path.display();
-                    complain(&format!(
+                    warn_stderr(&format!(
                         "the log file {path} cannot be written: {error}; the service goes on without"
                     ));
                 }
@@ -199,7 +199,7 @@ fn open_or_make(path: &Path) -> io::Result<File> {
 }
 
 /// Says something on stderr, unless that would block: stderr may be a pipe that nobody reads.
-pub(super) fn complain(text: &str) {
+pub(super) fn warn_stderr(text: &str) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let stderr = rustix::stdio::stderr();
     let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];

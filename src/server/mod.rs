@@ -1,6 +1,6 @@
 //! The shell around the engine: the only place with mio.
 //!
-//! One thread runs turns, and a turn is a list of phases: wait, hear the console and signals, accept, read, meet
+//! One thread runs turns, and a turn is a list of phases: wait, read_console the console and signals, accept, read, meet
 //! deadlines, write, close, store, hash, log. Every socket is registered once, for reading, and once more if it does not
 //! take all that is written; events are hints that set what is remembered of a socket, and a socket that was cut off by
 //! its share stays on the ready list, because nobody tells again.
@@ -57,7 +57,7 @@ use crate::store::{DiskStore, OsDisk, Store};
 use clock::Clock;
 use console::Console;
 use deadlines::Deadlines;
-use encryption::Door;
+use encryption::Handshakes;
 use listener::Listener;
 use mio::{Events, Poll, Token};
 use signals::Signals;
@@ -113,7 +113,7 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     engine: Engine<S>,
     listener: Option<Listener>,
     /// Where those wait whose connection is to be encrypted.
-    door: Door,
+    handshakes: Handshakes,
     /// By the connection's slot.
     sockets: Vec<Option<Socket>>,
     /// Sockets that have a turn.
@@ -176,7 +176,7 @@ impl<S: Store> Server<S> {
         self.unmeasured = Some(began);
         self.take_events(events, began);
         self.accept(began);
-        self.admit(began);
+        self.begin_handshake_of_next(began);
         self.read(began);
         self.meet_deadlines(began);
         self.work(began);
@@ -196,11 +196,11 @@ impl<S: Store> Server<S> {
     /// Waits until something happens or is due. After an interrupted wait, as when the process was stopped, a look shows
     /// what has happened.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let patience = self.patience();
+        let wait_timeout = self.wait_timeout();
         let is_interrupted = |outcome: &io::Result<()>| {
             outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
         };
-        let mut outcome = self.poll.poll(events, patience);
+        let mut outcome = self.poll.poll(events, wait_timeout);
         if is_interrupted(&outcome) {
             outcome = self.poll.poll(events, Some(Duration::ZERO));
         }
@@ -211,17 +211,17 @@ impl<S: Store> Server<S> {
         outcome
     }
 
-    fn patience(&mut self) -> Option<Duration> {
-        self.take_hungry();
+    fn wait_timeout(&mut self) -> Option<Duration> {
+        self.take_unblocked();
         let has_work = !self.ready.is_empty() || self.engine.is_hashing() || self.engine.has_command();
-        if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.door.has_next() {
+        if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
         let put_off = |due| self.deadlines.put_off(due);
         let deadlines = [
             self.engine.next_deadline().map(put_off),
-            self.door.next_deadline().map(put_off),
+            self.handshakes.next_deadline().map(put_off),
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_attempt),
             self.log_due,
@@ -253,7 +253,7 @@ impl<S: Store> Server<S> {
             self.end_overdue_handshake(now);
         }
         let is_accepting = self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
-        let has_unread = !self.ready.is_empty() || is_accepting || self.door.has_next();
+        let has_unread = !self.ready.is_empty() || is_accepting || self.handshakes.has_next();
         if self.deadlines.are_met(now, has_unread) {
             self.engine.handle_time(now);
         }
@@ -268,8 +268,8 @@ impl<S: Store> Server<S> {
                         listener.notice_ready();
                     }
                 }
-                SIGNALS => self.heed_signals(now),
-                CONSOLE_INPUT => self.hear(now),
+                SIGNALS => self.handle_signals(now),
+                CONSOLE_INPUT => self.read_console(now),
                 CONSOLE_OUTPUT => self.flush_console(),
                 WAKER => self.handle_wake(now),
                 Token(word) => {
@@ -280,7 +280,7 @@ impl<S: Store> Server<S> {
             }
         }
         if self.console.as_ref().and_then(Console::next_look).is_some_and(|look| look <= now) {
-            self.hear(now);
+            self.read_console(now);
         }
         if self.engine.is_quit_asked() {
             self.begin_stopping(now);

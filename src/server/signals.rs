@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum SignalAction {
     /// SIGINT, SIGTERM: stop, in order.
     Stop,
     /// SIGHUP: open the log anew, and read files again that others may have changed.
@@ -41,9 +41,9 @@ impl Signals {
     }
 
     /// What has been asked for since the last call.
-    pub(super) fn wishes(&mut self) -> Vec<Wish> {
-        let wish = |signal| if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
-        self.source.pending().map(wish).collect()
+    pub(super) fn actions(&mut self) -> Vec<SignalAction> {
+        let action = |signal| if signal == SIGHUP { SignalAction::Reload } else { SignalAction::Stop };
+        self.source.pending().map(action).collect()
     }
 
     /// From now on a signal to stop ends the process at once.

@@ -156,11 +156,11 @@ impl Socket {
     }
 
     /// Whether what was written has not all been taken by the system.
-    pub(super) fn is_holding(&self) -> bool {
+    pub(super) fn has_backlog(&self) -> bool {
         match &self.transport {
             Transport::Plain => false,
             #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.is_holding(),
+            Transport::Tls(tls) => tls.has_backlog(),
         }
     }
 
@@ -203,7 +203,7 @@ impl Socket {
         let mut bytes = 0;
         if output.is_last && !self.is_open() && !self.is_refused() {
             failure = Some(WriteFailure::NeverOpened);
-        } else if self.writable && (!output.bytes.is_empty() || self.is_holding()) {
+        } else if self.writable && (!output.bytes.is_empty() || self.has_backlog()) {
             // What is followed by a shutdown in this turn or soon after may be held back by the system until then, so that
             // the end goes along in the same packet.
             let flags = if output.is_last { FOLLOWED } else { ALONE };
@@ -220,7 +220,7 @@ impl Socket {
             }
         }
         let is_blocked = failure.is_none() && (bytes > 0 || self.is_open());
-        (Written { bytes, is_held: self.is_holding(), is_blocked }, failure)
+        (Written { bytes, has_backlog: self.has_backlog(), is_blocked }, failure)
     }
 
     /// Shuts the sending side.

@@ -44,7 +44,7 @@ impl<S: Store> Server<S> {
             self.busy = true;
             let Some(conn) = self.engine.handle_connect(peer, now) else { continue };
             let refused = self.engine.is_closing(conn);
-            let mut socket = Socket::new(conn, stream, self.door.transport(refused));
+            let mut socket = Socket::new(conn, stream, self.handshakes.transport(refused));
             let is_open = socket.is_open() && !refused;
             let registered = self.poll.registry().register(
                 socket.source(),
@@ -67,7 +67,7 @@ impl<S: Store> Server<S> {
 
     /// Gives each ready socket its share.
     pub(super) fn read(&mut self, now: Moment) {
-        self.take_hungry();
+        self.take_unblocked();
         self.busy |= !self.ready.is_empty();
         let turn = self.ready.len();
         let share_bytes = share_bytes(turn);
@@ -131,7 +131,7 @@ impl<S: Store> Server<S> {
                 }
             }
         }
-        self.welcome(conn, now);
+        self.open_connection(conn, now);
         // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
         self.write_one(conn, now);
         let is_readable = socket_of(&mut self.sockets, conn).is_some_and(|socket| socket.is_readable());
@@ -143,7 +143,7 @@ impl<S: Store> Server<S> {
     }
 
     /// Connections that could not be served before are given a turn.
-    pub(super) fn take_hungry(&mut self) {
+    pub(super) fn take_unblocked(&mut self) {
         while let Some(conn) = self.engine.poll_unblocked() {
             self.give_turn(conn);
         }
@@ -235,7 +235,7 @@ impl<S: Store> Server<S> {
     pub(super) fn close(&mut self, now: Moment) {
         for _ in 0..SHARE_CLOSES {
             let Some((conn, command)) = self.engine.poll_command() else { return };
-            self.door.leave(conn);
+            self.handshakes.leave(conn);
             let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
             match command {
                 SocketCommand::ShutDown => {

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::deadlines::Deadlines;
-use super::encryption::{Door, Encryption};
+use super::encryption::{Encryption, Handshakes};
 use super::listener::Listener;
 use super::{
     HASH_PORTIONS_PER_SECOND, LISTENER, Server, ServerError, ServerHandle, WAKER, descriptors, logfile,
@@ -89,9 +89,9 @@ impl Server {
     pub fn bind(options: Options, handler: Box<dyn Handler>) -> Result<Server, ServerError> {
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock.start())?;
-        let door = Door::new(&options.encryption, Some(&mut disk), options.host)
+        let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), options.host)
             .map_err(ServerError::Certificate)?;
-        Server::with_parts(options, open_store(disk)?, handler, clock, door)
+        Server::with_parts(options, open_store(disk)?, handler, clock, handshakes)
     }
 }
 
@@ -106,8 +106,9 @@ impl<S: Store> Server<S> {
         store: S,
         handler: Box<dyn Handler>,
     ) -> Result<Server<S>, ServerError> {
-        let door = Door::new(&options.encryption, None, options.host).map_err(ServerError::Certificate)?;
-        Server::with_parts(options, store, handler, Clock::new(), door)
+        let handshakes =
+            Handshakes::new(&options.encryption, None, options.host).map_err(ServerError::Certificate)?;
+        Server::with_parts(options, store, handler, Clock::new(), handshakes)
     }
 
     fn with_parts(
@@ -115,7 +116,7 @@ impl<S: Store> Server<S> {
         store: S,
         handler: Box<dyn Handler>,
         clock: Clock,
-        door: Door,
+        handshakes: Handshakes,
     ) -> Result<Server<S>, ServerError> {
         let system = ServerError::Events;
         let config = &mut options.config;
@@ -134,7 +135,7 @@ impl<S: Store> Server<S> {
             clock,
             engine,
             listener: Some(listener),
-            door,
+            handshakes,
             sockets,
             ready: Vec::new(),
             unblocked: VecDeque::new(),
@@ -163,7 +164,7 @@ fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, OpenError> {
     while let Some(Notice { level, text }) = store.poll_notice() {
         log::log!(level, "store {text}");
         if level <= log::Level::Warn {
-            logfile::complain(&format!("warning: {text}"));
+            logfile::warn_stderr(&format!("warning: {text}"));
         }
     }
     Ok(store)
@@ -178,7 +179,7 @@ fn fit_descriptors(config: &mut Config) {
             "the limit on descriptors leaves room for {fitting} of {wanted} connections; raise it with ulimit -n"
         );
         log::warn!("{text}");
-        logfile::complain(&text);
+        logfile::warn_stderr(&text);
         config.max_connections = fitting;
     }
 }

@@ -40,8 +40,8 @@ impl Tls {
         self.channel.as_ref().is_some_and(|channel| !channel.is_handshaking())
     }
 
-    pub(super) fn is_holding(&self) -> bool {
-        self.channel.as_ref().is_some_and(|channel| channel.is_holding())
+    pub(super) fn has_backlog(&self) -> bool {
+        self.channel.as_ref().is_some_and(|channel| channel.has_backlog())
     }
 }
 
@@ -139,7 +139,7 @@ impl Socket {
             }
         };
         // What the handshake has to say is written while reading.
-        self.writable &= !channel.is_holding();
+        self.writable &= !channel.has_backlog();
         match end {
             end if filled == 0 => end,
             Outcome::Fault(reason) => {
@@ -174,7 +174,7 @@ impl Socket {
                 },
             }
         }
-        self.writable = !channel.is_holding();
+        self.writable = !channel.has_backlog();
         if *is_finishing && self.writable {
             self.shut_down_plain();
         }
@@ -199,8 +199,8 @@ impl Socket {
                 channel.finish();
                 // A peer that is gone hears nothing.
                 let _ = channel.flush(&mut self.stream);
-                self.writable &= !channel.is_holding();
-                channel.is_holding()
+                self.writable &= !channel.has_backlog();
+                channel.has_backlog()
             }
             Some(Tls { channel: None, .. }) => {
                 // Nothing was written before, so these few bytes have room.

@@ -1,4 +1,4 @@
-//! What takes the place of encryption in a build without it: every connection is plain TCP, and passes the door.
+//! What takes the place of encryption in a build without it: every connection is plain TCP, and passes the handshakes.
 
 use super::socket::Transport;
 use super::{ConnId, Server};
@@ -13,16 +13,16 @@ pub enum Encryption {
     Plaintext,
 }
 
-/// A door that stands open.
-pub(super) struct Door;
+/// A handshakes that stands open.
+pub(super) struct Handshakes;
 
-impl Door {
+impl Handshakes {
     pub(super) fn new(
         Encryption::Plaintext: &Encryption,
         _: Option<&mut OsDisk>,
         _: IpAddr,
-    ) -> Result<Door, String> {
-        Ok(Door)
+    ) -> Result<Handshakes, String> {
+        Ok(Handshakes)
     }
 
     pub(super) fn transport(&self, _: bool) -> Transport {
@@ -45,11 +45,11 @@ impl Door {
 impl<S: Store> Server<S> {
     pub(super) fn end_overdue_handshake(&mut self, _: Moment) {}
 
-    pub(super) fn admit(&mut self, _: Moment) {}
+    pub(super) fn begin_handshake_of_next(&mut self, _: Moment) {}
 
     pub(super) fn awaits_handshake(&mut self, _: ConnId, _: Moment) -> bool {
         false
     }
 
-    pub(super) fn welcome(&mut self, _: ConnId, _: Moment) {}
+    pub(super) fn open_connection(&mut self, _: ConnId, _: Moment) {}
 }

@@ -1,7 +1,7 @@
 //! `addresses.csv`: who was last seen where. A courtesy, so that a failing disk is reported and nobody waits for it.
 
 use super::disk::Disk;
-use super::journal::{Astray, Journal, Pace, Scanned};
+use super::journal::{Astray, CommitSpacing, Journal, Scanned};
 use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
@@ -112,15 +112,15 @@ impl<F> Addresses<F> {
     }
 
     /// When to write what waits, or to compact the file, if there is something to do.
-    pub(super) fn due(&self, pace: &Pace) -> Option<Moment> {
+    pub(super) fn due(&self, spacing: &CommitSpacing) -> Option<Moment> {
         let write = (self.visitors.unwritten_count() > 0).then_some(self.due);
-        let compact = self.is_bloated().then(|| self.compaction_due(pace));
+        let compact = self.is_bloated().then(|| self.compaction_due(spacing));
         write.into_iter().chain(compact).min()
     }
 
-    /// When the file may be compacted, a pause after the last time. It syncs, and so keeps to the pace of syncs as well.
-    fn compaction_due(&self, pace: &Pace) -> Moment {
-        self.compaction_due.max(pace.due())
+    /// When the file may be compacted, a pause after the last time. It syncs, and so keeps to the spacing of syncs as well.
+    fn compaction_due(&self, spacing: &CommitSpacing) -> Moment {
+        self.compaction_due.max(spacing.due())
     }
 
     /// Whether most of the file would be records that no longer count.
@@ -137,7 +137,7 @@ impl<F> Addresses<F> {
         &mut self,
         disk: &mut D,
         now: Moment,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         notices: &mut VecDeque<Notice>,
     ) {
         if let Err(astray) = self.look_after(disk, notices) {
@@ -147,16 +147,16 @@ impl<F> Addresses<F> {
             return;
         }
         if self.lost {
-            let outcome = self.compact(disk, pace);
+            let outcome = self.compact(disk, spacing);
             change(&mut self.append_fails, &outcome, "written", notices);
             if outcome.is_err() {
                 self.due = now + ADDRESS_RETRY;
             }
             return;
         }
-        if self.is_bloated() && self.compaction_due(pace) <= now {
+        if self.is_bloated() && self.compaction_due(spacing) <= now {
             self.compaction_due = now + ADDRESS_COMPACTION_PAUSE;
-            let outcome = self.compact(disk, pace);
+            let outcome = self.compact(disk, spacing);
             change(&mut self.compaction_fails, &outcome, "compacted", notices);
             match outcome {
                 Ok(()) => return change(&mut self.append_fails, &outcome, "written", notices),
@@ -167,7 +167,7 @@ impl<F> Addresses<F> {
                 }
             }
         }
-        let outcome = self.append(disk, pace);
+        let outcome = self.append(disk, spacing);
         change(&mut self.append_fails, &outcome, "written", notices);
         if outcome.is_err() {
             self.due = now + ADDRESS_RETRY;
@@ -230,20 +230,20 @@ impl<F> Addresses<F> {
     pub(super) fn sync<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         notices: &mut VecDeque<Notice>,
     ) {
-        if let Err(error) = pace.sync(disk, &self.journal.file) {
+        if let Err(error) = spacing.sync(disk, &self.journal.file) {
             notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} cannot be synced: {error}")));
         }
     }
 
-    fn append<D: Disk<File = F>>(&mut self, disk: &mut D, pace: &mut Pace) -> io::Result<()> {
+    fn append<D: Disk<File = F>>(&mut self, disk: &mut D, spacing: &mut CommitSpacing) -> io::Result<()> {
         if self.unsure {
             // A line behind half a line would be a bad one, and stop the next start. So would one of which a crash keeps a
             // sector with the line that was cut off and the next with the line that took its place: hence the sync.
             self.journal.undo(disk)?;
-            pace.sync(disk, &self.journal.file)?;
+            spacing.sync(disk, &self.journal.file)?;
             self.unsure = false;
         }
         let bytes = encode(Batch::new(), self.visitors.unwritten())?;
@@ -259,16 +259,16 @@ impl<F> Addresses<F> {
     }
 
     /// Writes a new file with the live records only and puts it in the place of the old one.
-    fn compact<D: Disk<File = F>>(&mut self, disk: &mut D, pace: &mut Pace) -> io::Result<()> {
+    fn compact<D: Disk<File = F>>(&mut self, disk: &mut D, spacing: &mut CommitSpacing) -> io::Result<()> {
         let mut batch = Batch::new();
         batch.push(HEADER)?;
         let bytes = encode(batch, self.visitors.all())?;
-        let journal = Journal::create(disk, pace, [NEW_FILE, FILE], &bytes)?;
+        let journal = Journal::create(disk, spacing, [NEW_FILE, FILE], &bytes)?;
         match disk.rename(NEW_FILE, FILE) {
             Ok(()) => self.journal = journal,
             Err(error) if cannot_be_replaced(&error) && self.journal.has_name(disk) => {
                 self.lost = true;
-                self.journal.rewrite(disk, pace, &bytes)?;
+                self.journal.rewrite(disk, spacing, &bytes)?;
                 disk.remove(NEW_FILE)?;
             }
             Err(error) => return Err(error),

@@ -2,7 +2,7 @@
 
 use super::addresses::{Addresses, ScannedAddresses};
 use super::disk::Disk;
-use super::journal::Pace;
+use super::journal::CommitSpacing;
 use super::report::{Notice, OpenError, Repair, SyncFigures};
 use super::users::{ScannedUsers, Users, keep_locked};
 use super::{Completion, Lookup, Store, Ticket};
@@ -20,7 +20,7 @@ pub struct DiskStore<D: Disk> {
     disk: D,
     users: Users<D::File>,
     addresses: Addresses<D::File>,
-    pace: Pace,
+    spacing: CommitSpacing,
     notices: VecDeque<Notice>,
 }
 
@@ -64,12 +64,12 @@ impl<D: Disk> DiskStore<D> {
                     .map(|text| Notice::new(log::Level::Warn, text)),
             )
             .collect();
-        Ok((DiskStore { disk, users, addresses, pace: Pace::default(), notices }, repairs))
+        Ok((DiskStore { disk, users, addresses, spacing: CommitSpacing::default(), notices }, repairs))
     }
 
     /// What the syncs cost since the start.
     pub fn sync_figures(&self) -> SyncFigures {
-        self.pace.figures()
+        self.spacing.figures()
     }
 }
 
@@ -77,8 +77,8 @@ impl<D: Disk> Store for DiskStore<D> {
     fn next_commit(&self) -> Option<Moment> {
         // Whoever was refused at once hears of it after the next commit, and must not wait for somebody else's.
         let answers = self.users.has_answered().then_some(Moment::START);
-        let users = self.users.waits().then(|| self.pace.due());
-        answers.into_iter().chain(users).chain(self.addresses.due(&self.pace)).min()
+        let users = self.users.waits().then(|| self.spacing.due());
+        answers.into_iter().chain(users).chain(self.addresses.due(&self.spacing)).min()
     }
 
     /// Stores what is due: all waiting users with one write and one sync, and all visits with one write. Completions and
@@ -86,18 +86,18 @@ impl<D: Disk> Store for DiskStore<D> {
     ///
     /// After a sync that took t the next is not due before another 4 t have passed.
     fn commit(&mut self, now: Moment) {
-        if self.users.waits() && self.pace.due() <= now {
-            self.users.commit(&mut self.disk, &mut self.pace, &mut self.notices);
+        if self.users.waits() && self.spacing.due() <= now {
+            self.users.commit(&mut self.disk, &mut self.spacing, &mut self.notices);
         }
-        if self.addresses.due(&self.pace).is_some_and(|due| due <= now) {
-            self.addresses.commit(&mut self.disk, now, &mut self.pace, &mut self.notices);
+        if self.addresses.due(&self.spacing).is_some_and(|due| due <= now) {
+            self.addresses.commit(&mut self.disk, now, &mut self.spacing, &mut self.notices);
         }
     }
 
     /// Stores all that waits, due or not, and syncs both files. Completions and notices are there afterwards.
     fn close(&mut self) {
         self.commit(Moment::NEVER);
-        self.addresses.sync(&mut self.disk, &mut self.pace, &mut self.notices);
+        self.addresses.sync(&mut self.disk, &mut self.spacing, &mut self.notices);
     }
 
     /// Something to be logged that happened since the last call.

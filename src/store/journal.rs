@@ -18,12 +18,12 @@ const CUT_FILES_A_SECOND: u32 = 1_000;
 
 /// Measures the syncs and spaces them out.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct CommitSpacing {
     figures: SyncFigures,
     due: Moment,
 }
 
-impl Pace {
+impl CommitSpacing {
     pub(super) fn figures(&self) -> SyncFigures {
         self.figures
     }
@@ -207,7 +207,7 @@ impl<F> Journal<F> {
     /// A new file with these lines, on stable storage except for its name, which is to be `name` soon.
     pub(super) fn create<D: Disk<File = F>>(
         disk: &mut D,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         [unfinished, name]: [&'static str; 2],
         bytes: &[u8],
     ) -> io::Result<Journal<F>> {
@@ -217,7 +217,7 @@ impl<F> Journal<F> {
         let left = disk.state_of(&file)?;
         let mut journal = Journal { name, file, good_bytes: 0, left };
         journal.append(disk, bytes)?;
-        pace.sync(disk, &journal.file)?;
+        spacing.sync(disk, &journal.file)?;
         Ok(journal)
     }
 
@@ -274,12 +274,12 @@ impl<F> Journal<F> {
     pub(super) fn append_durably<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         bytes: &[u8],
     ) -> Result<(), Undurable> {
         self.check(disk).map_err(Undurable::Astray)?;
         let whole_bytes = self.good_bytes + bytes.len() as u64;
-        let written = write_all(disk, &self.file, bytes).and_then(|()| pace.sync(disk, &self.file));
+        let written = write_all(disk, &self.file, bytes).and_then(|()| spacing.sync(disk, &self.file));
         let reason = match written {
             Ok(()) => match self.check_length(disk, whole_bytes) {
                 Ok(()) => {
@@ -290,14 +290,14 @@ impl<F> Journal<F> {
                 Err(astray) => {
                     // Nobody is told that it is there. Unless somebody else has written too, it is not.
                     if disk.state_of(&self.file).is_ok_and(|now| now.length_bytes == whole_bytes) {
-                        let _ = self.undo(disk).and_then(|()| pace.sync(disk, &self.file));
+                        let _ = self.undo(disk).and_then(|()| spacing.sync(disk, &self.file));
                     }
                     return Err(Undurable::Astray(astray));
                 }
             },
             Err(reason) => reason,
         };
-        match self.undo(disk).and_then(|()| pace.sync(disk, &self.file)) {
+        match self.undo(disk).and_then(|()| spacing.sync(disk, &self.file)) {
             Ok(()) => Err(Undurable::Undone(reason)),
             Err(undoing) => Err(Undurable::Unknown { reason, undoing }),
         }
@@ -308,15 +308,15 @@ impl<F> Journal<F> {
     pub(super) fn rewrite<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         bytes: &[u8],
     ) -> io::Result<()> {
         self.good_bytes = 0;
         disk.truncate(&self.file, 0)?;
         // Or a crash may mix new blocks with old ones.
-        pace.sync(disk, &self.file)?;
+        spacing.sync(disk, &self.file)?;
         self.append(disk, bytes)?;
-        pace.sync(disk, &self.file)
+        spacing.sync(disk, &self.file)
     }
 
     /// Cuts off what is not known to be good.

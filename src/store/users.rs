@@ -1,7 +1,7 @@
 //! `users.csv`: who the users are. A user is acknowledged only from stable storage, one sync for all that wait.
 
 use super::disk::Disk;
-use super::journal::{Astray, Journal, Pace, Scanned, Undurable};
+use super::journal::{Astray, CommitSpacing, Journal, Scanned, Undurable};
 use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
@@ -182,11 +182,11 @@ impl<F> Users<F> {
     pub(super) fn commit<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         notices: &mut VecDeque<Notice>,
     ) {
         let now = Stamp::of(disk.wall());
-        let outcome = self.write(disk, pace, now, notices);
+        let outcome = self.write(disk, spacing, now, notices);
         self.pending.clear();
         for Waiting { ticket, name, password, registered } in std::mem::take(&mut self.waiting) {
             if outcome.is_ok() {
@@ -199,7 +199,7 @@ impl<F> Users<F> {
     fn write<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
-        pace: &mut Pace,
+        spacing: &mut CommitSpacing,
         now: Stamp,
         notices: &mut VecDeque<Notice>,
     ) -> Result<(), String> {
@@ -212,7 +212,7 @@ impl<F> Users<F> {
         }
         let stored = encode(&self.waiting, now)
             .map_err(Undurable::Undone)
-            .and_then(|bytes| self.journal.append_durably(disk, pace, &bytes));
+            .and_then(|bytes| self.journal.append_durably(disk, spacing, &bytes));
         match stored {
             Ok(()) if std::mem::take(&mut self.astray) => {
                 notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is written again")));

@@ -84,7 +84,7 @@ impl Channel {
     }
 
     /// Whether encrypted bytes wait to be written.
-    pub fn is_holding(&self) -> bool {
+    pub fn has_backlog(&self) -> bool {
         self.tls.wants_write()
     }
 
@@ -159,7 +159,7 @@ impl Channel {
         }
         let count = self.tls.writer().write_vectored(text)?;
         match self.flush(socket) {
-            // It is taken; that it waits is seen by `is_holding`.
+            // It is taken; that it waits is seen by `has_backlog`.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(count),
             outcome => outcome.map(|()| count),
         }

@@ -13,7 +13,7 @@
 //! `target/custom_handler`, and `/quit` or Ctrl-C stops it.
 
 use porter::auth::{Name, SessionId};
-use porter::handler::{Handler, Post, Speaker};
+use porter::handler::{Context, Handler, Speaker};
 use porter::server::{Options, Server};
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -28,30 +28,30 @@ struct Shout {
 }
 
 impl Handler for Shout {
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
         let texts = self.texts.entry(from.name.clone()).or_default();
         *texts += 1;
         let answer = match text {
             "count" => format!("{} from {}", *texts, from.name),
-            "leave" => return post.end(from.session, "as you like"),
+            "leave" => return context.end(from.session, "as you like"),
             "remind" => {
                 self.reminders.insert(from.session);
-                post.set_timer(Duration::from_secs(3));
+                context.set_timer(Duration::from_secs(3));
                 "in three seconds".to_owned()
             }
             _ => text.to_uppercase(),
         };
         // No sender: the answer comes from the server itself.
-        post.send(from.session, None, &answer);
+        context.send(from.session, None, &answer);
     }
 
-    fn timer(&mut self, post: &mut dyn Post) {
+    fn timer(&mut self, context: &mut dyn Context) {
         for session in self.reminders.drain() {
-            post.send(session, None, "this is your reminder");
+            context.send(session, None, "this is your reminder");
         }
     }
 
-    fn left(&mut self, who: Speaker<'_>, last: bool, _: &mut dyn Post) {
+    fn left(&mut self, who: Speaker<'_>, last: bool, _: &mut dyn Context) {
         // What grows with every client must shrink when it leaves.
         self.reminders.remove(&who.session);
         if last {

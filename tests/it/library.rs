@@ -3,7 +3,7 @@
 use porter::auth::SessionId;
 use porter::client::{Client, ClientError};
 use porter::engine::Config;
-use porter::handler::{Handler, Post, Speaker};
+use porter::handler::{Context, Handler, Speaker};
 use porter::server::{Options, Server, ServerError, ServerHandle};
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -21,39 +21,39 @@ struct Obliging {
 }
 
 impl Handler for Obliging {
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
         self.last = Some(from.session);
         match text {
             "where" => {
-                let peer = post.peer(from.session).map_or("nowhere".to_owned(), |peer| peer.to_string());
-                post.send(from.session, None, &peer);
+                let peer = context.peer(from.session).map_or("nowhere".to_owned(), |peer| peer.to_string());
+                context.send(from.session, None, &peer);
             }
             "later" => {
-                post.set_timer(Duration::from_secs(3_600));
-                post.set_timer(Duration::from_millis(20));
+                context.set_timer(Duration::from_secs(3_600));
+                context.set_timer(Duration::from_millis(20));
             }
-            "end" => post.end(from.session, "it was asked for"),
+            "end" => context.end(from.session, "it was asked for"),
             _ => {
-                post.send(from.session, None, text);
+                context.send(from.session, None, text);
             }
         }
     }
 
-    fn timer(&mut self, post: &mut dyn Post) {
+    fn timer(&mut self, context: &mut dyn Context) {
         if let Some(last) = self.last {
-            post.send(last, None, "it is time");
+            context.send(last, None, "it is time");
         }
     }
 
-    fn woken(&mut self, post: &mut dyn Post) {
+    fn woken(&mut self, context: &mut dyn Context) {
         for text in self.outside.try_iter() {
             if let Some(last) = self.last {
-                post.send(last, None, &text);
+                context.send(last, None, &text);
             }
         }
     }
 
-    fn left(&mut self, who: Speaker<'_>, _: bool, _: &mut dyn Post) {
+    fn left(&mut self, who: Speaker<'_>, _: bool, _: &mut dyn Context) {
         self.last = self.last.filter(|last| *last != who.session);
         self.ended.send(who.name.to_string()).unwrap();
     }

@@ -1,6 +1,6 @@
 //! The clients: honest ones with something to get done, clumsy and hostile ones with frames of every kind.
 
-use crate::plan::{Mode, Nature, Settings};
+use crate::plan::{Behaviour, Mode, Settings};
 use crate::random::Random;
 use crate::wire::{Said, change_frame, frame, take_reply};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,7 +11,7 @@ const TOKENS: usize = 6;
 /// One client, with or without a connection.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    pub(crate) nature: Nature,
+    pub(crate) behaviour: Behaviour,
     pub(crate) name: String,
     pub(crate) password: String,
     /// What an honest one has asked for in its place, be it that this or that counts now.
@@ -52,15 +52,15 @@ enum Wants {
 
 impl Agent {
     pub(crate) fn new(number: usize, settings: &Settings, random: &mut Random) -> Agent {
-        let nature = settings.natures[number];
-        let name = match nature {
-            Nature::Honest => format!("honest{number}"),
-            Nature::Roaming => format!("roaming{number}"),
+        let behaviour = settings.behaviours[number];
+        let name = match behaviour {
+            Behaviour::Honest => format!("honest{number}"),
+            Behaviour::Roaming => format!("roaming{number}"),
             // Some look like others.
-            Nature::Twin => {
+            Behaviour::Twin => {
                 format!("{}win{}", if number / 3 % 4 < 3 { 't' } else { 'T' }, number % 3)
             }
-            Nature::Guesser => "honest0".to_owned(),
+            Behaviour::Guesser => "honest0".to_owned(),
             _ => format!("n{}", random.below(4)),
         };
         let password = format!("password of {}", name.to_lowercase());
@@ -76,7 +76,7 @@ impl Agent {
         };
         let left = random.below(12) + if settings.socket_bytes >= 1_000 && random.one_in(4) { 90 } else { 0 };
         Agent {
-            nature,
+            behaviour,
             name,
             password,
             other_password: None,
@@ -135,12 +135,12 @@ impl Agent {
 
     /// Whether it speaks only when it is its turn, and then as it should.
     pub(crate) fn is_civil(&self) -> bool {
-        matches!(self.nature, Nature::Honest | Nature::Roaming | Nature::Twin)
+        matches!(self.behaviour, Behaviour::Honest | Behaviour::Roaming | Behaviour::Twin)
     }
 
     /// Whether it leaves its connection as it is, to go on in another.
     pub(crate) fn moves_on(&self, random: &mut Random) -> bool {
-        self.nature == Nature::Roaming && self.wants == Wants::Talk && random.one_in(3)
+        self.behaviour == Behaviour::Roaming && self.wants == Wants::Talk && random.one_in(3)
     }
 
     fn understand(&mut self, said: &Said, mode: Mode) {
@@ -164,17 +164,17 @@ impl Agent {
             }
             Said::Error(5, _) if self.is_changing => self.changed_or_not(),
             Said::Error(4, text) if self.is_changing => {
-                assert!(self.nature == Nature::Twin, "{} knows its password: {text:?}", self.name);
+                assert!(self.behaviour == Behaviour::Twin, "{} knows its password: {text:?}", self.name);
                 self.changed_or_not();
             }
             Said::Bye => self.done |= self.wants == Wants::Bye,
             Said::Error(6, _) => {
                 // If it was an older one that is dead, there is still the newest.
-                let kept = usize::from(self.nature == Nature::Roaming && self.tokens.len() > 1);
+                let kept = usize::from(self.behaviour == Behaviour::Roaming && self.tokens.len() > 1);
                 self.tokens.drain(..self.tokens.len() - kept);
                 self.wants = Wants::Identify;
             }
-            Said::Error(1, _) if self.nature == Nature::Twin => {
+            Said::Error(1, _) if self.behaviour == Behaviour::Twin => {
                 // Whoever it looks like is who it wants to be.
                 let (first, rest) = self.name.split_at(1);
                 let other = if first == "t" { "T" } else { "t" };
@@ -196,16 +196,16 @@ impl Agent {
 
     /// Whether it has sent all that it will: the end may come in one packet with a guess.
     pub(crate) fn has_said_all(&self, random: &mut Random) -> bool {
-        self.nature == Nature::Guesser && random.one_in(3)
+        self.behaviour == Behaviour::Guesser && random.one_in(3)
     }
 
     /// What it sends now.
     pub(crate) fn speak(&mut self, random: &mut Random, settings: &Settings, tokens: &[[u8; 16]]) -> Vec<u8> {
         let comes_back = !self.is_civil() && self.comes_back(random);
-        match self.nature {
-            Nature::Honest | Nature::Roaming | Nature::Twin => self.speak_honestly(random, settings),
-            Nature::Deaf => frame(1, &[b""]).repeat(2_000),
-            Nature::Guesser => {
+        match self.behaviour {
+            Behaviour::Honest | Behaviour::Roaming | Behaviour::Twin => self.speak_honestly(random, settings),
+            Behaviour::NonReading => frame(1, &[b""]).repeat(2_000),
+            Behaviour::Guesser => {
                 let guess = frame(3, &[b"a guess at it"]);
                 let last = if random.one_in(4) { frame(6, &[]) } else { Vec::new() };
                 [frame(1, &[self.name.as_bytes()]), guess.repeat(1 + random.below(3)), last].concat()
@@ -244,14 +244,14 @@ impl Agent {
 
     /// The newest; from those who roam sometimes the one before, which is dead if the newest was used.
     fn token_to_present(&self, random: &mut Random) -> Option<[u8; 16]> {
-        let one_before = self.nature == Nature::Roaming && self.tokens.len() > 1 && random.one_in(2);
+        let one_before = self.behaviour == Behaviour::Roaming && self.tokens.len() > 1 && random.one_in(2);
         self.tokens.iter().rev().nth(usize::from(one_before)).copied()
     }
 
     fn talk(&mut self, random: &mut Random, settings: &Settings) -> Vec<u8> {
         self.wants = Wants::Talk;
         let Some(token) = self.tokens.last().copied() else { return Vec::new() };
-        if self.nature == Nature::Roaming {
+        if self.behaviour == Behaviour::Roaming {
             // Now and then so much that the next may have to wait, here or where it goes on.
             let times = if random.one_in(3) { 110 } else { 1 };
             return frame(5, &[&token, b"on the road"]).repeat(times);
@@ -259,9 +259,9 @@ impl Agent {
         if random.one_in(6) {
             return frame(8, &[&token]);
         }
-        let changes = match self.nature {
-            Nature::Honest => !self.is_unsure && random.one_in(8),
-            Nature::Twin => random.one_in(2),
+        let changes = match self.behaviour {
+            Behaviour::Honest => !self.is_unsure && random.one_in(8),
+            Behaviour::Twin => random.one_in(2),
             _ => false,
         };
         if changes {
@@ -269,7 +269,7 @@ impl Agent {
             let change = change_frame(&token, &self.password, &new);
             (self.is_changing, self.is_unsure, self.wants) = (true, true, Wants::Answer);
             // A twin is told by the others what counts.
-            self.other_password = Some(new).filter(|_| self.nature == Nature::Honest);
+            self.other_password = Some(new).filter(|_| self.behaviour == Behaviour::Honest);
             return change;
         }
         let mut bytes = Vec::new();
@@ -301,7 +301,7 @@ impl Agent {
 
     /// A frame of any kind, often a good one.
     fn babble(&mut self, random: &mut Random, settings: &Settings, tokens: &[[u8; 16]]) -> Vec<u8> {
-        let hostile = self.nature == Nature::Hostile;
+        let hostile = self.behaviour == Behaviour::Hostile;
         let mut token = self.tokens.last().copied().unwrap_or([7; 16]);
         if !tokens.is_empty() && random.one_in(if hostile { 3 } else { 8 }) {
             token = random.pick(tokens);
@@ -314,7 +314,7 @@ impl Agent {
         match random.below(if hostile { 22 } else { 17 }) {
             0 if random.one_in(3) => {
                 // An honest client's name is guessed at, never registered: it is to get in, in the end.
-                let name = format!("honest{}", random.below(settings.natures.len()));
+                let name = format!("honest{}", random.below(settings.behaviours.len()));
                 [frame(1, &[name.as_bytes()]), frame(3, &[password.as_bytes()])].concat()
             }
             0..3 => frame(1, &[self.a_name(random).as_bytes()]),
@@ -395,7 +395,7 @@ impl Agent {
 
     /// Whether an honest client has nothing more to do.
     pub(crate) fn is_content(&self) -> bool {
-        self.nature != Nature::Honest || self.done
+        self.behaviour != Behaviour::Honest || self.done
     }
 }
 

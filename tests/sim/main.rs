@@ -11,19 +11,19 @@
     reason = "a panic is how the world says that something is wrong"
 )]
 
-mod acts;
+mod actions;
 mod agent;
 mod disk;
-mod ending;
+mod driver;
 mod inode;
 mod model;
 mod net;
 mod plan;
 mod random;
-mod shell;
+mod recorder;
 mod shrink;
+mod teardown;
 mod wire;
-mod witness;
 mod world;
 
 use plan::{Op, Settings};

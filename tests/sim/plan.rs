@@ -19,7 +19,7 @@ pub(crate) enum Mode {
 
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nature {
+pub(crate) enum Behaviour {
     /// Does all right, and is to be served in the end.
     Honest,
     /// Means well and errs.
@@ -29,7 +29,7 @@ pub(crate) enum Nature {
     /// Does all right, but moves from connection to connection, and remembers its last tokens too well.
     Roaming,
     /// Asks and asks without saying who it is, and seldom listens.
-    Deaf,
+    NonReading,
     /// Does all right, but is not the only one of its name.
     Twin,
     /// Tries one password after the other.
@@ -65,7 +65,7 @@ impl Theme {
         }
     }
 
-    fn natures(self, random: &mut Random) -> Vec<Nature> {
+    fn behaviours(self, random: &mut Random) -> Vec<Behaviour> {
         let count = match self {
             Theme::Crowd => 24 + random.below(25),
             // Few, so that each gets around.
@@ -73,21 +73,25 @@ impl Theme {
             _ => 3 + random.below(14),
         };
         let honest = random.below(count + 1);
-        let mut natures: Vec<Nature> = (0..count)
-            .map(
-                |n| if n < honest { Nature::Honest } else { random.pick(&[Nature::Clumsy, Nature::Hostile]) },
-            )
+        let mut behaviours: Vec<Behaviour> = (0..count)
+            .map(|n| {
+                if n < honest {
+                    Behaviour::Honest
+                } else {
+                    random.pick(&[Behaviour::Clumsy, Behaviour::Hostile])
+                }
+            })
             .collect();
         match self {
             Theme::Anything | Theme::Crowd => {}
             Theme::Strays => {
-                natures.extend(vec![Nature::Roaming; 1 + random.below(2)]);
-                natures.extend(vec![Nature::Deaf; 1 + random.below(2)]);
+                behaviours.extend(vec![Behaviour::Roaming; 1 + random.below(2)]);
+                behaviours.extend(vec![Behaviour::NonReading; 1 + random.below(2)]);
             }
-            Theme::Twins | Theme::BadDisk => natures[count / 3..].fill(Nature::Twin),
-            Theme::Guessing => natures[count / 2..].fill(Nature::Guesser),
+            Theme::Twins | Theme::BadDisk => behaviours[count / 3..].fill(Behaviour::Twin),
+            Theme::Guessing => behaviours[count / 2..].fill(Behaviour::Guesser),
         }
-        natures
+        behaviours
     }
 }
 
@@ -97,7 +101,7 @@ pub(crate) struct Settings {
     pub(crate) theme: Theme,
     pub(crate) mode: Mode,
     pub(crate) config: Config,
-    pub(crate) natures: Vec<Nature>,
+    pub(crate) behaviours: Vec<Behaviour>,
     /// Addresses that the clients come from.
     pub(crate) addresses: usize,
     /// Bytes that a socket's buffer takes in each direction.
@@ -209,14 +213,14 @@ pub(crate) fn settings(seed: u64) -> Settings {
         idle_timeout: random.pick(&[None, None, Some(milliseconds(1_500))]),
         resume_window: random.pick(&[Duration::ZERO, milliseconds(2_000), Duration::from_secs(60)]),
     };
-    let natures = theme.natures(random);
+    let behaviours = theme.behaviours(random);
     // Not drawn either.
-    let fan_out = [1 + natures.len() / 8, 1 + natures.len() / 3, 1_000][(seed / 8 % 3) as usize];
+    let fan_out = [1 + behaviours.len() / 8, 1 + behaviours.len() / 3, 1_000][(seed / 8 % 3) as usize];
     Settings {
         theme,
         mode,
         config,
-        natures,
+        behaviours,
         addresses: match theme {
             Theme::Crowd => 20 + random.below(30),
             Theme::Guessing | Theme::BadDisk => 1 + random.below(2),
@@ -242,7 +246,7 @@ pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
         }
     }
     match settings.theme {
-        // Debts are paid off by time.
+        // ThrottleModel are paid off by time.
         Theme::Guessing => weights[SLEEP] = 0,
         Theme::BadDisk => (weights[SPOIL], weights[CRASH]) = (30, 15),
         _ => {}
@@ -282,7 +286,7 @@ fn drawn(random: &mut Random, settings: &Settings, weights: [usize; WEIGHTS.len(
 }
 
 fn operation(kind: usize, random: &mut Random, settings: &Settings) -> Op {
-    let (who, salt) = (random.below(settings.natures.len()), random.next());
+    let (who, salt) = (random.below(settings.behaviours.len()), random.next());
     match kind {
         ACT => Op::Act { who, salt },
         1 => Op::Arrive { who, salt },

@@ -2,12 +2,12 @@
 
 use crate::agent::Agent;
 use crate::disk::{Clock, SimDisk};
+use crate::driver::Socket;
 use crate::model::{Cause, FLUSH, Facts, Model};
 use crate::net::Link;
 use crate::plan::{Mode, Settings};
 use crate::random::Random;
-use crate::shell::Socket;
-use crate::witness::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
+use crate::recorder::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
 use porter::Moment;
 use porter::auth::{Name, Password, hash_password};
 use porter::engine::{ConnId, Engine, ReadBudget, TransportEvent, Written};
@@ -51,7 +51,7 @@ impl World {
         let clock: Clock = Rc::new(Cell::new(Moment::START));
         let disk = SimDisk::new(clock.clone(), Random::new(random.next()), settings.sync_most);
         let source = Source { random: Random::new(random.next()), failures: 0, drawn: Vec::new() };
-        let agents = (0..settings.natures.len()).map(|n| Agent::new(n, settings, &mut random)).collect();
+        let agents = (0..settings.behaviours.len()).map(|n| Agent::new(n, settings, &mut random)).collect();
         let mut world = World {
             settings: settings.clone(),
             clock,
@@ -103,7 +103,7 @@ impl World {
         for (number, (name, password)) in names.iter().enumerate() {
             let hash = hash_password(&Password::new(password.as_bytes()), [number as u8; 16], 3);
             store.register(Ticket(number as u64), Name::new(name).unwrap(), hash);
-            self.model.people.add(name, password);
+            self.model.users.add(name, password);
         }
         store.close();
     }
@@ -116,9 +116,9 @@ impl World {
             let name = format!("visitor{number}");
             store.note_visitor(address, &Name::new(&name).unwrap());
             store.close();
-            self.model.people.note_visitor(address, &name);
+            self.model.users.note_visitor(address, &name);
         }
-        self.model.people.visitors_synced();
+        self.model.users.visitors_synced();
     }
 
     /// The machine dies in the middle of a start, or soon after.
@@ -160,8 +160,8 @@ impl World {
         });
         let (store, _) = opened.unwrap_or_else(|error| panic!("the server does not start again: {error}"));
         self.check_saved(&before);
-        self.model.people.check(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
-        self.model.people.check_visitors(|address| {
+        self.model.users.check(store.user_count(), |name| store.find(&Name::new(name).unwrap()));
+        self.model.users.check_visitors(|address| {
             store.last_visitor(address).map_or_else(String::new, |name| name.as_str().to_owned())
         });
         let real: Box<dyn Handler> = match self.settings.mode {
@@ -175,7 +175,7 @@ impl World {
         if salt != 0 {
             config.hash_rounds = 1 + (salt >> 16) as u32 % 20;
         }
-        self.model.people.rehashes_possible |= salt != 0 || self.model.people.has_users();
+        self.model.users.rehashes_possible |= salt != 0 || self.model.users.has_users();
         let store = WatchedStore { real: store, log: Vec::new() };
         let entropy = Box::new(self.entropy.clone());
         self.engine = Some(Engine::new(config, store, Box::new(handler), entropy).unwrap());
@@ -195,7 +195,7 @@ impl World {
         self.gone.clear();
         self.disk.crash(machine, salt);
         self.model.forget_all();
-        self.model.people.doubt_visitors();
+        self.model.users.doubt_visitors();
         self.boot(salt);
     }
 
@@ -254,7 +254,7 @@ impl World {
             }
             _ => false,
         };
-        let (held_before, sessions) = (self.held_bytes, engine.census().sessions);
+        let (held_before, sessions) = (self.held_bytes, engine.statistics().sessions);
         let fanning_out = engine.is_working();
         let closing = self.sockets.keys().copied().filter(|id| engine.is_closing(*id)).collect();
         let mut console = Vec::new();
@@ -266,7 +266,7 @@ impl World {
         let drawn = std::mem::take(&mut self.entropy.0.borrow_mut().drawn);
         (now.since_start().as_nanos(), &console, told.len()).hash(&mut self.trace);
         let engine = self.engine.as_ref().unwrap();
-        let hash_jobs = engine.census().hash_jobs;
+        let hash_jobs = engine.statistics().hash_jobs;
         self.model.explain(
             cause,
             Facts {
@@ -296,26 +296,29 @@ impl World {
             let (store, _) = DiskStore::open(disk)
                 .unwrap_or_else(|error| panic!("after a crash the server would not start: {error}"));
             let find = |name: &str| store.find(&Name::new(name).unwrap());
-            self.model.people.check_acknowledged(store.user_count(), find);
+            self.model.users.check_acknowledged(store.user_count(), find);
         }
     }
 
     /// What the engine holds is what the model says, and within its limits.
     fn check_census(&mut self) {
         let model = &self.model;
-        let census = self.engine.as_ref().unwrap().census();
-        assert_eq!(census.connections, model.conns.len(), "connections");
+        let statistics = self.engine.as_ref().unwrap().statistics();
+        assert_eq!(statistics.connections, model.conns.len(), "connections");
         let (least, most) = model.strangers_at_limit();
-        assert!((least..=most).contains(&census.strangers), "{census:?}, not {least} to {most} strangers");
-        assert!(census.strangers <= self.settings.config.max_strangers, "{census:?}");
-        assert_eq!(census.sessions, model.sessions.len(), "sessions");
+        assert!(
+            (least..=most).contains(&statistics.strangers),
+            "{statistics:?}, not {least} to {most} strangers"
+        );
+        assert!(statistics.strangers <= self.settings.config.max_strangers, "{statistics:?}");
+        assert_eq!(statistics.sessions, model.sessions.len(), "sessions");
         let lost = model.sessions.values().filter(|session| session.conn.is_none()).count();
-        assert_eq!(census.lost_sessions, lost, "lost sessions");
+        assert_eq!(statistics.lost_sessions, lost, "lost sessions");
         assert!(lost <= self.settings.config.max_connections, "too many lost sessions");
-        assert_eq!(census.store_requests, model.people.requests.len(), "requests to the store");
+        assert_eq!(statistics.store_requests, model.users.requests.len(), "requests to the store");
         let waiting = model.waiting_count();
-        assert!(census.hash_jobs <= waiting + census.rehashes, "{census:?}, and {waiting} wait");
-        assert!(census.deadlines <= census.connections, "{census:?}");
+        assert!(statistics.hash_jobs <= waiting + statistics.rehashes, "{statistics:?}, and {waiting} wait");
+        assert!(statistics.deadlines <= statistics.connections, "{statistics:?}");
         let config = &self.settings.config;
         let longest = config.max_frame_bytes as usize + 70;
         let most_output = config.output_limit_bytes + longest + 200;
@@ -327,11 +330,14 @@ impl World {
         }
         // A greeting each may come on top, until somebody says something.
         let most_held = config.output_total_bytes.saturating_add(20_000);
-        assert!(census.output_held_bytes <= most_held, "more waits for all together than may: {census:?}");
-        self.held_bytes = census.output_held_bytes;
+        assert!(
+            statistics.output_held_bytes <= most_held,
+            "more waits for all together than may: {statistics:?}"
+        );
+        self.held_bytes = statistics.output_held_bytes;
         let strangers = 2 * 4_100 * model.strangers_count();
         let members = (longest + 2 * 65_540) * model.sessions.len();
-        assert!(census.input_bytes <= strangers + members, "{census:?}");
+        assert!(statistics.input_bytes <= strangers + members, "{statistics:?}");
     }
 
     pub(crate) fn turn_or_fall(&mut self, salt: u64) {
@@ -360,7 +366,7 @@ impl World {
         // A failure that goes on is told once, but what could not be written still waits.
         let all_written = self.engine().store_mut().real.next_commit().is_none();
         if !self.note_notices() && !died && all_written {
-            self.model.people.visitors_synced();
+            self.model.users.visitors_synced();
         }
         self.fall(died && self.machine_dies, salt);
     }
@@ -372,7 +378,7 @@ impl World {
         while let Some(notice) = self.engine().store_mut().real.poll_notice() {
             any |= notice.level <= log::Level::Warn;
             if notice.text.ends_with("nobody can register until a restart") {
-                self.model.people.stop_storing();
+                self.model.users.stop_storing();
             }
         }
         any

@@ -127,7 +127,7 @@ impl Write for TlsStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.channel.write(&mut self.socket, bytes)?;
         // On a socket that blocks what is still held has met a timeout.
-        if self.channel.is_holding() { Err(ErrorKind::TimedOut.into()) } else { Ok(count) }
+        if self.channel.has_backlog() { Err(ErrorKind::TimedOut.into()) } else { Ok(count) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

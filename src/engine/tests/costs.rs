@@ -31,13 +31,13 @@ impl World {
 fn grown() -> World {
     let mut world = world();
     for (rounds, names) in [(1_000, ["ann", "bob"]), (300, ["carol", "dave"])] {
-        world.engine.lobby.config.hash_rounds = rounds;
+        world.engine.registry.config.hash_rounds = rounds;
         for name in names {
             world.log_in(name);
         }
     }
-    world.engine.lobby.config.hash_rounds = 5_000;
-    world.engine.lobby.config.registration_open = false;
+    world.engine.registry.config.hash_rounds = 5_000;
+    world.engine.registry.config.registration_open = false;
     world
 }
 
@@ -68,7 +68,7 @@ fn a_new_hash_after_a_login_does_not_tell_either() {
     let name = |number: u16| format!("nobody{number}");
     let before: Vec<u32> = (0..40).map(|number| world.cost(&name(number), 100 + number)).collect();
     for user in ["ann", "bob"] {
-        world.engine.gate.cache.forget(&Name::new(user).unwrap());
+        world.engine.admission.cache.forget(&Name::new(user).unwrap());
         let conn = world.connect();
         world.send(conn, Request::Identify(user.as_bytes()));
         world.send(conn, Request::Login(PASSWORD));
@@ -92,6 +92,6 @@ fn a_new_hash_after_a_login_does_not_tell_either() {
 #[test]
 fn without_users_all_names_cost_todays_rounds() {
     let mut world = world();
-    world.engine.lobby.config.registration_open = false;
+    world.engine.registry.config.registration_open = false;
     assert_eq!(world.cost("nobody", 1), ROUNDS);
 }

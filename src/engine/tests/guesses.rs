@@ -89,8 +89,8 @@ fn every_way_of_leaving_after_a_guess_leaves_its_charge() {
 #[test]
 fn a_guess_for_which_there_is_no_room_is_charged_if_it_was_judged() {
     for (mut world, owed) in worlds().into_iter().zip([PENALTY, Duration::ZERO]) {
-        world.engine.lobby.config.hash_wait = Duration::ZERO;
-        world.engine.gate.pace = super::super::gate::Pace::new(1);
+        world.engine.registry.config.hash_wait = Duration::ZERO;
+        world.engine.admission.hash_rate = super::super::admission::HashRate::new(1);
         for address in 10..40 {
             let peer = ([192, 0, 2, address], 4000).into();
             let conn = world.engine.handle_connect(peer, world.now).unwrap();
@@ -127,7 +127,7 @@ fn a_right_password_takes_back_nobody_elses_charge() {
     let [mut world, _] = worlds();
     world.register("bob");
     world.store(Ok(()));
-    world.engine.gate.cache.forget(&Name::new("bob").unwrap());
+    world.engine.admission.cache.forget(&Name::new("bob").unwrap());
     let slow = world.engine.handle_connect(([192, 0, 2, 9], 4000).into(), world.now).unwrap();
     world.send(slow, Request::Identify(b"bob"));
     world.send(slow, Request::Login(PASSWORD));
@@ -145,7 +145,7 @@ fn a_right_password_takes_back_nobody_elses_charge() {
 #[test]
 fn a_guess_at_nobodys_password_is_charged() {
     let [mut world, _] = worlds();
-    world.engine.lobby.config.registration_open = false;
+    world.engine.registry.config.registration_open = false;
     let conn = world.connect();
     world.send(conn, Request::Identify(b"nobody"));
     world.said(conn);

@@ -71,7 +71,7 @@ fn busy_is_said_when_all_lanes_are_taken() {
     let mut world =
         forgetful(Config { hash_wait: Duration::from_millis(100), penalty: Duration::ZERO, ..config() });
     // One more than there are lanes waits for the first to be done: 999 rounds at 500 a second.
-    world.engine.gate.pace = super::super::gate::Pace::new(500);
+    world.engine.admission.hash_rate = super::super::admission::HashRate::new(500);
     let crowd: Vec<ConnId> = (0..lanes).map(|_| world.try_password(1, PASSWORD)).collect();
     world.engine.handle_hashing(lanes, world.now);
     let busy = world.connect_from(1);

@@ -12,7 +12,7 @@ fn lent(world: &mut World, conn: ConnId, requests: &[Request<'_>]) -> Vec<u8> {
     bytes
 }
 
-fn hungry(world: &mut World) -> Vec<ConnId> {
+fn unblocked(world: &mut World) -> Vec<ConnId> {
     std::iter::from_fn(|| world.engine.poll_unblocked()).collect()
 }
 
@@ -26,12 +26,12 @@ fn a_connection_that_was_not_read_is_read_again_when_it_closes() {
     while world.engine.read_budget(held) != ReadBudget::Nothing {
         world.send(held, Request::Message { token: &token, text: &[b'x'; 30_000] });
     }
-    hungry(&mut world);
+    unblocked(&mut world);
     assert_eq!(world.engine.read_budget(waiting), ReadBudget::Nothing);
     world.engine.handle_shutdown(world.now);
-    let mut hungry = hungry(&mut world);
-    hungry.sort();
-    assert_eq!(hungry, [held, waiting]);
+    let mut unblocked = unblocked(&mut world);
+    unblocked.sort();
+    assert_eq!(unblocked, [held, waiting]);
 }
 
 /// The same for one whose output held its input, and is dropped because it takes nothing of it.
@@ -43,10 +43,10 @@ fn a_slow_consumer_is_read_again_when_it_closes() {
         world.send(slow, Request::Message { token: &token, text: &[b'x'; 30_000] });
     }
     world.engine.handle_writable(slow, world.now, |_| Written::bytes(1));
-    hungry(&mut world);
+    unblocked(&mut world);
     world.pass(OUTPUT_STALL);
     assert!(world.engine.is_closing(slow));
-    assert_eq!(hungry(&mut world), [slow]);
+    assert_eq!(unblocked(&mut world), [slow]);
 }
 
 /// Refusals below 100 are answers too. A stranger who sends for them and takes none is no longer read.
@@ -65,7 +65,7 @@ fn a_stranger_who_takes_no_answer_is_not_read() {
     assert!(waiting < OUTPUT_HOLDS_INPUT_BYTES + 100, "{waiting}");
     assert_eq!(world.engine.read_budget(stranger), ReadBudget::Nothing);
     world.write_all();
-    assert_eq!(hungry(&mut world), [stranger]);
+    assert_eq!(unblocked(&mut world), [stranger]);
     world.engine.handle_bytes(stranger, &mut [], world.now);
     assert!(!world.engine.output(stranger).is_empty(), "and is served again once they are taken");
 }

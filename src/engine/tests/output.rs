@@ -21,7 +21,7 @@ fn a_consumer_that_takes_nothing_for_long_is_a_slow_one() {
     let rest = world.engine.output(conn).to_vec();
     assert_eq!(&rest[..9], b"123456789", "the rest of the frame that it has begun to take");
     assert_eq!(rest[13..16], [0x8f, 0, 108]);
-    assert_eq!(world.engine.lobby.sessions.lost_count(), 1, "and can be resumed");
+    assert_eq!(world.engine.registry.sessions.lost_count(), 1, "and can be resumed");
 }
 
 /// What is pasted at the console or piped into it may be longer than a frame that clients take.
@@ -122,7 +122,7 @@ fn texts_that_wait_are_gathered() {
     assert_eq!(world.engine.output(cid.0).slices().count(), 1);
     assert_eq!(world.waits(ann.0), [two, four]);
     assert_eq!(world.waits(bob.0), [one, three]);
-    assert_eq!(world.engine.lobby.totals.messages_out, 4 + 2 + 2 + 3, "three of them joined notices");
+    assert_eq!(world.engine.registry.totals.messages_out, 4 + 2 + 2 + 3, "three of them joined notices");
 }
 
 /// Who reads all that is written to it is not cut off because the server has more to hand out than it has yet written.
@@ -158,7 +158,7 @@ fn many_are_seen_off_in_shares() {
     let (mut world, _) = chat(Config { penalty: Duration::ZERO, ..config() }, ["ann", "bob"]);
     let crowd: Vec<ConnId> = (0..600).map(|_| world.log_in_again("bob")).collect();
     world.engine.handle_console_line("/kick bob", world.now);
-    let here = |world: &World| world.engine.lobby.sessions.of(&Name::new("bob").unwrap()).count();
+    let here = |world: &World| world.engine.registry.sessions.of(&Name::new("bob").unwrap()).count();
     assert_eq!(here(&world), 601 - 256);
     assert_eq!(world.engine.poll_console_line(), None);
     let late = world.log_in_again("bob");
@@ -179,7 +179,7 @@ fn many_are_seen_off_in_shares() {
     let lines: Vec<String> = std::iter::from_fn(|| world.engine.poll_console_line()).collect();
     assert_eq!(lines.len(), 602 + 1, "a line each, and the sum: {:?}", lines.last());
     assert!(crowd.iter().all(|conn| world.engine.is_closing(*conn)));
-    assert_eq!(world.engine.census().sessions, 0);
+    assert_eq!(world.engine.statistics().sessions, 0);
 }
 
 /// Windows that end together end in shares, and the rest is still due.
@@ -192,12 +192,12 @@ fn many_windows_end_in_shares() {
         world.engine.handle_transport(conn, TransportEvent::Reset, world.now);
     }
     world.pass(Duration::from_secs(1));
-    assert_eq!(world.engine.census().lost_sessions, 600 - 256);
+    assert_eq!(world.engine.statistics().lost_sessions, 600 - 256);
     for _ in 0..2 {
         assert!(world.engine.next_deadline().is_some_and(|due| due <= world.now));
         world.engine.handle_time(world.now);
     }
-    assert_eq!(world.engine.census().lost_sessions, 0);
+    assert_eq!(world.engine.statistics().lost_sessions, 0);
     assert!(world.said(ann.0).is_empty(), "bob is still here once");
 }
 
@@ -218,8 +218,8 @@ fn a_long_frame_that_is_begun_is_not_held() {
         world.say((conn, token), &text);
         world.engine.handle_writable(conn, world.now, |_| Written::bytes(10));
     }
-    let census = world.engine.census();
-    assert!(census.output_held_bytes <= 3_000_000, "{census:?}");
+    let statistics = world.engine.statistics();
+    assert!(statistics.output_held_bytes <= 3_000_000, "{statistics:?}");
     let closed = std::iter::from_fn(|| world.engine.poll_command());
     assert!(closed.filter(|(_, command)| *command == SocketCommand::Close).count() > 0);
 }
@@ -280,7 +280,7 @@ fn what_waits_to_be_handed_out_is_bounded() {
     for _ in 0..20 {
         members.iter().for_each(|member| world.say(*member, &text));
     }
-    let queued = world.engine.lobby.fan_out.queued_bytes();
+    let queued = world.engine.registry.fan_out.queued_bytes();
     assert!((FAN_OUT_QUEUE_BYTES..FAN_OUT_QUEUE_BYTES + 65_536).contains(&queued), "{queued}");
     let mut heard = 0;
     loop {

@@ -218,7 +218,7 @@ fn of_two_changes_at_once_one_counts_and_the_other_session_ends() {
     let counts = if winner == ann { NEW } else { b"open barley" };
     let again = world.log_in_with("ann", counts);
     world.token(again);
-    assert!(world.engine.gate.changing.is_empty() && world.engine.gate.change_jobs.is_empty());
+    assert!(world.engine.admission.changing.is_empty() && world.engine.admission.change_jobs.is_empty());
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_login_that_was_hashed_meanwhile_is_judged_by_the_record_that_counts() {
 fn a_rehash_does_not_bring_the_old_password_back() {
     let mut world = world();
     let (ann, token) = world.log_in("ann");
-    world.engine.lobby.config.hash_rounds = ROUNDS * 2;
+    world.engine.registry.config.hash_rounds = ROUNDS * 2;
     world.pass(Duration::from_secs(601));
     // The login's rehash waits behind the change's new hash.
     world.change(ann, &token, PASSWORD, NEW);
@@ -271,7 +271,7 @@ fn a_rehash_does_not_bring_the_old_password_back() {
     let old = world.log_in_with("ann", PASSWORD);
     world.hash();
     world.expect_error(old, Code::WrongPassword);
-    assert_eq!(world.engine.census().rehashes, 0);
+    assert_eq!(world.engine.statistics().rehashes, 0);
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn whoever_leaves_takes_the_hash_along_but_not_what_is_at_the_store() {
         world.change(ann, &token, PASSWORD, NEW);
         leaves(&mut world, ann);
         assert!(!world.engine.is_hashing(), "nobody waits for it");
-        assert!(world.engine.gate.change_jobs.is_empty());
+        assert!(world.engine.admission.change_jobs.is_empty());
         let ann = world.log_in_with("ann", PASSWORD);
         let token = world.token(ann);
         world.change(ann, &token, PASSWORD, NEW);
@@ -300,7 +300,7 @@ fn whoever_leaves_takes_the_hash_along_but_not_what_is_at_the_store() {
         world.store(Ok(()));
         let new = world.log_in_with("ann", NEW);
         world.token(new);
-        assert!(world.engine.gate.changing.is_empty());
+        assert!(world.engine.admission.changing.is_empty());
     }
 }
 

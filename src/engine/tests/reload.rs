@@ -71,7 +71,7 @@ fn a_new_hash_of_an_old_password_does_not_overwrite_a_new_one() {
         change_ann(&mut world, record(b"another password", ROUNDS));
         world.hash();
         assert!(world.engine.store_mut().waiting.is_empty());
-        assert_eq!(world.engine.census().rehashes, 0);
+        assert_eq!(world.engine.statistics().rehashes, 0);
         let (conn, _) = log_in_again(&mut world, "ann", b"another password");
         assert_eq!(world.said(conn).pop().unwrap()[0], 0x83);
     }

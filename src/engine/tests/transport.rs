@@ -8,7 +8,7 @@ fn the_last_word_is_said_only_when_nothing_is_held() {
     let (ann, _) = world.log_in("ann");
     world.send(ann, Request::Exit);
     let count = world.engine.output(ann).len();
-    let held = Written { bytes: count, is_held: true, is_blocked: false };
+    let held = Written { bytes: count, has_backlog: true, is_blocked: false };
     world.engine.handle_writable(ann, world.now, |_| held);
     assert_eq!(world.engine.poll_command(), None, "Bye is still on its way");
     world.engine.handle_writable(ann, world.now, |_| Written::default());
@@ -21,7 +21,7 @@ fn what_is_held_for_long_is_a_slow_consumers() {
     let (ann, token) = world.log_in("ann");
     world.send(ann, Request::Message { token: &token, text: b"hi" });
     let count = world.engine.output(ann).len();
-    let held = Written { bytes: count, is_held: true, is_blocked: false };
+    let held = Written { bytes: count, has_backlog: true, is_blocked: false };
     world.engine.handle_writable(ann, world.now, |_| held);
     world.pass(OUTPUT_STALL - Duration::from_secs(1));
     assert!(!world.engine.is_closing(ann));

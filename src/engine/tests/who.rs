@@ -56,7 +56,7 @@ fn names_that_do_not_fit_a_frame_are_counted_and_left_out() {
         world.log_in(&long(n));
     }
     // 145 bytes of names: four of 33 bytes each.
-    world.engine.lobby.config.max_frame_bytes = 150;
+    world.engine.registry.config.max_frame_bytes = 150;
     let (online, names) = asked(&mut world, zoe, &token);
     assert_eq!(online, 10);
     assert_eq!(names.lines().collect::<Vec<_>>(), (0..4).map(long).collect::<Vec<_>>());

@@ -5,8 +5,8 @@ use super::frames::is_error;
 use super::rate::Bucket;
 use super::{Cause, Charge, Conn, Errand, Model, STALL, Session, State, Waiting};
 use crate::plan::Mode;
+use crate::recorder::Told;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
-use crate::witness::Told;
 use porter::engine::ConnId;
 
 /// What one call may add to what waits for the connection that it is for.
@@ -201,8 +201,8 @@ impl Model {
         {
             match charge {
                 Charge::Done => {}
-                Charge::Maybe => self.debts.maybe_guessed(peer, now),
-                Charge::Due => self.debts.guessed(peer, now),
+                Charge::Maybe => self.throttle.maybe_guessed(peer, now),
+                Charge::Due => self.throttle.guessed(peer, now),
             }
         }
         let carries =
@@ -217,7 +217,7 @@ impl Model {
 
     pub(crate) fn open_session(&mut self, id: ConnId, name: String, token: Option<[u8; 16]>) {
         let peer = self.conns[&id].peer.ip();
-        self.people.note_visitor(peer, &name);
+        self.users.note_visitor(peer, &name);
         let serial = self.next_session;
         self.next_session += 1;
         if !self.sessions.values().any(|session| session.name == name) {

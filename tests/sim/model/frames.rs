@@ -2,8 +2,8 @@
 
 use super::{Charge, Conn, Errand, Model, State, Waiting};
 use crate::plan::Mode;
+use crate::recorder::Told;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
-use crate::witness::Told;
 use porter::engine::ConnId;
 use std::collections::BTreeSet;
 
@@ -160,8 +160,8 @@ impl Model {
         if !is_name(name) {
             return self.expect(id, "BadName", |said| is_error(said, 1)).is_some();
         }
-        let open = self.settings.config.registration_open && !self.people.is_taken(name);
-        if open && self.people.is_look_alike(name) {
+        let open = self.settings.config.registration_open && !self.users.is_taken(name);
+        if open && self.users.is_look_alike(name) {
             return self.expect(id, "BadName", |said| is_error(said, 1)).is_some();
         }
         let wanted = Said::Wanted(u8::from(!open));
@@ -184,10 +184,10 @@ impl Model {
             self.conn(id).registers += u32::from(said.is_some());
             return said.is_some();
         }
-        if self.people.is_taken(&name) {
+        if self.users.is_taken(&name) {
             return self.name_taken(id, name);
         }
-        if self.people.is_look_alike(&name) {
+        if self.users.is_look_alike(&name) {
             let said = self.expect(id, "BadName", |said| is_error(said, 1));
             self.conn(id).registers += u32::from(said.is_some());
             return said.is_some();
@@ -213,7 +213,7 @@ impl Model {
         if str::from_utf8(password).is_err() {
             return self.refused(id, 100);
         }
-        let right = self.people.is_right(&name, password);
+        let right = self.users.is_right(&name, password);
         let errand = Errand::Login { right, charge: Charge::Maybe };
         self.wait(id, Waiting::new(name, password, errand, self.now), unserved)
     }
@@ -231,7 +231,7 @@ impl Model {
         // A fault of the server's own may come first.
         let refused = is_error_next(conn, 105) || self.is_dry(id);
         if !refused && !leaves {
-            assert!(!self.debts.must_refuse(origin, self.now), "{id:?} should be throttled");
+            assert!(!self.throttle.must_refuse(origin, self.now), "{id:?} should be throttled");
         }
         let judged =
             !refused && matches!(errand, Errand::Login { right: Some(_), .. }) && self.judge_at_once(id);

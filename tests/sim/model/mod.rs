@@ -6,26 +6,26 @@
 
 mod conn;
 mod crowd;
-mod debts;
 mod frames;
 mod passwords;
-mod people;
 mod rate;
 mod room;
+mod throttle;
+mod users;
 mod waiting;
 
 use crate::plan::{Mode, Settings};
+use crate::recorder::{Stored, Told};
 use crate::wire::Said;
-use crate::witness::{Stored, Told};
 use conn::{Charge, Conn, Errand, State, Waiting};
-use debts::Debts;
-use people::People;
 use porter::Moment;
 use porter::engine::ConnId;
 use rate::Bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use throttle::ThrottleModel;
+use users::Users;
 
 /// What was done to the engine.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +88,8 @@ pub(crate) struct Model {
     pub(crate) now: Moment,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
     pub(crate) sessions: BTreeMap<u64, Session>,
-    pub(crate) people: People,
-    debts: Debts,
+    pub(crate) users: Users,
+    throttle: ThrottleModel,
     tokens: BTreeSet<[u8; 16]>,
     next_session: u64,
     wrote_last: Option<u64>,
@@ -136,8 +136,8 @@ impl Model {
             now: Moment::START,
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            people: People::default(),
-            debts: Debts::new(settings.config.penalty),
+            users: Users::default(),
+            throttle: ThrottleModel::new(settings.config.penalty),
             tokens: BTreeSet::new(),
             next_session: 0,
             wrote_last: None,
@@ -166,8 +166,8 @@ impl Model {
     pub(crate) fn forget_all(&mut self) {
         self.conns.clear();
         self.sessions.clear();
-        self.people.forget_requests();
-        self.debts = Debts::new(self.settings.config.penalty);
+        self.users.forget_requests();
+        self.throttle = ThrottleModel::new(self.settings.config.penalty);
         self.wrote_last = None;
         self.stopping = false;
         self.lone = None;
@@ -178,7 +178,7 @@ impl Model {
         let mut addresses: Vec<IpAddr> = self.conns.values().map(|conn| conn.peer.ip()).collect();
         addresses.sort();
         addresses.dedup();
-        addresses.into_iter().for_each(|address| self.debts.check(address, self.now, owed(address)));
+        addresses.into_iter().for_each(|address| self.throttle.check(address, self.now, owed(address)));
     }
 
     /// Explains one call.
@@ -380,7 +380,7 @@ impl Model {
             self.conns.iter().any(|(other, conn)| *other != id && waits(conn))
         };
         let short = self.settings.config.hash_wait < Duration::from_secs(60);
-        short && (self.people.rehashes_possible || others())
+        short && (self.users.rehashes_possible || others())
     }
 
     fn mode(&self) -> Mode {

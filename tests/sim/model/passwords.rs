@@ -27,10 +27,10 @@ impl Model {
         if new.len() > 1_024 || text.chars().count() < least {
             return self.expect(id, "WeakPassword", |said| is_error(said, 2)).is_some();
         }
-        let right = self.people.is_right(&name, old);
+        let right = self.users.is_right(&name, old);
         if right == Some(true) {
             // When exactly it is found right nobody can see.
-            self.people.verified_at_some_time(&name);
+            self.users.verified_at_some_time(&name);
         }
         let errand = Errand::Login { right, charge: Charge::Maybe };
         let change = Change { serial, new: new.to_vec(), asked: false, kept: None };
@@ -45,7 +45,7 @@ impl Model {
                 if own == name
                     && !change.asked
                     && *errand != (Errand::Login { right: Some(false), charge: Charge::Done })
-                    && super::people::is_hash_of(hash, &change.new) =>
+                    && super::users::is_hash_of(hash, &change.new) =>
             {
                 Some((*id, change))
             }
@@ -54,7 +54,7 @@ impl Model {
         let Some((conn, change)) = asks else { return false };
         change.asked = true;
         let (serial, new) = (change.serial, change.new.clone());
-        self.people.ask_change(ticket, name, new, conn, serial);
+        self.users.ask_change(ticket, name, new, conn, serial);
         true
     }
 
@@ -69,7 +69,7 @@ impl Model {
         if !kept {
             return;
         }
-        self.people.verified(name, self.now + self.settings.config.login_cache);
+        self.users.verified(name, self.now + self.settings.config.login_cache);
         self.ended_by_change.push((name.to_owned(), serial));
         let mut judged_again = Vec::new();
         for (other, conn) in self.conns.iter_mut().filter(|(other, _)| **other != id) {
@@ -84,7 +84,7 @@ impl Model {
         }
         for other in judged_again {
             let peer = self.conns[&other].peer.ip();
-            self.debts.maybe_guessed(peer, self.now);
+            self.throttle.maybe_guessed(peer, self.now);
         }
     }
 

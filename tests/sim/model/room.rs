@@ -3,8 +3,8 @@
 //! What is closing may be gone already or not, so there are two counts: of those that are surely there, and of those that
 //! may be.
 
-use super::debts::origin;
 use super::frames::is_error;
+use super::throttle::origin;
 use super::{Conn, Model, State, check_seconds};
 use crate::wire::Said;
 use porter::engine::ConnId;
@@ -23,7 +23,7 @@ impl Model {
         let peer = conn.peer;
         match conn.said.pop_front() {
             Some(Said::Hello(name)) => {
-                self.people.check_last_visitor(peer.ip(), name);
+                self.users.check_last_visitor(peer.ip(), name);
                 self.check_room_made(id);
             }
             Some(said @ Said::Error(106, _)) => {

@@ -2,10 +2,10 @@
 
 use super::crowd::is_for_all;
 use super::frames::{is_error, is_error_next};
-use super::people::Answered;
+use super::users::Answered;
 use super::{Charge, Errand, Model, State, Waiting, check_seconds};
+use crate::recorder::Stored;
 use crate::wire::Said;
-use crate::witness::Stored;
 use porter::engine::ConnId;
 
 impl Model {
@@ -63,7 +63,7 @@ impl Model {
             }
             Said::Error(105, text) => {
                 check_seconds(text);
-                assert!(self.debts.may_refuse(origin, self.now), "{id:?} was throttled for no debt");
+                assert!(self.throttle.may_refuse(origin, self.now), "{id:?} was throttled for no debt");
                 self.set_charge(id, Charge::Done);
                 return self.refused(id, 105);
             }
@@ -141,7 +141,7 @@ impl Model {
         });
         if let Some((other, twin)) = twin {
             twin.errand = waiting.errand;
-            self.people.pass_on(&waiting.name, id, other);
+            self.users.pass_on(&waiting.name, id, other);
         }
     }
 
@@ -154,12 +154,12 @@ impl Model {
                 self.expect(id, "StorageFailed", |said| is_error(said, 5));
                 self.conn(id).state = State::Registering(name);
             }
-            None if self.people.is_look_alike(&name) => {
+            None if self.users.is_look_alike(&name) => {
                 self.expect(id, "BadName", |said| is_error(said, 1));
                 self.conn(id).state = State::Registering(name);
             }
             None => {
-                assert!(self.people.is_taken(&name), "{id:?} was answered before the store was asked");
+                assert!(self.users.is_taken(&name), "{id:?} was answered before the store was asked");
                 self.name_taken(id, name);
                 self.conn(id).registers -= 1;
             }
@@ -191,7 +191,7 @@ impl Model {
     /// A login's hash is done.
     fn hashed(&mut self, id: ConnId, name: &str, right: bool) {
         if right {
-            self.people.verified(name, self.now + self.settings.config.login_cache);
+            self.users.verified(name, self.now + self.settings.config.login_cache);
         } else {
             self.charge(id);
         }
@@ -206,10 +206,10 @@ impl Model {
         else {
             return false;
         };
-        let is_known = self.people.is_recognised(name, self.now);
-        if !is_known && self.people.may_be_recognised(name) {
+        let is_known = self.users.is_recognised(name, self.now);
+        if !is_known && self.users.may_be_recognised(name) {
             let peer = self.conns[&id].peer.ip();
-            self.debts.maybe_guessed(peer, self.now);
+            self.throttle.maybe_guessed(peer, self.now);
         }
         if is_known {
             self.charge(id);
@@ -224,7 +224,7 @@ impl Model {
         if let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) = &conn.state
             && *charge != Charge::Done
         {
-            self.debts.guessed(conn.peer.ip(), self.now);
+            self.throttle.guessed(conn.peer.ip(), self.now);
         }
     }
 
@@ -241,7 +241,7 @@ impl Model {
             let conn = &self.conns[&id];
             if !is_error_next(conn, 105) {
                 let origin = conn.peer.ip();
-                assert!(!self.debts.must_refuse(origin, self.now), "{id:?} should be throttled");
+                assert!(!self.throttle.must_refuse(origin, self.now), "{id:?} should be throttled");
                 self.judge_at_once(id);
             }
         }
@@ -278,7 +278,7 @@ impl Model {
                 Stored::Register { ticket, name, hash } => {
                     let fits = |waiting: &Waiting| {
                         let asks = matches!(waiting.errand, Errand::Register { asked: false, .. });
-                        asks && waiting.name == name && super::people::is_hash_of(&hash, &waiting.password)
+                        asks && waiting.name == name && super::users::is_hash_of(&hash, &waiting.password)
                     };
                     let found = self.conns.iter_mut().find_map(|(id, conn)| match &mut conn.state {
                         State::Waiting(waiting) if fits(waiting) => Some((*id, waiting)),
@@ -289,11 +289,11 @@ impl Model {
                     };
                     waiting.errand = Errand::Register { asked: true, kept: None };
                     let password = waiting.password.clone();
-                    self.people.ask(ticket, name, password, id);
+                    self.users.ask(ticket, name, password, id);
                 }
                 Stored::Rehash { ticket, name, hash } => {
                     if !self.ask_change(ticket, &name, &hash) {
-                        self.people.ask_rehash(ticket, name, &hash);
+                        self.users.ask_rehash(ticket, name, &hash);
                     }
                 }
                 Stored::Answer { ticket, kept } => self.answered(ticket, kept),
@@ -303,7 +303,7 @@ impl Model {
 
     fn answered(&mut self, ticket: u64, kept: bool) {
         let verified = self.now + self.settings.config.login_cache;
-        let (name, id) = match self.people.answered(ticket, kept, verified) {
+        let (name, id) = match self.users.answered(ticket, kept, verified) {
             Answered::Registration(name, id) => (name, id),
             Answered::Change(name, id, serial) => return self.changed(&name, id, serial, kept),
             Answered::Rehash(name) => {
@@ -330,7 +330,7 @@ impl Model {
                 && let Errand::Login { right: right @ None, .. } = &mut waiting.errand
                 && waiting.name == name
             {
-                *right = self.people.is_right(&name, &waiting.password);
+                *right = self.users.is_right(&name, &waiting.password);
                 self.decided.push(*id);
             }
         }

@@ -38,7 +38,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// How long a server may be silent before the person is told what may be the matter.
 const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// With whom to talk, and as whom.
+/// Which server to connect to, and as whom.
 pub(crate) struct Settings {
     /// The server's name or address.
     pub(crate) host: String,

@@ -1,4 +1,4 @@
-//! What guards the way in: the hash queue, its pace, the cache, the throttle, and who waits for the store.
+//! What guards the way in: the hash queue, its hash_rate, the cache, the throttle, and who waits for the store.
 
 use super::{Config, ConnId};
 use crate::Moment;
@@ -83,9 +83,9 @@ pub(super) struct EarlyLogin {
 }
 
 /// Everything between a password and a session.
-pub(super) struct Gate {
+pub(super) struct Admission {
     pub(super) hashing: HashQueue<Purpose>,
-    pub(super) pace: Pace,
+    pub(super) hash_rate: HashRate,
     pub(super) cache: LoginCache,
     pub(super) throttle: Throttle,
     pub(super) decoys: Decoys,
@@ -100,11 +100,11 @@ pub(super) struct Gate {
     next_ticket: u64,
 }
 
-impl Gate {
-    pub(super) fn new(config: &Config, cache_key: &[u8; 32], decoy_key: &[u8; 16]) -> Gate {
-        Gate {
+impl Admission {
+    pub(super) fn new(config: &Config, cache_key: &[u8; 32], decoy_key: &[u8; 16]) -> Admission {
+        Admission {
             hashing: HashQueue::new(config.hash_lane_costs.clone()),
-            pace: Pace::new(config.hash_rounds_per_second),
+            hash_rate: HashRate::new(config.hash_rounds_per_second),
             cache: LoginCache::new(cache_key, config.login_cache),
             throttle: Throttle::new(config.penalty),
             decoys: Decoys::new(decoy_key),
@@ -120,7 +120,7 @@ impl Gate {
     /// How long a hash that this origin hands in now would wait for its start.
     pub(super) fn wait(&self, origin: Origin, now: Moment) -> Duration {
         let at_once = self.throttle.charges_left(origin, now).unwrap_or(u32::MAX);
-        self.pace.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
+        self.hash_rate.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
     }
 
     /// Whether the password is the one that was verified lately for this record; `None` if none was. To be told that it
@@ -144,7 +144,7 @@ impl Gate {
     /// they are done: else guesses would be free if only they came at once. They are not held against it otherwise, or
     /// those who log in together would throttle each other.
     pub(super) fn take_next_job(&mut self, now: Moment) -> Option<(JobId, Job<Purpose>)> {
-        let Gate { hashing, throttle, .. } = self;
+        let Admission { hashing, throttle, .. } = self;
         hashing.take_next(|hashing, origin| {
             let logins = || hashing.started_of(origin).filter(|job| job.purpose.is_login());
             let unproven = logins().filter(|job| job.purpose.is_unproven()).count();
@@ -184,18 +184,18 @@ impl Purpose {
 
 /// How fast hashing really goes, other work included.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct HashRate {
     rounds_per_second: u64,
     since: Moment,
     rounds: u64,
 }
 
 /// Shorter measurements say more about the moment than about the machine.
-const PACE_WINDOW: Duration = Duration::from_millis(250);
+const HASH_RATE_WINDOW: Duration = Duration::from_millis(250);
 
-impl Pace {
-    pub(super) fn new(rounds_per_second: u64) -> Pace {
-        Pace { rounds_per_second: rounds_per_second.max(1), since: Moment::START, rounds: 0 }
+impl HashRate {
+    pub(super) fn new(rounds_per_second: u64) -> HashRate {
+        HashRate { rounds_per_second: rounds_per_second.max(1), since: Moment::START, rounds: 0 }
     }
 
     /// Hashing begins after a time without any.
@@ -207,7 +207,7 @@ impl Pace {
     pub(super) fn record(&mut self, rounds: u32, now: Moment) {
         self.rounds += u64::from(rounds);
         let elapsed = now.since(self.since);
-        if elapsed >= PACE_WINDOW {
+        if elapsed >= HASH_RATE_WINDOW {
             let measured = u128::from(self.rounds) * 1_000_000_000 / elapsed.as_nanos();
             // One long sync, or a process that was stopped, must not make a queue of seconds look like one of hours.
             let least = (self.rounds_per_second / 2).max(1);
@@ -230,28 +230,28 @@ mod tests {
 
     #[test]
     fn the_pace_follows_what_is_measured() {
-        let mut pace = Pace::new(1000);
-        assert_eq!(pace.duration(500), Duration::from_millis(500));
+        let mut hash_rate = HashRate::new(1000);
+        assert_eq!(hash_rate.duration(500), Duration::from_millis(500));
         let start = Moment::START + Duration::from_secs(5);
-        pace.begin(start);
-        pace.record(50, start + Duration::from_millis(100));
-        assert_eq!(pace.duration(500), Duration::from_millis(500));
-        pace.record(150, start + Duration::from_millis(250));
-        assert_eq!(pace.duration(400), Duration::from_millis(500));
+        hash_rate.begin(start);
+        hash_rate.record(50, start + Duration::from_millis(100));
+        assert_eq!(hash_rate.duration(500), Duration::from_millis(500));
+        hash_rate.record(150, start + Duration::from_millis(250));
+        assert_eq!(hash_rate.duration(400), Duration::from_millis(500));
     }
 
     /// The server was stopped for an hour, or waited for a slow disk, between a login and its first rounds.
     #[test]
     fn one_long_pause_does_not_make_every_wait_hopeless() {
-        let mut pace = Pace::new(1000);
-        pace.begin(Moment::START);
+        let mut hash_rate = HashRate::new(1000);
+        hash_rate.begin(Moment::START);
         let mut now = Moment::START + Duration::from_secs(3600);
-        pace.record(1, now);
-        assert_eq!(pace.duration(500), Duration::from_secs(1));
+        hash_rate.record(1, now);
+        assert_eq!(hash_rate.duration(500), Duration::from_secs(1));
         for _ in 0..4 {
-            now = now + PACE_WINDOW;
-            pace.record(25, now);
+            now = now + HASH_RATE_WINDOW;
+            hash_rate.record(25, now);
         }
-        assert_eq!(pace.duration(500), Duration::from_secs(5), "one that lasts is believed");
+        assert_eq!(hash_rate.duration(500), Duration::from_secs(5), "one that lasts is believed");
     }
 }

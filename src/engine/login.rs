@@ -1,11 +1,11 @@
 //! The way in: identify, register, log in, resume.
 
-use super::connection::{Connection, Input, Stage, Why};
-use super::gate::{EarlyLogin, NewPassword, Purpose};
-use super::lobby::Change;
+use super::admission::{EarlyLogin, NewPassword, Purpose};
+use super::connection::{CloseReason, Connection, ConnectionState, Input};
+use super::registry::Change;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine, EntropyError};
-use crate::auth::conversation::{Errand, Step, Visit};
+use crate::auth::conversation::{LoginState, PendingWork, Unauthenticated};
 use crate::auth::hash_queue::{Job, JobId};
 use crate::auth::{Name, Password, Token};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
@@ -19,36 +19,40 @@ impl<S: Store> Engine<S> {
         let is_known = |name: &Name| !matches!(self.store.find(name), Lookup::Unknown | Lookup::LookAlike);
         let name = match Name::meant(name, is_known) {
             Ok(name) => name,
-            Err(rule) => return self.lobby.refuse(id, Code::BadName, &rule.to_string()),
+            Err(rule) => return self.registry.refuse(id, Code::BadName, &rule.to_string()),
         };
         let wanted = match self.store.find(&name) {
-            Lookup::Unknown if self.lobby.config.registration_open => Wanted::Register,
-            Lookup::LookAlike if self.lobby.config.registration_open => {
-                return self.lobby.refuse(id, Code::BadName, &look_alike(&name));
+            Lookup::Unknown if self.registry.config.registration_open => Wanted::Register,
+            Lookup::LookAlike if self.registry.config.registration_open => {
+                return self.registry.refuse(id, Code::BadName, &look_alike(&name));
             }
             _ => Wanted::Login,
         };
-        if let Some(visit) = self.visit(id) {
-            visit.step = match wanted {
-                Wanted::Register => Step::Registering { name },
-                Wanted::Login => Step::LoggingIn { name },
+        if let Some(unauthenticated) = self.unauthenticated(id) {
+            unauthenticated.login = match wanted {
+                Wanted::Register => LoginState::Registering { name },
+                Wanted::Login => LoginState::LoggingIn { name },
             };
         }
-        self.lobby.send(id, &Reply::PasswordWanted(wanted));
+        self.registry.send(id, &Reply::PasswordWanted(wanted));
     }
 
     pub(super) fn register(&mut self, id: ConnId, password: &str) {
-        let max_attempts = self.lobby.config.max_attempts;
-        let Some(visit) = self.visit(id) else { return };
-        let Step::Registering { name } = &visit.step else { return };
+        let max_attempts = self.registry.config.max_attempts;
+        let Some(unauthenticated) = self.unauthenticated(id) else { return };
+        let LoginState::Registering { name } = &unauthenticated.login else { return };
         let name = name.clone();
-        visit.registrations += 1;
-        if visit.registrations > max_attempts {
-            return self.lobby.refuse(id, Code::TooManyAttempts, "too many registrations in one connection");
+        unauthenticated.registrations += 1;
+        if unauthenticated.registrations > max_attempts {
+            return self.registry.refuse(
+                id,
+                Code::TooManyAttempts,
+                "too many registrations in one connection",
+            );
         }
-        let password = match Password::chosen(password, self.lobby.config.min_password_characters) {
+        let password = match Password::chosen(password, self.registry.config.min_password_characters) {
             Ok(password) => password,
-            Err(rule) => return self.lobby.refuse(id, Code::WeakPassword, &rule.to_string()),
+            Err(rule) => return self.registry.refuse(id, Code::WeakPassword, &rule.to_string()),
         };
         match self.store.find(&name) {
             Lookup::Unknown => {}
@@ -59,14 +63,14 @@ impl<S: Store> Engine<S> {
         if self.refuse_throttled(id) || !self.random(id, &mut salt) {
             return;
         }
-        let rounds = self.lobby.config.hash_rounds;
+        let rounds = self.registry.config.hash_rounds;
         let purpose = Purpose::Register { conn: id, name: name.clone() };
         self.hash(id, name, password, salt, rounds, purpose);
     }
 
     pub(super) fn log_in(&mut self, id: ConnId, password: Password) {
-        let Some(visit) = self.visit(id) else { return };
-        let Step::LoggingIn { name } = &visit.step else { return };
+        let Some(unauthenticated) = self.unauthenticated(id) else { return };
+        let LoginState::LoggingIn { name } = &unauthenticated.login else { return };
         let name = name.clone();
         self.check_password(id, name, password, None);
     }
@@ -88,9 +92,9 @@ impl<S: Store> Engine<S> {
             Lookup::Pending if change.is_none() => return self.await_store(id, name, password),
             Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => None,
         };
-        let recognised = stored
-            .as_ref()
-            .and_then(|stored| self.gate.recognises(origin, &name, stored, &password, self.lobby.now));
+        let recognised = stored.as_ref().and_then(|stored| {
+            self.admission.recognises(origin, &name, stored, &password, self.registry.now)
+        });
         if recognised == Some(true) {
             return match (change, stored) {
                 (Some(new), Some(verified)) => self.hash_new_password(id, name, password, verified, *new),
@@ -109,32 +113,37 @@ impl<S: Store> Engine<S> {
     }
 
     fn decoy_rounds(&self, name: &Name) -> u32 {
-        let number = self.gate.decoys.number(name, self.store.user_count());
-        number.and_then(|number| self.store.rounds(number)).unwrap_or(self.lobby.config.hash_rounds)
+        let number = self.admission.decoys.number(name, self.store.user_count());
+        number.and_then(|number| self.store.rounds(number)).unwrap_or(self.registry.config.hash_rounds)
     }
 
     pub(super) fn resume(&mut self, id: ConnId, presented: &[u8; TOKEN_BYTES]) {
-        let Some(session) = self.lobby.sessions.resumable(presented) else {
-            return self.lobby.refuse(id, Code::NoSuchSession, "no session has this token, or not any more");
+        let Some(session) = self.registry.sessions.resumable(presented) else {
+            return self.registry.refuse(
+                id,
+                Code::NoSuchSession,
+                "no session has this token, or not any more",
+            );
         };
         let Some(token) = self.draw_token(id) else { return };
         let welcome = Zeroizing::new(*token.expose());
-        let before = self.lobby.sessions.resume(session, presented, token, id);
+        let before = self.registry.sessions.resume(session, presented, token, id);
         if let Some(before) = before {
-            self.lobby.bye(before, "the session goes on in another connection", Why::TakenOver);
+            self.registry.bye(before, "the session goes on in another connection", CloseReason::TakenOver);
         }
-        let Some(name) = self.lobby.sessions.session(session).map(|session| session.name().clone()) else {
+        let Some(name) = self.registry.sessions.session(session).map(|session| session.name().clone()) else {
             return;
         };
-        self.admit(id, session);
-        self.lobby.log_login("resumed", id, &name);
-        self.lobby.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello again, {name}") });
+        self.begin_session(id, session);
+        self.registry.log_login("resumed", id, &name);
+        self.registry
+            .send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello again, {name}") });
     }
 
-    /// The visit of a connection that is not yet authenticated.
-    pub(super) fn visit(&mut self, id: ConnId) -> Option<&mut Visit> {
-        match &mut self.lobby.connections.get_mut(id)?.stage {
-            Stage::Visiting(visit) => Some(visit),
+    /// The unauthenticated of a connection that is not yet authenticated.
+    pub(super) fn unauthenticated(&mut self, id: ConnId) -> Option<&mut Unauthenticated> {
+        match &mut self.registry.connections.get_mut(id)?.state {
+            ConnectionState::Unauthenticated(unauthenticated) => Some(unauthenticated),
             _ => None,
         }
     }
@@ -153,74 +162,74 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some(origin) = self.origin(id) else { return };
-        let wait = self.gate.wait(origin, self.lobby.now);
-        if wait > self.lobby.config.hash_wait {
+        let wait = self.admission.wait(origin, self.registry.now);
+        if wait > self.registry.config.hash_wait {
             let explanation =
                 seconds_first(wait, "until the passwords before this one are hashed; come back then");
-            return self.lobby.refuse(id, Code::Busy, &explanation);
+            return self.registry.refuse(id, Code::Busy, &explanation);
         }
         let job = self.push_job(Job { origin, password, salt, rounds, purpose });
-        self.begin_waiting(id, name, Errand::Hash(job));
+        self.begin_waiting(id, name, PendingWork::Hash(job));
     }
 
     pub(super) fn push_job(&mut self, job: Job<Purpose>) -> JobId {
-        if self.gate.hashing.is_empty() {
-            self.gate.pace.begin(self.lobby.now);
+        if self.admission.hashing.is_empty() {
+            self.admission.hash_rate.begin(self.registry.now);
         }
-        self.gate.hashing.push(job)
+        self.admission.hashing.push(job)
     }
 
-    fn begin_waiting(&mut self, id: ConnId, name: Name, errand: Errand) {
-        let now = self.lobby.now;
-        match self.lobby.connections.get_mut(id).map(|connection| &mut connection.stage) {
-            Some(Stage::Visiting(visit)) => {
-                visit.begin_waiting(name, errand, now);
-                self.lobby.note_stranger(id, Some(StrangerState::Waiting));
+    fn begin_waiting(&mut self, id: ConnId, name: Name, pending: PendingWork) {
+        let now = self.registry.now;
+        match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
+            Some(ConnectionState::Unauthenticated(unauthenticated)) => {
+                unauthenticated.begin_waiting(name, pending, now);
+                self.registry.note_stranger(id, Some(StrangerState::Waiting));
             }
-            Some(Stage::Authenticated { is_waiting, .. }) => {
+            Some(ConnectionState::Authenticated { is_waiting, .. }) => {
                 *is_waiting = true;
-                if let Errand::Hash(job) = errand {
-                    self.gate.change_jobs.insert(id, job);
+                if let PendingWork::Hash(job) = pending {
+                    self.admission.change_jobs.insert(id, job);
                 }
             }
             _ => {}
         }
-        self.lobby.arm(id);
+        self.registry.arm(id);
     }
 
     /// The password is seen to; false if nobody has waited.
     pub(super) fn end_waiting(&mut self, id: ConnId) -> bool {
-        let now = self.lobby.now;
+        let now = self.registry.now;
         let Some(connection) =
-            self.lobby.connections.get_mut(id).filter(|connection| connection.is_waiting())
+            self.registry.connections.get_mut(id).filter(|connection| connection.is_waiting())
         else {
             return false;
         };
-        match &mut connection.stage {
-            Stage::Visiting(visit) => {
-                visit.end_waiting(now);
-                self.lobby.note_stranger(id, Some(StrangerState::Idle));
+        match &mut connection.state {
+            ConnectionState::Unauthenticated(unauthenticated) => {
+                unauthenticated.end_waiting(now);
+                self.registry.note_stranger(id, Some(StrangerState::Idle));
             }
-            Stage::Authenticated { is_waiting, last_frame, .. } => {
+            ConnectionState::Authenticated { is_waiting, last_frame, .. } => {
                 *is_waiting = false;
                 *last_frame = now;
             }
             _ => {}
         }
-        self.lobby.wake(id);
+        self.registry.wake(id);
         true
     }
 
     pub(super) fn is_waiting(&self, id: ConnId) -> bool {
-        self.lobby.connections.get(id).is_some_and(Connection::is_waiting)
+        self.registry.connections.get(id).is_some_and(Connection::is_waiting)
     }
 
     /// The peer has closed its sending side before a frame that needs waiting: the frame and all after it are dropped.
     fn leave_finished(&mut self, id: ConnId) -> bool {
         let finished =
-            self.lobby.connections.get(id).is_none_or(|connection| connection.input != Input::Open);
+            self.registry.connections.get(id).is_none_or(|connection| connection.input != Input::Open);
         if finished {
-            self.lobby.begin_close(id, Why::ClosedByPeer);
+            self.registry.begin_close(id, CloseReason::ClosedByPeer);
         }
         finished
     }
@@ -232,28 +241,30 @@ impl<S: Store> Engine<S> {
     /// Refuses a connection whose origin owes too much, so many of its charges not counted; false if it does not.
     pub(super) fn refuse_throttled_but(&mut self, id: ConnId, charges: u32) -> bool {
         let Some(origin) = self.origin(id) else { return true };
-        let Some(wait) = self.gate.throttle.wait_but(origin, charges, self.lobby.now) else { return false };
+        let Some(wait) = self.admission.throttle.wait_but(origin, charges, self.registry.now) else {
+            return false;
+        };
         let explanation =
             seconds_first(wait, "until this address may try again: too many wrong passwords came from it");
-        self.lobby.refuse(id, Code::Throttled, &explanation);
+        self.registry.refuse(id, Code::Throttled, &explanation);
         true
     }
 
     pub(super) fn refuse_taken(&mut self, id: ConnId, name: Name) {
         let explanation =
             format!("{name} was registered by somebody else meanwhile; log in with its password");
-        self.lobby.refuse(id, Code::NameTaken, &explanation);
-        if let Some(visit) = self.visit(id) {
-            visit.step = Step::LoggingIn { name };
+        self.registry.refuse(id, Code::NameTaken, &explanation);
+        if let Some(unauthenticated) = self.unauthenticated(id) {
+            unauthenticated.login = LoginState::LoggingIn { name };
         }
-        self.lobby.send(id, &Reply::PasswordWanted(Wanted::Login));
+        self.registry.send(id, &Reply::PasswordWanted(Wanted::Login));
     }
 
     /// Another name with the same look was registered meanwhile.
     pub(super) fn refuse_look_alike(&mut self, id: ConnId, name: Name) {
-        self.lobby.refuse(id, Code::BadName, &look_alike(&name));
-        if let Some(visit) = self.visit(id) {
-            visit.step = Step::Registering { name };
+        self.registry.refuse(id, Code::BadName, &look_alike(&name));
+        if let Some(unauthenticated) = self.unauthenticated(id) {
+            unauthenticated.login = LoginState::Registering { name };
         }
     }
 
@@ -261,37 +272,37 @@ impl<S: Store> Engine<S> {
         if self.leave_finished(id) {
             return;
         }
-        self.begin_waiting(id, name.clone(), Errand::Store);
-        self.gate.early_logins.entry(name).or_default().push(EarlyLogin { conn: id, password });
+        self.begin_waiting(id, name.clone(), PendingWork::Store);
+        self.admission.early_logins.entry(name).or_default().push(EarlyLogin { conn: id, password });
     }
 
     pub(super) fn authenticate(&mut self, id: ConnId, name: Name) {
         let Some(token) = self.draw_token(id) else { return };
-        let Some(peer) = self.lobby.connections.get(id).map(|connection| connection.peer) else { return };
+        let Some(peer) = self.registry.connections.get(id).map(|connection| connection.peer) else { return };
         let welcome = Zeroizing::new(*token.expose());
-        let first = !self.lobby.sessions.has_any(&name);
-        let session = self.lobby.sessions.open(name.clone(), token, id);
-        self.admit(id, session);
-        self.lobby.totals.logins += 1;
-        self.lobby.log_login("logged in", id, &name);
+        let first = !self.registry.sessions.has_any(&name);
+        let session = self.registry.sessions.open(name.clone(), token, id);
+        self.begin_session(id, session);
+        self.registry.totals.logins += 1;
+        self.registry.log_login("logged in", id, &name);
         self.store.note_visitor(peer.ip(), &name);
-        self.lobby.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
+        self.registry.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
         if first {
-            self.lobby.changes.push_back(Change::Joined { session, name });
+            self.registry.changes.push_back(Change::Joined { session, name });
         }
     }
 
-    fn admit(&mut self, id: ConnId, session: crate::auth::SessionId) {
-        let last_frame = self.lobby.now;
-        let admitted = self.lobby.fan_out.admit();
-        self.lobby.note_stranger(id, None);
-        if let Some(connection) = self.lobby.connections.get_mut(id) {
-            let wrong_passwords = match &connection.stage {
-                Stage::Visiting(visit) => visit.wrong_passwords,
+    fn begin_session(&mut self, id: ConnId, session: crate::auth::SessionId) {
+        let last_frame = self.registry.now;
+        let admitted = self.registry.fan_out.admit();
+        self.registry.note_stranger(id, None);
+        if let Some(connection) = self.registry.connections.get_mut(id) {
+            let wrong_passwords = match &connection.state {
+                ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.wrong_passwords,
                 _ => 0,
             };
             let (is_paused, is_waiting, posts) = (false, false, 0);
-            connection.stage = Stage::Authenticated {
+            connection.state = ConnectionState::Authenticated {
                 session,
                 last_frame,
                 is_paused,
@@ -301,8 +312,8 @@ impl<S: Store> Engine<S> {
                 posts,
             };
         }
-        self.lobby.pause_if_full(id, session);
-        self.lobby.arm(id);
+        self.registry.pause_if_full(id, session);
+        self.registry.arm(id);
     }
 
     fn draw_token(&mut self, id: ConnId) -> Option<Token> {
@@ -312,7 +323,7 @@ impl<S: Store> Engine<S> {
                 return None;
             }
             let token = Token::new(*bytes);
-            if !self.lobby.sessions.is_taken(&token) {
+            if !self.registry.sessions.is_taken(&token) {
                 return Some(token);
             }
         }
@@ -323,7 +334,7 @@ impl<S: Store> Engine<S> {
         let filled = self.entropy.fill(bytes);
         if let Err(EntropyError(reason)) = &filled {
             log::error!("no random bytes reason={reason:?}");
-            self.lobby.refuse(id, Code::Internal, "the server has no random bytes");
+            self.registry.refuse(id, Code::Internal, "the server has no random bytes");
         }
         filled.is_ok()
     }

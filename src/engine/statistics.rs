@@ -5,7 +5,7 @@ use crate::store::Store;
 
 /// How many of everything that is held for somebody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct Statistics {
     /// Connections, closing ones too.
     pub connections: usize,
     /// Of them, those that are not logged in and were not refused for want of room.
@@ -34,21 +34,21 @@ pub struct Census {
 
 impl<S: Store> Engine<S> {
     /// Counts what is in the engine. It looks at every connection, so it is nothing for every turn of a server.
-    pub fn census(&self) -> Census {
-        let connections = || self.lobby.connections.iter().map(|(_, connection)| connection);
-        Census {
-            connections: self.lobby.connections.len(),
-            strangers: self.lobby.strangers.len(),
-            sessions: self.lobby.sessions.len(),
-            lost_sessions: self.lobby.sessions.lost_count(),
-            hash_jobs: self.gate.hashing.len(),
-            rehashes: self.gate.rehashing.len(),
-            waiting_logins: self.gate.early_logins.values().map(Vec::len).sum(),
-            store_requests: self.gate.storing.len(),
-            deadlines: self.lobby.deadline_count(),
+    pub fn statistics(&self) -> Statistics {
+        let connections = || self.registry.connections.iter().map(|(_, connection)| connection);
+        Statistics {
+            connections: self.registry.connections.len(),
+            strangers: self.registry.strangers.len(),
+            sessions: self.registry.sessions.len(),
+            lost_sessions: self.registry.sessions.lost_count(),
+            hash_jobs: self.admission.hashing.len(),
+            rehashes: self.admission.rehashing.len(),
+            waiting_logins: self.admission.early_logins.values().map(Vec::len).sum(),
+            store_requests: self.admission.storing.len(),
+            deadlines: self.registry.deadline_count(),
             input_bytes: connections().map(|connection| connection.inbox.len()).sum(),
             output_bytes: connections().map(|connection| connection.outbox.len()).sum(),
-            output_held_bytes: self.lobby.held_output_bytes(),
+            output_held_bytes: self.registry.held_output_bytes(),
         }
     }
 }

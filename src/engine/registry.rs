@@ -1,6 +1,6 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
-use super::connection::{Connection, Input, Stage, Why};
+use super::connection::{CloseReason, Connection, ConnectionState, Input};
 use super::fan_out::FanOut;
 use super::output::Outputs;
 use super::roll::Roll;
@@ -11,7 +11,7 @@ use super::turns::Turns;
 use super::write_rate::WriteRate;
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
-use crate::auth::conversation::{Errand, Step};
+use crate::auth::conversation::{LoginState, PendingWork};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
 use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST, CONSOLE_BUFFER_BYTES};
@@ -23,7 +23,7 @@ use std::collections::{BTreeSet, VecDeque};
 ///
 /// Whatever must reach a handler or the hash queue goes through `changes`: nothing here calls them, so a message may
 /// end other connections, even its own, in the middle of being delivered.
-pub(super) struct Lobby {
+pub(super) struct Registry {
     pub(super) config: Config,
     pub(super) now: Moment,
     pub(super) connections: Slots<Connection>,
@@ -35,10 +35,10 @@ pub(super) struct Lobby {
     pub(super) outputs: Outputs,
     pub(super) fan_out: FanOut,
     /// Connections that could not be served and now can.
-    pub(super) hungry: Vec<ConnId>,
+    pub(super) unblocked: Vec<ConnId>,
     pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
     /// Connections that were refused for the room that they take, and are being told so.
-    pub(super) surplus: usize,
+    pub(super) over_limit: usize,
     pub(super) strangers: Strangers,
     pub(super) roll: Roll,
     pub(super) write_rate: WriteRate,
@@ -101,11 +101,11 @@ impl ConsoleQueue {
     }
 }
 
-impl Lobby {
-    pub(super) fn new(config: Config) -> Lobby {
+impl Registry {
+    pub(super) fn new(config: Config) -> Registry {
         let room = config.max_connections.min(CONNECTIONS_ROOM_MOST);
         let write_rate = WriteRate::new(config.chat_rate);
-        Lobby {
+        Registry {
             config,
             now: Moment::START,
             connections: Slots::with_room(room),
@@ -117,9 +117,9 @@ impl Lobby {
             stranger_log: StrangerLog::new(),
             outputs: Outputs::default(),
             fan_out: FanOut::default(),
-            hungry: Vec::new(),
+            unblocked: Vec::new(),
             commands: VecDeque::new(),
-            surplus: 0,
+            over_limit: 0,
             strangers: Strangers::default(),
             roll: Roll::default(),
             write_rate,
@@ -144,32 +144,32 @@ impl Lobby {
         let reply = Reply::Error { code: code.number(), explanation };
         if code.closes() {
             self.append(id, &reply);
-            self.begin_close(id, Why::Refused(code));
+            self.begin_close(id, CloseReason::Refused(code));
         } else {
             self.send(id, &reply);
         }
     }
 
     /// Says good bye and closes.
-    pub(super) fn bye(&mut self, id: ConnId, reason: &str, why: Why) {
+    pub(super) fn bye(&mut self, id: ConnId, reason: &str, why: CloseReason) {
         self.append(id, &Reply::Bye(reason));
         self.begin_close(id, why);
     }
 
     /// The deciding word is said (or there is none): nothing more is handled, what waits is written.
-    pub(super) fn begin_close(&mut self, id: ConnId, why: Why) {
+    pub(super) fn begin_close(&mut self, id: ConnId, why: CloseReason) {
         if self.is_closing(id) {
             return;
         }
-        self.leave_stage(id, why);
+        self.leave_state(id, why);
         let until = self.now + CLOSE_FLUSH;
         if let Some(connection) = self.connections.get_mut(id) {
             if !connection.may_be_served() {
                 // What its socket holds was left there, and is now to be discarded.
-                self.hungry.push(id);
+                self.unblocked.push(id);
             }
             connection.inbox.clear();
-            connection.stage = Stage::Flushing { until, why };
+            connection.state = ConnectionState::Flushing { until, why };
             if connection.stranger.is_some() {
                 self.note_stranger(id, Some(StrangerState::Closing));
             }
@@ -184,23 +184,23 @@ impl Lobby {
         let limit_bytes = connection.frame_limit_bytes(&self.config);
         let is_done = !connection.has_posts() && !connection.inbox.has_frame(limit_bytes);
         if connection.input == Input::Ended && !connection.is_closing() && is_done {
-            self.begin_close(id, Why::ClosedByPeer);
+            self.begin_close(id, CloseReason::ClosedByPeer);
         }
     }
 
     /// The connection is of no use any more: closes it without a word.
-    pub(super) fn close_at_once(&mut self, id: ConnId, why: Why) {
+    pub(super) fn close_at_once(&mut self, id: ConnId, why: CloseReason) {
         let Some(connection) = self.connections.get(id) else { return };
-        let why = match connection.stage {
-            Stage::Closed { .. } => return,
+        let why = match connection.state {
+            ConnectionState::Closed { .. } => return,
             // What decided its end stands, whatever became of the last word.
-            Stage::Flushing { why, .. } | Stage::Discarding { why, .. } => why,
+            ConnectionState::Flushing { why, .. } | ConnectionState::Discarding { why, .. } => why,
             _ => why,
         };
-        self.leave_stage(id, why);
+        self.leave_state(id, why);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.inbox.clear();
-            connection.stage = Stage::Closed { why };
+            connection.state = ConnectionState::Closed { why };
             self.note_stranger(id, None);
             self.commands.push_back((id, SocketCommand::Close));
         }
@@ -210,23 +210,23 @@ impl Lobby {
     /// If a closing connection has nothing left to write, shuts its sending side.
     pub(super) fn flushed(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get(id) else { return };
-        if let Stage::Flushing { why, .. } = connection.stage
+        if let ConnectionState::Flushing { why, .. } = connection.state
             && connection.outbox.is_empty()
-            && !connection.held
+            && !connection.transport_backlog
         {
             self.shut(id, why);
         }
     }
 
     /// Shuts the sending side and waits a moment for the peer to close.
-    pub(super) fn shut(&mut self, id: ConnId, why: Why) {
+    pub(super) fn shut(&mut self, id: ConnId, why: CloseReason) {
         let until = self.now + CLOSE_DISCARD;
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.input == Input::Ended {
             self.close_at_once(id, why);
             return;
         }
-        connection.stage = Stage::Discarding { until, why };
+        connection.state = ConnectionState::Discarding { until, why };
         // Nothing can be written any more: what the peer did not take in time is dropped.
         self.drop_output(id);
         self.commands.push_back((id, SocketCommand::ShutDown));
@@ -235,11 +235,11 @@ impl Lobby {
 
     /// Forgets a closed connection.
     pub(super) fn remove(&mut self, id: ConnId) {
-        self.note_held(id, false);
+        self.note_transport_backlog(id, false);
         let Some(connection) = self.connections.remove(id) else { return };
         self.deadlines.remove(&(connection.armed, id));
-        self.surplus -= usize::from(connection.surplus);
-        if let Stage::Closed { why } = connection.stage {
+        self.over_limit -= usize::from(connection.over_limit);
+        if let ConnectionState::Closed { why } = connection.state {
             self.log_disconnected(id, &connection, why);
         }
         self.drop_outbox(connection.outbox);
@@ -254,7 +254,7 @@ impl Lobby {
 
     /// The connection can be served again: it is to be given a turn.
     pub(super) fn wake(&mut self, id: ConnId) {
-        self.hungry.push(id);
+        self.unblocked.push(id);
         self.arm(id);
     }
 
@@ -294,16 +294,16 @@ impl Lobby {
 
     /// What a connection leaves behind when it stops being served: a session that ends or is lost, a hash that nobody
     /// waits for. A session that another connection has taken over stays as it is.
-    fn leave_stage(&mut self, id: ConnId, why: Why) {
-        match self.connections.get(id).map(|connection| &connection.stage) {
-            Some(Stage::Visiting(visit)) => {
-                if let Step::Waiting(waiting) = &visit.step
-                    && let Errand::Hash(job) = waiting.errand
+    fn leave_state(&mut self, id: ConnId, why: CloseReason) {
+        match self.connections.get(id).map(|connection| &connection.state) {
+            Some(ConnectionState::Unauthenticated(unauthenticated)) => {
+                if let LoginState::Waiting(waiting) = &unauthenticated.login
+                    && let PendingWork::Hash(job) = waiting.pending
                 {
                     self.changes.push_back(Change::Abandoned(job));
                 }
             }
-            Some(&Stage::Authenticated { session, is_waiting, .. }) => {
+            Some(&ConnectionState::Authenticated { session, is_waiting, .. }) => {
                 if is_waiting {
                     self.changes.push_back(Change::AbandonedBy(id));
                 }

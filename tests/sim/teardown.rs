@@ -1,10 +1,10 @@
 //! How a run ends: all is well again, the honest get what they came for, and nothing is left.
 
 use crate::agent::Agent;
-use crate::plan::Nature;
+use crate::plan::Behaviour;
 use crate::random::Random;
 use crate::world::World;
-use porter::engine::Census;
+use porter::engine::Statistics;
 use std::time::Duration;
 
 impl World {
@@ -15,11 +15,11 @@ impl World {
         // Or nobody could register in a file that somebody has replaced.
         self.reload();
         self.entropy.0.borrow_mut().failures = 0;
-        if self.model.people.none_is_stored {
+        if self.model.users.none_is_stored {
             self.fall(false, 2);
         }
         for agent in &mut self.agents {
-            if let (Some(link), true) = (agent.link, agent.nature != Nature::Honest) {
+            if let (Some(link), true) = (agent.link, agent.behaviour != Behaviour::Honest) {
                 match random.below(3) {
                     0 => self.links[link].leave(),
                     1 => self.links[link].sever(),
@@ -78,7 +78,7 @@ impl World {
             turns += 1;
             assert!(turns < 2_000, "something is always due");
         }
-        assert_eq!(self.engine().census(), Census::default(), "what is left at the end");
+        assert_eq!(self.engine().statistics(), Statistics::default(), "what is left at the end");
         assert!(self.model.conns.is_empty() && self.model.sessions.is_empty());
         // A machine that dies now has all that was acknowledged.
         self.fall(true, 2);

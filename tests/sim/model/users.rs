@@ -45,7 +45,7 @@ pub(crate) enum Answered {
 
 /// All of them.
 #[derive(Default)]
-pub(crate) struct People {
+pub(crate) struct Users {
     users: BTreeMap<String, User>,
     /// Registrations of which a restart decides what has become.
     unsure: Vec<(String, Vec<u8>)>,
@@ -63,7 +63,7 @@ pub(crate) struct People {
     pub(crate) none_is_stored: bool,
 }
 
-impl People {
+impl Users {
     pub(crate) fn is_taken(&self, name: &str) -> bool {
         self.users.contains_key(name)
     }

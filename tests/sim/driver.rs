@@ -121,7 +121,7 @@ impl World {
 
     /// How long the server would wait; `None` for ever.
     pub(crate) fn patience(&mut self) -> Option<Duration> {
-        self.take_hungry();
+        self.take_unblocked();
         let busy = !self.ready.is_empty()
             || self.engine().has_work()
             || self.engine().is_hashing()
@@ -144,10 +144,10 @@ impl World {
             let stuck = socket.output_bytes() > 0 && link.has_room();
             assert!(!stuck, "output of {id:?} waits though its socket takes it");
             let budget = self.engine.as_ref().map(|engine| engine.read_budget(*id));
-            let hungry =
+            let unblocked =
                 matches!(budget, Some(ReadBudget::Bytes(_))) && socket.readable && link.has_arrived();
             assert!(
-                !hungry && budget != Some(ReadBudget::Backlog),
+                !unblocked && budget != Some(ReadBudget::Backlog),
                 "{id:?} is ready for {budget:?}, and nobody knows: {:?}",
                 self.model.conns[id]
             );
@@ -189,8 +189,8 @@ impl World {
 
     fn is_to_be_read(&self, id: ConnId) -> bool {
         let (Some(engine), Some(socket)) = (&self.engine, self.sockets.get(&id)) else { return false };
-        let is_hungry = matches!(engine.read_budget(id), ReadBudget::Bytes(_)) && !engine.is_closing(id);
-        is_hungry && socket.readable && self.links[socket.link].has_arrived()
+        let is_unblocked = matches!(engine.read_budget(id), ReadBudget::Bytes(_)) && !engine.is_closing(id);
+        is_unblocked && socket.readable && self.links[socket.link].has_arrived()
     }
 
     /// Whatever is due is done. Nobody may be too late of whom something had arrived that was not read.
@@ -218,7 +218,7 @@ impl World {
     }
 
     fn read(&mut self) {
-        self.take_hungry();
+        self.take_unblocked();
         for (id, _) in self.sockets.iter().filter(|(_, socket)| !socket.in_ready) {
             let budget = self.engine.as_ref().map(|engine| engine.read_budget(*id));
             assert!(budget != Some(ReadBudget::Backlog), "{id:?} has frames left, and nobody knows");
@@ -270,7 +270,7 @@ impl World {
         }
     }
 
-    fn take_hungry(&mut self) {
+    fn take_unblocked(&mut self) {
         while let Some(id) = self.engine().poll_unblocked() {
             if let Some(socket) = self.sockets.get_mut(&id)
                 && !std::mem::replace(&mut socket.in_ready, true)

@@ -2,7 +2,7 @@
 
 use crate::model::Cause;
 use crate::net::Link;
-use crate::plan::{Nature, Op};
+use crate::plan::{Behaviour, Op};
 use crate::random::Random;
 use crate::wire::frame;
 use crate::world::World;
@@ -60,7 +60,7 @@ impl World {
     fn meddle(&mut self, salt: u64) {
         match salt % 4 {
             // What could not be taken back must not become another file's content.
-            0 | 1 if !self.model.people.none_is_stored => {
+            0 | 1 if !self.model.users.none_is_stored => {
                 self.disk.replace("users.csv", self.disk.bytes("users.csv"));
             }
             2 => self.is_edited = true,
@@ -80,7 +80,7 @@ impl World {
     pub(crate) fn act(&mut self, who: usize, random: &mut Random, eager: bool) -> bool {
         let agent = &mut self.agents[who];
         let Some(number) = agent.link else {
-            if agent.nature == Nature::Honest && agent.done {
+            if agent.behaviour == Behaviour::Honest && agent.done {
                 return false;
             }
             if agent.rests() {
@@ -97,16 +97,16 @@ impl World {
             return false;
         }
         let link = &mut self.links[number];
-        let lazy = match agent.nature {
-            Nature::Hostile => !random.one_in(3),
-            Nature::Deaf => !random.one_in(10),
+        let lazy = match agent.behaviour {
+            Behaviour::Hostile => !random.one_in(3),
+            Behaviour::NonReading => !random.one_in(10),
             _ => false,
         };
         let most = if eager { usize::MAX } else { random.pick(&[1, 7, 100, 5_000, usize::MAX]) };
         let bytes = link.receive(if lazy { 0 } else { most });
         agent.hear(&bytes, self.settings.mode);
         if link.is_over() {
-            if agent.nature != Nature::Hostile {
+            if agent.behaviour != Behaviour::Hostile {
                 link.leave();
             }
             agent.disconnected();
@@ -117,12 +117,12 @@ impl World {
             let tokens: Vec<[u8; 16]> = self
                 .agents
                 .iter()
-                .filter(|agent| agent.nature != Nature::Honest)
+                .filter(|agent| agent.behaviour != Behaviour::Honest)
                 .flat_map(|agent| agent.tokens.iter().copied())
                 .collect();
             let agent = &mut self.agents[who];
-            if agent.nature != Nature::Honest
-                && let Some(password) = self.model.people.password(&agent.name)
+            if agent.behaviour != Behaviour::Honest
+                && let Some(password) = self.model.users.password(&agent.name)
             {
                 // They tell each other when one has changed it.
                 agent.password = password;

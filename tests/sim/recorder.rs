@@ -3,7 +3,7 @@
 use crate::disk::SimDisk;
 use porter::auth::{Name, PasswordHash};
 use porter::engine::{Entropy, EntropyError};
-use porter::handler::{Handler, Post, Speaker};
+use porter::handler::{Context, Handler, Speaker};
 use porter::store::{Completion, DiskStore, Lookup, Store, Ticket};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -86,28 +86,28 @@ pub(crate) struct WatchedHandler {
 }
 
 impl Handler for WatchedHandler {
-    fn message(&mut self, from: Speaker<'_>, text: &str, post: &mut dyn Post) {
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
         let told = Told::Message { name: from.name.to_string(), text: text.to_owned() };
         self.log.borrow_mut().push_back(told);
-        self.real.message(from, text, post);
+        self.real.message(from, text, context);
     }
 
     fn fans_out(&self) -> bool {
         self.real.fans_out()
     }
 
-    fn joined(&mut self, who: Speaker<'_>, post: &mut dyn Post) {
+    fn joined(&mut self, who: Speaker<'_>, context: &mut dyn Context) {
         self.log.borrow_mut().push_back(Told::Joined { name: who.name.to_string() });
-        self.real.joined(who, post);
+        self.real.joined(who, context);
     }
 
-    fn left(&mut self, who: Speaker<'_>, last: bool, post: &mut dyn Post) {
+    fn left(&mut self, who: Speaker<'_>, last: bool, context: &mut dyn Context) {
         self.log.borrow_mut().push_back(Told::Left { name: who.name.to_string(), last });
-        self.real.left(who, last, post);
+        self.real.left(who, last, context);
     }
 
-    fn console_text(&mut self, text: &str, post: &mut dyn Post) {
-        self.real.console_text(text, post);
+    fn console_text(&mut self, text: &str, context: &mut dyn Context) {
+        self.real.console_text(text, context);
     }
 }
 

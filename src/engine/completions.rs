@@ -1,9 +1,9 @@
 //! What follows when a hash is done and when the store has answered.
 
-use super::connection::Stage;
-use super::gate::{HashedChange, NewPassword, Purpose, Storing};
+use super::admission::{HashedChange, NewPassword, Purpose, Storing};
+use super::connection::ConnectionState;
 use super::{ConnId, Engine, EntropyError};
-use crate::auth::conversation::{Errand, Step};
+use crate::auth::conversation::{LoginState, PendingWork};
 use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Origin, Password, PasswordHash};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
@@ -22,7 +22,7 @@ impl<S: Store> Engine<S> {
                 done += 1;
                 continue;
             }
-            let (rounds, finished) = self.gate.hashing.advance(most - done);
+            let (rounds, finished) = self.admission.hashing.advance(most - done);
             if rounds == 0 && finished.is_empty() {
                 break;
             }
@@ -37,17 +37,17 @@ impl<S: Store> Engine<S> {
     /// Carries out what the store has answered.
     pub(super) fn take_completions(&mut self) {
         while let Some(completion) = self.store.poll_completion() {
-            let Some(storing) = self.gate.storing.remove(&completion.ticket) else { continue };
+            let Some(storing) = self.admission.storing.remove(&completion.ticket) else { continue };
             match storing {
                 Storing::Registration { conn, name, password, hash } => {
                     let stored = completion.outcome.map(|()| hash);
                     self.finish_registration(conn, &name, &password, stored);
                 }
                 Storing::Rehash { name } => {
-                    self.gate.rehashing.remove(&name);
+                    self.admission.rehashing.remove(&name);
                     match completion.outcome {
                         // The record that the cache vouched for is no more.
-                        Ok(()) => self.gate.cache.forget(&name),
+                        Ok(()) => self.admission.cache.forget(&name),
                         Err(reason) => log::error!("rehash not stored name={name} reason={reason:?}"),
                     }
                 }
@@ -58,7 +58,7 @@ impl<S: Store> Engine<S> {
 
     /// Starts the next job that is still wanted; false if there is none, or no lane for it.
     fn start_next_hash(&mut self) -> bool {
-        while let Some((id, job)) = self.gate.take_next_job(self.lobby.now) {
+        while let Some((id, job)) = self.admission.take_next_job(self.registry.now) {
             let is_refused = match job.purpose {
                 Purpose::Rehash { .. } => false,
                 Purpose::Register { conn, .. } => self.refuse_throttled(conn),
@@ -69,7 +69,7 @@ impl<S: Store> Engine<S> {
                 }
             };
             if !is_refused {
-                self.gate.hashing.start((id, job));
+                self.admission.hashing.start((id, job));
                 return true;
             }
         }
@@ -82,11 +82,11 @@ impl<S: Store> Engine<S> {
         match purpose {
             Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
             Purpose::Login { conn, name, stored, is_charged, prepared, change } => {
-                self.gate.change_jobs.remove(&conn);
+                self.admission.change_jobs.remove(&conn);
                 let right = stored.as_ref().is_some_and(|stored| stored.hash.ct_eq(&hashed.hash).into());
                 if !right {
                     if !is_charged {
-                        self.gate.throttle.charge(origin, self.lobby.now);
+                        self.admission.throttle.charge(origin, self.registry.now);
                     }
                     let Some(typed) = password.as_typed() else { return self.refuse_password(conn, &name) };
                     let prepared = Some(password);
@@ -94,12 +94,12 @@ impl<S: Store> Engine<S> {
                     let purpose = Purpose::Login { conn, name, stored, is_charged: true, prepared, change };
                     return self.hash_more(conn, Job { origin, password: typed, salt, rounds, purpose });
                 }
-                let is_outdated = prepared.is_some() || rounds != self.lobby.config.hash_rounds;
+                let is_outdated = prepared.is_some() || rounds != self.registry.config.hash_rounds;
                 let password = prepared.unwrap_or(password);
                 if !self.has_record(&name, &hashed) {
                     return self.check_again(conn, name, password, change);
                 }
-                self.gate.cache.remember(&name, &hashed, &password, self.lobby.now);
+                self.admission.cache.remember(&name, &hashed, &password, self.registry.now);
                 if let Some(new) = change {
                     return self.hash_new_password(conn, name, password, hashed, *new);
                 }
@@ -110,7 +110,7 @@ impl<S: Store> Engine<S> {
                 }
             }
             Purpose::NewPassword(change) => {
-                self.gate.change_jobs.remove(&change.conn);
+                self.admission.change_jobs.remove(&change.conn);
                 self.store_new_password(HashedChange { change, new: password, hash: hashed });
             }
             Purpose::Rehash { name, replaces } => self.store_rehash(name, &replaces, hashed),
@@ -127,12 +127,12 @@ impl<S: Store> Engine<S> {
             return;
         }
         let job = self.push_job(job);
-        if let Some(visit) = self.visit(id)
-            && let Step::Waiting(waiting) = &mut visit.step
+        if let Some(unauthenticated) = self.unauthenticated(id)
+            && let LoginState::Waiting(waiting) = &mut unauthenticated.login
         {
-            waiting.errand = Errand::Hash(job);
+            waiting.pending = PendingWork::Hash(job);
         } else {
-            self.gate.change_jobs.insert(id, job);
+            self.admission.change_jobs.insert(id, job);
         }
     }
 
@@ -145,11 +145,11 @@ impl<S: Store> Engine<S> {
 
     /// A new hash of an old password must not undo a change of it.
     fn store_rehash(&mut self, name: Name, replaces: &PasswordHash, hash: PasswordHash) {
-        if !self.has_record(&name, replaces) || self.gate.changing.contains_key(&name) {
-            self.gate.rehashing.remove(&name);
+        if !self.has_record(&name, replaces) || self.admission.changing.contains_key(&name) {
+            self.admission.rehashing.remove(&name);
             return;
         }
-        let ticket = self.gate.ticket(Storing::Rehash { name: name.clone() });
+        let ticket = self.admission.ticket(Storing::Rehash { name: name.clone() });
         self.store.rehash(ticket, name, hash);
     }
 
@@ -165,13 +165,13 @@ impl<S: Store> Engine<S> {
             }
             Lookup::Unknown => {}
         }
-        if let Some(visit) = self.visit(id)
-            && let Step::Waiting(waiting) = &mut visit.step
+        if let Some(unauthenticated) = self.unauthenticated(id)
+            && let LoginState::Waiting(waiting) = &mut unauthenticated.login
         {
-            waiting.errand = Errand::Store;
+            waiting.pending = PendingWork::Store;
         }
         let storing = Storing::Registration { conn: id, name: name.clone(), password, hash: hash.clone() };
-        let ticket = self.gate.ticket(storing);
+        let ticket = self.admission.ticket(storing);
         self.store.register(ticket, name, hash);
     }
 
@@ -185,27 +185,27 @@ impl<S: Store> Engine<S> {
         let here = self.end_waiting(id);
         match stored {
             Ok(hash) => {
-                self.gate.cache.remember(name, &hash, password, self.lobby.now);
+                self.admission.cache.remember(name, &hash, password, self.registry.now);
                 if here {
-                    self.lobby.log_registration(id, name);
-                    self.lobby.send(id, &Reply::PasswordWanted(Wanted::Login));
+                    self.registry.log_registration(id, name);
+                    self.registry.send(id, &Reply::PasswordWanted(Wanted::Login));
                 } else {
                     log::info!("registered name={name} (its client has gone)");
                 }
             }
             Err(reason) => {
                 log::error!("registration not stored name={name} reason={reason:?}");
-                if let Some(visit) = self.visit(id).filter(|_| here) {
-                    visit.step = Step::Registering { name: name.clone() };
+                if let Some(unauthenticated) = self.unauthenticated(id).filter(|_| here) {
+                    unauthenticated.login = LoginState::Registering { name: name.clone() };
                 }
-                self.lobby.refuse(
+                self.registry.refuse(
                     id,
                     Code::StorageFailed,
                     "the server could not store it; nothing was registered",
                 );
             }
         }
-        for early in self.gate.early_logins.remove(name).unwrap_or_default() {
+        for early in self.admission.early_logins.remove(name).unwrap_or_default() {
             if self.end_waiting(early.conn) {
                 self.log_in(early.conn, early.password);
             }
@@ -216,33 +216,35 @@ impl<S: Store> Engine<S> {
         if !self.end_waiting(id) {
             return;
         }
-        self.lobby.log_wrong_password(id, name);
-        let max_attempts = self.lobby.config.max_attempts;
-        let wrong_passwords = match self.lobby.connections.get_mut(id).map(|connection| &mut connection.stage)
-        {
-            Some(Stage::Visiting(visit)) => &mut visit.wrong_passwords,
-            Some(Stage::Authenticated { wrong_passwords, .. }) => wrong_passwords,
-            _ => return,
-        };
+        self.registry.log_wrong_password(id, name);
+        let max_attempts = self.registry.config.max_attempts;
+        let wrong_passwords =
+            match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
+                Some(ConnectionState::Unauthenticated(unauthenticated)) => {
+                    &mut unauthenticated.wrong_passwords
+                }
+                Some(ConnectionState::Authenticated { wrong_passwords, .. }) => wrong_passwords,
+                _ => return,
+            };
         *wrong_passwords += 1;
         if *wrong_passwords >= max_attempts {
-            self.lobby.refuse(id, Code::TooManyAttempts, "too many wrong passwords in one connection");
+            self.registry.refuse(id, Code::TooManyAttempts, "too many wrong passwords in one connection");
         } else {
-            self.lobby.refuse(id, Code::WrongPassword, "wrong password");
+            self.registry.refuse(id, Code::WrongPassword, "wrong password");
         }
     }
 
     fn rehash(&mut self, origin: Origin, name: Name, password: Password, replaces: PasswordHash) {
         let mut salt = [0; SALT_BYTES];
-        let wait = self.gate.wait(origin, self.lobby.now);
-        if wait > self.lobby.config.hash_wait || !self.gate.rehashing.insert(name.clone()) {
+        let wait = self.admission.wait(origin, self.registry.now);
+        if wait > self.registry.config.hash_wait || !self.admission.rehashing.insert(name.clone()) {
             return;
         }
         if let Err(EntropyError(reason)) = self.entropy.fill(&mut salt) {
-            self.gate.rehashing.remove(&name);
+            self.admission.rehashing.remove(&name);
             return log::error!("rehash given up name={name} reason={reason:?}");
         }
-        let rounds = self.lobby.config.hash_rounds;
+        let rounds = self.registry.config.hash_rounds;
         self.push_job(Job { origin, password, salt, rounds, purpose: Purpose::Rehash { name, replaces } });
     }
 }

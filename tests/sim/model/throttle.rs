@@ -9,16 +9,16 @@ use std::time::Duration;
 const TOLERATED: Duration = Duration::from_secs(15);
 const MOST: Duration = Duration::from_secs(600);
 
-pub(crate) struct Debts {
+pub(crate) struct ThrottleModel {
     penalty: Duration,
     /// When it is paid off at the latest, and at the earliest.
     most: BTreeMap<IpAddr, Moment>,
     least: BTreeMap<IpAddr, Moment>,
 }
 
-impl Debts {
-    pub(crate) fn new(penalty: Duration) -> Debts {
-        Debts { penalty, most: BTreeMap::new(), least: BTreeMap::new() }
+impl ThrottleModel {
+    pub(crate) fn new(penalty: Duration) -> ThrottleModel {
+        ThrottleModel { penalty, most: BTreeMap::new(), least: BTreeMap::new() }
     }
 
     /// A login was judged, and the password was wrong; or its client has left after its hash was started.
