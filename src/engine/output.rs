@@ -255,7 +255,7 @@ impl Registry {
                 id,
                 "the waiting output of all reached the limit, and much of it was its",
             );
-            let holds = |connection: &Connection| connection.outbox.held_bytes() > CUT_OFF_HOLDS_BYTES;
+            let holds = |connection: &Connection| connection.outbox.reached_bytes() > CUT_OFF_HOLDS_BYTES;
             if !self.connections.get(id).is_some_and(holds) {
                 return;
             }

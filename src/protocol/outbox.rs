@@ -147,7 +147,7 @@ impl Outbox {
     }
 
     /// Drops the frames of which nothing was written yet, so that the stream ends at a frame's end, and gives their memory
-    /// back.
+    /// back. A frame for many that is half written stays shared: many may be cut off in the midst of it at once.
     pub fn drop_unsent_frames(&mut self) {
         if let Some(waiting) = &mut self.waiting {
             waiting.keep_begun_frame();
@@ -168,6 +168,12 @@ impl Outbox {
     #[inline]
     pub fn held_bytes(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.held_bytes())
+    }
+
+    /// Bytes of memory that are not free as long as it waits: what it holds alone, and all that it has references to.
+    pub fn reached_bytes(&self) -> usize {
+        let shared = self.waiting.iter().flat_map(|waiting| &waiting.pieces);
+        self.held_bytes() + shared.map(|piece| piece.frames.bytes.capacity()).sum::<usize>()
     }
 
     /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.
@@ -351,17 +357,21 @@ impl Waiting {
 
     fn keep_begun_frame(&mut self) {
         let own = self.own_next();
-        let (frames, sent) = match self.pieces.front() {
-            Some(piece) if own.len() <= self.sent => (piece.frames.bytes(), self.sent - own.len()),
-            _ => (own, self.sent),
-        };
+        let shared = self.pieces.front().filter(|_| own.len() <= self.sent).map(|piece| &piece.frames);
+        let (frames, sent) =
+            shared.map_or((own, self.sent), |shared| (shared.bytes(), self.sent - own.len()));
         let (start, end) = begun_frame(frames, sent);
         // What is given back for it is wiped.
         let mut kept = Waiting::default();
         kept.has_secret = self.has_secret;
-        kept.own.extend_from_slice(&frames[start..end]);
         kept.sent = sent - start;
-        kept.len = kept.own.len() - kept.sent;
+        kept.len = end - start - kept.sent;
+        match shared {
+            Some(shared) if end - start == frames.len() => {
+                kept.pieces.push_back(Piece { own_bytes: 0, frames: Rc::clone(shared) });
+            }
+            _ => kept.own.extend_from_slice(&frames[start..end]),
+        }
         *self = kept;
     }
 }

@@ -48,6 +48,33 @@ fn six_hundred_long_frames_that_nobody_reads() {
     assert!((total / 2 / 262_144..CROWD as u64).contains(&heard), "{heard} were kept");
 }
 
+/// Many who are cut off in the midst of one long text: what they have begun to take is not copied for each of them.
+#[test]
+fn one_long_text_that_many_have_begun_to_take() {
+    let flags = ["--mode", "chat", "--max-frame", "4194304", "--output-limit", "8388748"];
+    let server = Server::start(&flags);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    let crowd: Vec<Visitor> = (0..60)
+        .map(|_| {
+            let mut deaf = Visitor::connect_tiny(&server).greeted();
+            deaf.log_in("deaf", crate::support::PASSWORD);
+            deaf
+        })
+        .collect();
+    ann.expect(Said::message("", "deaf joined"));
+    let before = rss(server.pid());
+    let text = "x".repeat(4_000_000);
+    for _ in 0..3 {
+        ann.message(&text);
+    }
+    // Behind the texts, and so when they have reached the limit of each.
+    ann.message("@nobody there?");
+    ann.expect_error(7);
+    let grown = peak(&server).saturating_sub(before);
+    assert!(grown < 64 * MEBIBYTE, "{grown} bytes");
+    drop(crowd);
+}
+
 /// What one connection may have is what all may have, at least.
 #[test]
 fn a_total_below_what_one_may_have() {
