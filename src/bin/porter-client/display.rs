@@ -156,15 +156,18 @@ impl Display {
     }
 
     /// Writes what waits: to stdout all of it, however long that takes, and to stderr what is taken soon.
-    pub(crate) fn finish(&mut self) {
+    ///
+    /// # Errors
+    /// What stdout gives.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         let patience = Timespec::try_from(LAST_WORDS_WAIT).unwrap_or_default();
+        let mut outcome = Ok(());
         loop {
-            // Nobody is left to tell that stdout fails.
-            let _ = self.write();
+            outcome = outcome.and(self.write());
             let timeout = if self.stdout.len() > 0 { None } else { Some(&patience) };
             let mut ports: Vec<_> = self.ports().collect();
             if ports.is_empty() || poll(&mut ports, timeout).is_ok_and(|count| count == 0) {
-                return;
+                return outcome;
             }
         }
     }

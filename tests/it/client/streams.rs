@@ -141,6 +141,28 @@ fn what_closes_early_ends_quietly() {
     }
 }
 
+/// The last replies too: what a full disk did not take is lost, and exit code 0 would say that it is not.
+#[test]
+fn a_stdout_that_takes_nothing_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = file_with(folder.path(), "input", b"hello\n");
+    let server = Server::start();
+    let mut client = Program::with(&server, |command| {
+        command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
+        command.stdin(File::open(&input).unwrap()).stdout(File::create("/dev/full").unwrap());
+    });
+    let mut visitor = server.logged_in();
+    visitor.expect_text(&TOKEN, "hello");
+    visitor.expect(Request::Exit);
+    let mut last = Vec::new();
+    Reply::Message { sender: "", text: "hello" }.encode(&mut last);
+    Reply::Bye("bye").encode(&mut last);
+    visitor.stream.write_all(&last).unwrap();
+    let end = client.ends();
+    assert_eq!(end.code, Some(1));
+    assert!(end.stderr.contains("cannot write to stdout: "), "{}", end.stderr);
+}
+
 /// Somebody else's program has left the terminal non-blocking.
 #[test]
 fn a_non_blocking_terminal_is_asked_and_typed_at_as_any_other() {

@@ -62,13 +62,18 @@ impl Session {
                     // Whoever read has seen enough; other programs are not heard of either then.
                     io::ErrorKind::BrokenPipe if is_whole => Ok(()),
                     io::ErrorKind::BrokenPipe => Err(Failure::silent()),
-                    _ => Err(failed(format_args!("cannot write to stdout: {error}"))),
+                    _ => Err(stdout_failed(&error)),
                 }
             }
         };
         self.signals.begin_leaving();
-        self.display.finish();
-        outcome
+        match self.display.finish() {
+            // Whoever stopped reading has seen enough. But what a full disk did not take is lost.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                outcome.and(Err(stdout_failed(&error)))
+            }
+            _ => outcome,
+        }
     }
 
     pub(super) fn end_or_retry(&mut self, trouble: Trouble) -> Result<(), Stop> {
@@ -220,6 +225,10 @@ impl Session {
             }
         }
     }
+}
+
+fn stdout_failed(error: &io::Error) -> Failure {
+    failed(format_args!("cannot write to stdout: {error}"))
 }
 
 /// The reason, with the way out where the client knows one.
