@@ -8,7 +8,8 @@ use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl ServerCertVerifier for Authority {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }
-            outcome => outcome,
+            outcome => outcome.map_err(explained),
         }
     }
 
@@ -85,4 +86,29 @@ impl ServerCertVerifier for Authority {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
+}
+
+/// That the bundle does not vouch for a certificate, in words: webpki has but names for it.
+#[derive(Debug)]
+struct Unvouched(String);
+
+impl fmt::Display for Unvouched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unvouched(why) = self;
+        write!(
+            f,
+            "the authority's file does not vouch for the server's certificate ({why}); one that is its own authority, as openssl req -x509 makes it, must be in that file itself"
+        )
+    }
+}
+
+impl std::error::Error for Unvouched {}
+
+fn explained(error: Error) -> Error {
+    let why = match &error {
+        Error::InvalidCertificate(CertificateError::Other(reason)) => reason.0.to_string(),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "UnknownIssuer".to_owned(),
+        _ => return error,
+    };
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Unvouched(why)))))
 }

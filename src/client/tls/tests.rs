@@ -175,6 +175,12 @@ fn a_certificate_that_is_its_own_authority_is_taken_from_its_own_bundle() {
         let refused = met(certificate, &certificate.signing_key, host, trust);
         assert!(matches!(refused, Err(ClientError::Untrusted(_))), "{host}: {refused:?}");
     }
+    // Renewed with the same key, or another's: the way out is said, not only the name of webpki's error.
+    let renewed = signed(KeyPair::try_from(certificate.signing_key.serialize_der()).unwrap(), own_authority);
+    for other in [&renewed, &impostor] {
+        let refused = met(other, &other.signing_key, "localhost", &trust).unwrap_err().to_string();
+        assert!(refused.contains("must be in that file itself"), "{refused}");
+    }
 }
 
 #[test]
