@@ -2,6 +2,8 @@
 //!
 //! This module must not know why.
 
+use rustix::io::Errno;
+
 /// What went wrong on the way, though the conversation went on.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -11,6 +13,8 @@ pub(crate) struct Tally {
     pub(crate) unsendable: usize,
     /// A connection was lost, and with it perhaps a message.
     pub(crate) may_have_lost: bool,
+    /// Why the input could not be read to its end.
+    pub(crate) input_failed: Option<Errno>,
 }
 
 impl Tally {
@@ -25,6 +29,9 @@ impl Tally {
         }
         if self.may_have_lost {
             parts.push("messages may have been lost with a connection".to_owned());
+        }
+        if let Some(error) = self.input_failed {
+            parts.push(format!("the input could not be read to its end: {error}"));
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -59,7 +66,7 @@ mod tests {
     #[test]
     fn what_is_said_has_its_numbers() {
         assert_eq!(Tally::default().complaint(), None);
-        let tally = Tally { refused: 1, unsendable: 2, may_have_lost: false };
+        let tally = Tally { refused: 1, unsendable: 2, ..Tally::default() };
         assert_eq!(tally.complaint().as_deref(), Some("the server refused 1 message; 2 lines were not sent"));
         assert_eq!(losses(0, false, 0), "");
         assert_eq!(losses(1, false, 0), "; 1 message was not sent");

@@ -141,3 +141,18 @@ fn lengths_and_notices_are_told_where_they_are_wanted() {
         assert_eq!(!end.stderr.is_empty(), tells, "{}", end.stderr);
     }
 }
+
+/// An input that cannot be read has not ended.
+#[test]
+fn an_input_that_cannot_be_read_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let mut client = Program::with(&server, |command| {
+        command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
+        command.stdin(File::open(folder.path()).unwrap());
+    });
+    server.logged_in().see_off();
+    let end = client.ends();
+    assert_eq!(end.code, Some(1));
+    assert!(end.stderr.contains("but the input could not be read to its end: "), "{}", end.stderr);
+}

@@ -97,7 +97,8 @@ impl Session {
         let mut lines = Vec::new();
         match read(stdio::stdin(), &mut self.portion[..]) {
             Err(Errno::INTR | Errno::AGAIN) => {}
-            Ok(0) | Err(_) => {
+            outcome @ (Ok(0) | Err(_)) => {
+                self.tally.input_failed = outcome.err();
                 lines.extend(self.lines.finish());
                 self.input_has_ended = true;
             }
