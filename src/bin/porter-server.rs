@@ -9,7 +9,7 @@ use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
 use porter::server::{Encryption, LogFile, Options, Server};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -136,22 +136,31 @@ fn serve(flags: Flags) -> Result<(), Failure> {
     let options = Options { host, port, strict_port, data: flags.data, encryption, config };
     let handler: Box<dyn Handler> = match flags.mode {
         Mode::Echo => Box::new(Echo),
+        // Whoever reads a pipe wants what clients write; a person also wants to know who is there to write.
+        Mode::Operator if io::stdout().is_terminal() => Box::new(Operator::announcing()),
         Mode::Operator => Box::new(Operator::default()),
         Mode::Chat => Box::new(Chat),
     };
-    listen(options, handler, &log).inspect_err(|failure| {
+    listen(options, handler, flags.mode, &log).inspect_err(|failure| {
         log::error!("failed reason={:?}", failure.to_string());
         log.flush();
     })
 }
 
-fn listen(options: Options, handler: Box<dyn Handler>, log: &LogFile) -> Result<(), Failure> {
+fn listen(options: Options, handler: Box<dyn Handler>, mode: Mode, log: &LogFile) -> Result<(), Failure> {
+    let wanted_port = options.port;
     let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
     server.attach_log(log.clone());
     server.attach_signals().map_err(Failure::failed)?;
     server.attach_console();
     let address = server.address().map_err(Failure::failed)?;
     log::info!("listening addr={address}");
+    if wanted_port != 0 && address.port() != wanted_port {
+        let text = format!("{wanted_port} is in use, listening on {}", address.port());
+        log::warn!("{text}");
+        // With stderr gone the log still has it.
+        let _ = writeln!(io::stderr(), "porter-server: {text}");
+    }
     let mut stdout = io::stdout();
     // With stdout gone the service is still wanted; the log has the address too.
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
@@ -160,7 +169,21 @@ fn listen(options: Options, handler: Box<dyn Handler>, log: &LogFile) -> Result<
         log::info!("fingerprint {fingerprint}");
         let _ = writeln!(stdout, "fingerprint {fingerprint}").and_then(|()| stdout.flush());
     }
+    if stdout.is_terminal() {
+        let _ = writeln!(stdout, "{}", introduction(mode)).and_then(|()| stdout.flush());
+    }
     server.run().map_err(Failure::failed)
+}
+
+/// What the person at the terminal is told about the mode, and where to find out more.
+fn introduction(mode: Mode) -> String {
+    let told = match mode {
+        Mode::Echo => "echo mode: each message goes back to its client (--mode chat or operator for more)",
+        Mode::Operator => "operator mode: messages are shown here, and a line typed here answers the last",
+        Mode::Chat => "chat mode: each message goes to all others, and a line typed here to all",
+    };
+    let help = if io::stdin().is_terminal() { "; /help lists the commands" } else { "" };
+    format!("{told}{help}")
 }
 
 fn config(flags: &Flags) -> Result<Config, Failure> {

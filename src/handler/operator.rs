@@ -10,6 +10,14 @@ use crate::auth::{Name, SessionId};
 #[derive(Debug, Default)]
 pub struct Operator {
     wrote_last: Option<(SessionId, Name)>,
+    announces: bool,
+}
+
+impl Operator {
+    /// One that also tells the console who comes and goes.
+    pub fn announcing() -> Operator {
+        Operator { announces: true, ..Operator::default() }
+    }
 }
 
 impl Handler for Operator {
@@ -18,9 +26,17 @@ impl Handler for Operator {
         context.show(from.name, text);
     }
 
-    fn left(&mut self, who: Speaker<'_>, _last: bool, context: &mut dyn Context) {
+    fn joined(&mut self, who: Speaker<'_>, context: &mut dyn Context) {
+        if self.announces {
+            context.notice(&format!("({} joined)", who.name));
+        }
+    }
+
+    fn left(&mut self, who: Speaker<'_>, last: bool, context: &mut dyn Context) {
         if self.wrote_last.take_if(|(session, _)| *session == who.session).is_some() {
             context.notice(&format!("{} has gone; the next to write will be answered", who.name));
+        } else if self.announces && last {
+            context.notice(&format!("({} left)", who.name));
         }
     }
 
@@ -51,6 +67,21 @@ mod tests {
         notes.say(&mut operator, bob, "two");
         operator.console_text("yes", &mut notes);
         assert_eq!(notes.taken(), ["bob <- server: yes"]);
+    }
+
+    #[test]
+    fn who_comes_and_goes_is_announced_where_that_is_wanted() {
+        let mut notes = Notes::default();
+        let ann = notes.login("ann");
+        let name = Name::new("ann").unwrap();
+        let who = Speaker { session: ann, name: &name };
+        for (mut operator, told) in [(Operator::announcing(), true), (Operator::default(), false)] {
+            operator.joined(who, &mut notes);
+            operator.left(who, false, &mut notes);
+            operator.left(who, true, &mut notes);
+            let lines = ["console <- (ann joined)", "console <- (ann left)"];
+            assert_eq!(notes.taken(), if told { &lines[..] } else { &[] });
+        }
     }
 
     #[test]

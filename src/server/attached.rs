@@ -9,6 +9,9 @@ use crate::Moment;
 use crate::store::Store;
 use mio::Interest;
 
+/// What the person at the terminal is told at a signal to stop, below what the key for it has shown.
+const STOPPING: &str = "\nstopping: clients are told goodbye; Ctrl-C again ends the server at once";
+
 impl<S: Store> Server<S> {
     /// Takes part at this process's stdin and stdout: what is typed there are commands, and what clients write is shown
     /// there where the handler wants it.
@@ -50,7 +53,12 @@ impl<S: Store> Server<S> {
         let actions = self.signals.as_mut().map(Signals::actions).unwrap_or_default();
         for action in actions {
             match action {
-                SignalAction::Stop => self.begin_stopping(now),
+                SignalAction::Stop => {
+                    if let Some(console) = &mut self.console {
+                        console.tell(STOPPING);
+                    }
+                    self.begin_stopping(now);
+                }
                 SignalAction::Reload => {
                     if let Some(log) = &self.log {
                         log.reopen();

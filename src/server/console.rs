@@ -26,6 +26,10 @@ const BLOCKING_WRITE_BYTES: usize = 512;
 /// How often a terminal is looked at that has a line while somebody else has the terminal.
 const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 
+/// What the person is told who typed the end of the input.
+const INPUT_ENDED: &str =
+    "the input has ended: no more commands are taken here; the server goes on, and Ctrl-C stops it";
+
 /// Lines typed, and lines shown.
 pub(super) struct Console {
     input: Option<Input>,
@@ -100,7 +104,12 @@ impl Console {
         }
         let mut buffer = [0; READ_BYTES];
         match rustix::io::read(stdin(), &mut buffer) {
-            Ok(0) => self.end_input(registry, "it has ended"),
+            Ok(0) => {
+                if input.is_terminal {
+                    self.tell(INPUT_ENDED);
+                }
+                self.end_input(registry, "it has ended")
+            }
             Ok(count) => {
                 let lines = input.lines.take(&buffer[..count]);
                 // More may be there, of which no event would tell: ask for a new one.
@@ -125,6 +134,13 @@ impl Console {
         }
         output.note_dropped_lines();
         output.waiting.extend(line.bytes().chain(*b"\n"));
+    }
+
+    /// Puts a line into the queue that is for a person: where the output is no terminal, nobody is told.
+    pub(super) fn tell(&mut self, line: &str) {
+        if self.output.as_ref().is_some_and(|output| output.is_terminal) {
+            self.show(line);
+        }
     }
 
     /// Writes what the terminal or pipe takes.

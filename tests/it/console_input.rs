@@ -74,14 +74,14 @@ fn a_quiet_pipe() {
 }
 
 /// A server on a terminal of its own: its stdin and stderr.
-struct Terminal {
-    keyboard: Arc<Pty>,
-    slave: Pts,
-    screen: Lines,
+pub(crate) struct Terminal {
+    pub(crate) keyboard: Arc<Pty>,
+    pub(crate) slave: Pts,
+    pub(crate) screen: Lines,
 }
 
 impl Terminal {
-    fn new() -> Terminal {
+    pub(crate) fn new() -> Terminal {
         let (pty, slave) = open().unwrap();
         let keyboard = Arc::new(pty);
         let (sender, screen) = Lines::new();
@@ -95,7 +95,7 @@ impl Terminal {
         command.args(arguments).stdout(Stdio::piped()).spawn_borrowed(&self.slave).unwrap()
     }
 
-    fn type_line(&self, line: &str) {
+    pub(crate) fn type_line(&self, line: &str) {
         (&*self.keyboard).write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 

@@ -24,6 +24,7 @@ mod crowds;
 mod dead_path;
 mod errors;
 mod errors_refusals;
+mod first_minutes;
 mod guesses;
 mod kill;
 mod library;

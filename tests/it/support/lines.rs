@@ -65,6 +65,12 @@ impl Lines {
         }
     }
 
+    /// The lines that nobody took out until now.
+    pub(crate) fn lines_so_far(&mut self) -> Vec<String> {
+        self.waiting.extend(self.incoming.try_iter());
+        std::mem::take(&mut self.waiting)
+    }
+
     /// All lines that nobody took out, once the streams have ended.
     pub(crate) fn wait_for_end(&mut self) -> Vec<String> {
         self.waiting.extend(self.incoming.iter());

@@ -116,7 +116,12 @@ impl Visitor {
 
     /// Connects, registers if need be, and logs in with the usual password.
     pub(crate) fn logged_in(server: &Server, name: &str) -> Visitor {
-        let mut visitor = Visitor::arrive(server);
+        Visitor::logged_in_at(server.address, name)
+    }
+
+    /// The same, where there is no more than an address.
+    pub(crate) fn logged_in_at(address: SocketAddr, name: &str) -> Visitor {
+        let mut visitor = Visitor::of(TcpStream::connect(address).unwrap()).greeted();
         visitor.log_in(name, PASSWORD);
         visitor
     }
