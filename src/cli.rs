@@ -150,7 +150,9 @@ impl HostPort {
     /// [`Failure`] if it is given twice.
     pub fn port_or(&self, flag: Option<u16>, default: u16) -> Result<u16, Failure> {
         match (self.port, flag) {
-            (Some(_), Some(_)) => Err(Failure::usage("the port is given twice, in --host and by --port")),
+            (Some(_), Some(_)) => {
+                Err(Failure::usage("the port is given twice, behind the host and by --port"))
+            }
             (port, flag) => Ok(port.or(flag).unwrap_or(default)),
         }
     }

@@ -4,6 +4,7 @@
 //! shown.
 
 use std::fmt;
+use std::io;
 
 /// The text with every character that could move a cursor, forge a line or turn the reading order shown as
 /// `\u{..}`: C0, DEL, C1 (so escape sequences, tabs and line ends), line separators, and bidirectional controls.
@@ -14,6 +15,15 @@ pub fn escaped(text: &str) -> impl fmt::Display {
 /// The same, but a tab is a tab: in a line that ends behind the text it can forge nothing.
 pub fn escaped_but_tabs(text: &str) -> impl fmt::Display {
     Escaped { text, harmless: Some('\t') }
+}
+
+/// What the system said of an error, without the number that it has there: `Connection refused`.
+pub fn without_number(error: &io::Error) -> String {
+    let said = error.to_string();
+    match error.raw_os_error() {
+        Some(number) => said.trim_end_matches(&format!(" (os error {number})")).to_owned(),
+        None => said,
+    }
 }
 
 struct Escaped<'a> {

@@ -1,6 +1,7 @@
 //! Why a conversation with a server came to nothing.
 
 use crate::protocol::{BadLength, Code, Malformed};
+use crate::text::without_number;
 use std::fmt;
 use std::io;
 
@@ -95,7 +96,7 @@ impl fmt::Display for ClientError {
                 f,
                 "{server} is not known yet; if {fingerprint} is its fingerprint, give --fingerprint {fingerprint}, or --accept-new"
             ),
-            ClientError::Io(error) => write!(f, "the connection failed: {error}"),
+            ClientError::Io(error) => write!(f, "the connection failed: {}", without_number(error)),
         }
     }
 }

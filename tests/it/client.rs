@@ -1,5 +1,6 @@
 //! `porter-client` as a process, without a terminal and on one, against scripted servers.
 
+mod convenience;
 mod editing;
 mod fake;
 mod on_terminal;
@@ -165,6 +166,7 @@ fn a_server_that_is_not_there_or_is_another_is_said_so() {
     .ends();
     assert_eq!((end.code, end.stderr.lines().count()), (Some(1), 1), "{}", end.stderr);
     assert!(end.stderr.contains("cannot connect to 127.0.0.1"), "{}", end.stderr);
+    assert!(end.stderr.ends_with("Connection refused; is the server running?\n"), "{}", end.stderr);
 }
 
 #[test]

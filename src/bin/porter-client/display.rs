@@ -6,6 +6,7 @@
 
 use crate::editor::{ERASE_ROW, Editor};
 use crate::output::Output;
+use porter::auth::Name;
 use porter::cli::Failure;
 use porter::limits::{LAST_WORDS_WAIT, SHOWN_WAITING_BYTES};
 use porter::text::{escaped, escaped_but_tabs};
@@ -15,6 +16,10 @@ use rustix::termios::isatty;
 use std::fmt::Display as Text;
 use std::io;
 use std::os::fd::OwnedFd;
+
+/// What makes a terminal show less brightly what follows, and what ends that.
+const DIM: &str = "\x1b[2m";
+const NOT_DIM: &str = "\x1b[22m";
 
 /// How much is told beside the replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,14 +99,30 @@ impl Display {
         }
     }
 
+    /// Tells, on stderr, that a text has gone or come; to a person dimly, since they read the texts, and for whom it was.
+    pub(crate) fn receipt(&mut self, what: &str, bytes: usize, to: Option<&Name>) {
+        if !self.seen.1 {
+            self.notice(format_args!("{what} {bytes} bytes"));
+        } else if self.tells_all && self.has_room() {
+            let to = to.map_or(String::new(), |name| format!(" for {name}"));
+            let text = format!("{what} {bytes} bytes{to}");
+            self.line(Channel::Stderr, format_args!("{DIM}{}{NOT_DIM}", escaped(&text)));
+        }
+    }
+
     /// Tells, on stderr, what goes wrong.
     pub(crate) fn warn(&mut self, text: impl Text) {
         let text = text.to_string();
-        if self.stderr.len() > SHOWN_WAITING_BYTES {
-            self.left_out += 1;
-            return;
+        if self.has_room() {
+            self.line(Channel::Stderr, escaped(&text));
         }
-        self.line(Channel::Stderr, escaped(&text));
+    }
+
+    /// Whether stderr is read; if not, what is left out is counted.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.stderr.len() <= SHOWN_WAITING_BYTES;
+        self.left_out += usize::from(!has_room);
+        has_room
     }
 
     /// Draws the row in which somebody types, if it is not there as it should be.

@@ -40,17 +40,23 @@ use zeroize::Zeroizing;
 /// line. It is 1 if something failed, 2 for wrong usage; SIGINT, SIGTERM, SIGHUP and SIGQUIT end the conversation and
 /// then the program, as those signals do.
 #[derive(Parser, Debug)]
-#[command(version)]
+#[command(name = "porter-client", version)]
 struct Flags {
     /// The server's name or address, perhaps with :PORT behind it [default: 127.0.0.1]
-    #[arg(long)]
+    #[arg(value_name = "HOST[:PORT]", conflicts_with = "host")]
+    server: Option<HostPort>,
+    /// The same as a flag
+    #[arg(long, short = 'H')]
     host: Option<HostPort>,
     /// The server's port [default: 9090]
-    #[arg(long, value_parser = server_port)]
+    #[arg(long, short, value_parser = server_port)]
     port: Option<u16>,
     /// Who you are; a new name is registered
-    #[arg(long)]
+    #[arg(long, short)]
     name: Option<String>,
+    /// Send this one message, whatever it begins with, show what comes back, and leave; the input is not read
+    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
+    message: Option<String>,
     /// A file or pipe with your password on its first line, or - for the first line of the input; the environment's
     /// PORTER_PASSWORD serves too
     #[arg(long, value_name = "FILE")]
@@ -59,7 +65,7 @@ struct Flags {
     #[arg(long, value_name = "BYTES", default_value_t = MAX_FRAME_BYTES_DEFAULT,
         value_parser = clap::value_parser!(u32).range(i64::from(MAX_FRAME_BYTES_LEAST)..=i64::from(MAX_FRAME_BYTES_MOST)))]
     max_frame: u32,
-    /// Tell nothing but replies and what goes wrong
+    /// Tell nothing but replies and what goes wrong: no lengths, no notices
     #[arg(long, short)]
     quiet: bool,
     /// Tell lengths, and how it goes, even where stderr is no terminal
@@ -75,7 +81,7 @@ fn main() -> ExitCode {
             Some(path) => password_from_file(path)?,
             None => environment_password()?,
         };
-        let host = cli::given_or_asked(flags.host, "Host", "127.0.0.1", reachable_host)?;
+        let host = cli::given_or_asked(flags.server.or(flags.host), "Host", "127.0.0.1", reachable_host)?;
         let port = match (host.port, flags.port) {
             (None, None) => cli::given_or_asked(None, "Port", "9090", server_port)?,
             _ => host.port_or(flags.port, 9090)?,
@@ -87,8 +93,8 @@ fn main() -> ExitCode {
             (_, true) => Detail::Verbose,
             _ => Detail::WhereSeen,
         };
-        let max_frame_bytes = flags.max_frame;
-        session::run(Settings { host, port, protection, name: flags.name, password, max_frame_bytes, detail })
+        let (name, message, max_frame_bytes) = (flags.name, flags.message, flags.max_frame);
+        session::run(Settings { host, port, protection, name, password, message, max_frame_bytes, detail })
     })
 }
 

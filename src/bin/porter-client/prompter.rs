@@ -6,7 +6,7 @@
 use crate::display::{Display, failed};
 use porter::auth::Name;
 use porter::cli::Failure;
-use porter::limits::{PASSWORD_BYTES, STRANGER_FRAME_BYTES};
+use porter::limits::{MIN_PASSWORD_CHARACTERS_DEFAULT, PASSWORD_BYTES, STRANGER_FRAME_BYTES};
 use zeroize::Zeroizing;
 
 pub(crate) struct Prompter {
@@ -15,6 +15,8 @@ pub(crate) struct Prompter {
     given_is_used: bool,
     typed_password: Option<Zeroizing<String>>,
     can_be_asked: bool,
+    /// The server has refused a new password, and said why.
+    has_heard_rule: bool,
     question: Option<Question>,
 }
 
@@ -70,6 +72,7 @@ impl Prompter {
             given_is_used: false,
             typed_password: None,
             can_be_asked,
+            has_heard_rule: false,
             question: None,
         })
     }
@@ -98,9 +101,9 @@ impl Prompter {
         key: String,
         display: &mut Display,
     ) {
-        display.warn(format_args!(
-            "{server} is not known yet; the fingerprint of its certificate is {fingerprint}"
-        ));
+        display.warn(format_args!("{server} is not known yet; the fingerprint of its certificate is"));
+        // On a line of its own, below the one that the server shows, it is compared at a glance.
+        display.warn(fingerprint);
         self.question = Some(Question::Trust { server, key });
     }
 
@@ -138,6 +141,7 @@ impl Prompter {
         self.hear_refusal(refusal, if is_new { "the new password" } else { "the password" }, display)?;
         if refusal.is_some() {
             self.typed_password = None;
+            self.has_heard_rule |= is_new;
         }
         if let Some(typed) = &self.typed_password {
             return Ok(Some(typed.clone()));
@@ -169,9 +173,19 @@ impl Prompter {
             Question::Name { likely: None } => ("Name: ".to_owned(), false),
             Question::Name { likely: Some(likely) } => (format!("Name [{likely}]: "), false),
             Question::Password => (format!("Password for {name}: "), true),
-            Question::NewPassword => (format!("Choose a password for {name}: "), true),
+            Question::NewPassword => {
+                (format!("Choose a password for {name}{}: ", self.password_rule()), true)
+            }
             Question::SamePassword(_) => ("The same password again: ".to_owned(), true),
         })
+    }
+
+    /// What servers want of a new password, unless this one has just said itself what it wants.
+    fn password_rule(&self) -> String {
+        if self.has_heard_rule {
+            return String::new();
+        }
+        format!(" (at least {MIN_PASSWORD_CHARACTERS_DEFAULT} characters)")
     }
 
     /// Takes what was typed; `None` is a line that was too long to be an answer.

@@ -68,6 +68,11 @@ impl Receipts {
         self.whos_due > 0 || self.unanswered() > 0
     }
 
+    /// Whether the server is known to say each text again.
+    pub(crate) fn is_echo(&self) -> bool {
+        self.mode == Mode::Echo
+    }
+
     /// Texts that should have come back and have not.
     pub(crate) fn unanswered(&self) -> usize {
         if self.mode == Mode::Echo { self.due.len() } else { 0 }

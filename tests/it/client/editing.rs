@@ -32,7 +32,9 @@ fn what_arrives_is_shown_above_what_is_typed() {
     person.await_text("half a ");
     visitor.say("bob", "interrupting\x1b[2J\ttwice");
     // The row is taken away, the line is whole, and the row is there again.
-    person.await_text("\r\x1b[Kreceived 22 bytes\r\nbob: interrupting\\u{1b}[2J\ttwice\r\n\r\x1b[K> half a ");
+    person.await_text(
+        "\r\x1b[K\x1b[2mreceived 22 bytes\x1b[22m\r\nbob: interrupting\\u{1b}[2J\ttwice\r\n\r\x1b[K> half a ",
+    );
     person.types("message\r");
     visitor.expect_text(&TOKEN, "half a message");
     drop(visitor);

@@ -153,10 +153,16 @@ impl Program {
     }
 
     pub(super) fn at(port: &str, prepare: impl FnOnce(&mut Command)) -> Program {
+        Program::of(|command| {
+            command.args(["--host", "127.0.0.1", "--port", port]);
+            prepare(command);
+        })
+    }
+
+    pub(super) fn of(prepare: impl FnOnce(&mut Command)) -> Program {
         // In a session of its own there is no terminal, whoever runs the tests.
         let mut command = Command::new("setsid");
-        command.arg(env!("CARGO_BIN_EXE_porter-client"));
-        command.args(["--host", "127.0.0.1", "--port", port]).env_remove("PORTER_PASSWORD");
+        command.arg(env!("CARGO_BIN_EXE_porter-client")).env_remove("PORTER_PASSWORD");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         prepare(&mut command);
         let mut child = command.spawn().unwrap();

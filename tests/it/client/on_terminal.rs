@@ -144,14 +144,15 @@ fn a_refused_name_is_asked_again_and_a_new_password_twice_until_both_agree() {
     person.answer("Name: ", NAME);
     visitor.expect(Request::Identify(NAME.as_bytes()));
     visitor.tell(Reply::PasswordWanted(Wanted::Register));
-    person.answer("Choose a password for ann: ", PASSWORD);
+    person.answer("Choose a password for ann (at least 8 characters): ", PASSWORD);
     person.answer("again: ", "open sesame 94");
     person.await_text("differ");
-    person.answer("Choose a password for ann: ", "weak");
+    person.answer("Choose a password for ann (at least 8 characters): ", "weak");
     person.answer("again: ", "weak");
     visitor.expect(Request::Register(b"weak"));
     visitor.refuse(2, "too short");
     person.await_text("too short");
+    // What the server wants it has said itself by now.
     person.answer("Choose a password for ann: ", PASSWORD);
     person.answer("again: ", PASSWORD);
     visitor.expect(Request::Register(PASSWORD.as_bytes()));

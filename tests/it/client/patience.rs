@@ -60,7 +60,7 @@ fn typing_takes_as_long_as_it_takes_and_nothing_is_asked_twice() {
     let mut visitor = server.greeted("");
     visitor.expect(Request::Identify(NAME.as_bytes()));
     visitor.tell(Reply::PasswordWanted(Wanted::Register));
-    person.answer("Choose a password for ann: ", PASSWORD);
+    person.answer("Choose a password for ann (at least 8 characters): ", PASSWORD);
     person.await_text("The same password again: ");
     visitor.refuse(107, "not logged in within 30 s");
     drop(visitor);

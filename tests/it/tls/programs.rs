@@ -132,7 +132,7 @@ fn a_person_is_asked_about_a_new_server_once() {
         }
         assert_eq!(child.wait().unwrap().code(), Some(code), "{shown}");
         assert_eq!(answers.next(), None, "{shown}");
-        assert_eq!(asked > 0, shown.contains(&told), "{shown}");
+        assert_eq!(asked > 0, shown.contains(&format!("\n{told}\r\n")), "{shown}");
     }
 }
 

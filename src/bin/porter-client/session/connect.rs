@@ -8,6 +8,8 @@ use crate::prompter::Answer;
 use porter::cli::Failure;
 use porter::client::{ClientError, ConnectAttempt};
 use porter::protocol::Request;
+use porter::text::without_number;
+use std::io;
 use zeroize::Zeroizing;
 
 impl Session {
@@ -49,7 +51,12 @@ impl Session {
             }
             Err(ClientError::Io(error)) if self.token.is_none() => {
                 let (host, port) = (&self.host, self.port);
-                Err(failed(format_args!("cannot connect to {host}, port {port}: {error}")).into())
+                let advice = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => "; is the server running?",
+                    _ => "",
+                };
+                let reason = without_number(&error);
+                Err(failed(format_args!("cannot connect to {host}, port {port}: {reason}{advice}")).into())
             }
             Err(error) => Err(error.into()),
         }
@@ -155,6 +162,10 @@ impl Session {
         let link = std::mem::replace(&mut self.link, Link::Away(None));
         if let Link::Joining(connection, _) = link {
             self.link = Link::Up(connection, now());
+        }
+        if let Some(message) = self.message.take() {
+            self.take_text(message);
+            self.is_ending = true;
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) name: Option<String>,
     /// Their password; asked for on a terminal if it is not given.
     pub(crate) password: Option<Zeroizing<String>>,
+    /// All that is to be sent, instead of the input.
+    pub(crate) message: Option<String>,
     /// The longest frame body that the server takes: a longer line is refused here.
     pub(crate) max_frame_bytes: u32,
     /// How much is told beside the replies.
@@ -111,6 +113,10 @@ struct Session {
     backoff: Backoff,
     /// Since when the session's connection is lost.
     lost_since: Option<Instant>,
+    /// What is to be sent instead of the input, until it is.
+    message: Option<String>,
+    /// The input is not read: what there is to send was given.
+    is_one_shot: bool,
     queue: SendQueue,
     receipts: Receipts,
     tally: Tally,
@@ -138,7 +144,7 @@ struct Ready {
 
 impl Session {
     fn new(settings: Settings, signals: Signals) -> Result<Session, Failure> {
-        let Settings { host, port, protection, name, password, max_frame_bytes, detail } = settings;
+        let Settings { host, port, protection, name, password, message, max_frame_bytes, detail } = settings;
         let mut display = Display::new(detail);
         let mut terminal = if display.is_seen() { Terminal::at_stdin() } else { None };
         if terminal.is_none()
@@ -163,6 +169,8 @@ impl Session {
             has_asked: false,
             backoff: Backoff::new(),
             lost_since: None,
+            is_one_shot: message.is_some(),
+            message,
             queue: SendQueue::default(),
             receipts: Receipts::default(),
             tally: Tally::default(),

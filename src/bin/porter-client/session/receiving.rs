@@ -50,7 +50,7 @@ fn hear(
             if sender.is_empty() {
                 receipts.server_said(text);
             }
-            display.notice(format_args!("received {} bytes", text.len()));
+            display.receipt("received", text.len(), None);
             display.show(sender, text);
             Ok(())
         }

@@ -6,6 +6,7 @@ use crate::display::failed;
 use crate::editor::Typed;
 use crate::input::Line;
 use crate::terminal::stop_if_somebody_can_continue;
+use porter::auth::{Name, addressed};
 use porter::limits::{HEADER_BYTES, TOKEN_BYTES, TYPED_WAITING_BYTES};
 use porter::protocol::Request;
 use rustix::io::{Errno, read};
@@ -53,7 +54,8 @@ impl Session {
             }
             while let Some(text) = self.queue.sent(connection.written()) {
                 self.receipts.sent(&text, now());
-                self.display.notice(format_args!("sent {} bytes", text.len()));
+                let to = recipient(&text).filter(|_| !self.receipts.is_echo());
+                self.display.receipt("sent", text.len(), to.as_ref());
             }
             if connection.waiting_bytes() > 0 || self.queue.is_handed_over() {
                 return;
@@ -193,7 +195,7 @@ impl Session {
         }
     }
 
-    fn take_text(&mut self, text: String) {
+    pub(super) fn take_text(&mut self, text: String) {
         if text.len() > self.text_bytes_most {
             let (bytes, most) = (text.len(), self.text_bytes_most);
             return self.refuse_line(&format!(
@@ -210,6 +212,11 @@ impl Session {
 
     /// Whether a script, and not a person, has to learn what went wrong.
     pub(super) fn is_scripted(&self) -> bool {
-        !io::stdin().is_terminal()
+        self.is_one_shot || !io::stdin().is_terminal()
     }
+}
+
+/// Whom a text is for, if it is for one.
+fn recipient(text: &str) -> Option<Name> {
+    addressed(text, |_| false).map(|(name, _)| name)
 }
