@@ -245,6 +245,26 @@ fn every_dependency_says_what_for() {
     report(findings);
 }
 
+/// A reader who tries what is written must not find passwords and pictures among the sources afterwards.
+#[test]
+fn documented_commands_write_nothing_into_the_repository() {
+    let pages = [files("src", "md"), files("tests", "md"), vec![Source::read("README.md")]].concat();
+    let mut findings = Vec::new();
+    for file in &pages {
+        for (number, line) in file.lines().filter(|(_, line)| line.starts_with("    ")) {
+            // A first `>` is the prompt of a person.
+            let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+            for pair in words.windows(2).filter(|pair| ["--plot", ">", ">>"].contains(&pair[0])) {
+                if !pair[1].starts_with(['/', '~', '$', '"']) {
+                    findings
+                        .push(file.at(number, format!("{:?} is left behind; write it elsewhere", pair[1])));
+                }
+            }
+        }
+    }
+    report(findings);
+}
+
 #[test]
 fn no_banned_words() {
     let programs = [sources("src"), sources("tests"), files("tests", "sh"), files("tests", "py")].concat();

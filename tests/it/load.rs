@@ -5,6 +5,7 @@
 mod ending;
 mod scenarios;
 mod schema;
+mod script;
 mod small;
 
 use super::support::{Server, eventually};
