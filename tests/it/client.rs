@@ -29,7 +29,7 @@ fn lines_go_out_replies_come_in_and_the_end_of_input_says_exit() {
     visitor.expect_text(&TOKEN, "hi");
     visitor.expect_text(&TOKEN, "");
     visitor.expect_text(&TOKEN, "naïve");
-    visitor.expect(Request::Exit);
+    visitor.expect_exit_of_script(&TOKEN);
     visitor.say("", "hi");
     visitor.say("bob", "\x1b[2J\nserver: forged\u{202e}");
     visitor.tell(Reply::Bye("see\x1b you"));
@@ -306,7 +306,7 @@ fn when_the_input_has_ended_a_lost_connection_is_lost_for_good() {
     let mut client = Program::start(&server);
     let mut visitor = server.logged_in();
     client.falls_silent();
-    visitor.expect(Request::Exit);
+    visitor.expect_exit_of_script(&TOKEN);
     drop(visitor);
     let end = client.ends();
     assert_eq!(end.code, Some(1));
@@ -330,7 +330,7 @@ fn a_closed_stdout_ends_the_client_quietly() {
     client.await_notice("Hello, ann");
     client.stdout_closes();
     visitor.say("bob", "anybody?");
-    visitor.expect(Request::Exit);
+    visitor.expect_exit_of_script(&TOKEN);
     let end = client.ends();
     assert_eq!(end.code, Some(0));
     assert!(!end.stderr.contains("porter-client"), "{}", end.stderr);
@@ -384,6 +384,7 @@ fn speak_and_echo(mut visitor: Visitor, speech: &[String]) {
         let body = requests.read_frame(65_536).unwrap().unwrap();
         match Request::decode(&body).unwrap() {
             Request::Message { text, .. } => visitor.say("", std::str::from_utf8(text).unwrap()),
+            Request::Who { .. } => visitor.tell(Reply::Names { online: 1, names: "ann\n" }),
             request => {
                 assert!(request == Request::Exit, "{request:?}");
                 return visitor.tell(Reply::Bye("see you"));

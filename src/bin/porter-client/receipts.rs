@@ -1,7 +1,8 @@
 //! Which texts the server has certainly handled.
 //!
 //! The protocol has no receipts, and the client is not told the server's mode. But a server that echoes says each text
-//! again, in order: once two in a row have come back, the others are known to be due. This module must not know connections.
+//! again, in order: once two in a row have come back, the others are known to be due. And requests are handled in order:
+//! the answer to a last question, behind all texts, says that they were. This module must not know connections.
 
 use porter::limits::{ANSWER_WAIT, CHAT_BURST, CHAT_PACE, RECEIPTS};
 use std::collections::VecDeque;
@@ -16,8 +17,12 @@ pub(crate) struct Receipts {
     /// When a chat that slows its writers down would be through with what was sent, if it took no burst.
     through_at: Option<Instant>,
     has_sent: bool,
+    /// Texts that were sent and are not known to be handled, where they are not remembered.
+    forgotten: usize,
     /// Questions who is online that are not answered.
     whos_due: usize,
+    /// The last of them was asked for the sake of its place behind all texts.
+    last_is_asked: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,12 +41,14 @@ impl Receipts {
     pub(crate) fn sent(&mut self, text: &str, now: Instant) {
         self.has_sent = true;
         self.through_at = Some(self.through_at.map_or(now, |at| at.max(now)) + CHAT_PACE);
-        if self.mode != Mode::Other {
+        if self.mode == Mode::Other {
+            self.forgotten += 1;
+        } else {
             self.due.push_back(hash(text));
         }
         if self.mode != Mode::Echo && self.due.len() > RECEIPTS {
             self.mode = Mode::Other;
-            self.due = VecDeque::new();
+            self.forgotten = std::mem::take(&mut self.due).len();
         }
     }
 
@@ -58,9 +65,29 @@ impl Receipts {
         self.whos_due += 1;
     }
 
-    /// The server said who is online.
-    pub(crate) fn who_answered(&mut self) {
+    /// It was asked who is online, behind the last text: nobody wants to see that answer.
+    pub(crate) fn last_who_asked(&mut self) {
+        self.who_asked();
+        self.last_is_asked = true;
+    }
+
+    /// The server said who is online: whether that is to be shown.
+    pub(crate) fn who_answered(&mut self) -> bool {
         self.whos_due = self.whos_due.saturating_sub(1);
+        let is_last = self.last_is_asked && self.whos_due == 0;
+        if is_last {
+            self.last_is_asked = false;
+            (self.has_sent, self.forgotten) = (false, 0);
+            if self.mode != Mode::Echo {
+                self.due.clear();
+            }
+        }
+        !is_last
+    }
+
+    /// Whether the server has not yet come to the question behind the last text.
+    pub(crate) fn is_last_who_due(&self) -> bool {
+        self.last_is_asked
     }
 
     /// Whether something is to come from the server.
@@ -78,9 +105,9 @@ impl Receipts {
         if self.mode == Mode::Echo { self.due.len() } else { 0 }
     }
 
-    /// The same, and all texts if it is not known whether they come back.
+    /// The same, and all texts if they are not known to come back.
     pub(crate) fn unconfirmed(&self) -> usize {
-        self.due.len()
+        self.due.len() + self.forgotten
     }
 
     /// The connection was lost: whether something that was sent on it may not have arrived.
@@ -89,6 +116,7 @@ impl Receipts {
         let may_be_lost = is_echo_due || self.whos_due > 0;
         self.due.clear();
         (self.has_sent, self.through_at, self.whos_due) = (false, None, 0);
+        (self.forgotten, self.last_is_asked) = (0, false);
         may_be_lost
     }
 
@@ -140,9 +168,25 @@ mod tests {
         (0..CHAT_BURST).for_each(|number| receipts.sent(&number.to_string(), now));
         assert_eq!(receipts.silence_ends(now), now + ANSWER_WAIT);
         (0..=RECEIPTS).for_each(|number| receipts.sent(&number.to_string(), now));
-        assert_eq!((receipts.unanswered(), receipts.unconfirmed()), (0, 0));
+        assert_eq!((receipts.unanswered(), receipts.unconfirmed()), (0, CHAT_BURST as usize + RECEIPTS + 1));
         assert_eq!(receipts.silence_ends(now), now + CHAT_PACE * (RECEIPTS as u32 + 1) + ANSWER_WAIT);
         assert!(receipts.connection_lost());
         assert_eq!(receipts.silence_ends(now), now + ANSWER_WAIT);
+        assert_eq!(receipts.unconfirmed(), 0);
+    }
+
+    #[test]
+    fn the_answer_to_the_last_question_confirms_what_was_sent_before_it() {
+        let mut receipts = Receipts::default();
+        for texts in [3, RECEIPTS + 3] {
+            (0..texts).for_each(|number| receipts.sent(&number.to_string(), now()));
+            receipts.who_asked();
+            receipts.last_who_asked();
+            assert!(receipts.who_answered(), "the first was asked by somebody");
+            assert_eq!((receipts.unconfirmed(), receipts.is_last_who_due()), (texts, true));
+            assert!(!receipts.who_answered());
+            assert_eq!((receipts.unconfirmed(), receipts.is_last_who_due()), (0, false));
+            assert!(!receipts.connection_lost());
+        }
     }
 }

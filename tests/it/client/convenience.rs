@@ -105,7 +105,7 @@ fn one_message_is_sent_and_what_comes_back_is_shown() {
         client.types("from the input\n");
         let mut visitor = server.logged_in();
         visitor.expect_text(&TOKEN, text);
-        visitor.expect(Request::Exit);
+        visitor.expect_exit_of_script(&TOKEN);
         visitor.say("", "late but heard");
         visitor.tell(Reply::Bye("see you"));
         let end = client.ends();

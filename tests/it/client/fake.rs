@@ -118,9 +118,23 @@ impl Visitor {
         socket.set_tcp_nodelay(true).unwrap();
     }
 
-    /// Waits for Exit and says goodbye.
-    pub(super) fn see_off(mut self) {
+    /// Waits for the question that a script puts before its Exit, answers it, and waits for Exit.
+    pub(super) fn expect_exit_of_script(&mut self, token: &[u8; 16]) {
+        self.expect(Request::Who { token });
+        self.tell(Reply::Names { online: 1, names: "ann\n" });
         self.expect(Request::Exit);
+    }
+
+    /// Waits for Exit, of a script or a person, and says goodbye.
+    pub(super) fn see_off(mut self) {
+        let body = self.stream.read_frame(1 << 24).unwrap().expect("closed before Exit");
+        match Request::decode(&body).unwrap() {
+            Request::Who { .. } => {
+                self.tell(Reply::Names { online: 1, names: "ann\n" });
+                self.expect(Request::Exit);
+            }
+            request => assert!(request == Request::Exit, "{request:?} where Exit was due"),
+        }
         self.tell(Reply::Bye("see you"));
     }
 }

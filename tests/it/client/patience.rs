@@ -26,7 +26,7 @@ fn a_server_that_falls_silent_is_given_up() {
     says_no_goodbye.types("hi\n");
     says_no_goodbye.falls_silent();
     three.expect_text(&TOKEN, "hi");
-    three.expect(Request::Exit);
+    three.expect_exit_of_script(&TOKEN);
     four.narrow();
     takes_nothing.types("hi\n");
     takes_nothing.falls_silent();

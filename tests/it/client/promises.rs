@@ -156,3 +156,52 @@ fn an_input_that_cannot_be_read_is_a_failure() {
     assert_eq!(end.code, Some(1));
     assert!(end.stderr.contains("but the input could not be read to its end: "), "{}", end.stderr);
 }
+
+/// All lines and Exit fit the buffers between while a chat reads twenty a second: a kick then is no answer to that Exit,
+/// and was exit code 0.
+#[test]
+fn a_kick_while_a_chat_has_not_read_all_lines_counts_what_was_not_handled() {
+    const LINES: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let input: String = (0..LINES).map(|number| format!("line {number}\n")).collect();
+    let input = file_with(folder.path(), "input", input.as_bytes());
+    for command in ["/kick ann", "/quit"] {
+        let mut server = crate::support::Server::start(&["--mode", "chat"]);
+        let mut client = Program::at(&server.address.port().to_string(), |client| {
+            client.args(["--verbose", "--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
+            client.stdin(File::open(&input).unwrap());
+        });
+        server.stdout.wait_for_line(|line| line == "ann: line 9");
+        client.await_notice(&"sent 8 bytes\n".repeat(900));
+        server.type_line(command);
+        let end = client.ends();
+        let last = end.stderr.lines().last().unwrap_or_default();
+        assert_eq!(end.code, Some(1), "{command}: {last}");
+        assert!(last.contains("the server ended the conversation: "), "{last}");
+        assert_eq!(number_before(last, " messages may not have arrived"), LINES, "{last}");
+        assert!(end.stdout.is_empty() || !end.stdout.contains("online"), "{}", end.stdout);
+    }
+}
+
+/// Whoever reads the replies has seen enough; what was written and not handled is no less lost.
+#[test]
+fn a_closed_stdout_is_a_failure_if_texts_may_not_have_been_handled() {
+    for is_handled in [true, false] {
+        let server = Server::start();
+        let mut client = Program::start(&server);
+        let mut visitor = server.logged_in();
+        client.types("one\n");
+        visitor.expect_text(&TOKEN, "one");
+        client.await_notice("sent 3 bytes");
+        client.stdout_closes();
+        visitor.say("bob", "anybody?");
+        if is_handled {
+            visitor.expect_exit_of_script(&TOKEN);
+        } else {
+            visitor.expect(Request::Who { token: &TOKEN });
+        }
+        visitor.tell(Reply::Bye("closing time"));
+        let end = client.ends();
+        assert_eq!(end.code, Some(i32::from(!is_handled)), "{}", end.stderr);
+    }
+}

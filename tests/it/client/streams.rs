@@ -34,6 +34,7 @@ fn echo(server: &Server) {
         let body = requests.read_frame(65_536).unwrap().unwrap();
         match Request::decode(&body).unwrap() {
             Request::Message { text, .. } => visitor.say("", std::str::from_utf8(text).unwrap()),
+            Request::Who { .. } => visitor.tell(Reply::Names { online: 1, names: "ann\n" }),
             _ => return visitor.tell(Reply::Bye("bye")),
         }
     }
@@ -153,7 +154,7 @@ fn a_stdout_that_takes_nothing_is_a_failure() {
     });
     let mut visitor = server.logged_in();
     visitor.expect_text(&TOKEN, "hello");
-    visitor.expect(Request::Exit);
+    visitor.expect_exit_of_script(&TOKEN);
     let mut last = Vec::new();
     Reply::Message { sender: "", text: "hello" }.encode(&mut last);
     Reply::Bye("bye").encode(&mut last);

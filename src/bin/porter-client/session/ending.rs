@@ -54,10 +54,10 @@ impl Session {
             }
             Stop::Output(error) => {
                 self.signals.begin_leaving();
+                self.ask_behind_texts();
                 self.take_leave();
-                let is_whole = self.queue.len() == 0
-                    && self.receipts.unanswered() == 0
-                    && self.tally.complaint().is_none();
+                let is_whole =
+                    self.queue.len() == 0 && self.unconfirmed() == 0 && self.tally.complaint().is_none();
                 match error.kind() {
                     // Whoever read has seen enough; other programs are not heard of either then.
                     io::ErrorKind::BrokenPipe if is_whole => Ok(()),
@@ -110,6 +110,7 @@ impl Session {
     /// The server has said goodbye: whether that was asked for, and all was sent before.
     fn told_bye(&mut self, reason: &str) -> Stop {
         let is_asked_for = self.exit_is_pushed
+            && !self.receipts.is_last_who_due()
             && matches!(&self.link, Link::Up(connection, _) if connection.waiting_bytes() == 0);
         let unanswered = if is_asked_for { self.receipts.unanswered() } else { self.unconfirmed() };
         let (unsent, is_at_least) = if is_asked_for { (0, false) } else { self.count_unsent() };
@@ -194,6 +195,15 @@ impl Session {
         (count, !is_at_end && count > 0)
     }
 
+    /// Asks a script's last question, if that is not done: the answer tells that all before it was handled.
+    fn ask_behind_texts(&mut self) {
+        let is_due = self.is_scripted() && !self.exit_is_pushed;
+        if let (true, Link::Up(connection, _), Some(token)) = (is_due, &mut self.link, &self.token) {
+            connection.push(&Request::Who { token: token.expose() });
+            self.receipts.last_who_asked();
+        }
+    }
+
     /// Says Exit, so that the session ends with this process, and waits a little for Bye: a connection that is closed
     /// while something of the server's is unread takes with it what the server has not read.
     fn take_leave(&mut self) {
@@ -208,6 +218,8 @@ impl Session {
             loop {
                 match connection.next_reply() {
                     Ok(Some(Reply::Bye(_))) | Err(_) => return,
+                    Ok(Some(Reply::Message { sender: "", text })) => self.receipts.server_said(text),
+                    Ok(Some(Reply::Names { .. })) => _ = self.receipts.who_answered(),
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                 }

@@ -55,8 +55,9 @@ fn hear(
             Ok(())
         }
         Reply::Names { online, names } => {
-            receipts.who_answered();
-            display.answer(&roll(online as usize, names));
+            if receipts.who_answered() {
+                display.answer(&roll(online as usize, names));
+            }
             Ok(())
         }
         Reply::Bye(reason) => Err(Trouble::Server(ClientError::Bye(reason.to_owned()))),

@@ -43,6 +43,11 @@ impl Session {
             {
             }
             if self.is_ending && self.queue.is_handed_over() && !self.exit_is_pushed {
+                if has_no_person(self.is_one_shot) {
+                    // A Bye may answer Exit, or come while texts still wait to be handled: this tells which.
+                    connection.push(&Request::Who { token });
+                    self.receipts.last_who_asked();
+                }
                 connection.push(&Request::Exit);
                 self.exit_is_pushed = true;
                 self.quiet_since = now();
@@ -212,8 +217,12 @@ impl Session {
 
     /// Whether a script, and not a person, has to learn what went wrong.
     pub(super) fn is_scripted(&self) -> bool {
-        self.is_one_shot || !io::stdin().is_terminal()
+        has_no_person(self.is_one_shot)
     }
+}
+
+fn has_no_person(is_one_shot: bool) -> bool {
+    is_one_shot || !io::stdin().is_terminal()
 }
 
 /// Whom a text is for, if it is for one.
