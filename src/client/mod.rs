@@ -238,8 +238,8 @@ impl<S: Read + Write> Client<S> {
         })
     }
 
-    /// Changes the user's password, and returns when the new one is on the server's stable storage: then every other
-    /// session of the user has ended. Texts that come meanwhile are kept for [`receive`](Client::receive).
+    /// Changes the user's password, and returns when the new one is on the server's stable storage. Every other session
+    /// of the user ends right after that: some may live a little longer, since many end in shares. Texts that come meanwhile are kept for [`receive`](Client::receive).
     ///
     /// # Errors
     /// [`ClientError::NotLoggedIn`]; [`ClientError::Refused`] with `WeakPassword` (the new one), `WrongPassword` (the old
