@@ -67,6 +67,8 @@
 //! # #[derive(Default)]
 //! # struct Memory {
 //! #     users: HashMap<Name, PasswordHash>,
+//! #     /// In the order in which they came: a user keeps its number.
+//! #     names: Vec<Name>,
 //! #     stored: VecDeque<Ticket>,
 //! # }
 //! # impl Store for Memory {
@@ -77,10 +79,12 @@
 //! #         self.users.len()
 //! #     }
 //! #     fn rounds(&self, number: usize) -> Option<u32> {
-//! #         self.users.values().nth(number).map(|hash| hash.rounds)
+//! #         self.names.get(number).and_then(|name| self.users.get(name)).map(|hash| hash.rounds)
 //! #     }
 //! #     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
-//! #         self.users.insert(name, password);
+//! #         if self.users.insert(name.clone(), password).is_none() {
+//! #             self.names.push(name);
+//! #         }
 //! #         self.stored.push_back(ticket);
 //! #     }
 //! #     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {

@@ -28,12 +28,17 @@ type Users = Arc<Mutex<BTreeMap<Name, PasswordHash>>>;
 
 struct Memory {
     users: Users,
+    /// In the order in which they came: a user keeps its number when one more comes.
+    names: Vec<Name>,
     stored: VecDeque<Ticket>,
 }
 
 impl Memory {
     fn keep(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner).insert(name, password);
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.insert(name.clone(), password).is_none() {
+            self.names.push(name);
+        }
         self.stored.push_back(ticket);
     }
 }
@@ -50,7 +55,7 @@ impl Store for Memory {
 
     fn rounds(&self, number: usize) -> Option<u32> {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        users.values().nth(number).map(|hash| hash.rounds)
+        self.names.get(number).and_then(|name| users.get(name)).map(|hash| hash.rounds)
     }
 
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
@@ -78,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (sender, running) = mpsc::channel();
     // A server stays on its thread; its handle does not.
     let server = thread::Builder::new().spawn(move || -> Result<(), String> {
-        let store = Memory { users: store_users, stored: VecDeque::new() };
+        let store = Memory { users: store_users, names: Vec::new(), stored: VecDeque::new() };
         let options = Options {
             port: 0,
             config: Config { hash_rounds: 1_000, ..Config::default() },
