@@ -48,6 +48,32 @@ pub struct Config {
     pub resume_window: Duration,
 }
 
+impl Config {
+    /// Whether the bounds on frames and output go with one another.
+    ///
+    /// # Errors
+    /// Which does not, and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        let (least, most) = (limits::MAX_FRAME_BYTES_LEAST, limits::MAX_FRAME_BYTES_MOST);
+        let (frame, output, total) = (self.max_frame_bytes, self.output_limit_bytes, self.output_total_bytes);
+        if !(least..=most).contains(&frame) {
+            return Err(format!("max_frame_bytes is {frame}; it must be from {least} to {most}"));
+        }
+        let least = limits::output_limit_least_bytes(frame);
+        if output < least {
+            return Err(format!(
+                "output_limit_bytes is {output}; with max_frame_bytes {frame} it must be at least {least}"
+            ));
+        }
+        if total < output {
+            return Err(format!(
+                "output_total_bytes is {total}; it must be at least output_limit_bytes, which is {output}"
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -70,5 +96,32 @@ impl Default for Config {
             idle_timeout: None,
             resume_window: limits::RESUME_WINDOW_DEFAULT,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_do_not_go_with_one_another_are_told() {
+        let (least, most) = (limits::MAX_FRAME_BYTES_LEAST, limits::MAX_FRAME_BYTES_MOST);
+        let with = |max_frame_bytes, output_limit_bytes, output_total_bytes| Config {
+            max_frame_bytes,
+            output_limit_bytes,
+            output_total_bytes,
+            ..Config::default()
+        };
+        for frame in [least, most] {
+            let output = limits::output_limit_least_bytes(frame);
+            assert_eq!(with(frame, output, output).check(), Ok(()));
+            assert!(with(frame, output - 1, output).check().unwrap_err().contains("output_limit_bytes is "));
+            assert!(with(frame, output, output - 1).check().unwrap_err().contains("output_total_bytes is "));
+        }
+        for frame in [0, 16, least - 1, most + 1] {
+            let refusal = with(frame, usize::MAX, usize::MAX).check().unwrap_err();
+            assert!(refusal.contains("max_frame_bytes is "), "{refusal}");
+        }
+        assert_eq!(Config::default().check(), Ok(()));
     }
 }

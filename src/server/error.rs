@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 pub enum ServerError {
     /// The data directory or a file in it cannot be used.
     Store(OpenError),
+    /// A setting is out of its bounds, for this reason.
+    Config(String),
     /// The certificate cannot be read or made, for this reason.
     Certificate(String),
     /// Nothing can listen there.
@@ -34,7 +36,7 @@ impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerError::Store(error) => error.fmt(f),
-            ServerError::Certificate(reason) => f.write_str(reason),
+            ServerError::Config(reason) | ServerError::Certificate(reason) => f.write_str(reason),
             ServerError::Listen { address, is_last_of_many, error } => {
                 match (error.kind(), is_last_of_many) {
                     (io::ErrorKind::AddrInUse, false) => {
@@ -60,7 +62,7 @@ impl Error for ServerError {
             ServerError::Store(error) => Some(error),
             ServerError::Entropy(error) => Some(error),
             ServerError::Listen { error, .. } | ServerError::Events(error) => Some(error),
-            ServerError::Certificate(_) => None,
+            ServerError::Config(_) | ServerError::Certificate(_) => None,
         }
     }
 }

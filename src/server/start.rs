@@ -87,6 +87,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`].
     pub fn bind(options: Options, handler: Box<dyn Handler>) -> Result<Server, ServerError> {
+        options.config.check().map_err(ServerError::Config)?;
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock.start())?;
         let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), options.host)
@@ -106,6 +107,7 @@ impl<S: Store> Server<S> {
         store: S,
         handler: Box<dyn Handler>,
     ) -> Result<Server<S>, ServerError> {
+        options.config.check().map_err(ServerError::Config)?;
         let handshakes =
             Handshakes::new(&options.encryption, None, options.host).map_err(ServerError::Certificate)?;
         Server::with_parts(options, store, handler, Clock::new(), handshakes)
@@ -212,6 +214,7 @@ fn measured_hash_pace(clock: &Clock) -> (u64, LaneCosts) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::Echo;
     use std::collections::HashSet;
 
     #[test]
@@ -227,5 +230,23 @@ mod tests {
         let mut long = [0; 1000];
         entropy.fill(&mut long).unwrap();
         assert!(long.iter().any(|byte| *byte != 0));
+    }
+
+    #[test]
+    fn settings_out_of_their_bounds_are_refused_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let defaults = Config::default;
+        for config in [
+            Config { max_frame_bytes: 16, ..defaults() },
+            Config { max_frame_bytes: u32::MAX, ..defaults() },
+            Config { output_limit_bytes: 1_000, ..defaults() },
+            Config { output_total_bytes: 1_000, ..defaults() },
+        ] {
+            let data = folder.path().join("data");
+            let options = Options { port: 0, data: data.clone(), config, ..Options::default() };
+            let error = Server::bind(options, Box::new(Echo)).err();
+            assert!(matches!(error, Some(ServerError::Config(_))), "{error:?}");
+            assert!(!data.exists());
+        }
     }
 }
