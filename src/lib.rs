@@ -11,7 +11,7 @@
 //!
 //! impl Handler for Shout {
 //!     fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
-//!         post.send(from.session, None, &text.to_uppercase());
+//!         context.send(from.session, None, &text.to_uppercase());
 //!     }
 //! }
 //!
