@@ -1,5 +1,5 @@
-//! porter: a small TCP server that recognises who knocks, checks their password, hands out a session token, and
-//! carries messages between them and the people or programs behind the door.
+//! porter: a small TCP server that recognises who connects, checks their password, hands out a session token, and
+//! carries messages between them and the people or programs behind it.
 //!
 //! A server whose messages do what you want is a [handler](handler::Handler) and a [`Server`](server::Server):
 //!

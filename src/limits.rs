@@ -143,7 +143,7 @@ pub const PAUSE_GRACE_MOST: Duration = Duration::from_secs(2);
 pub const PAUSE_HOLD_MOST: Duration = Duration::from_secs(5);
 /// Pauses that may follow one another so: a disk that is slow in every turn must not put deadlines off for ever.
 pub const PAUSE_RENEWALS_MOST: u32 = 3;
-/// TLS handshakes under way at once: each costs processor time and memory, and more than these wait without either.
+/// TLS handshakes under way at once: each costs CPU time and memory, and more than these wait without either.
 pub const HANDSHAKES_AT_ONCE: usize = 32;
 /// While others wait, a handshake may take so long: a few silent peers must not keep all others out.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(2);

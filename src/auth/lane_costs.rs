@@ -56,7 +56,7 @@ impl LaneCosts {
     }
 }
 
-/// What a processor with vectors of eight words does, roughly; a server measures.
+/// What a CPU with vectors of eight words does, roughly; a server measures.
 impl Default for LaneCosts {
     fn default() -> LaneCosts {
         LaneCosts([LONE, LONE, 1300, 1900, 2000, 4000])

@@ -2,8 +2,8 @@
 //!
 //! A hash is one chain of dependent steps, which keeps one of a core's execution units busy and leaves the others idle.
 //! Hashes of different passwords do not depend on each other: so they advance in lanes, one hash a lane, and the
-//! compiler makes of each loop over lanes what the processor has for it: interleaved scalar code for a few lanes, vectors
-//! for more, as wide as the processor turns out to have at run time.
+//! compiler makes of each loop over lanes what the CPU has for it: interleaved scalar code for a few lanes, vectors
+//! for more, as wide as the CPU turns out to have at run time.
 //!
 //! A round is two MD5 compressions (RFC 1321, section 3.4) of one block each. The block holds the 16 bytes that the
 //! compression before gave, then padding that is always the same: those twelve words are folded into the constants.
@@ -48,7 +48,7 @@ struct Lanes<const L: usize> {
 pub(super) fn advance<T>(all: &mut [T], chain: impl Fn(&mut T) -> &mut Chain, rounds: u32) {
     match all.len() {
         0 => {}
-        // So few lanes are better off without vectors, whatever the processor is.
+        // So few lanes are better off without vectors, whatever the CPU is.
         1 => side_by_side(all, chain, rounds, advance_lanes::<1>),
         2 => side_by_side(all, chain, rounds, advance_lanes::<2>),
         3..=4 => side_by_side(all, chain, rounds, advance_lanes::<4>),
@@ -90,8 +90,8 @@ fn side_by_side<T, const L: usize>(
     }
 }
 
-/// The same loops, compiled for each kind of processor; which kind this one is, is found out at the first call.
-macro_rules! for_each_processor {
+/// The same loops, compiled for each kind of CPU; which kind this one is, is found out at the first call.
+macro_rules! for_each_cpu {
     ($($name:ident: $lanes:literal),*) => { $(
         #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
         fn $name(lanes: &mut Lanes<$lanes>, rounds: u32) {
@@ -100,7 +100,7 @@ macro_rules! for_each_processor {
     )* };
 }
 
-for_each_processor!(advance_8: 8, advance_16: 16, advance_32: 32);
+for_each_cpu!(advance_8: 8, advance_16: 16, advance_32: 32);
 
 #[inline(always)]
 fn advance_lanes<const L: usize>(lanes: &mut Lanes<L>, rounds: u32) {
@@ -129,7 +129,7 @@ fn put<const L: usize>(row: &mut Row<L>, lane: usize, words: Words) {
     }
 }
 
-/// Some of the 64 steps, for one lane after the other: few enough that a processor which works ahead is at the next
+/// Some of the 64 steps, for one lane after the other: few enough that a CPU which works ahead is at the next
 /// lanes before the last are done, many enough that the loop becomes vectors and the state stays in registers.
 macro_rules! steps {
     ($state:ident, $block:ident: $($step:literal)*) => {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Recognises who knocks, checks their password, hands out a session token, and carries messages.
+/// Recognises who connects, checks their password, hands out a session token, and carries messages.
 #[derive(Parser)]
 #[command(name = "porter-server", version)]
 struct Flags {

@@ -45,7 +45,7 @@ impl std::error::Error for Malformed {}
 /// A frame from the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// Who knocks.
+    /// Who connects.
     Identify(&'a [u8]),
     /// The password chosen by a new user.
     Register(&'a [u8]),
