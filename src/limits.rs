@@ -121,7 +121,9 @@ pub const SHARE_LEAST_BYTES: usize = 8 * 1024;
 pub const SHARE_FRAMES: usize = 64;
 /// Bytes of texts for many that are gathered into one chunk: what each reader gets one reference to.
 pub const FAN_OUT_CHUNK_BYTES: usize = 64 * 1024;
-/// With more bytes than this to be handed out to many, no further frame of anybody is handled that may add to them.
+/// And so many texts at most: each of their writers is looked for among all of them.
+pub const FAN_OUT_CHUNK_TEXTS: usize = 256;
+/// With more bytes than this to be handed out to many, no further frame of anybody is handled: any may add to them.
 pub const FAN_OUT_QUEUE_BYTES: usize = 1_048_576;
 /// Sessions that end, or are listed, in one turn when many are to: a kick, Bye to all, a list of all.
 pub const SHARE_TASK: usize = 256;

@@ -1,4 +1,4 @@
-//! What guards the way in: the hash queue, its hash_rate, the cache, the throttle, and who waits for the store.
+//! What guards the way in: the hash queue, how fast it hashes, the cache, the throttle, and who waits for the store.
 
 use super::{Config, ConnId};
 use crate::Moment;
@@ -159,6 +159,16 @@ impl Admission {
         self.next_ticket += 1;
         self.storing.insert(ticket, storing);
         ticket
+    }
+
+    /// A login that waited for its name to be stored has left.
+    pub(super) fn forget_early_login(&mut self, conn: ConnId, name: &Name) {
+        if let Some(early) = self.early_logins.get_mut(name) {
+            early.retain(|login| login.conn != conn);
+            if early.is_empty() {
+                self.early_logins.remove(name);
+            }
+        }
     }
 
     /// A hash that nobody waits for any more. A login that had begun is charged: it will never be known to be right.

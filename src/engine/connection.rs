@@ -134,7 +134,7 @@ pub(super) struct Traffic {
     pub(super) messages_out: u32,
 }
 
-/// CloseReason a connection ends.
+/// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseReason {
     Exit,

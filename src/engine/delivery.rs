@@ -1,6 +1,5 @@
 //! What a handler may do, done.
 
-use super::connection::CloseReason;
 use super::fan_out::Author;
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
@@ -46,8 +45,12 @@ impl Context for Delivery<'_> {
         let connection = |session| sessions.session(session).and_then(Session::connection);
         // Delivering may end a session (a slow consumer's), so the list is made first.
         let recipients: Vec<Key> = sessions.of(to).filter_map(connection).take(FEW + 1).collect();
-        if !recipients.is_empty() && (recipients.len() > FEW || self.registry.has_posts(self.author)) {
+        if recipients.len() > FEW {
             self.registry.post_to_name(self.author, to, sender, text);
+            return recipients.len();
+        }
+        if self.registry.has_posts(self.author) {
+            recipients.iter().for_each(|conn| self.registry.post_to_one(self.author, *conn, sender, text));
             return recipients.len();
         }
         recipients.iter().filter(|conn| self.registry.send_message(**conn, sender, text)).count()
@@ -72,9 +75,10 @@ impl Context for Delivery<'_> {
     }
 
     fn end(&mut self, session: SessionId, reason: &str) {
-        match self.connection(session) {
-            Some(conn) => self.registry.bye(conn, reason, CloseReason::Handler),
-            None => self.registry.end_session(session),
+        if self.registry.has_posts(self.author) {
+            self.registry.post_end(self.author, session, reason);
+        } else {
+            self.registry.end_by_handler(session, reason);
         }
     }
 

@@ -3,21 +3,29 @@
 //! A text for ten thousand is too much for one turn. So it is encoded once and queued, and each turn hands out a share: a
 //! look at so many connections, each of which gets a reference. Texts that are queued before their turn has come are
 //! gathered into one chunk, of which each gets one reference, whoever wrote them: only their writers, and whoever came
-//! between two of them, get their part in a copy.
+//! between two of them, get references to their parts.
 //!
 //! A text goes to those connections that were authenticated when it was handled. What a writer says to some after what
 //! it said to all is queued behind it, and so is what it is answered; it is not read until all that is handed out. A
 //! connection for which much waits that nobody has yet tried to write is waited for: whoever reads shall not be cut off
 //! for the server's own delay.
 
-use super::connection::{Connection, ConnectionState};
+use super::connection::{CloseReason, Connection, ConnectionState};
 use super::registry::Registry;
 use super::{Config, ConnId};
-use crate::auth::{Name, SessionId};
-use crate::limits::{FAN_OUT_CHUNK_BYTES, FAN_OUT_QUEUE_BYTES};
+use crate::auth::{Name, Session, SessionId};
+use crate::limits::{
+    FAN_OUT_CHUNK_BYTES, FAN_OUT_CHUNK_TEXTS, FAN_OUT_QUEUE_BYTES, HEADER_BYTES, NAME_BYTES,
+};
 use crate::protocol::{Code, Reply, SharedFrames};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
+
+/// What a message's frame has beside its text: header, kind, and the sender's name.
+const MESSAGE_EXTRA_BYTES: usize = HEADER_BYTES + 2 + NAME_BYTES;
+/// Room for jobs that is kept while there are none.
+const JOBS_KEPT: usize = 64;
 
 /// Who posts: a connection, or the server itself.
 pub(super) type Author = Option<ConnId>;
@@ -25,19 +33,11 @@ pub(super) type Author = Option<ConnId>;
 /// What is still to be handed out.
 #[derive(Debug, Default)]
 pub(super) struct FanOut {
-    jobs: VecDeque<Job>,
-    /// Bytes of texts whose turn has not come.
+    jobs: VecDeque<Texts>,
+    /// Bytes of texts whose turn has not come, and of what is kept beside them.
     queued_bytes: usize,
     /// Counts connections as they are authenticated, so that a text knows for whom it came too early.
     admissions: u32,
-    /// Jobs that have something of the server's own.
-    server_jobs: u32,
-}
-
-#[derive(Debug)]
-enum Job {
-    Texts(Texts),
-    Refusal { author: Author, to: ConnId, code: Code, explanation: String },
 }
 
 /// Texts for many, or for a few behind such.
@@ -47,6 +47,17 @@ struct Texts {
     frames: Vec<u8>,
     parts: Vec<Part>,
     begun: Option<Begun>,
+    /// What is done when all have theirs.
+    then: Vec<Then>,
+    /// Of the queued bytes, those that are beside the frames.
+    beside_bytes: usize,
+}
+
+/// What its author is answered, or comes to, behind what it wrote.
+#[derive(Debug)]
+enum Then {
+    Refusal { author: Author, to: ConnId, code: Code, explanation: String },
+    End { author: Author, session: SessionId, reason: String },
 }
 
 #[derive(Debug, PartialEq)]
@@ -76,6 +87,21 @@ struct Begun {
     excluded: Vec<SessionId>,
     /// The slot that is looked at next.
     next: usize,
+}
+
+impl Texts {
+    fn new(audience: Audience) -> Texts {
+        let (frames, parts, then) = (Vec::new(), Vec::new(), Vec::new());
+        Texts { audience, frames, parts, begun: None, then, beside_bytes: size_of::<Texts>() }
+    }
+}
+
+impl Then {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Then::Refusal { explanation: text, .. } | Then::End { reason: text, .. } => text.len(),
+        }
+    }
 }
 
 impl FanOut {
@@ -127,13 +153,52 @@ impl Registry {
     /// Queues a refusal behind what its author wrote before.
     pub(super) fn post_refusal(&mut self, author: Author, to: ConnId, code: Code, explanation: &str) {
         let author = self.note_post(author);
-        self.fan_out.jobs.push_back(Job::Refusal { author, to, code, explanation: explanation.to_owned() });
+        self.post_then(Then::Refusal { author, to, code, explanation: explanation.to_owned() });
     }
 
-    /// Whether something that an author wrote is still to be handed out.
+    /// Queues the end of a session behind what was posted before.
+    pub(super) fn post_end(&mut self, author: Author, session: SessionId, reason: &str) {
+        let author = self.note_post(author);
+        self.post_then(Then::End { author, session, reason: reason.to_owned() });
+    }
+
+    /// What waits for texts for all does not keep others from being gathered with them: only its author can tell, and it
+    /// does not read its own.
+    fn post_then(&mut self, then: Then) {
+        let Some(texts) = self.fan_out.jobs.back_mut() else { return self.do_then(then) };
+        let bytes = size_of::<Then>() + then.text_bytes();
+        texts.then.push(then);
+        texts.beside_bytes += bytes;
+        self.fan_out.queued_bytes += bytes;
+    }
+
+    fn do_then(&mut self, then: Then) {
+        let author = match then {
+            Then::Refusal { author, to, code, explanation } => {
+                self.refuse(to, code, &explanation);
+                author
+            }
+            Then::End { author, session, reason } => {
+                self.end_by_handler(session, &reason);
+                author
+            }
+        };
+        self.handed_out(author);
+    }
+
+    /// Ends a session because a handler wants it.
+    pub(super) fn end_by_handler(&mut self, session: SessionId, reason: &str) {
+        match self.sessions.session(session).and_then(Session::connection) {
+            Some(conn) => self.bye(conn, reason, CloseReason::Handler),
+            None => self.end_session(session),
+        }
+    }
+
+    /// Whether something that an author wrote is still to be handed out. What the server says on its own account comes
+    /// behind everything.
     pub(super) fn has_posts(&self, author: Author) -> bool {
         match author {
-            None => self.fan_out.server_jobs > 0,
+            None => !self.fan_out.is_empty(),
             Some(id) => self.connections.get(id).is_some_and(Connection::has_posts),
         }
     }
@@ -147,24 +212,21 @@ impl Registry {
     pub(super) fn hand_out(&mut self, most: usize) -> usize {
         let mut looked = 0;
         while looked < most
-            && let Some(job) = self.fan_out.jobs.pop_front()
+            && let Some(mut texts) = self.fan_out.jobs.pop_front()
         {
-            match job {
-                Job::Texts(mut texts) => {
-                    let (count, is_done) = self.hand_out_texts(&mut texts, most - looked);
-                    looked += count;
-                    if !is_done {
-                        self.fan_out.jobs.push_front(Job::Texts(texts));
-                        break;
-                    }
-                    texts.parts.iter().for_each(|part| self.handed_out(part.author));
-                }
-                Job::Refusal { author, to, code, explanation } => {
-                    looked += 1;
-                    self.refuse(to, code, &explanation);
-                    self.handed_out(author);
-                }
+            let (count, is_done) = self.hand_out_texts(&mut texts, most - looked);
+            looked += count;
+            if !is_done {
+                self.fan_out.jobs.push_front(texts);
+                break;
             }
+            looked += texts.then.len();
+            self.fan_out.queued_bytes -= texts.beside_bytes;
+            texts.parts.iter().for_each(|part| self.handed_out(part.author));
+            texts.then.into_iter().for_each(|then| self.do_then(then));
+        }
+        if self.fan_out.is_empty() {
+            self.fan_out.jobs.shrink_to(JOBS_KEPT);
         }
         looked
     }
@@ -183,37 +245,37 @@ impl Registry {
         let Config { output_limit_bytes, output_total_bytes, .. } = self.config;
         let chunk_bytes = FAN_OUT_CHUNK_BYTES.min(output_limit_bytes / 2).min(output_total_bytes / 8);
         let reply = Reply::Message { sender: sender.map_or("", Name::as_str), text };
-        let gathers = |job: &Job| {
-            matches!(job, Job::Texts(texts) if texts.begun.is_none() && texts.audience == audience
-                && texts.frames.len() + text.len() + 100 <= chunk_bytes)
+        let gathers = |texts: &Texts| {
+            // Who whispers to itself reads its own texts: those behind a refusal must not come before it.
+            let keeps_order = audience == Audience::All || texts.then.is_empty();
+            texts.begun.is_none()
+                && keeps_order
+                && texts.audience == audience
+                && texts.parts.len() < FAN_OUT_CHUNK_TEXTS
+                && texts.frames.len() + text.len() + MESSAGE_EXTRA_BYTES <= chunk_bytes
         };
         if !self.fan_out.jobs.back().is_some_and(gathers) {
-            let texts = Texts { audience, frames: Vec::new(), parts: Vec::new(), begun: None };
-            self.fan_out.jobs.push_back(Job::Texts(texts));
+            self.fan_out.jobs.push_back(Texts::new(audience));
+            self.fan_out.queued_bytes += size_of::<Texts>();
         }
-        let Some(Job::Texts(texts)) = self.fan_out.jobs.back_mut() else { return };
+        let admissions = self.fan_out.admissions;
+        let Some(texts) = self.fan_out.jobs.back_mut() else { return };
         let before = texts.frames.len();
         reply.encode(&mut texts.frames);
-        self.fan_out.queued_bytes += texts.frames.len() - before;
-        let admissions = self.fan_out.admissions;
         let end = texts.frames.len();
         texts.parts.push(Part { end, text_bytes: text.len(), author, but, admissions });
+        texts.beside_bytes += size_of::<Part>();
+        self.fan_out.queued_bytes += end - before + size_of::<Part>();
     }
 
-    /// Counts something that an author has queued; for the server itself, if the author is not served any more.
+    /// Counts something that an author has queued; `None` if the author is not served any more.
     fn note_post(&mut self, author: Author) -> Author {
-        let author = author
-            .filter(|id| self.connections.get_mut(*id).is_some_and(|connection| connection.note_post()));
-        self.fan_out.server_jobs += u32::from(author.is_none());
-        author
+        author.filter(|id| self.connections.get_mut(*id).is_some_and(|connection| connection.note_post()))
     }
 
     /// Something that an author has queued is handed out. When it was the last, the author is read again.
     fn handed_out(&mut self, author: Author) {
-        let Some(id) = author else {
-            self.fan_out.server_jobs -= 1;
-            return;
-        };
+        let Some(id) = author else { return };
         if let Some(connection) = self.connections.get_mut(id)
             && connection.forget_post()
         {
@@ -281,19 +343,21 @@ impl Registry {
         let Some(first) = parts.first() else { return };
         if begun.excluded.binary_search(&session).is_err() && !self.fan_out.is_newcomer(admitted, first) {
             self.note_texts_sent(id, parts.iter());
-            self.append_shared(id, &begun.shared);
-            return;
+            return self.append_shared(id, &begun.shared, std::iter::once(0..begun.shared.bytes().len()));
         }
-        let own = |part: &&Part| part.but != Some(session) && !self.fan_out.is_newcomer(admitted, part);
+        let is_due = |part: &Part| part.but != Some(session) && !self.fan_out.is_newcomer(admitted, part);
+        let due: Vec<&Part> = parts.iter().filter(|part| is_due(part)).collect();
         let starts = std::iter::once(0).chain(parts.iter().map(|part| part.end));
-        let mut frames = Vec::new();
-        for (start, part) in starts.zip(parts).filter(|(_, part)| own(part)) {
-            frames.extend_from_slice(&begun.shared.bytes()[start..part.end]);
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (start, part) in starts.zip(parts).filter(|(_, part)| is_due(part)) {
+            match ranges.last_mut() {
+                Some(range) if range.end == start => range.end = part.end,
+                _ => ranges.push(start..part.end),
+            }
         }
-        if !frames.is_empty() {
-            let parts: Vec<&Part> = parts.iter().filter(own).collect();
-            self.note_texts_sent(id, parts.into_iter());
-            self.append_copy(id, &frames);
+        if !due.is_empty() {
+            self.note_texts_sent(id, due.into_iter());
+            self.append_shared(id, &begun.shared, ranges.into_iter());
         }
     }
 

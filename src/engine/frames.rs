@@ -41,6 +41,8 @@ impl<S: Store> Engine<S> {
                     self.handle_frame(id, body, &mut name);
                 }
                 Ok(None) => break,
+                // Its refusals come first; the length is there still.
+                Err(_) if self.registry.has_posts(Some(id)) => break,
                 Err(bad) => self.refuse_length(id, bad),
             }
         }

@@ -139,7 +139,9 @@ impl<S: Store> Engine<S> {
         self.registry.stranger_log.end_interval(now);
         if self.registry.handler_timer.is_some_and(|due| due <= now) {
             self.registry.handler_timer = None;
-            self.handler.timer(&mut Delivery { registry: &mut self.registry, author: None });
+            if !self.stopping {
+                self.handler.timer(&mut Delivery { registry: &mut self.registry, author: None });
+            }
         }
         self.admission.cache.expire(now);
         self.apply_changes();
@@ -173,7 +175,9 @@ impl<S: Store> Engine<S> {
     pub fn handle_wake(&mut self, now: Moment) {
         self.registry.now = now;
         self.take_completions();
-        self.handler.woken(&mut Delivery { registry: &mut self.registry, author: None });
+        if !self.stopping {
+            self.handler.woken(&mut Delivery { registry: &mut self.registry, author: None });
+        }
         self.apply_changes();
     }
 
@@ -307,6 +311,7 @@ impl<S: Store> Engine<S> {
                         self.admission.abandon(job, self.registry.now);
                     }
                 }
+                Change::EarlyLoginLeft { conn, name } => self.admission.forget_early_login(conn, &name),
                 _ if self.stopping => {}
                 Change::Joined { session, name } => {
                     // What it says next comes behind that.

@@ -2,12 +2,13 @@
 
 use super::ConnId;
 use super::connection::{CloseReason, Connection, Listed};
-use super::registry::Registry;
+use super::registry::{Registry, Totals};
 use super::transport;
 use crate::auth::Name;
 use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR};
 use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Outboxes' memory kept for the next output, so that a message costs no allocation.
@@ -47,6 +48,28 @@ impl Outputs {
         }
     }
 
+    /// Lets something be put into a connection's output, counts it, and says how many bytes wait now.
+    #[inline]
+    fn push(
+        &mut self,
+        connection: &mut Connection,
+        totals: &mut Totals,
+        push: impl FnOnce(&mut Outbox),
+    ) -> usize {
+        let outbox = &mut connection.outbox;
+        let (before, held_before) = (outbox.len(), outbox.held_bytes());
+        if outbox.is_bare()
+            && let Some(spare) = self.spares.pop()
+        {
+            outbox.lend(spare);
+        }
+        push(outbox);
+        let waiting_bytes = outbox.len();
+        self.count(held_before, outbox.held_bytes());
+        totals.bytes_out += (waiting_bytes - before) as u64;
+        waiting_bytes
+    }
+
     /// The first bytes of a connection's output are written.
     pub(super) fn advance(&mut self, connection: &mut Connection, count: usize) {
         connection.traffic.bytes_out += count as u64;
@@ -59,7 +82,7 @@ impl Outputs {
         }
     }
 
-    /// Notes whether what was written last is has_backlog between here and the socket; true if that is news.
+    /// Notes whether the transport holds what was written last; true if that is news.
     pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, has_backlog: bool) -> bool {
         let was_held = std::mem::replace(&mut connection.transport_backlog, has_backlog);
         self.count(transport::held_bytes(was_held), transport::held_bytes(has_backlog));
@@ -101,53 +124,31 @@ impl Registry {
     /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
     /// if it is closing or gone.
     pub(super) fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> Option<usize> {
-        let connection = self.connections.get_mut(id).filter(|connection| !connection.is_closing())?;
-        let outbox = &mut connection.outbox;
-        let (before, held_before) = (outbox.len(), outbox.held_bytes());
-        if outbox.is_bare()
-            && let Some(spare) = self.outputs.spares.pop()
-        {
-            outbox.lend(spare);
-        }
-        outbox.push(reply);
-        let waiting_bytes = outbox.len();
-        self.outputs.count(held_before, outbox.held_bytes());
-        self.totals.bytes_out += (waiting_bytes - before) as u64;
+        let Registry { connections, outputs, totals, .. } = self;
+        let connection = connections.get_mut(id).filter(|connection| !connection.is_closing())?;
+        let waiting_bytes = outputs.push(connection, totals, |outbox| outbox.push(reply));
         if connection.listed.join_first() {
-            self.outputs.first.push_back(id);
+            outputs.first.push_back(id);
         }
         Some(waiting_bytes)
     }
 
-    /// Puts a reference to frames for many into a connection's output.
-    pub(super) fn append_shared(&mut self, id: ConnId, frames: &Rc<SharedFrames>) {
-        self.append_for_many(id, |outbox| outbox.push_shared(frames));
-    }
-
-    /// Puts a copy of frames for many into a connection's output.
-    pub(super) fn append_copy(&mut self, id: ConnId, frames: &[u8]) {
-        self.append_for_many(id, |outbox| outbox.push_frames(frames));
-    }
-
-    fn append_for_many(&mut self, id: ConnId, push: impl FnOnce(&mut Outbox)) {
-        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_closing())
-        else {
+    /// Puts references to frames for many, in these ranges of their bytes, into a connection's output.
+    pub(super) fn append_shared(
+        &mut self,
+        id: ConnId,
+        frames: &Rc<SharedFrames>,
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) {
+        let Registry { connections, outputs, totals, .. } = self;
+        let Some(connection) = connections.get_mut(id).filter(|connection| !connection.is_closing()) else {
             return;
         };
-        let outbox = &mut connection.outbox;
-        let (before, held_before) = (outbox.len(), outbox.held_bytes());
-        if outbox.is_bare()
-            && let Some(spare) = self.outputs.spares.pop()
-        {
-            outbox.lend(spare);
-        }
-        push(outbox);
-        let waiting_bytes = outbox.len();
-        self.outputs.count(held_before, outbox.held_bytes());
-        self.totals.bytes_out += (waiting_bytes - before) as u64;
+        let push = |outbox: &mut Outbox| ranges.for_each(|range| outbox.push_shared(frames, range));
+        let waiting_bytes = outputs.push(connection, totals, push);
         if !connection.is_listed() {
             connection.listed = Listed::Behind;
-            self.outputs.behind.push_back(id);
+            outputs.behind.push_back(id);
         }
         if waiting_bytes >= self.config.output_limit_bytes {
             self.refuse_slow_consumer(id, "its waiting output reached the limit");
@@ -237,7 +238,10 @@ impl Registry {
         let enough = total - total / OUTPUT_TOTAL_LOW_DIVISOR;
         // Who is cut off may hold a frame that it has begun to take, and is closing then.
         for _ in 0..2 {
-            let waiting = self.connections.iter().map(|(id, connection)| (connection.outbox.len(), id));
+            let bytes = |connection: &Connection| {
+                connection.outbox.len() + transport::held_bytes(connection.transport_backlog)
+            };
+            let waiting = self.connections.iter().map(|(id, connection)| (bytes(connection), id));
             let mut longest: Vec<(usize, ConnId)> = waiting.filter(|(bytes, _)| *bytes > 0).collect();
             longest.sort_unstable_by(|one, other| other.cmp(one));
             for (_, id) in longest {

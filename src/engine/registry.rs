@@ -60,6 +60,8 @@ pub(super) enum Change {
     Abandoned(JobId),
     /// Nor for the hash that this connection with a session waited for.
     AbandonedBy(ConnId),
+    /// A login that waited for its name to be stored is not wanted any more.
+    EarlyLoginLeft { conn: ConnId, name: Name },
 }
 
 /// Sums since the start.
@@ -297,10 +299,11 @@ impl Registry {
     fn leave_state(&mut self, id: ConnId, why: CloseReason) {
         match self.connections.get(id).map(|connection| &connection.state) {
             Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                if let LoginState::Waiting(waiting) = &unauthenticated.login
-                    && let PendingWork::Hash(job) = waiting.pending
-                {
-                    self.changes.push_back(Change::Abandoned(job));
+                if let LoginState::Waiting(waiting) = &unauthenticated.login {
+                    self.changes.push_back(match waiting.pending {
+                        PendingWork::Hash(job) => Change::Abandoned(job),
+                        PendingWork::Store => Change::EarlyLoginLeft { conn: id, name: waiting.name.clone() },
+                    });
                 }
             }
             Some(&ConnectionState::Authenticated { session, is_waiting, .. }) => {

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod costs;
+mod crowds;
 mod guesses;
 mod hashing;
 mod leftovers;

@@ -68,11 +68,13 @@ mod frame;
 mod inbox;
 mod message;
 mod outbox;
+mod shared_frames;
 mod stream;
 
 pub use code::Code;
 pub use frame::{BadLength, body_length};
 pub use inbox::{Inbox, Lent};
 pub use message::{Malformed, Reply, Request, VERSION, Wanted};
-pub use outbox::{Meter, Outbox, SharedFrames, Spare, Unsent};
+pub use outbox::{Outbox, Spare, Unsent};
+pub use shared_frames::{Meter, SharedFrames};
 pub use stream::{FrameRead, FrameWrite};

@@ -4,11 +4,11 @@
 //! reference to them in its place among the own ones.
 
 use super::frame::body_length;
-use super::{Reply, Request};
+use super::{Reply, Request, SharedFrames};
 use crate::limits::HEADER_BYTES;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::rc::Rc;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -39,53 +39,23 @@ struct Waiting {
     has_secret: bool,
 }
 
-/// A reference to shared frames, and how many own bytes come before them.
+/// A reference to some of shared frames, and how many own bytes come before them.
 #[derive(Debug)]
 struct Piece {
     own_bytes: usize,
     frames: Rc<SharedFrames>,
+    /// Which of the shared bytes: whole frames.
+    start: usize,
+    end: usize,
 }
 
 impl Piece {
     fn len(&self) -> usize {
-        self.own_bytes + self.frames.bytes.len()
-    }
-}
-
-/// Whole frames for many, encoded once. Whoever keeps a [`Meter`] of them knows what all that are still held take.
-#[derive(Debug)]
-pub struct SharedFrames {
-    bytes: Vec<u8>,
-    meter: Meter,
-}
-
-/// Counts the bytes of shared frames that somebody still holds, each once.
-#[derive(Clone, Debug, Default)]
-pub struct Meter(Rc<Cell<usize>>);
-
-impl Meter {
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.0.get()
-    }
-}
-
-impl SharedFrames {
-    /// Frames that the meter counts until the last reference to them is dropped.
-    pub fn new(bytes: Vec<u8>, meter: &Meter) -> Rc<SharedFrames> {
-        meter.0.set(meter.0.get() + bytes.capacity());
-        Rc::new(SharedFrames { bytes, meter: meter.clone() })
+        self.own_bytes + self.end - self.start
     }
 
-    /// The frames.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for SharedFrames {
-    fn drop(&mut self) {
-        self.meter.0.set(self.meter.0.get() - self.bytes.capacity());
+    fn bytes(&self) -> &[u8] {
+        &self.frames.bytes()[self.start..self.end]
     }
 }
 
@@ -116,18 +86,21 @@ impl Outbox {
         self.encode(|frames| request.encode(frames));
     }
 
-    /// Appends whole frames that are encoded already.
-    pub fn push_frames(&mut self, frames: &[u8]) {
-        self.encode(|own| own.extend_from_slice(frames));
-    }
-
-    /// Appends a reference to frames for many.
-    pub fn push_shared(&mut self, frames: &Rc<SharedFrames>) {
+    /// Appends a reference to some of the frames for many: those that take up this range of their bytes.
+    ///
+    /// # Panics
+    /// If it is not a range of them: a fault of the caller's.
+    pub fn push_shared(&mut self, frames: &Rc<SharedFrames>, range: Range<usize>) {
+        assert!(
+            range.start <= range.end && range.end <= frames.bytes().len(),
+            "no range of the shared frames"
+        );
         let waiting = self.waiting.get_or_insert_default();
-        waiting.len += frames.bytes.len();
+        waiting.len += range.len();
         let own_bytes = waiting.own.len() - waiting.tail;
         waiting.tail = waiting.own.len();
-        waiting.pieces.push_back(Piece { own_bytes, frames: Rc::clone(frames) });
+        let Range { start, end } = range;
+        waiting.pieces.push_back(Piece { own_bytes, frames: Rc::clone(frames), start, end });
     }
 
     /// What is to be written next.
@@ -173,7 +146,7 @@ impl Outbox {
     /// Bytes of memory that are not free as long as it waits: what it holds alone, and all that it has references to.
     pub fn reached_bytes(&self) -> usize {
         let shared = self.waiting.iter().flat_map(|waiting| &waiting.pieces);
-        self.held_bytes() + shared.map(|piece| piece.frames.bytes.capacity()).sum::<usize>()
+        self.held_bytes() + shared.map(|piece| piece.frames.held_bytes()).sum::<usize>()
     }
 
     /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.
@@ -238,7 +211,7 @@ impl<'a> Unsent<'a> {
             let pieces = waiting.pieces.iter().flat_map(move |piece| {
                 let (before, rest) = own.split_at(piece.own_bytes);
                 own = rest;
-                [before, piece.frames.bytes()]
+                [before, piece.bytes()]
             });
             pieces.chain([&waiting.own[waiting.tail..]])
         });
@@ -357,7 +330,7 @@ impl Waiting {
 
     fn keep_begun_frame(&mut self) {
         let own = self.own_next();
-        let shared = self.pieces.front().filter(|_| own.len() <= self.sent).map(|piece| &piece.frames);
+        let shared = self.pieces.front().filter(|_| own.len() <= self.sent);
         let (frames, sent) =
             shared.map_or((own, self.sent), |shared| (shared.bytes(), self.sent - own.len()));
         let (start, end) = begun_frame(frames, sent);
@@ -367,8 +340,9 @@ impl Waiting {
         kept.sent = sent - start;
         kept.len = end - start - kept.sent;
         match shared {
-            Some(shared) if end - start == frames.len() => {
-                kept.pieces.push_back(Piece { own_bytes: 0, frames: Rc::clone(shared) });
+            Some(shared) if end - start == shared.frames.bytes().len() => {
+                let frames = Rc::clone(&shared.frames);
+                kept.pieces.push_back(Piece { own_bytes: 0, frames, start, end });
             }
             _ => kept.own.extend_from_slice(&frames[start..end]),
         }

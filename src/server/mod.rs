@@ -1,7 +1,7 @@
 //! The shell around the engine: the only place with mio.
 //!
-//! One thread runs turns, and a turn is a list of phases: wait, read_console the console and signals, accept, read, meet
-//! deadlines, write, close, store, hash, log. Every socket is registered once, for reading, and once more if it does not
+//! One thread runs turns, and a turn is a list of phases: wait, take events (console and signals too), accept,
+//! begin handshakes, read, meet deadlines, work, write, close, store, hash, log. Every socket is registered once, for reading, and once more if it does not
 //! take all that is written; events are hints that set what is remembered of a socket, and a socket that was cut off by
 //! its share stays on the ready list, because nobody tells again.
 //!

@@ -1,6 +1,7 @@
 //! Any stream of own and shared frames, written in any portions.
 
 use super::*;
+use crate::protocol::Meter;
 use proptest::prelude::*;
 
 /// What is done to an outbox next.
@@ -47,7 +48,8 @@ impl Bench {
                     self.ends.push(self.expected.len() + frames.len());
                 }
                 self.expected.extend_from_slice(&frames);
-                self.outbox.push_shared(&SharedFrames::new(frames, &self.meter));
+                let end = frames.len();
+                self.outbox.push_shared(&SharedFrames::new(frames, &self.meter), 0..end);
             }
             Step::Write(most) => self.write(*most),
         }
@@ -118,7 +120,7 @@ fn shared_frames_are_held_once_until_the_last_has_sent_them() {
     let (room, length) = (frames.capacity(), frames.len());
     let shared = SharedFrames::new(frames, &meter);
     let mut outboxes = [(); 3].map(|()| Outbox::default());
-    outboxes.iter_mut().for_each(|outbox| outbox.push_shared(&shared));
+    outboxes.iter_mut().for_each(|outbox| outbox.push_shared(&shared, 0..shared.bytes().len()));
     drop(shared);
     for outbox in &mut outboxes {
         assert_eq!(meter.bytes(), room);
@@ -152,8 +154,8 @@ fn a_frame_for_many_that_is_half_written_stays_shared() {
     let mut outboxes = [(); 3].map(|()| Outbox::default());
     for outbox in &mut outboxes {
         outbox.push(&Reply::Bye("own"));
-        outbox.push_shared(&shared);
-        outbox.push_shared(&shared);
+        outbox.push_shared(&shared, 0..shared.bytes().len());
+        outbox.push_shared(&shared, 0..shared.bytes().len());
         outbox.advance(8 + 1);
         outbox.drop_unsent_frames();
         assert_eq!(outbox.len(), length - 1);
