@@ -89,7 +89,7 @@ fn instructions(load: impl FnOnce(u16)) -> f64 {
     let mut command = Command::new("valgrind");
     // The start is not counted: it measures what hashing costs by the clock, and does more or less of it each time.
     command
-        .args(["--quiet", "--tool=callgrind", "--toggle-collect=porter::server::Server::turn"])
+        .args(["--quiet", "--tool=callgrind", "--toggle-collect=porter::server::Server<*>::turn"])
         .arg(format!("--callgrind-out-file={}", counts.display()));
     command.arg(env!("CARGO_BIN_EXE_porter-server"));
     command.args(["--host", "127.0.0.1", "--port", "0", "--hash-rounds", "1"]);
