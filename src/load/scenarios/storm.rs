@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Between two looks at how far the run is.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The part of the logins that tells whether the server remembers some.
+const QUICK: f64 = 0.25;
+
 /// What comes before each border of the run's parts, and after the last.
 const PARTS: [&str; 5] = ["warm-up", "before", "during", "after", "end"];
 
@@ -121,12 +124,15 @@ pub(super) fn storm<D: Dialect>(mut running: Running<'_, D>, watch: Watch<'_>) -
     Ok(report)
 }
 
-/// Logins that came back in much less time than a hash takes paid for none, whatever the server did before.
+/// Logins that came back in much less time than a hash takes paid for none, whatever the server did before. A tester that
+/// had to wait for a CPU between sending and looking at its clock may take a few for quicker than they were, so that a
+/// quarter of them decides.
 fn find_unhashed(report: &mut Report, hash: Duration, logins: &Latency) {
-    let quickest = Duration::from_nanos(logins.nanoseconds_at(0.0));
-    if logins.count() > 0 && quickest < hash / 4 {
-        let reason =
-            format!("a login took {quickest:?}, and a hash takes {hash:?}: the server remembers some");
+    let quick = Duration::from_nanos(logins.nanoseconds_at(QUICK));
+    if logins.count() > 0 && quick < hash / 4 {
+        let reason = format!(
+            "a quarter of the logins took {quick:?} at most, and a hash takes {hash:?}: the server remembers some"
+        );
         report.failed += 1;
         count_failure(&mut report.failures, LoadError::new("not_full", reason));
     }
