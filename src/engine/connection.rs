@@ -4,6 +4,7 @@ use super::Config;
 use super::events::Announced;
 use super::peer::Peer;
 use super::strangers::StrangerState;
+use super::transport::Written;
 use crate::Moment;
 use crate::auth::SessionId;
 use crate::auth::conversation::{LoginState, Unauthenticated};
@@ -278,6 +279,19 @@ impl Connection {
     pub(super) fn half_close(&mut self) {
         if self.input == Input::Open {
             self.input = Input::HalfClosed;
+        }
+    }
+
+    /// Keeps since when none of the output that waits, here or in the transport, could be written.
+    pub(super) fn note_stall(&mut self, written: &Written, held_is_news: bool, now: Moment) {
+        if self.outbox.is_empty() && !written.has_backlog {
+            self.stalled_since = None;
+        } else if held_is_news
+            || (!self.outbox.is_empty()
+                && written.is_blocked
+                && (written.bytes > 0 || self.stalled_since.is_none()))
+        {
+            self.stalled_since = Some(now);
         }
     }
 

@@ -182,10 +182,11 @@ impl Registry {
 
     /// If all input was handed in and every whole frame of it is handled and handed out, the connection has served its purpose.
     pub(super) fn finish_input(&mut self, id: ConnId) {
-        let Some(connection) = self.connections.get(id) else { return };
+        let has_ended =
+            |connection: &&Connection| connection.input == Input::Ended && !connection.is_closing();
+        let Some(connection) = self.connections.get(id).filter(has_ended) else { return };
         let limit_bytes = connection.frame_limit_bytes(&self.config);
-        let is_done = !connection.has_posts() && !connection.inbox.has_frame(limit_bytes);
-        if connection.input == Input::Ended && !connection.is_closing() && is_done {
+        if !connection.has_posts() && !connection.inbox.has_frame(limit_bytes) {
             self.begin_close(id, CloseReason::ClosedByPeer);
         }
     }

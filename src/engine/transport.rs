@@ -102,21 +102,6 @@ impl<S: Store> Engine<S> {
     }
 }
 
-impl super::connection::Connection {
-    /// Keeps since when none of the output that waits, here or in the transport, could be written.
-    fn note_stall(&mut self, written: &Written, held_is_news: bool, now: Moment) {
-        if self.outbox.is_empty() && !written.has_backlog {
-            self.stalled_since = None;
-        } else if held_is_news
-            || (!self.outbox.is_empty()
-                && written.is_blocked
-                && (written.bytes > 0 || self.stalled_since.is_none()))
-        {
-            self.stalled_since = Some(now);
-        }
-    }
-}
-
 impl Registry {
     fn half_close(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };

@@ -64,9 +64,9 @@ impl Deadlines {
     }
 
     /// Whether what is due is to be done now. At the end of a hold it always is.
-    pub(super) fn are_met(&mut self, now: Moment, has_unread: bool) -> bool {
-        let has_backlog = |hold: &Hold| now < hold.least || (has_unread && now < hold.most);
-        if self.hold.as_ref().is_some_and(has_backlog) {
+    pub(super) fn are_met(&mut self, now: Moment, has_unread: impl FnOnce() -> bool) -> bool {
+        let is_held = |hold: &Hold| now < hold.least || (now < hold.most && has_unread());
+        if self.hold.as_ref().is_some_and(is_held) {
             return false;
         }
         self.hold = None;
@@ -97,7 +97,7 @@ mod tests {
         let mut deadlines = Deadlines::default();
         for turn in 0..1_000 {
             deadlines.begin_turn(at(turn * 90));
-            assert!(deadlines.are_met(at(turn * 90), true));
+            assert!(deadlines.are_met(at(turn * 90), || true));
             match turn % 3 {
                 0 => deadlines.goes_on(),
                 // A long wait that was meant to be, and one that something has cut short.
@@ -107,7 +107,7 @@ mod tests {
         }
         deadlines.waits_for_ever();
         deadlines.begin_turn(at(50_000_000));
-        assert!(deadlines.are_met(at(50_000_000), true));
+        assert!(deadlines.are_met(at(50_000_000), || true));
     }
 
     /// A wait that takes too long, a turn that does (a slow sync), and a turn that was to follow at once and did not.
@@ -121,16 +121,16 @@ mod tests {
         for (number, wait) in waits.into_iter().enumerate() {
             let mut deadlines = Deadlines::default();
             deadlines.begin_turn(at(50));
-            assert!(deadlines.are_met(at(50), false), "{number}");
+            assert!(deadlines.are_met(at(50), || false), "{number}");
             wait(&mut deadlines);
             deadlines.begin_turn(at(30_010));
             assert!(
-                !deadlines.are_met(at(30_010), false) && deadlines.is_after_pause(at(30_010)),
+                !deadlines.are_met(at(30_010), || false) && deadlines.is_after_pause(at(30_010)),
                 "{number}"
             );
             assert_eq!(deadlines.put_off(at(20_000)), at(30_010) + PAUSE_GRACE_MOST, "{number}");
             assert_eq!(deadlines.put_off(at(90_000)), at(90_000), "{number}");
-            assert!(deadlines.are_met(at(30_010) + PAUSE_GRACE_MOST, false), "{number}");
+            assert!(deadlines.are_met(at(30_010) + PAUSE_GRACE_MOST, || false), "{number}");
         }
     }
 
@@ -141,8 +141,8 @@ mod tests {
         deadlines.begin_turn(at(100));
         deadlines.waits(at(101), at(3_850));
         deadlines.begin_turn(at(4_100));
-        assert!(!deadlines.are_met(at(6_099), false));
-        assert!(deadlines.are_met(at(6_100), false));
+        assert!(!deadlines.are_met(at(6_099), || false));
+        assert!(deadlines.are_met(at(6_100), || false));
     }
 
     fn paused() -> Deadlines {
@@ -157,7 +157,7 @@ mod tests {
         let mut deadlines = paused();
         let mut now = at(60_000);
         let mut turns = 0;
-        while !deadlines.are_met(now, true) {
+        while !deadlines.are_met(now, || true) {
             turns += 1;
             now = now + Duration::from_millis(5);
             deadlines.goes_on();
@@ -172,8 +172,8 @@ mod tests {
         let mut deadlines = paused();
         deadlines.goes_on();
         deadlines.begin_turn(at(120_000));
-        assert!(!deadlines.are_met(at(120_000), true));
-        assert!(deadlines.are_met(at(120_000) + PAUSE_HOLD_MOST, true));
+        assert!(!deadlines.are_met(at(120_000), || true));
+        assert!(deadlines.are_met(at(120_000) + PAUSE_HOLD_MOST, || true));
     }
 
     /// The story: a start is long enough for a pause, and what it had put off was over long since when the process was
@@ -182,11 +182,11 @@ mod tests {
     fn a_pause_puts_off_anew_what_an_earlier_one_had() {
         let mut deadlines = Deadlines::default();
         deadlines.begin_turn(at(165));
-        assert!(!deadlines.are_met(at(268), false));
+        assert!(!deadlines.are_met(at(268), || false));
         deadlines.waits(at(269), at(3_172));
         deadlines.begin_turn(at(4_200));
-        assert!(!deadlines.are_met(at(6_199), false));
-        assert!(deadlines.are_met(at(6_200), false));
+        assert!(!deadlines.are_met(at(6_199), || false));
+        assert!(deadlines.are_met(at(6_200), || false));
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         let mut are_met = |turn: u64| {
             deadlines.goes_on();
             deadlines.begin_turn(at(turn * 150));
-            deadlines.are_met(at(turn * 150), turn.is_multiple_of(2))
+            deadlines.are_met(at(turn * 150), || turn.is_multiple_of(2))
         };
         let met = (1..=200).filter(|turn| are_met(*turn)).count();
         assert!(met >= 5, "{met} times in half a minute");
@@ -207,7 +207,7 @@ mod tests {
         let mut deadlines = Deadlines::default();
         deadlines.goes_on();
         deadlines.begin_turn(at(300));
-        assert!(!deadlines.are_met(at(599), false));
-        assert!(deadlines.are_met(at(600), false));
+        assert!(!deadlines.are_met(at(599), || false));
+        assert!(deadlines.are_met(at(600), || false));
     }
 }

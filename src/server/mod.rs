@@ -252,8 +252,8 @@ impl<S: Store> Server<S> {
         if !self.deadlines.is_after_pause(now) {
             self.end_overdue_handshake(now);
         }
-        let is_accepting = self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
-        let has_unread = !self.ready.is_empty() || is_accepting || self.handshakes.has_next();
+        let is_accepting = || self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
+        let has_unread = || !self.ready.is_empty() || is_accepting() || self.handshakes.has_next();
         if self.deadlines.are_met(now, has_unread) {
             self.engine.handle_time(now);
         }

@@ -2,7 +2,7 @@
 
 use super::fake::{NAME, PASSWORD, Program, Server, TOKEN};
 use super::on_terminal::Terminal;
-use porter::protocol::{Code, Reply, Request, Wanted};
+use porter::protocol::{Code, Reply};
 use std::process::Command;
 
 /// What a person is told of each text is dim, and of one that begins with a name also for whom it was.
@@ -32,12 +32,7 @@ fn receipts_are_dim_and_say_for_whom() {
 fn a_quiet_client_gives_no_receipts() {
     let server = Server::start();
     let mut person = Terminal::with(&server, &["--name", NAME, "--quiet"]);
-    let mut visitor = server.greeted("");
-    visitor.expect(Request::Identify(NAME.as_bytes()));
-    visitor.tell(Reply::PasswordWanted(Wanted::Login));
-    person.answer("Password for ann: ", PASSWORD);
-    visitor.expect(Request::Login(PASSWORD.as_bytes()));
-    visitor.welcome(&TOKEN);
+    let mut visitor = person.log_in(&server);
     person.await_text("> ");
     person.types("@bob psst\r");
     visitor.expect_text(&TOKEN, "@bob psst");
@@ -137,12 +132,7 @@ fn one_message_that_is_refused_too_long_or_lost_is_exit_code_1() {
     assert_eq!(client.ends().code, Some(1));
 
     let mut person = Terminal::with(&server, &["--name", NAME, "--message", "@nobody hi"]);
-    let mut visitor = server.greeted("");
-    visitor.expect(Request::Identify(NAME.as_bytes()));
-    visitor.tell(Reply::PasswordWanted(Wanted::Login));
-    person.answer("Password for ann: ", PASSWORD);
-    visitor.expect(Request::Login(PASSWORD.as_bytes()));
-    visitor.welcome(&TOKEN);
+    let mut visitor = person.log_in(&server);
     visitor.expect_text(&TOKEN, "@nobody hi");
     visitor.refuse(Code::NoSuchRecipient.number(), "nobody is not online");
     visitor.see_off();

@@ -33,15 +33,21 @@ impl Terminal {
     /// Logged in, with the row for the first message.
     pub(super) fn logged_in(server: &Server, arguments: &[&str]) -> (Terminal, Visitor) {
         let mut person = Terminal::with(server, &[&["--name", NAME], arguments].concat());
-        let mut visitor = server.greeted("");
-        visitor.expect(Request::Identify(NAME.as_bytes()));
-        visitor.tell(Reply::PasswordWanted(Wanted::Login));
-        person.answer("Password for ann: ", PASSWORD);
-        visitor.expect(Request::Login(PASSWORD.as_bytes()));
-        visitor.welcome(&TOKEN);
+        let visitor = person.log_in(server);
         person.await_text("Hello, ann");
         person.await_text("> ");
         (person, visitor)
+    }
+
+    /// Ann types her password, and is let in.
+    pub(super) fn log_in(&mut self, server: &Server) -> Visitor {
+        let mut visitor = server.greeted("");
+        visitor.expect(Request::Identify(NAME.as_bytes()));
+        visitor.tell(Reply::PasswordWanted(Wanted::Login));
+        self.answer("Password for ann: ", PASSWORD);
+        visitor.expect(Request::Login(PASSWORD.as_bytes()));
+        visitor.welcome(&TOKEN);
+        visitor
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -171,12 +177,7 @@ fn a_refused_name_is_asked_again_and_a_new_password_twice_until_both_agree() {
 fn the_password_is_asked_for_again_only_when_the_session_is_gone() {
     let server = Server::start();
     let mut person = Terminal::with(&server, &["--name", NAME]);
-    let mut visitor = server.greeted("");
-    visitor.expect(Request::Identify(NAME.as_bytes()));
-    visitor.tell(Reply::PasswordWanted(Wanted::Login));
-    person.answer("Password for ann: ", PASSWORD);
-    visitor.expect(Request::Login(PASSWORD.as_bytes()));
-    visitor.welcome(&TOKEN);
+    let visitor = person.log_in(&server);
     drop(visitor);
     person.await_text("trying again in ");
     let mut visitor = server.returning(&TOKEN);

@@ -101,12 +101,7 @@ fn with_messages_in_a_pipe_the_password_is_asked_for_at_the_terminal() {
         server.port()
     );
     let mut person = Terminal::of(pty_process::blocking::Command::new("sh").args(["-c", &script]));
-    let mut visitor = server.greeted("");
-    visitor.expect(Request::Identify(NAME.as_bytes()));
-    visitor.tell(Reply::PasswordWanted(Wanted::Login));
-    person.answer("Password for ann: ", PASSWORD);
-    visitor.expect(Request::Login(PASSWORD.as_bytes()));
-    visitor.welcome(&TOKEN);
+    let mut visitor = person.log_in(&server);
     visitor.expect_text(&TOKEN, "one");
     visitor.expect_text(&TOKEN, "two");
     visitor.see_off();
