@@ -45,7 +45,7 @@ const WORLD: &[(&str, &[&str])] = &[
     ("TcpStream", &["server", "client", "load"]),
     ("TcpListener", &["server", "load"]),
     ("Instant", &["server", "store", "client", "load", "bin"]),
-    ("SystemTime", &["store"]),
+    ("SystemTime", &["store", "server"]),
     ("std::fs", &["server", "store", "client", "load", "bin"]),
     ("std::env", &["cli", "bin"]),
     // The client finds hosts, connects and shakes hands on a thread of its own: those calls cannot be given up, and the

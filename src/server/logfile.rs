@@ -3,12 +3,15 @@
 use crate::limits::LOG_BUFFER_BYTES;
 use crate::store::dangling_link;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use simplelog::{ConfigBuilder, WriteLogger};
+use std::fmt::{self, Write as _};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The log file, shared with the logger.
 #[derive(Clone)]
@@ -19,6 +22,9 @@ pub struct LogFile {
 struct Sink {
     path: PathBuf,
     file: Option<File>,
+    /// The line that is being made, in memory that is kept for the next.
+    line: String,
+    stamp: Stamp,
     /// Whole lines that wait to be written.
     waiting: Vec<u8>,
     dropped_lines: u64,
@@ -39,16 +45,7 @@ impl LogFile {
     /// If this process has a logger already.
     pub fn install(path: &Path, level: LevelFilter) -> Result<LogFile, log::SetLoggerError> {
         let log = LogFile { sink: Arc::new(Mutex::new(Sink::new(path))) };
-        let config = ConfigBuilder::new()
-            .set_time_format_rfc3339()
-            .set_max_level(LevelFilter::Off)
-            .set_target_level(LevelFilter::Off)
-            .set_thread_level(LevelFilter::Off)
-            .set_location_level(LevelFilter::Off)
-            .add_filter_allow_str("porter")
-            .build();
-        let lines = WriteLogger::new(level, config, Lines { line: Vec::new(), log_file: log.clone() });
-        log::set_boxed_logger(Box::new(Levelled { lines: *lines, log_file: log.clone() }))?;
+        log::set_boxed_logger(Box::new(Logger { level, log_file: log.clone() }))?;
         log::set_max_level(level);
         log.reopen();
         Ok(log)
@@ -91,6 +88,8 @@ impl Sink {
         Sink {
             path: path.to_owned(),
             file: None,
+            line: String::new(),
+            stamp: Stamp::default(),
             waiting: Vec::new(),
             dropped_lines: 0,
             within_line: false,
@@ -101,6 +100,18 @@ impl Sink {
 
     fn is_waiting(&self) -> bool {
         !self.waiting.is_empty() || self.dropped_lines > 0
+    }
+
+    /// Something has happened, so long after 1970.
+    fn log(&mut self, level: Level, event: &fmt::Arguments<'_>, since_1970: Duration) {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        self.stamp.write(&mut line, since_1970);
+        // Writing to a string cannot fail.
+        let _ = writeln!(line, " {} {event}", level.as_str());
+        self.take_line(line.as_bytes());
+        self.line = line;
+        self.urgent |= level <= Level::Warn;
     }
 
     /// The line is whole: it waits, or is dropped and counted if too many wait already.
@@ -210,52 +221,43 @@ pub(super) fn warn_stderr(text: &str) {
     }
 }
 
-/// What the logger writes to, each line in dozens of pieces.
-struct Lines {
-    line: Vec<u8>,
-    log_file: LogFile,
+/// When a line was logged, in RFC 3339. The text of the second is kept: in a crowd many lines have the same.
+#[derive(Default)]
+struct Stamp {
+    second: u64,
+    text: String,
 }
 
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line.extend_from_slice(bytes);
-        if bytes.ends_with(b"\n") {
-            self.log_file.sink().take_line(&self.line);
-            self.line.clear();
+impl Stamp {
+    fn write(&mut self, line: &mut String, since_1970: Duration) {
+        let second = since_1970.as_secs();
+        if self.text.is_empty() || self.second != second {
+            let time = i64::try_from(second)
+                .ok()
+                .and_then(|second| OffsetDateTime::from_unix_timestamp(second).ok());
+            self.text = time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
+            self.second = second;
         }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.log_file.flush();
-        Ok(())
+        let _ = write!(line, "{}.{:09}Z", self.text.trim_end_matches('Z'), since_1970.subsec_nanos());
     }
 }
 
-/// Puts the level before the event as a plain word; simplelog would put it in brackets.
-struct Levelled {
-    lines: WriteLogger<Lines>,
+/// Hands what this library logs to the file; what others log is theirs.
+struct Logger {
+    level: LevelFilter,
     log_file: LogFile,
 }
 
-impl Log for Levelled {
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.lines.enabled(metadata)
+        metadata.level() <= self.level && metadata.target().starts_with("porter")
     }
 
+    #[expect(clippy::disallowed_methods, reason = "lines are stamped by the wall clock")]
     fn log(&self, record: &Record<'_>) {
-        let (level, event) = (record.level(), record.args());
-        let (target, module) = (record.target(), record.module_path());
-        self.lines.log(
-            &Record::builder()
-                .level(level)
-                .target(target)
-                .module_path(module)
-                .args(format_args!("{level} {event}"))
-                .build(),
-        );
-        if level <= Level::Warn {
-            self.log_file.sink().urgent = true;
+        if self.enabled(record.metadata()) {
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.log_file.sink().log(record.level(), record.args(), since_1970);
         }
     }
 
@@ -267,6 +269,24 @@ impl Log for Levelled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_has_its_time_its_level_and_what_happened() {
+        let mut sink = Sink::new(Path::new("nowhere"));
+        for (seconds, nanoseconds) in [(0, 7), (1_795_864_897, 17_113_458), (1_795_864_897, 999_999_999)] {
+            sink.log(Level::Info, &format_args!("start {seconds}"), Duration::new(seconds, nanoseconds));
+        }
+        assert!(!sink.urgent);
+        sink.log(Level::Warn, &format_args!("late"), Duration::from_secs(1_795_864_898));
+        assert!(sink.urgent);
+        assert_eq!(
+            String::from_utf8(sink.waiting).unwrap(),
+            "1970-01-01T00:00:00.000000007Z INFO start 0\n\
+             2026-11-28T11:21:37.017113458Z INFO start 1795864897\n\
+             2026-11-28T11:21:37.999999999Z INFO start 1795864897\n\
+             2026-11-28T11:21:38.000000000Z WARN late\n"
+        );
+    }
 
     #[test]
     fn lines_that_cannot_be_written_wait_are_dropped_and_counted() {
