@@ -149,6 +149,7 @@ pub mod auth;
 pub mod chart;
 pub mod cli;
 pub mod client;
+mod clock;
 pub mod engine;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
@@ -166,5 +167,6 @@ pub mod text;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+pub use clock::Clock;
 pub use moment::Moment;
 pub use slots::Key;

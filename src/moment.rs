@@ -17,6 +17,18 @@ impl Moment {
     /// Later than anything that happens.
     pub const NEVER: Moment = Moment(NonZeroU64::MAX);
 
+    /// So many nanoseconds after the start of the clock.
+    #[inline]
+    pub(crate) fn at_nanoseconds(nanoseconds: u64) -> Moment {
+        Moment(NonZeroU64::MIN.saturating_add(nanoseconds))
+    }
+
+    /// The first of several moments, [`NEVER`](Moment::NEVER) if there is none.
+    #[inline]
+    pub(crate) fn first_of<const COUNT: usize>(moments: [Option<Moment>; COUNT]) -> Moment {
+        moments.into_iter().fold(Moment::NEVER, |first, moment| first.min(moment.unwrap_or(Moment::NEVER)))
+    }
+
     /// The time since the start of the clock.
     pub fn since_start(self) -> Duration {
         Duration::from_nanos(self.0.get() - 1)

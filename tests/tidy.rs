@@ -14,6 +14,7 @@ use std::fs;
 const MODULES: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("moment", &[]),
+    ("clock", &["moment"]),
     ("text", &[]),
     ("keepalive", &["limits"]),
     ("cli", &["limits"]),
@@ -22,9 +23,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ("protocol", &["limits"]),
     ("auth", &["limits", "moment", "slots", "protocol"]),
     ("handler", &["limits", "protocol", "auth"]),
-    ("store", &["limits", "moment", "auth"]),
+    ("store", &["limits", "moment", "clock", "auth"]),
     ("engine", &["limits", "moment", "text", "slots", "protocol", "auth", "handler", "store"]),
-    ("server", &["limits", "moment", "keepalive", "slots", "tls", "auth", "handler", "store", "engine"]),
+    (
+        "server",
+        &["limits", "moment", "clock", "keepalive", "slots", "tls", "auth", "handler", "store", "engine"],
+    ),
     ("client", &["limits", "text", "keepalive", "cli", "tls", "protocol", "auth"]),
     ("chart", &[]),
     ("load", &["limits", "moment", "keepalive", "cli", "tls", "protocol", "auth", "client", "chart"]),
@@ -32,7 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
 ];
 
 /// What the crate's root offers under a name of its own, and the module that it comes from.
-const ROOT_NAMES: &[(&str, &str)] = &[("Moment", "moment"), ("Key", "slots")];
+const ROOT_NAMES: &[(&str, &str)] = &[("Moment", "moment"), ("Clock", "clock"), ("Key", "slots")];
 
 /// Words of the world outside, and the only modules that may name them: the rest has the world handed in.
 const WORLD: &[(&str, &[&str])] = &[
@@ -40,7 +44,7 @@ const WORLD: &[(&str, &[&str])] = &[
     ("signal_hook", &["server", "load", "bin"]),
     ("signal_hook_mio", &["server"]),
     // The command line asks and complains on streams that others may have made non-blocking.
-    ("rustix", &["cli", "server", "store", "client", "load", "bin"]),
+    ("rustix", &["clock", "cli", "server", "store", "client", "load", "bin"]),
     ("getrandom", &["server", "load", "bin"]),
     ("TcpStream", &["server", "client", "load"]),
     ("TcpListener", &["server", "load"]),

@@ -215,9 +215,10 @@ impl<S: Store> Engine<S> {
         let lost = self.registry.sessions.first_lost().map(|(due, _)| due);
         let summary = self.registry.stranger_log.next_summary();
         let timer = self.registry.handler_timer;
-        let deadlines =
-            [self.registry.next_deadline(), lost, self.admission.cache.next_expiry(), summary, timer];
-        deadlines.into_iter().flatten().min()
+        let pause = self.registry.write_rate.next_pause_end();
+        let expiry = self.admission.cache.next_expiry();
+        let due = Moment::first_of([self.registry.first_due(), pause, lost, expiry, summary, timer]);
+        (due != Moment::NEVER).then_some(due)
     }
 
     /// Whether the store owes an answer.
@@ -295,7 +296,9 @@ impl<S: Store> Engine<S> {
     /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped, and
     /// what waits to be written is kept within its bound.
     fn apply_changes(&mut self) {
-        self.tell_changes();
+        if !self.registry.changes.is_empty() {
+            self.tell_changes();
+        }
         if self.registry.is_over_output_total() {
             self.registry.cut_off_longest();
             self.tell_changes();

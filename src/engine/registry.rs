@@ -286,9 +286,9 @@ impl Registry {
         Some(id)
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
-        let due = self.deadlines.first().map(|(due, _)| *due);
-        [due, self.write_rate.next_pause_end()].into_iter().flatten().min()
+    /// When the first connection is due.
+    pub(super) fn first_due(&self) -> Option<Moment> {
+        self.deadlines.first().map(|(due, _)| *due)
     }
 
     pub(super) fn deadline_count(&self) -> usize {

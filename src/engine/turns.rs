@@ -2,8 +2,16 @@
 
 use std::time::Duration;
 
-/// Upper ends of the classes, in microseconds.
-const CLASSES: [u64; 7] = [100, 250, 500, 1_000, 2_000, 5_000, 20_000];
+/// Upper ends of the classes.
+const CLASSES: [Duration; 7] = [
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+];
 
 /// Turns by their length.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,15 +23,14 @@ pub(super) struct Turns {
 impl Turns {
     #[inline]
     pub(super) fn record(&mut self, took: Duration) {
-        let microseconds = u64::from(took.subsec_micros()) + took.as_secs() * 1_000_000;
-        let class = CLASSES.iter().position(|end| microseconds <= *end).unwrap_or(CLASSES.len());
+        let class = CLASSES.iter().position(|end| took <= *end).unwrap_or(CLASSES.len());
         self.counts[class] += 1;
         self.longest = self.longest.max(took);
     }
 
     /// For the person at the console.
     pub(super) fn told(&self) -> String {
-        let shown = |microseconds: u64| format!("{} ms", microseconds as f64 / 1000.0);
+        let shown = |took: Duration| format!("{} ms", took.as_micros() as f64 / 1000.0);
         let ends = CLASSES.iter().map(|end| format!("up to {}", shown(*end)));
         let beyond = CLASSES.last().map(|end| format!("beyond {}", shown(*end)));
         let classes: Vec<String> = ends
@@ -32,7 +39,7 @@ impl Turns {
             .filter(|(_, count)| *count > 0)
             .map(|(class, count)| format!("{count} {class}"))
             .collect();
-        let longest = shown(self.longest.as_micros() as u64);
+        let longest = shown(self.longest);
         format!("turns without syncs: {}; the longest {longest}", classes.join(", "))
     }
 }

@@ -187,9 +187,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::path::Path;
 
-    #[expect(clippy::disallowed_methods, reason = "the real disk's clock begins somewhere")]
     fn own(directory: &Path) -> Result<CertificateFiles, String> {
-        let mut disk = OsDisk::open(directory, std::time::Instant::now()).unwrap();
+        let mut disk = OsDisk::open(directory, crate::Clock::new()).unwrap();
         CertificateFiles::own(&mut disk, Ipv4Addr::LOCALHOST.into())
     }
 

@@ -73,6 +73,11 @@ impl Deadlines {
         true
     }
 
+    /// Whether there is a hold, even one that is over.
+    pub(super) fn has_hold(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// Whether there was a pause a moment ago.
     pub(super) fn is_after_pause(&self, now: Moment) -> bool {
         self.hold.as_ref().is_some_and(|hold| now < hold.least)

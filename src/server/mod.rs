@@ -18,7 +18,6 @@
 mod attached;
 #[cfg(feature = "tls")]
 mod certificate;
-mod clock;
 mod console;
 mod deadlines;
 mod descriptors;
@@ -49,12 +48,12 @@ pub use handle::ServerHandle;
 pub use logfile::LogFile;
 pub use start::Options;
 
+use crate::Clock;
 use crate::Moment;
 use crate::engine::{ConnId, Engine};
 use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH};
 use crate::slots::Key;
 use crate::store::{DiskStore, OsDisk, Store};
-use clock::Clock;
 use console::Console;
 use deadlines::Deadlines;
 use encryption::Handshakes;
@@ -120,15 +119,17 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     ready: Vec<ConnId>,
     /// Sockets that did not take all that was written and can be written again.
     unblocked: VecDeque<ConnId>,
-    /// When the turn began whose length is not yet known, and what of it went into syncs.
+    /// When the turn began whose length is not yet known. What of it went into a sync is left out.
     unmeasured: Option<Moment>,
-    synced: Duration,
     handle: ServerHandle,
     console: Option<Console>,
     signals: Option<Signals>,
     log: Option<LogFile>,
     /// When what was logged is to be written.
     log_due: Option<Moment>,
+    /// When the engine or a handshake has something to do though nothing happens, as far as it was known when the last
+    /// turn was over.
+    due: Moment,
     deadlines: Deadlines,
     /// What every read is lent from.
     buffer: Box<[u8]>,
@@ -213,28 +214,27 @@ impl<S: Store> Server<S> {
 
     fn wait_timeout(&mut self) -> Option<Duration> {
         self.take_unblocked();
+        self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
         let has_work = !self.ready.is_empty() || self.engine.is_hashing() || self.engine.has_command();
         if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
-        let put_off = |due| self.deadlines.put_off(due);
-        let deadlines = [
-            self.engine.next_deadline().map(put_off),
-            self.handshakes.next_deadline().map(put_off),
+        let due = Moment::first_of([
+            Some(self.deadlines.put_off(self.due)),
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_attempt),
             self.log_due,
             self.console.as_ref().and_then(Console::next_look),
             self.stopping_until,
-        ];
+        ]);
         // The clock is asked once, for both: its price is felt when there is one client.
         let now = self.clock.now();
         self.measure_turn(now);
-        let Some(due) = deadlines.into_iter().flatten().min() else {
+        if due == Moment::NEVER {
             self.deadlines.waits_for_ever();
             return None;
-        };
+        }
         self.deadlines.waits(now, due);
         Some(due.since(now))
     }
@@ -242,13 +242,15 @@ impl<S: Store> Server<S> {
     /// The turn before is over at this moment, which is known for other reasons.
     fn measure_turn(&mut self, over: Moment) {
         if let Some(began) = self.unmeasured.take() {
-            let synced = std::mem::take(&mut self.synced);
-            self.engine.handle_turn_end(over.since(began).saturating_sub(synced));
+            self.engine.handle_turn_end(over.since(began));
         }
     }
 
-    /// Whatever is due is done, after what has arrived was read.
+    /// Whatever is due is done, after what has arrived was read. What became due in this turn is the next one's.
     fn meet_deadlines(&mut self, now: Moment) {
+        if now < self.due && !self.deadlines.has_hold() {
+            return;
+        }
         if !self.deadlines.is_after_pause(now) {
             self.end_overdue_handshake(now);
         }
@@ -314,7 +316,7 @@ impl<S: Store> Server<S> {
         self.engine.store_mut().commit(now);
         self.log_store_notices();
         let done = self.clock.now();
-        self.synced = done.since(now);
+        self.unmeasured = self.unmeasured.map(|began| began + done.since(now));
         self.engine.handle_completions(done);
         true
     }

@@ -1,6 +1,6 @@
 //! A phase's part of a turn: a time that nobody's crowd makes longer.
 
-use super::clock::Clock;
+use crate::Clock;
 use crate::Moment;
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! How a server is to run, and all that must be there before it does.
 
-use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::encryption::{Encryption, Handshakes};
 use super::listener::Listener;
 use super::{
     HASH_PORTIONS_PER_SECOND, LISTENER, Server, ServerError, ServerHandle, WAKER, descriptors, logfile,
 };
+use crate::Clock;
+use crate::Moment;
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy, EntropyError};
 use crate::handler::Handler;
@@ -89,7 +90,7 @@ impl Server {
     pub fn bind(options: Options, handler: Box<dyn Handler>) -> Result<Server, ServerError> {
         options.config.check().map_err(ServerError::Config)?;
         let clock = Clock::new();
-        let mut disk = OsDisk::open(&options.data, clock.start())?;
+        let mut disk = OsDisk::open(&options.data, clock)?;
         let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), options.host)
             .map_err(ServerError::Certificate)?;
         Server::with_parts(options, open_store(disk)?, handler, clock, handshakes)
@@ -142,12 +143,12 @@ impl<S: Store> Server<S> {
             ready: Vec::new(),
             unblocked: VecDeque::new(),
             unmeasured: None,
-            synced: Duration::ZERO,
             handle,
             console: None,
             signals: None,
             log: None,
             log_due: None,
+            due: Moment::NEVER,
             deadlines: Deadlines::default(),
             buffer: vec![0; SHARE_BYTES].into_boxed_slice(),
             hash_portion_rounds,

@@ -4,19 +4,19 @@ use super::disk::{Disk, FileState, is_unsupported};
 use super::files;
 use super::lock::Lock;
 use super::report::OpenError;
+use crate::Clock;
 use crate::Moment;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use time::OffsetDateTime;
 
 /// A data directory of the operating system, locked against other servers while this value lives.
 #[derive(Debug)]
 pub struct OsDisk {
     directory: PathBuf,
-    clock_start: Instant,
+    clock: Clock,
     lock: Lock,
     /// Other directories with a name that was given through a link, and may not be on stable storage yet.
     unsynced: Vec<PathBuf>,
@@ -25,15 +25,15 @@ pub struct OsDisk {
 impl OsDisk {
     /// Opens a data directory and locks it; makes it, and the directories above it, with mode 0700 where they are missing.
     ///
-    /// `clock_start` is the instant that the caller counts its [`Moment`]s from.
+    /// `clock` is the one that the caller has its [`Moment`]s from.
     ///
     /// # Errors
     /// [`OpenError`] if the directory cannot be made, or another server uses it.
-    pub fn open(directory: &Path, clock_start: Instant) -> Result<OsDisk, OpenError> {
+    pub fn open(directory: &Path, clock: Clock) -> Result<OsDisk, OpenError> {
         make_directory(directory)
             .map_err(|error| OpenError::Directory { directory: directory.to_owned(), error })?;
         let lock = Lock::take(directory)?;
-        Ok(OsDisk { directory: directory.to_owned(), clock_start, lock, unsynced: Vec::new() })
+        Ok(OsDisk { directory: directory.to_owned(), clock, lock, unsynced: Vec::new() })
     }
 }
 
@@ -116,7 +116,7 @@ impl Disk for OsDisk {
     }
 
     fn now(&mut self) -> Moment {
-        Moment::START + self.clock_start.elapsed()
+        self.clock.now()
     }
 
     fn wall(&mut self) -> OffsetDateTime {
@@ -192,9 +192,8 @@ mod tests {
 
     const BELOW_UMASK: &str = "PORTER_TEST_BELOW_UMASK";
 
-    #[expect(clippy::disallowed_methods, reason = "the real disk's clock begins somewhere")]
     fn open(directory: &Path) -> Result<OsDisk, OpenError> {
-        OsDisk::open(directory, Instant::now())
+        OsDisk::open(directory, Clock::new())
     }
 
     #[test]

@@ -1,0 +1,35 @@
+//! The monotonic clock.
+
+use crate::Moment;
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Counts from when it was made.
+///
+/// It is asked in every turn of a server, so without the detour over an `Instant` and a `Duration`: that costs a twentieth of
+/// what a message does.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: u64,
+}
+
+#[expect(clippy::new_without_default, reason = "no two clocks are alike")]
+impl Clock {
+    /// A clock whose start is now.
+    pub fn new() -> Clock {
+        Clock { start: nanoseconds() }
+    }
+
+    /// The time by it.
+    #[inline]
+    pub fn now(&self) -> Moment {
+        Moment::at_nanoseconds(nanoseconds().saturating_sub(self.start))
+    }
+}
+
+/// Since a start that is the system's own.
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "whoever has a clock is who hands the time in")]
+fn nanoseconds() -> u64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+    tv_sec as u64 * 1_000_000_000 + tv_nsec as u64
+}
