@@ -197,10 +197,8 @@ impl Registry {
     /// Whether something that an author wrote is still to be handed out. What the server says on its own account comes
     /// behind everything.
     pub(super) fn has_posts(&self, author: Author) -> bool {
-        match author {
-            None => !self.fan_out.is_empty(),
-            Some(id) => self.connections.get(id).is_some_and(Connection::has_posts),
-        }
+        let has_posts = |id| self.connections.get(id).is_some_and(Connection::has_posts);
+        !self.fan_out.is_empty() && author.is_none_or(has_posts)
     }
 
     /// Whether so much is queued that nothing more should be handled that may add to it.

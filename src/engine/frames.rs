@@ -27,6 +27,7 @@ impl<S: Store> Engine<S> {
             && !self.registry.is_fan_out_full()
             && let Some(connection) = self.registry.connections.get(id)
             && connection.is_heard()
+            && inbox.has_input(&lent)
         {
             match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.registry.config)) {
                 // Its answers come in order, and none is lost to its end: only texts are taken before those that it wrote
@@ -127,11 +128,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// The session that a connection carries, if the token is that session's; any other is refused.
-    pub(super) fn own_session(
-        &mut self,
-        id: ConnId,
-        token: &[u8; TOKEN_BYTES],
-    ) -> Option<(SessionId, &Session)> {
+    pub(super) fn own_session(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES]) -> Option<SessionId> {
         let ConnectionState::Authenticated { session, .. } = self.registry.connections.get(id)?.state else {
             return None;
         };
@@ -140,7 +137,7 @@ impl<S: Store> Engine<S> {
             self.registry.refuse(id, Code::BadToken, "the token is not this session's");
             return None;
         }
-        self.registry.sessions.session(session).map(|own| (session, own))
+        Some(session)
     }
 
     fn handle_message(
@@ -150,10 +147,13 @@ impl<S: Store> Engine<S> {
         text: &[u8],
         name: &mut Option<Name>,
     ) {
-        let Some((session, own)) = self.own_session(id, token) else { return };
-        let name = name.get_or_insert_with(|| own.name().clone());
+        let Some(session) = self.own_session(id, token) else { return };
         self.registry.sessions.confirm(session);
         let Some(text) = self.text(id, text) else { return };
+        if name.is_none() {
+            *name = self.registry.sessions.session(session).map(|own| own.name().clone());
+        }
+        let Some(name) = name else { return };
         self.registry.totals.messages_in += 1;
         if let Some(connection) = self.registry.connections.get_mut(id) {
             connection.traffic.messages_in = connection.traffic.messages_in.saturating_add(1);

@@ -70,8 +70,9 @@ impl Outputs {
         waiting_bytes
     }
 
-    /// The first bytes of a connection's output are written.
-    pub(super) fn advance(&mut self, connection: &mut Connection, count: usize) {
+    /// The first bytes of a connection's output are written. Who was listed last and has had all written, as who is
+    /// answered at once has, need not be looked at again.
+    pub(super) fn advance(&mut self, id: ConnId, connection: &mut Connection, count: usize) {
         connection.traffic.bytes_out += count as u64;
         let before = connection.outbox.held_bytes();
         connection.outbox.advance(count);
@@ -79,6 +80,10 @@ impl Outputs {
         self.count(before, connection.outbox.held_bytes());
         if let Some(outbox) = outbox {
             self.reclaim(outbox);
+            if self.first.back() == Some(&id) {
+                self.first.pop_back();
+                connection.listed.leave_first();
+            }
         }
     }
 
@@ -107,26 +112,26 @@ impl Registry {
         false
     }
 
-    /// Sends a text; the counts are those of messages.
+    /// Sends a text.
     pub(super) fn send_message(&mut self, id: ConnId, sender: Option<&Name>, text: &str) -> bool {
         let sender = sender.map_or("", Name::as_str);
         if !self.send(id, &Reply::Message { sender, text }) {
             return false;
-        }
-        self.totals.messages_out += 1;
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
         }
         log::debug!("message sent conn={} bytes={}", id.generation(), text.len());
         true
     }
 
     /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
-    /// if it is closing or gone.
+    /// if it is closing or gone. Messages are counted.
     pub(super) fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> Option<usize> {
         let Registry { connections, outputs, totals, .. } = self;
         let connection = connections.get_mut(id).filter(|connection| !connection.is_closing())?;
         let waiting_bytes = outputs.push(connection, totals, |outbox| outbox.push(reply));
+        if matches!(reply, Reply::Message { .. }) {
+            totals.messages_out += 1;
+            connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
+        }
         if connection.listed.join_first() {
             outputs.first.push_back(id);
         }

@@ -12,8 +12,10 @@ use crate::store::Store;
 
 impl<S: Store> Engine<S> {
     pub(super) fn change_password(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], old: &[u8], new: &[u8]) {
-        let Some((session, own)) = self.own_session(id, token) else { return };
-        let name = own.name().clone();
+        let Some(session) = self.own_session(id, token) else { return };
+        let Some(name) = self.registry.sessions.session(session).map(|own| own.name().clone()) else {
+            return;
+        };
         if self.text(id, old).is_none() {
             return;
         }

@@ -84,7 +84,7 @@ impl<S: Store> Engine<S> {
         let could_be_read = connection.may_be_served();
         let is_last = connection.is_closing();
         let written = write(Output { bytes: connection.outbox.unsent(), is_last });
-        outputs.advance(connection, written.bytes);
+        outputs.advance(id, connection, written.bytes);
         let is_news = outputs.note_transport_backlog(connection, written.has_backlog);
         connection.note_stall(&written, is_news, now);
         let is_written = connection.outbox.is_empty();

@@ -41,16 +41,21 @@ pub fn body_length(header: [u8; HEADER_BYTES], limit_bytes: u32) -> Result<usize
     }
 }
 
-/// Appends a frame whose body is the concatenation of `parts`.
+/// Appends a frame whose body is the concatenation of `head`, what has a fixed length at its beginning, and `parts`.
 ///
 /// Bodies beyond `u32::MAX` bytes cannot be framed; callers hold far tighter limits, so such a length is
 /// cut to what the header can say only in theory.
 #[inline]
-pub(crate) fn append<const PARTS: usize>(out: &mut Vec<u8>, parts: [&[u8]; PARTS]) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
+pub(crate) fn append<const HEAD: usize, const PARTS: usize>(
+    out: &mut Vec<u8>,
+    head: [u8; HEAD],
+    parts: [&[u8]; PARTS],
+) {
+    let length = HEAD + parts.iter().map(|part| part.len()).sum::<usize>();
     debug_assert!(length > 0 && u32::try_from(length).is_ok());
     out.reserve(HEADER_BYTES + length);
     out.extend_from_slice(&(length as u32).to_be_bytes());
+    out.extend_from_slice(&head);
     for part in parts {
         out.extend_from_slice(part);
     }

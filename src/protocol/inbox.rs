@@ -28,7 +28,11 @@ impl<'a> Lent<'a> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.bytes[self.taken..].zeroize();
+        // Of nothing too it would be a call.
+        let rest = &mut self.bytes[self.taken..];
+        if !rest.is_empty() {
+            rest.zeroize();
+        }
     }
 }
 
@@ -75,6 +79,12 @@ impl Inbox {
             None => lent.taken -= HEADER_BYTES + body_bytes,
             Some(kept) => kept.handled -= HEADER_BYTES + body_bytes,
         }
+    }
+
+    /// Whether [`next_frame`](Inbox::next_frame) has anything to look at.
+    #[inline]
+    pub fn has_input(&self, lent: &Lent<'_>) -> bool {
+        self.kept.is_some() || lent.taken < lent.bytes.len()
     }
 
     /// Keeps what is left of the lent bytes for the next time.
@@ -208,7 +218,7 @@ mod tests {
     fn framed(bodies: &[Vec<u8>]) -> Vec<u8> {
         let mut stream = Vec::new();
         for body in bodies {
-            super::super::frame::append(&mut stream, [body]);
+            super::super::frame::append(&mut stream, [], [body]);
         }
         stream
     }

@@ -117,17 +117,17 @@ impl<'a> Request<'a> {
     /// Appends the whole frame, header included. An old password has at most 1024 bytes, or no server takes it.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
-            Request::Identify(name) => frame::append(out, [&[kind::IDENTIFY], name]),
-            Request::Register(password) => frame::append(out, [&[kind::REGISTER], password]),
-            Request::Login(password) => frame::append(out, [&[kind::LOGIN], password]),
-            Request::Resume(token) => frame::append(out, [&[kind::RESUME], token]),
-            Request::Message { token, text } => frame::append(out, [&[kind::MESSAGE], token, text]),
-            Request::Exit => frame::append(out, [&[kind::EXIT]]),
+            Request::Identify(name) => frame::append(out, [kind::IDENTIFY], [name]),
+            Request::Register(password) => frame::append(out, [kind::REGISTER], [password]),
+            Request::Login(password) => frame::append(out, [kind::LOGIN], [password]),
+            Request::Resume(token) => frame::append(out, [kind::RESUME], [token]),
+            Request::Message { token, text } => frame::append(out, [kind::MESSAGE], [token, text]),
+            Request::Exit => frame::append(out, [kind::EXIT], []),
             Request::ChangePassword { token, old, new } => {
                 let old_bytes = u16::try_from(old.len()).unwrap_or(u16::MAX).to_be_bytes();
-                frame::append(out, [&[kind::CHANGE_PASSWORD], token, &old_bytes, old, new]);
+                frame::append(out, [kind::CHANGE_PASSWORD], [token, &old_bytes, old, new]);
             }
-            Request::Who { token } => frame::append(out, [&[kind::WHO], token]),
+            Request::Who { token } => frame::append(out, [kind::WHO], [token]),
         }
     }
 
@@ -264,24 +264,24 @@ impl<'a> Reply<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
             Reply::Hello { version, last_name } => {
-                frame::append(out, [&[kind::HELLO, version], last_name.as_bytes()]);
+                frame::append(out, [kind::HELLO, version], [last_name.as_bytes()]);
             }
-            Reply::PasswordWanted(wanted) => frame::append(out, [&[kind::PASSWORD_WANTED, wanted as u8]]),
+            Reply::PasswordWanted(wanted) => frame::append(out, [kind::PASSWORD_WANTED, wanted as u8], []),
             Reply::Welcome { token, greeting } => {
-                frame::append(out, [&[kind::WELCOME], token, greeting.as_bytes()]);
+                frame::append(out, [kind::WELCOME], [token, greeting.as_bytes()]);
             }
             Reply::Message { sender, text } => {
                 debug_assert!(sender.len() <= usize::from(u8::MAX));
                 let head = [kind::FORWARDED, sender.len() as u8];
-                frame::append(out, [&head, sender.as_bytes(), text.as_bytes()]);
+                frame::append(out, head, [sender.as_bytes(), text.as_bytes()]);
             }
-            Reply::Bye(reason) => frame::append(out, [&[kind::BYE], reason.as_bytes()]),
-            Reply::PasswordChanged => frame::append(out, [&[kind::PASSWORD_CHANGED]]),
+            Reply::Bye(reason) => frame::append(out, [kind::BYE], [reason.as_bytes()]),
+            Reply::PasswordChanged => frame::append(out, [kind::PASSWORD_CHANGED], []),
             Reply::Names { online, names } => {
-                frame::append(out, [&[kind::NAMES], &online.to_be_bytes(), names.as_bytes()]);
+                frame::append(out, [kind::NAMES], [&online.to_be_bytes(), names.as_bytes()]);
             }
             Reply::Error { code, explanation } => {
-                frame::append(out, [&[kind::ERROR], &code.to_be_bytes(), explanation.as_bytes()]);
+                frame::append(out, [kind::ERROR], [&code.to_be_bytes(), explanation.as_bytes()]);
             }
         }
     }

@@ -66,7 +66,7 @@ pub trait FrameWrite: Write {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let mut bytes = Vec::new();
-        frame::append(&mut bytes, [body]);
+        frame::append(&mut bytes, [], [body]);
         self.write_all(&bytes)
     }
 

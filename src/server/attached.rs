@@ -82,7 +82,7 @@ impl<S: Store> Server<S> {
     }
 
     pub(super) fn flush_console(&mut self) {
-        if let Some(console) = &mut self.console {
+        if let Some(console) = self.console.as_mut().filter(|console| console.is_waiting()) {
             console.flush();
         }
     }

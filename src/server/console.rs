@@ -143,6 +143,11 @@ impl Console {
         }
     }
 
+    /// Whether lines wait to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| !output.waiting.is_empty())
+    }
+
     /// Writes what the terminal or pipe takes.
     pub(super) fn flush(&mut self) {
         let Some(output) = &mut self.output else { return };

@@ -120,12 +120,9 @@ impl<S: Store> Server<S> {
         self.give_turn(conn);
     }
 
-    /// Whether a connection waits for its handshake to begin, and is not to be read. It is given a turn when it begins.
-    pub(super) fn awaits_handshake(&mut self, conn: ConnId, now: Moment) -> bool {
-        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
-        if !socket.is_unbegun() || socket.is_finishing() {
-            return false;
-        }
+    /// A connection waits for its handshake to begin, and is not to be read. It is given a turn when it begins.
+    pub(super) fn look_at_first_bytes(&mut self, conn: ConnId, now: Moment) {
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
         if socket.is_read_closed() {
             // Who sends nothing more will not complete a handshake.
             self.engine.handle_transport(conn, TransportEvent::NeverOpened, now);
@@ -137,7 +134,6 @@ impl<S: Store> Server<S> {
                 Err(()) => self.engine.handle_transport(conn, TransportEvent::Reset, now),
             }
         }
-        true
     }
 
     /// The first bytes lie at the beginning of the buffer.
@@ -154,14 +150,6 @@ impl<S: Store> Server<S> {
             FirstBytes::Refused(reason) => {
                 self.engine.handle_transport(conn, TransportEvent::Failed(reason), now)
             }
-        }
-    }
-
-    /// If a connection's handshake is done now, lets another begin, and says Hello.
-    pub(super) fn open_connection(&mut self, conn: ConnId, now: Moment) {
-        if socket_of(&mut self.sockets, conn).is_some_and(|socket| socket.has_just_opened()) {
-            self.handshakes.leave(conn);
-            self.write_one(conn, now);
         }
     }
 }

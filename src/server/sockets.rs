@@ -84,7 +84,11 @@ impl<S: Store> Server<S> {
             }
         }
         // Those who were not reached are the next, and behind them stand those who are to have another.
-        self.ready.drain(..done);
+        if done == self.ready.len() {
+            self.ready.clear();
+        } else {
+            self.ready.drain(..done);
+        }
     }
 
     /// Has the engine do a share of what is for many.
@@ -100,10 +104,10 @@ impl<S: Store> Server<S> {
     fn read_one(&mut self, conn: ConnId, share_bytes: usize, now: Moment) -> bool {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         socket.in_ready = false;
-        if self.awaits_handshake(conn, now) {
+        if socket.awaits_handshake() {
+            self.look_at_first_bytes(conn, now);
             return false;
         }
-        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         match self.engine.read_budget(conn) {
             ReadBudget::Nothing => return false,
             ReadBudget::Backlog => self.engine.handle_bytes(conn, &mut [], now),
@@ -131,14 +135,16 @@ impl<S: Store> Server<S> {
                 }
             }
         }
-        self.open_connection(conn, now);
         // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
         self.write_one(conn, now);
-        let is_readable = socket_of(&mut self.sockets, conn).is_some_and(|socket| socket.is_readable());
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
+        if socket.has_just_opened() {
+            self.handshakes.leave(conn);
+        }
         match self.engine.read_budget(conn) {
             ReadBudget::Nothing => false,
             ReadBudget::Backlog => true,
-            ReadBudget::Bytes(_) => is_readable,
+            ReadBudget::Bytes(_) => socket.is_readable(),
         }
     }
 

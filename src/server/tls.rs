@@ -55,17 +55,12 @@ impl Transport {
 }
 
 impl Socket {
-    /// Whether it has yet to begin its handshake.
-    pub(super) fn is_unbegun(&self) -> bool {
-        matches!(&self.transport, Transport::Tls(tls) if tls.channel.is_none())
+    /// Whether it has yet to begin its handshake, and may: not with its sending side shut.
+    pub(super) fn awaits_handshake(&self) -> bool {
+        matches!(&self.transport, Transport::Tls(tls) if tls.channel.is_none() && !tls.is_finishing)
     }
 
-    /// Whether the sending side is shut, or will be when what is held is written.
-    pub(super) fn is_finishing(&self) -> bool {
-        matches!(&self.transport, Transport::Tls(tls) if tls.is_finishing)
-    }
-
-    /// Whether the handshake is done since the last call.
+    /// Whether the handshake is done since the last call. Then another may begin.
     pub(super) fn has_just_opened(&mut self) -> bool {
         match &mut self.transport {
             Transport::Tls(tls) if tls.is_open() => std::mem::replace(&mut tls.is_new, false),

@@ -1,6 +1,6 @@
 //! What takes the place of encryption in a build without it: every connection is plain TCP, and passes the handshakes.
 
-use super::socket::Transport;
+use super::socket::{Socket, Transport};
 use super::{ConnId, Server};
 use crate::Moment;
 use crate::store::{OsDisk, Store};
@@ -47,9 +47,15 @@ impl<S: Store> Server<S> {
 
     pub(super) fn begin_handshake_of_next(&mut self, _: Moment) {}
 
-    pub(super) fn awaits_handshake(&mut self, _: ConnId, _: Moment) -> bool {
+    pub(super) fn look_at_first_bytes(&mut self, _: ConnId, _: Moment) {}
+}
+
+impl Socket {
+    pub(super) fn awaits_handshake(&self) -> bool {
         false
     }
 
-    pub(super) fn open_connection(&mut self, _: ConnId, _: Moment) {}
+    pub(super) fn has_just_opened(&self) -> bool {
+        false
+    }
 }
