@@ -21,6 +21,8 @@ const INTRODUCED_AT_ONCE: usize = 8;
 const FIRST_ECHO: Duration = Duration::from_secs(5);
 /// How often a login is tried that the server may remember: one of them is not held up, even on a busy machine.
 const LOGINS_TRIED: u64 = 5;
+/// A hash may seem this many times as long as it is, because the tester or the server waited for a CPU.
+pub(super) const HASH_HELD_UP: u32 = 8;
 /// What takes less than this could be a login that the server remembers, or anything else.
 const HASH_LEAST: Duration = Duration::from_millis(10);
 
@@ -88,7 +90,7 @@ fn full_hash(
              start it with more --hash-rounds",
             shown(guess)
         )
-    } else if login < guess / 2 {
+    } else if login < guess / HASH_HELD_UP {
         format!(
             "--login full: the server remembers logins (one took {}, where a hash takes {}): start it with --login-cache 0",
             shown(login),

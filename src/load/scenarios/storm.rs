@@ -10,6 +10,7 @@ use crate::load::Plan;
 use crate::load::dialect::Dialect;
 use crate::load::error::{LoadError, count_failure};
 use crate::load::metrics::{Latency, Timeline, Window};
+use crate::load::prepare::HASH_HELD_UP;
 use crate::load::report::{Phase, Report, Storm, is_limit};
 use crate::load::sampler::{Interval, round};
 use std::time::Duration;
@@ -129,7 +130,7 @@ pub(super) fn storm<D: Dialect>(mut running: Running<'_, D>, watch: Watch<'_>) -
 /// quarter of them decides.
 fn find_unhashed(report: &mut Report, hash: Duration, logins: &Latency) {
     let quick = Duration::from_nanos(logins.nanoseconds_at(QUICK));
-    if logins.count() > 0 && quick < hash / 4 {
+    if logins.count() > 0 && quick < hash / HASH_HELD_UP {
         let reason = format!(
             "a quarter of the logins took {quick:?} at most, and a hash takes {hash:?}: the server remembers some"
         );

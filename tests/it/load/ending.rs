@@ -1,7 +1,7 @@
 //! Runs that end before their time: interrupted, or with a server that dies or freezes. Each leaves the figures so far,
 //! says that it was cut short and why, and ends with exit code 1.
 
-use super::super::support::{cpu_time, eventually, stop};
+use super::super::support::{CEILING, cpu_time, eventually, stop};
 use super::small::{Manner, listen, serve};
 use super::{Load, Server, finish, start};
 use rustix::process::{Pid, Signal, kill_process};
@@ -124,11 +124,15 @@ fn a_server_that_freezes_ends_every_scenario_and_counts_what_it_left_unanswered(
             .sum();
         let most =
             report["message_us"]["max"].as_f64().unwrap().max(report["login_us"]["max"].as_f64().unwrap());
-        if !name.contains("idle") && !name.contains("knock") {
+        // One who logs in again and again may have had all answers, and have waited for the close.
+        let is_answered = unfinished == 0
+            && name.contains("sequential")
+            && count(&report, "login_us") > report["clients"].as_u64().unwrap();
+        if !name.contains("idle") && !name.contains("knock") && !is_answered {
             assert!(unfinished > 0 && most > 4e6, "{name}: it waited for seconds: {report}");
         }
     }
-    assert!(took < Duration::from_secs(25), "{took:?}");
+    assert!(took < CEILING, "{took:?}");
 }
 
 #[test]
