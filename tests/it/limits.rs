@@ -214,9 +214,9 @@ fn a_crowd_that_leaves_at_once_holds_nobody_up() {
     let server = Server::start(&["--log-level", "debug"]);
     let mut ann = Visitor::logged_in(&server, "ann");
     let crowd: Vec<_> = (0..CROWD).map(|_| Visitor::arrive(&server)).collect();
-    // Stopped, so that all of it is there together.
+    // Stopped, so that all of it is there together; ann's is more than she is read while the crowd leaves.
     stop(server.pid());
-    ann.send_raw(&ann.message_frame(b"").repeat(1000));
+    ann.send_raw(&ann.message_frame(b"").repeat(10_000));
     drop(crowd);
     server.signal(Signal::CONT);
     server.folder.log_lines(&["disconnected"], CROWD);
