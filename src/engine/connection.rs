@@ -301,20 +301,22 @@ impl Connection {
     }
 
     pub(super) fn read_budget(&self, config: &Config) -> ReadBudget {
-        match &self.state {
-            ConnectionState::Closed { .. } => ReadBudget::Nothing,
+        let most = match &self.state {
+            ConnectionState::Closed { .. } => return ReadBudget::Nothing,
             ConnectionState::Flushing { .. } | ConnectionState::Discarding { .. } => {
-                ReadBudget::Bytes(SHARE_BYTES)
+                return ReadBudget::Bytes(SHARE_BYTES);
             }
-            _ if !self.may_be_served() => ReadBudget::Nothing,
-            _ if self.inbox.has_frame(self.frame_limit_bytes(config)) => ReadBudget::Backlog,
-            _ if self.input == Input::Ended => ReadBudget::Nothing,
             // A stranger's bytes may be kept, so no more are taken than its longest frame has.
-            ConnectionState::Unauthenticated(_) => {
-                ReadBudget::Bytes(HEADER_BYTES + STRANGER_FRAME_BYTES as usize)
-            }
-            ConnectionState::Authenticated { .. } => ReadBudget::Bytes(SHARE_BYTES),
+            ConnectionState::Unauthenticated(_) => HEADER_BYTES + STRANGER_FRAME_BYTES as usize,
+            ConnectionState::Authenticated { .. } => SHARE_BYTES,
+        };
+        if !self.may_be_served() {
+            return ReadBudget::Nothing;
         }
+        if !self.inbox.is_bare() && self.inbox.has_frame(self.frame_limit_bytes(config)) {
+            return ReadBudget::Backlog;
+        }
+        if self.input == Input::Ended { ReadBudget::Nothing } else { ReadBudget::Bytes(most) }
     }
 
     /// Whether a password of its is being seen to.
@@ -337,7 +339,16 @@ impl Connection {
         )
     }
 
+    /// The session that it carries.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.state {
+            ConnectionState::Authenticated { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
     /// Whether the protocol allows this request in the state that the connection is in.
+    #[inline]
     pub(super) fn allows(&self, request: &Request<'_>) -> bool {
         match &self.state {
             ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.allows(request),

@@ -10,6 +10,14 @@ use crate::protocol::{BadLength, Code, Lent, Request};
 use crate::store::Store;
 use zeroize::Zeroize;
 
+/// What is kept while a connection's frames are served.
+#[derive(Default)]
+struct Served {
+    /// Of whom the connection carries, once it has been looked for.
+    name: Option<Name>,
+    messages: u32,
+}
+
 impl<S: Store> Engine<S> {
     /// Handles a connection's share of whole frames: those that waited, then those among the lent bytes. What is left
     /// is kept.
@@ -21,7 +29,7 @@ impl<S: Store> Engine<S> {
         };
         let mut inbox = std::mem::take(&mut connection.inbox);
         let mut frames = 0;
-        let mut name = None;
+        let mut served = Served::default();
         while frames < SHARE_FRAMES
             && !self.stopping
             && !self.registry.is_fan_out_full()
@@ -39,7 +47,7 @@ impl<S: Store> Engine<S> {
                 }
                 Ok(Some(body)) => {
                     frames += 1;
-                    self.handle_frame(id, body, &mut name);
+                    self.handle_frame(id, body, &mut served);
                 }
                 Ok(None) => break,
                 // Its refusals come first; the length is there still.
@@ -48,11 +56,13 @@ impl<S: Store> Engine<S> {
             }
         }
         let now = self.registry.now;
-        let Some(connection) =
-            self.registry.connections.get_mut(id).filter(|connection| !connection.is_closing())
-        else {
+        self.registry.totals.messages_in += u64::from(served.messages);
+        let Some(connection) = self.registry.connections.get_mut(id) else { return };
+        let traffic = &mut connection.traffic;
+        traffic.messages_in = traffic.messages_in.saturating_add(served.messages);
+        if connection.is_closing() {
             return;
-        };
+        }
         if let ConnectionState::Authenticated { last_frame, .. } = &mut connection.state
             && frames > 0
         {
@@ -75,8 +85,7 @@ impl<S: Store> Engine<S> {
         self.registry.refuse(id, code, &explanation);
     }
 
-    /// `name` is that of whom the connection carries, once it has been looked for.
-    fn handle_frame(&mut self, id: ConnId, body: &mut [u8], name: &mut Option<Name>) {
+    fn handle_frame(&mut self, id: ConnId, body: &mut [u8], served: &mut Served) {
         let request = match Request::decode(body) {
             Ok(request) => request,
             Err(malformed) => {
@@ -91,6 +100,7 @@ impl<S: Store> Engine<S> {
             body.zeroize();
             return self.registry.refuse(id, Code::UnexpectedFrame, &explanation);
         }
+        let session = connection.session();
         match request {
             Request::Identify(name) => {
                 if let Some(name) = self.text(id, name) {
@@ -113,14 +123,14 @@ impl<S: Store> Engine<S> {
                 self.resume(id, token);
                 body.zeroize();
             }
-            Request::Message { token, text } => self.handle_message(id, token, text, name),
+            Request::Message { token, text } => self.handle_message(id, session, token, text, served),
             Request::Who { token } => {
-                if self.own_session(id, token).is_some() {
+                if self.own_session(id, session, token).is_some() {
                     self.registry.send_names(id);
                 }
             }
             Request::ChangePassword { token, old, new } => {
-                self.change_password(id, token, old, new);
+                self.change_password(id, session, token, old, new);
                 body.zeroize();
             }
             Request::Exit => self.registry.bye(id, "bye", CloseReason::Exit),
@@ -128,36 +138,37 @@ impl<S: Store> Engine<S> {
     }
 
     /// The session that a connection carries, if the token is that session's; any other is refused.
-    pub(super) fn own_session(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES]) -> Option<SessionId> {
-        let ConnectionState::Authenticated { session, .. } = self.registry.connections.get(id)?.state else {
-            return None;
-        };
-        let is_own = |own: &&Session| own.token().matches(token);
-        if self.registry.sessions.session(session).filter(is_own).is_none() {
+    pub(super) fn own_session(
+        &mut self,
+        id: ConnId,
+        session: Option<SessionId>,
+        token: &[u8; TOKEN_BYTES],
+    ) -> Option<SessionId> {
+        let is_own = |own: &Session| own.token().matches(token);
+        let own = session.filter(|session| self.registry.sessions.session(*session).is_some_and(is_own));
+        if own.is_none() {
             self.registry.refuse(id, Code::BadToken, "the token is not this session's");
-            return None;
         }
-        Some(session)
+        own
     }
 
+    #[inline]
     fn handle_message(
         &mut self,
         id: ConnId,
+        session: Option<SessionId>,
         token: &[u8; TOKEN_BYTES],
         text: &[u8],
-        name: &mut Option<Name>,
+        served: &mut Served,
     ) {
-        let Some(session) = self.own_session(id, token) else { return };
+        let Some(session) = self.own_session(id, session, token) else { return };
         self.registry.sessions.confirm(session);
         let Some(text) = self.text(id, text) else { return };
-        if name.is_none() {
-            *name = self.registry.sessions.session(session).map(|own| own.name().clone());
+        served.messages += 1;
+        if served.name.is_none() {
+            served.name = self.registry.sessions.session(session).map(|own| own.name().clone());
         }
-        let Some(name) = name else { return };
-        self.registry.totals.messages_in += 1;
-        if let Some(connection) = self.registry.connections.get_mut(id) {
-            connection.traffic.messages_in = connection.traffic.messages_in.saturating_add(1);
-        }
+        let Some(name) = &served.name else { return };
         self.registry.note_text(id, session);
         log::debug!("message received conn={} bytes={}", id.generation(), text.len());
         let from = Speaker { session, name };

@@ -48,26 +48,24 @@ impl Outputs {
         }
     }
 
-    /// Lets something be put into a connection's output, counts it, and says how many bytes wait now.
+    /// Lets something be put into a connection's output, which says how many bytes that is, and says how many wait now.
     #[inline]
     fn push(
         &mut self,
         connection: &mut Connection,
         totals: &mut Totals,
-        push: impl FnOnce(&mut Outbox),
+        push: impl FnOnce(&mut Outbox) -> usize,
     ) -> usize {
         let outbox = &mut connection.outbox;
-        let (before, held_before) = (outbox.len(), outbox.held_bytes());
+        let held_before = outbox.held_bytes();
         if outbox.is_bare()
             && let Some(spare) = self.spares.pop()
         {
             outbox.lend(spare);
         }
-        push(outbox);
-        let waiting_bytes = outbox.len();
+        totals.bytes_out += push(outbox) as u64;
         self.count(held_before, outbox.held_bytes());
-        totals.bytes_out += (waiting_bytes - before) as u64;
-        waiting_bytes
+        outbox.len()
     }
 
     /// The first bytes of a connection's output are written. Who was listed last and has had all written, as who is
@@ -113,6 +111,7 @@ impl Registry {
     }
 
     /// Sends a text.
+    #[inline]
     pub(super) fn send_message(&mut self, id: ConnId, sender: Option<&Name>, text: &str) -> bool {
         let sender = sender.map_or("", Name::as_str);
         if !self.send(id, &Reply::Message { sender, text }) {
@@ -149,7 +148,7 @@ impl Registry {
         let Some(connection) = connections.get_mut(id).filter(|connection| !connection.is_closing()) else {
             return;
         };
-        let push = |outbox: &mut Outbox| ranges.for_each(|range| outbox.push_shared(frames, range));
+        let push = |outbox: &mut Outbox| ranges.map(|range| outbox.push_shared(frames, range)).sum();
         let waiting_bytes = outputs.push(connection, totals, push);
         if !connection.is_listed() {
             connection.listed = Listed::Behind;

@@ -5,14 +5,21 @@ use super::admission::{HashedChange, NewPassword, PasswordChange, Purpose, Stori
 use super::connection::CloseReason;
 use super::{ConnId, Engine};
 use crate::auth::hash_queue::Job;
-use crate::auth::{Name, Password, PasswordHash};
+use crate::auth::{Name, Password, PasswordHash, SessionId};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply};
 use crate::store::Store;
 
 impl<S: Store> Engine<S> {
-    pub(super) fn change_password(&mut self, id: ConnId, token: &[u8; TOKEN_BYTES], old: &[u8], new: &[u8]) {
-        let Some(session) = self.own_session(id, token) else { return };
+    pub(super) fn change_password(
+        &mut self,
+        id: ConnId,
+        session: Option<SessionId>,
+        token: &[u8; TOKEN_BYTES],
+        old: &[u8],
+        new: &[u8],
+    ) {
+        let Some(session) = self.own_session(id, session, token) else { return };
         let Some(name) = self.registry.sessions.session(session).map(|own| own.name().clone()) else {
             return;
         };

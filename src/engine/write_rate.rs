@@ -39,6 +39,8 @@ impl WriteRate {
         self.paused.first().map(|(end, _)| *end)
     }
 
+    /// Beside the way of a message where there is no limit.
+    #[inline(never)]
     fn pour(&mut self, session: SessionId, now: Moment) {
         if self.empty_at.len() > self.sweep_above {
             self.empty_at.retain(|_, empty_at| *empty_at > now);

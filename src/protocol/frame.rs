@@ -56,7 +56,8 @@ pub(crate) fn append<const HEAD: usize, const PARTS: usize>(
     out.reserve(HEADER_BYTES + length);
     out.extend_from_slice(&(length as u32).to_be_bytes());
     out.extend_from_slice(&head);
-    for part in parts {
+    // What the server itself says has no sender, and a copy of nothing is a call too.
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
         out.extend_from_slice(part);
     }
 }

@@ -64,6 +64,19 @@ impl Inbox {
         lent: &'b mut Lent<'_>,
         limit_bytes: u32,
     ) -> Result<Option<&'b mut [u8]>, BadLength> {
+        if self.is_bare() {
+            return next_lent_frame(lent, limit_bytes);
+        }
+        self.next_kept_frame(lent, limit_bytes)
+    }
+
+    /// Beside the way of a frame that has come in one piece.
+    #[inline(never)]
+    fn next_kept_frame<'b>(
+        &'b mut self,
+        lent: &'b mut Lent<'_>,
+        limit_bytes: u32,
+    ) -> Result<Option<&'b mut [u8]>, BadLength> {
         if self.is_empty() {
             self.clear();
         }
@@ -84,11 +97,18 @@ impl Inbox {
     /// Whether [`next_frame`](Inbox::next_frame) has anything to look at.
     #[inline]
     pub fn has_input(&self, lent: &Lent<'_>) -> bool {
-        self.kept.is_some() || lent.taken < lent.bytes.len()
+        !self.is_bare() || lent.taken < lent.bytes.len()
     }
 
     /// Keeps what is left of the lent bytes for the next time.
+    #[inline]
     pub fn keep(&mut self, lent: &mut Lent<'_>) {
+        if self.has_input(lent) {
+            self.keep_rest(lent);
+        }
+    }
+
+    fn keep_rest(&mut self, lent: &mut Lent<'_>) {
         if self.is_empty() {
             self.clear();
         }
@@ -101,6 +121,11 @@ impl Inbox {
     /// Whether a whole frame, or a header that will be refused, is waiting among the kept bytes.
     pub fn has_frame(&self, limit_bytes: u32) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.has_frame(limit_bytes))
+    }
+
+    /// Whether it keeps nothing, handled or not.
+    pub fn is_bare(&self) -> bool {
+        self.kept.is_none()
     }
 
     /// Forgets everything, wiped.

@@ -71,13 +71,13 @@ impl Spare {
 }
 
 impl Outbox {
-    /// Appends a frame.
+    /// Appends a frame, and says how many bytes it has.
     #[inline]
-    pub fn push(&mut self, reply: &Reply<'_>) {
+    pub fn push(&mut self, reply: &Reply<'_>) -> usize {
         if matches!(reply, Reply::Welcome { .. }) {
             self.waiting.get_or_insert_default().has_secret = true;
         }
-        self.encode(|frames| reply.encode(frames));
+        self.encode(|frames| reply.encode(frames))
     }
 
     /// Appends a frame of the client's: nearly all of them have a password or a token.
@@ -86,11 +86,12 @@ impl Outbox {
         self.encode(|frames| request.encode(frames));
     }
 
-    /// Appends a reference to some of the frames for many: those that take up this range of their bytes.
+    /// Appends a reference to some of the frames for many: those that take up this range of their bytes. Says how many
+    /// bytes they have.
     ///
     /// # Panics
     /// If it is not a range of them: a fault of the caller's.
-    pub fn push_shared(&mut self, frames: &Rc<SharedFrames>, range: Range<usize>) {
+    pub fn push_shared(&mut self, frames: &Rc<SharedFrames>, range: Range<usize>) -> usize {
         assert!(
             range.start <= range.end && range.end <= frames.bytes().len(),
             "no range of the shared frames"
@@ -101,6 +102,7 @@ impl Outbox {
         waiting.tail = waiting.own.len();
         let Range { start, end } = range;
         waiting.pieces.push_back(Piece { own_bytes, frames: Rc::clone(frames), start, end });
+        end - start
     }
 
     /// What is to be written next.
@@ -167,7 +169,7 @@ impl Outbox {
     }
 
     #[inline]
-    fn encode(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+    fn encode(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> usize {
         let waiting = self.waiting.get_or_insert_default();
         let before = waiting.own.len();
         if waiting.has_secret {
@@ -175,7 +177,9 @@ impl Outbox {
         } else {
             append(&mut waiting.own);
         }
-        waiting.len += waiting.own.len() - before;
+        let bytes = waiting.own.len() - before;
+        waiting.len += bytes;
+        bytes
     }
 }
 

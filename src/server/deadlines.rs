@@ -52,13 +52,13 @@ impl Deadlines {
     /// was stopped while it waited is late only by what was not to be waited anyway.
     pub(super) fn begin_turn(&mut self, now: Moment) {
         let late = self.turn_took + now.since(self.wakes);
-        let since_last = now.since(std::mem::replace(&mut self.last_turn, now));
+        let last_turn = std::mem::replace(&mut self.last_turn, now);
         if late < PAUSE_LEAST {
             return;
         }
         let renewals = self.hold.as_ref().map_or(0, |hold| hold.renewals + 1);
         if renewals <= PAUSE_RENEWALS_MOST {
-            let least = now + since_last.min(PAUSE_GRACE_MOST);
+            let least = now + now.since(last_turn).min(PAUSE_GRACE_MOST);
             self.hold = Some(Hold { least, most: now + PAUSE_HOLD_MOST, renewals });
         }
     }

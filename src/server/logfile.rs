@@ -8,7 +8,8 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,7 +17,13 @@ use time::format_description::well_known::Rfc3339;
 /// The log file, shared with the logger.
 #[derive(Clone)]
 pub struct LogFile {
-    sink: Arc<Mutex<Sink>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sink: Mutex<Sink>,
+    /// Whether lines wait, for whoever asks in every turn: a lock would cost more than the answer is worth.
+    is_waiting: AtomicBool,
 }
 
 struct Sink {
@@ -44,7 +51,8 @@ impl LogFile {
     /// # Errors
     /// If this process has a logger already.
     pub fn install(path: &Path, level: LevelFilter) -> Result<LogFile, log::SetLoggerError> {
-        let log = LogFile { sink: Arc::new(Mutex::new(Sink::new(path))) };
+        let (sink, is_waiting) = (Mutex::new(Sink::new(path)), AtomicBool::new(false));
+        let log = LogFile { shared: Arc::new(Shared { sink, is_waiting }) };
         log::set_boxed_logger(Box::new(Logger { level, log_file: log.clone() }))?;
         log::set_max_level(level);
         log.reopen();
@@ -53,33 +61,38 @@ impl LogFile {
 
     /// Opens the file anew: the old one was moved away by whoever rotates logs.
     pub fn reopen(&self) {
-        let mut sink = self.sink();
-        sink.write_out();
-        sink.leave_file();
-        sink.write_out();
+        self.with_sink(|sink| {
+            sink.write_out();
+            sink.leave_file();
+            sink.write_out();
+        });
     }
 
     /// Writes what was gathered; what the file does not take waits, bounded, for the next call.
     pub fn flush(&self) {
-        let mut sink = self.sink();
-        if sink.is_waiting() {
-            sink.write_out();
-        }
+        self.with_sink(|sink| {
+            if sink.is_waiting() {
+                sink.write_out();
+            }
+        });
     }
 
     /// Whether lines wait to be written.
     pub fn is_waiting(&self) -> bool {
-        self.sink().is_waiting()
+        self.shared.is_waiting.load(Ordering::Relaxed)
     }
 
     /// Whether one of them is a warning or worse, for which the file was not yet tried.
     pub fn is_urgent(&self) -> bool {
-        self.sink().urgent
+        self.with_sink(|sink| sink.urgent)
     }
 
-    fn sink(&self) -> MutexGuard<'_, Sink> {
+    fn with_sink<T>(&self, what: impl FnOnce(&mut Sink) -> T) -> T {
         // A sink is whole after every statement, so one that a panic left behind can be used.
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut sink = self.shared.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = what(&mut sink);
+        self.shared.is_waiting.store(sink.is_waiting(), Ordering::Relaxed);
+        outcome
     }
 }
 
@@ -257,7 +270,7 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.log_file.sink().log(record.level(), record.args(), since_1970);
+            self.log_file.with_sink(|sink| sink.log(record.level(), record.args(), since_1970));
         }
     }
 

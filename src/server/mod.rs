@@ -183,7 +183,9 @@ impl<S: Store> Server<S> {
         self.work(began);
         self.write(began);
         self.write_for_many(began);
-        self.close(began);
+        if self.engine.has_command() {
+            self.close(began);
+        }
         if self.store() | self.hash(began) {
             let now = self.clock.now();
             self.write(now);

@@ -120,7 +120,9 @@ fn shared_frames_are_held_once_until_the_last_has_sent_them() {
     let (room, length) = (frames.capacity(), frames.len());
     let shared = SharedFrames::new(frames, &meter);
     let mut outboxes = [(); 3].map(|()| Outbox::default());
-    outboxes.iter_mut().for_each(|outbox| outbox.push_shared(&shared, 0..shared.bytes().len()));
+    for outbox in &mut outboxes {
+        outbox.push_shared(&shared, 0..shared.bytes().len());
+    }
     drop(shared);
     for outbox in &mut outboxes {
         assert_eq!(meter.bytes(), room);
@@ -135,7 +137,9 @@ fn shared_frames_are_held_once_until_the_last_has_sent_them() {
 fn dropping_gives_the_memory_back() {
     let mut outbox = Outbox::default();
     let text = "x".repeat(1000);
-    (0..1000).for_each(|_| outbox.push(&Reply::Bye(&text)));
+    for _ in 0..1000 {
+        outbox.push(&Reply::Bye(&text));
+    }
     outbox.advance(1500);
     assert!(outbox.held_bytes() > 1_000_000);
     outbox.drop_unsent_frames();
