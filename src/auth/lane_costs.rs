@@ -62,3 +62,31 @@ impl Default for LaneCosts {
         LaneCosts([LONE, LONE, 1300, 1900, 2000, 4000])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twice_the_time_of_one_hash_and_a_tenth_is_bearable() {
+        let lone = Duration::from_millis(100);
+        let bearable = |milliseconds| LaneCosts::is_bearable(Duration::from_millis(milliseconds), lone);
+        assert!(bearable(210) && !bearable(211));
+        let widest_at = |milliseconds: u64| {
+            let times =
+                LANE_WIDTHS.map(|width| Duration::from_millis(if width == 1 { 100 } else { milliseconds }));
+            LaneCosts::new(times).lanes()
+        };
+        assert_eq!((widest_at(210), widest_at(211)), (LANE_WIDTHS[LANE_WIDTHS.len() - 1], 1));
+    }
+
+    #[test]
+    fn rounds_and_lone_rounds_are_the_same_work() {
+        let costs =
+            LaneCosts::new(LANE_WIDTHS.map(|width| Duration::from_millis(if width == 1 { 2 } else { 3 })));
+        assert_eq!((costs.lone_rounds(1, 100), costs.rounds(1, 100)), (100, 100));
+        assert_eq!((costs.lone_rounds(2, 100), costs.rounds(2, 150)), (150, 100));
+        assert_eq!(costs.lone_rounds(2, 1), 2, "begun is counted");
+        assert_eq!(costs.rounds(2, 1), 1, "and something is always done");
+    }
+}

@@ -244,6 +244,7 @@ mod tests {
         let password = Password::new("pa\u{30a}ss word\u{2003}".as_bytes());
         assert_eq!(password.expose(), "påss word ".as_bytes());
         assert_eq!(password.as_typed().unwrap().expose(), "pa\u{30a}ss word\u{2003}".as_bytes());
+        assert_eq!(format!("{password:?}"), "Password(..)");
         for typed in
             [&b"open sesame"[..], "påss".as_bytes(), b"", b"tab\t", b"\xff\xfe", "e\u{301}\t".as_bytes()]
         {

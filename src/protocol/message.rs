@@ -419,6 +419,8 @@ mod tests {
         for secret in ["hunter2", "whisper", "5a", "90"] {
             assert!(!shown.contains(secret), "{shown}");
         }
+        let expected = "Login(..)ChangePassword(..)Message(..)Welcome(..)";
+        assert_eq!(shown, expected);
     }
 
     proptest! {

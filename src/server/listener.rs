@@ -128,3 +128,30 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpStream};
+
+    /// Accepting is tried when somebody may wait and there is something to accept them with, and else costs nothing.
+    #[test]
+    fn accepting_is_tried_when_it_may_succeed() {
+        let start = Moment::START;
+        let mut listener = Listener::bind(Ipv4Addr::LOCALHOST.into(), 0, true).unwrap();
+        assert_eq!((listener.is_ready(start), listener.next_attempt()), (true, Some(start)));
+        assert!(listener.accept(start).is_none());
+        assert_eq!((listener.is_ready(start), listener.next_attempt()), (false, None));
+        let peer = TcpStream::connect(listener.address().unwrap()).unwrap();
+        listener.notice_ready();
+        let address = listener.accept(start).map(|(_, address)| address);
+        assert_eq!(address, Some(peer.local_addr().unwrap()));
+        assert!(listener.is_ready(start), "there may be another");
+        listener.pause(&io::ErrorKind::OutOfMemory.into(), start);
+        let over = start + PAUSE;
+        assert_eq!((listener.is_ready(start), listener.next_attempt()), (false, Some(over)));
+        assert!(listener.is_ready(over));
+        listener.end_pause();
+        assert_eq!((listener.is_ready(start), listener.next_attempt()), (true, Some(start)));
+    }
+}

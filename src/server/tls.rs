@@ -278,6 +278,18 @@ mod tests {
         assert_eq!(read_all(&mut socket), (b" words, last words".to_vec(), 0));
     }
 
+    /// The story: with nothing said at the shutdown, a peer heard of the end only a second later, when the socket was closed.
+    #[test]
+    fn a_shutdown_is_said_within_tls_and_below_it() {
+        use std::io::Read;
+        let (mut socket, mut peer, mut peer_stream) = pair();
+        socket.shut_down();
+        peer_stream.set_nonblocking(false).unwrap();
+        assert_eq!(peer.read(&mut peer_stream, &mut [0; 64]).unwrap(), 0);
+        assert!(!peer.is_handshaking());
+        assert_eq!(peer_stream.read(&mut [0]).unwrap(), 0);
+    }
+
     /// The story: a peer said `close_notify` in one packet with its last words, left the socket open, and waited for the
     /// answer and the end for ever. And one that had ended so while its answers waited was asked for more all the time.
     #[test]

@@ -207,6 +207,13 @@ fn a_half_closed_client_is_not_hashed_for() {
 }
 
 /// protocol.md: frames that come after the deciding one are ignored.
+/// A registration is stored when its time has come, and not when the log or another visitor wakes the server.
+#[test]
+fn alone_with_nothing_logged() {
+    let server = Server::start(&["--log-level", "error", "--login-timeout", "600"]);
+    Visitor::logged_in(&server, "ann").expect_echo("hi");
+}
+
 #[test]
 fn what_follows_exit_is_ignored() {
     let server = Server::start(&[]);

@@ -37,6 +37,15 @@ fn the_server_has_the_system_find_out() {
     expect_watched(&socket_of(server.pid(), ann.stream.local_addr().unwrap()).unwrap());
 }
 
+/// An answer that is smaller than a packet is not held back until the one before it is acknowledged.
+#[test]
+fn small_frames_are_not_held_back() {
+    let server = Server::start(&[]);
+    let ann = Visitor::arrive(&server);
+    let socket = socket_of(server.pid(), ann.stream.local_addr().unwrap()).unwrap();
+    assert!(socket.tcp_nodelay().unwrap());
+}
+
 /// The story: the system takes a window that is shut for a path that is dead, and would reset a slow consumer before it
 /// is told.
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::{
     Folder, PASSWORD, SLOW_PASSWORD, Said, Server, Setup, Visitor, allow_many_descriptors, cpu_time,
-    descriptors, limit, stored_password,
+    descriptors, limit, stop, stored_password,
 };
 use rustix::process::{Resource, Signal};
 use std::process::Command;
@@ -133,20 +133,26 @@ fn stopped_by_a_signal() {
     }
 }
 
+/// A server whose orderly stop waits for one who does not read.
+fn stopping(signal: Signal) -> (Server, Visitor) {
+    let mut server = Server::start(&["--mode", "operator"]);
+    let mut slow = Visitor::connect_narrow(&server).greeted();
+    slow.log_in("slow", PASSWORD);
+    for _ in 0..20 {
+        server.type_line(&format!("@slow {}", "x".repeat(40_000)));
+    }
+    server.type_line("/help");
+    server.stdout.wait_for_line(|line| line.contains("/kick"));
+    server.signal(signal);
+    server.folder.log_line(&["stopping"]);
+    (server, slow)
+}
+
 /// While an orderly stop waits for one who does not read, a second signal ends it at once.
 #[test]
 fn a_second_signal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let mut server = Server::start(&["--mode", "operator"]);
-        let mut slow = Visitor::connect_narrow(&server).greeted();
-        slow.log_in("slow", PASSWORD);
-        for _ in 0..20 {
-            server.type_line(&format!("@slow {}", "x".repeat(40_000)));
-        }
-        server.type_line("/help");
-        server.stdout.wait_for_line(|line| line.contains("/kick"));
-        server.signal(signal);
-        server.folder.log_line(&["stopping"]);
+        let (mut server, _slow) = stopping(signal);
         server.signal(signal);
         assert_eq!(server.exit_code(), Some(code));
     }
@@ -175,6 +181,29 @@ fn a_storm_of_signals() {
         }
         ann.expect_echo(&n.to_string());
     }
+}
+
+/// Of signals that are there together each is seen to.
+#[test]
+fn signals_that_come_together() {
+    let mut server = Server::start(&[]);
+    let mut ann = Visitor::logged_in(&server, "ann");
+    stop(server.pid());
+    for signal in [Signal::HUP, Signal::TERM, Signal::CONT] {
+        server.signal(signal);
+    }
+    ann.expect_bye();
+    assert_eq!(server.exit_code(), Some(0));
+    server.folder.log_line(&["log reopened"]);
+    server.folder.log_line(&["stopped"]);
+}
+
+/// From the signal to stop on nobody is let in, though the stop waits for one who does not read.
+#[test]
+fn a_server_that_stops_lets_nobody_in() {
+    let (server, _slow) = stopping(Signal::TERM);
+    let refused = std::net::TcpStream::connect(server.address).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 /// Out of descriptors. Who is in goes on, the server does not spin, and when there is room again all

@@ -24,6 +24,25 @@ fn a_consumer_that_takes_nothing_for_long_is_a_slow_one() {
     assert_eq!(world.engine.registry.sessions.lost_count(), 1, "and can be resumed");
 }
 
+/// Of a stall and an idle timeout the one that was up first is told, whichever is longer.
+#[test]
+fn a_stall_is_no_idleness_while_the_idle_timeout_is_longer() {
+    let second = Duration::from_secs(1);
+    for (idle_timeout, code) in
+        [(OUTPUT_STALL + second, Code::SlowConsumer), (OUTPUT_STALL - second, Code::TimedOut)]
+    {
+        let mut world = World::new(Config { idle_timeout: Some(idle_timeout), ..config() }, Box::new(Echo));
+        let (conn, token) = world.log_in("ann");
+        world.pass(second * 5);
+        world.send(conn, Request::Message { token: &token, text: b"hi" });
+        world.engine.poll_output();
+        world.engine.handle_writable(conn, world.now, |_| Written::bytes(0));
+        world.pass(OUTPUT_STALL);
+        let said = world.said(conn).pop().unwrap();
+        assert!(matches!(Reply::decode(&said), Ok(Reply::Error { code: told, .. }) if told == code.number()));
+    }
+}
+
 /// What is pasted at the console or piped into it may be longer than a frame that clients take.
 #[test]
 fn the_console_sends_no_more_than_a_client_could() {

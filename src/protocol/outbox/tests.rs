@@ -174,3 +174,20 @@ fn a_frame_for_many_that_is_half_written_stays_shared() {
     }
     assert_eq!(meter.bytes(), 0);
 }
+
+/// What one outbox no longer needs the next need not ask the system for.
+#[test]
+fn memory_goes_from_outbox_to_outbox() {
+    let mut outbox = Outbox::default();
+    assert!(outbox.is_bare() && outbox.reclaim().is_none());
+    outbox.push(&Reply::Bye("one after another"));
+    outbox.advance(outbox.len());
+    let spare = outbox.reclaim().unwrap();
+    let capacity = spare.capacity();
+    assert!(outbox.is_bare() && capacity > "one after another".len());
+    let mut next = Outbox::default();
+    next.lend(spare);
+    assert_eq!((next.is_bare(), next.len(), next.held_bytes()), (false, 0, capacity));
+    next.push(&Reply::Bye("another"));
+    assert_eq!(next.held_bytes(), capacity);
+}

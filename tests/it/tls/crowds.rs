@@ -2,10 +2,12 @@
 
 use super::{Stranger, expect_echo, fingerprint, logged_in};
 use crate::support::{CEILING, Server, allow_many_descriptors, eventually, frame, rss, stop};
+use porter::limits::HANDSHAKE_TIME;
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Instant;
 
 const CROWD: usize = 500;
 /// Handshakes under way at once.
@@ -28,11 +30,34 @@ fn unfinished_handshakes_keep_nobody_out() {
     while crowd[0].socket.read(&mut [0; 4096]).unwrap() > 0 {}
 }
 
-/// Who says nothing has no place, and so none to lose: it is the login timeout that ends it.
+/// Who is answered and goes away leaves its place to the next, who else would wait until the oldest is overdue.
+#[test]
+fn a_handshake_that_is_given_up_leaves_its_place() {
+    const ROUNDS: u32 = 8;
+    let mut server = Server::start(&["--tls"]);
+    let told = fingerprint(&mut server);
+    let began = Instant::now();
+    for _ in 0..ROUNDS {
+        let crowd: Vec<_> = (0..PLACES).map(|_| Stranger::says_hello(&server)).collect();
+        for stranger in &crowd {
+            assert!(stranger.socket.peek(&mut [0]).unwrap() > 0, "answered");
+        }
+        drop(crowd);
+        expect_echo(&mut logged_in(server.address, &told, "ann"), "hi");
+    }
+    assert!(began.elapsed() < HANDSHAKE_TIME * ROUNDS, "{:?}", began.elapsed());
+}
+
+/// Who says nothing, or no more than the beginning of a ClientHello, has no place, and so none to lose: it is the login
+/// timeout that ends it.
 #[test]
 fn the_silent_take_no_places() {
     let server = Server::start(&["--tls", "--login-timeout", "4", "--log-level", "debug"]);
-    let crowd: Vec<_> = (0..PLACES + 8).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    let mut crowd: Vec<_> =
+        (0..2 * (PLACES + 8)).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    for stranger in crowd.iter_mut().step_by(2) {
+        stranger.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).unwrap();
+    }
     server.folder.log_lines(&["disconnected"], crowd.len());
     assert_eq!(too_late(&server), 0);
 }
@@ -45,13 +70,15 @@ fn forty_at_once_all_succeed_while_another_talks() {
     let crowd: Vec<_> = (0..40)
         .map(|_| {
             let (address, told) = (server.address, told.clone());
-            thread::spawn(move || expect_echo(&mut logged_in(address, &told, "ann"), "hi"))
+            thread::spawn(move || logged_in(address, &told, "ann"))
         })
         .collect();
     for n in 0..100 {
         expect_echo(&mut within, &n.to_string());
     }
-    crowd.into_iter().for_each(|one| one.join().unwrap());
+    let mut crowd: Vec<_> = crowd.into_iter().map(|one| one.join().unwrap()).collect();
+    // More than there are places, and all of them stay.
+    crowd.iter_mut().for_each(|one| expect_echo(one, "hi"));
 }
 
 /// How many of a crowd nobody has hindered: those that had their places for too long have lost them.

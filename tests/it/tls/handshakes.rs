@@ -2,9 +2,11 @@
 
 use super::{Stranger, expect_echo, fingerprint, logged_in, openssl};
 use crate::support::{CEILING, Server, Visitor, allow_many_descriptors, frame, rss};
+use porter::limits::CLOSE_DISCARD;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 /// `close_notify` before anything is encrypted.
 const GOODBYE: [u8; 7] = [0x15, 3, 3, 0, 2, 1, 0];
@@ -81,7 +83,26 @@ fn close_notify_is_an_end_at_every_stage() {
     }
 }
 
-/// The same for a bare end of the connection, with its token good for a resume.
+/// Whoever is told Bye is told the end with it. Each of these waits would last as long as the server looks on at what a
+/// peer still sends after its end.
+#[test]
+fn the_end_is_said_at_once() {
+    const VISITS: u32 = 20;
+    let server = Server::start(&["--tls"]);
+    let (mut stranger, _) = Stranger::logged_in(&server);
+    let began = Instant::now();
+    for _ in 0..VISITS {
+        stranger.channel.write(&mut stranger.socket, &frame(0x06, &[])).unwrap();
+        stranger.read_until("bye");
+        assert_eq!(stranger.read(), 0, "close_notify");
+        assert_eq!(stranger.socket.read(&mut [0]).unwrap(), 0, "the end of the connection");
+        stranger = Stranger::new(&server);
+        stranger.channel.shake_hands(&mut stranger.socket).unwrap();
+    }
+    assert!(began.elapsed() < VISITS * CLOSE_DISCARD / 2, "{:?}", began.elapsed());
+}
+
+/// A bare end of the connection is one too, with the token good for a resume.
 #[test]
 fn an_end_without_farewell_leaves_the_session() {
     let mut server = Server::start(&["--tls"]);
