@@ -9,7 +9,7 @@
 //! compression before gave, then padding that is always the same: those twelve words are folded into the constants.
 
 use multiversion::multiversion;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 /// How many hashes can advance side by side; others take the next wider one, and leave lanes empty.
 ///
@@ -20,7 +20,6 @@ pub const LANE_WIDTHS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 pub(super) type Words = [u32; 4];
 
 /// Where one hash stands between two rounds.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct Chain {
     /// HMAC's state after the block of the inner key.
     pub(super) inner: Words,
@@ -32,16 +31,29 @@ pub(super) struct Chain {
     pub(super) sum: Words,
 }
 
+impl Drop for Chain {
+    fn drop(&mut self) {
+        let Chain { inner, outer, last, sum } = self;
+        [inner, outer, last, sum].into_iter().for_each(Zeroize::zeroize);
+    }
+}
+
 /// A state of each lane's.
 type Row<const L: usize> = [[u32; L]; 4];
 
 /// Several chains, turned so that the same word of each lies side by side.
-#[derive(Zeroize, ZeroizeOnDrop)]
 struct Lanes<const L: usize> {
     inner: Row<L>,
     outer: Row<L>,
     last: Row<L>,
     sum: Row<L>,
+}
+
+impl<const L: usize> Drop for Lanes<L> {
+    fn drop(&mut self) {
+        let Lanes { inner, outer, last, sum } = self;
+        [inner, outer, last, sum].into_iter().for_each(Zeroize::zeroize);
+    }
 }
 
 /// Does `rounds` rounds of each chain, at most as many chains as the widest width.

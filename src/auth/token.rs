@@ -3,12 +3,12 @@
 use crate::limits::TOKEN_BYTES;
 use std::fmt;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 /// A session's token: 16 bytes from the operating system's random source.
 ///
 /// Compared in constant time; shown only where a person asked to see it; wiped when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct Token([u8; TOKEN_BYTES]);
 
 impl Token {
@@ -26,6 +26,18 @@ impl Token {
     pub fn matches(&self, presented: &[u8; TOKEN_BYTES]) -> bool {
         // As one word: byte by byte takes longer than all else that a message costs here.
         u128::from_ne_bytes(self.0).ct_eq(&u128::from_ne_bytes(*presented)).into()
+    }
+}
+
+impl Zeroize for Token {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.zeroize();
     }
 }
 
