@@ -79,7 +79,7 @@ struct Flags {
     /// Texts a second of each session in chat mode, beyond bursts of 100; faster ones are read more slowly; 0 = any number
     #[arg(long, value_name = "N", default_value_t = limits::CHAT_RATE_DEFAULT, value_parser = value_parser!(u32).range(..=1_000_000))]
     chat_rate: u32,
-    /// Connections at once; one more is told Busy
+    /// Connections at once; one more is answered Busy
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
     max_connections: u32,
     /// Of them, those that are not logged in; beyond it the address with the most loses its oldest
@@ -175,7 +175,7 @@ fn listen(options: Options, handler: Box<dyn Handler>, mode: Mode, log: &LogFile
     server.run().map_err(Failure::failed)
 }
 
-/// What the person at the terminal is told about the mode, and where to find out more.
+/// What the person at the terminal reads about the mode, and where to find out more.
 fn introduction(mode: Mode) -> String {
     let told = match mode {
         Mode::Echo => "echo mode: each message goes back to its client (--mode chat or operator for more)",

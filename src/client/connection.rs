@@ -126,7 +126,7 @@ impl Connection {
         !self.write_closed && (!self.outbox.is_empty() || self.transport.has_backlog())
     }
 
-    /// Whether something was received that the socket does not tell of.
+    /// Whether something was received of which the socket reports nothing.
     pub fn has_received(&self) -> bool {
         self.transport.has_text()
     }

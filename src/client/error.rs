@@ -23,9 +23,9 @@ pub enum ClientError {
     Bye(String),
     /// The server's bytes are not the protocol.
     Violation(String),
-    /// The connection ended without a goodbye.
+    /// The connection ended without a Bye.
     Closed,
-    /// A text or a goodbye needs a session first: log in or resume.
+    /// A text or an Exit needs a session first: log in or resume.
     NotLoggedIn,
     /// One side speaks TLS and the other does not.
     Mismatch {

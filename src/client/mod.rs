@@ -19,7 +19,7 @@
 //! # Ok::<(), ClientError>(())
 //! ```
 //!
-//! This module must not know what a server does with what it is told; both sides share [`crate::protocol`] only.
+//! This module must not know what a server does with what it receives; both sides share [`crate::protocol`] only.
 
 #[cfg(feature = "client")]
 mod attempt;
@@ -98,7 +98,7 @@ pub struct Client<S = TcpStream> {
 impl Client {
     /// Connects to the first address of a host that answers, and waits for the server's Hello, each for at most `timeout`.
     ///
-    /// Where the system can tell, a server that does not acknowledge what it was sent for 30 s, or is silent when the
+    /// Where the system can find out, a server that does not acknowledge what it was sent for 30 s, or is silent when the
     /// system asks for it, fails the connection; one that takes nothing for so long counts as such.
     ///
     /// # Errors

@@ -222,7 +222,7 @@ impl Transport {
         #[cfg(feature = "tls")]
         if let Transport::Tls(channel) = self {
             channel.finish();
-            // A server that is gone hears no goodbye.
+            // A server that is gone takes no close_notify.
             let _ = channel.flush(_socket);
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Cursor};
 use std::net::TcpListener;
 use std::thread;
 
-/// Says its whole script at once and keeps what it is told.
+/// Sends its whole script at once and keeps what it receives.
 #[derive(Debug)]
 struct Scripted {
     script: Cursor<Vec<u8>>,

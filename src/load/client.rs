@@ -5,17 +5,24 @@
 
 mod waiting;
 
-use super::connection::Flow;
 use super::dialect::{Dialect, Exchange, LoginStep, Other, User};
 use super::error::LoadError;
 use super::metrics::Metrics;
 use crate::Moment;
 use std::collections::VecDeque;
 
+/// Whether a client goes on.
+#[derive(Debug)]
+pub(super) enum Flow {
+    Continue,
+    End,
+}
+
 /// What a client does once it is inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Policy {
     /// It stays.
+    #[default]
     Stays,
     /// It sends its messages, leaves, and comes again as the next user.
     Returns,
@@ -24,8 +31,9 @@ pub(super) enum Policy {
 }
 
 /// How far a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
+    #[default]
     Outside,
     Connecting,
     LoggingIn,
@@ -40,15 +48,16 @@ pub(super) enum State {
 }
 
 /// One client.
-#[derive(Debug)]
-struct Client<L> {
+#[derive(Debug, Default)]
+pub(super) struct Client<L> {
     name: String,
     number: u64,
-    policy: Policy,
-    state: State,
+    pub(super) policy: Policy,
+    /// Changed by [`Clients::set_state`] alone.
+    pub(super) state: State,
     login: L,
     /// When it lost its last connection, or first tried to connect.
-    lost: Moment,
+    pub(super) lost: Moment,
     /// When it began to connect.
     began: Moment,
     /// When it said who it is, if it is to say so.
@@ -56,8 +65,8 @@ struct Client<L> {
     /// When it began to wait for what it waits for.
     since: Moment,
     exchange: Exchange,
-    sent: u64,
-    answered: u64,
+    /// The number of the next request.
+    next_request: u64,
     /// Requests that are still to follow an answer.
     budget: u64,
     said_farewell: bool,
@@ -68,11 +77,12 @@ struct Client<L> {
 /// All clients, and what they measure.
 pub(super) struct Clients<D: Dialect> {
     pub(super) dialect: D,
-    all: Vec<Client<D::Login>>,
+    pub(super) all: Vec<Client<D::Login>>,
     size_bytes: usize,
     /// Messages of each visit of those who return.
     messages: u64,
-    next_number: u64,
+    /// The number of the next client that is another user.
+    pub(super) next_number: u64,
     pub(super) metrics: Metrics,
     pub(super) inside: usize,
     pub(super) entering: usize,
@@ -82,29 +92,11 @@ pub(super) struct Clients<D: Dialect> {
     pub(super) requests_waiting: u64,
 }
 
-impl<L: Default> Client<L> {
-    fn new(policy: Policy) -> Client<L> {
-        Client {
-            name: String::new(),
-            number: 0,
-            policy,
-            state: State::Outside,
-            login: L::default(),
-            lost: Moment::START,
-            began: Moment::START,
-            asked: None,
-            since: Moment::START,
-            exchange: Exchange::default(),
-            sent: 0,
-            answered: 0,
-            budget: 0,
-            said_farewell: false,
-            waiting: VecDeque::new(),
-        }
-    }
-
-    fn is_entering(&self) -> bool {
-        matches!(self.state, State::Connecting | State::LoggingIn)
+impl<L> Client<L> {
+    /// Whether it is on its way in, and whether it is inside.
+    fn place(&self) -> [usize; 2] {
+        let is_entering = matches!(self.state, State::Connecting | State::LoggingIn);
+        [usize::from(is_entering), usize::from(self.state == State::Inside)]
     }
 
     /// As the dialect sees it, beside its login.
@@ -131,41 +123,17 @@ impl<D: Dialect> Clients<D> {
         }
     }
 
-    /// The next client that begins has this number.
-    pub(super) fn begin_numbers_at(&mut self, number: u64) {
-        self.next_number = number;
-    }
-
-    /// Adds clients with one policy.
     pub(super) fn add(&mut self, count: usize, policy: Policy) {
-        self.all.extend((0..count).map(|_| Client::new(policy)));
+        self.all.extend((0..count).map(|_| Client { policy, ..Client::default() }));
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    pub(super) fn state(&self, slot: usize) -> State {
-        self.all[slot].state
-    }
-
-    /// Whether the client breaks its connection and comes again with what its login knows.
-    pub(super) fn resumes(&self, slot: usize) -> bool {
-        self.all[slot].policy == Policy::Resumes
-    }
-
-    /// When the client lost its last connection, or first tried to connect.
-    pub(super) fn lost(&self, slot: usize) -> Moment {
-        self.all[slot].lost
-    }
-
-    fn set_state(&mut self, slot: usize, state: State, now: Moment) {
+    pub(super) fn set_state(&mut self, slot: usize, state: State, now: Moment) {
         let client = &mut self.all[slot];
-        let before = (client.is_entering(), client.state == State::Inside);
+        let before = client.place();
         (client.state, client.since) = (state, now);
-        let after = (client.is_entering(), client.state == State::Inside);
-        self.entering = self.entering + usize::from(after.0) - usize::from(before.0);
-        self.inside = self.inside + usize::from(after.1) - usize::from(before.1);
+        let after = client.place();
+        self.entering = self.entering + after[0] - before[0];
+        self.inside = self.inside + after[1] - before[1];
     }
 
     /// A client begins to connect; `lost` is when it lost its last connection, or now. Who returns is another user each
@@ -177,9 +145,8 @@ impl<D: Dialect> Clients<D> {
             self.next_number += 1;
             client.name = self.dialect.name(client.number);
             client.login = D::Login::default();
-            client.sent = client.number.wrapping_mul(self.messages);
+            client.next_request = client.number.wrapping_mul(self.messages);
         }
-        client.answered = client.sent;
         client.budget = if client.policy == Policy::Returns { self.messages } else { 0 };
         (client.said_farewell, client.asked) = (false, None);
         (client.lost, client.began) = (lost, now);
@@ -210,11 +177,11 @@ impl<D: Dialect> Clients<D> {
         out: &mut Vec<u8>,
     ) -> Result<Flow, LoadError> {
         let client = &mut self.all[slot];
+        let due = client.next_request.wrapping_sub(client.waiting.len() as u64);
         if let Some(&began) = client.waiting.front()
-            && client.exchange.is_answer(client.answered, message)
+            && client.exchange.is_answer(due, message)
         {
             client.waiting.pop_front();
-            client.answered += 1;
             self.requests_waiting -= 1;
             self.metrics.request(began, now, true);
             return Ok(self.follow(slot, now, out));
@@ -244,7 +211,7 @@ impl<D: Dialect> Clients<D> {
             latencies.resume.record(now.since(client.lost));
         }
         if step == LoginStep::Done || client.policy == Policy::Resumes {
-            return Flow::End(Ok(()));
+            return Flow::End;
         }
         let (policy, has_messages) = (client.policy, client.budget > 0);
         self.set_state(slot, State::Inside, now);
@@ -287,8 +254,8 @@ impl<D: Dialect> Clients<D> {
     /// visit, unless it is to wait for the answer: that saves a way there and back.
     pub(super) fn send(&mut self, slot: usize, since: Moment, out: &mut Vec<u8>) {
         let client = &mut self.all[slot];
-        client.exchange.append(client.sent, out);
-        client.sent = client.sent.wrapping_add(1);
+        client.exchange.append(client.next_request, out);
+        client.next_request = client.next_request.wrapping_add(1);
         client.waiting.push_back(since);
         self.requests_waiting += 1;
         if client.policy == Policy::Returns
@@ -300,10 +267,10 @@ impl<D: Dialect> Clients<D> {
         }
     }
 
-    /// The client says that it goes.
+    /// The client says that it leaves.
     pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
         let said = std::mem::replace(&mut self.all[slot].said_farewell, true);
-        let Some(farewell) = self.dialect.farewell() else { return Flow::End(Ok(())) };
+        let Some(farewell) = self.dialect.farewell() else { return Flow::End };
         if !said {
             out.extend_from_slice(farewell.bytes);
         }
@@ -323,28 +290,13 @@ impl<D: Dialect> Clients<D> {
                 let reason = format!("what came is not the echo of the message that was sent; {advice}");
                 return Err(LoadError::new("wrong_echo", reason));
             }
-            (Other::Goodbye(_), State::Leaving) => self.set_state(slot, State::Parting, now),
-            (Other::Goodbye(_), _) if client.said_farewell => {
+            (Other::Bye(_), State::Leaving) => self.set_state(slot, State::Parting, now),
+            (Other::Bye(_), _) if client.said_farewell => {
                 return Err(LoadError::new("no_echo", format!("Bye came before the echo; {advice}")));
             }
-            (Other::Goodbye(reason), _) => {
-                let reason = format!("the server said Bye: {}", reason.escape_debug());
-                return Err(LoadError::new("sent_away", reason));
-            }
+            (Other::Bye(reason), _) => return Err(LoadError::sent_away(&reason)),
         }
         Ok(Flow::Continue)
-    }
-
-    /// The server closed the client's connection.
-    ///
-    /// # Errors
-    /// [`LoadError`] if it came too early.
-    pub(super) fn handle_closed(&self, slot: usize) -> Result<(), LoadError> {
-        if self.all[slot].state == State::Parting {
-            return Ok(());
-        }
-        let reason = format!("the server closed the connection {}", self.awaited(slot));
-        Err(LoadError::new("connection_lost", reason))
     }
 
     /// The client has no connection any more: as it should be, by its own choice or the load's, or by a failure.
@@ -352,22 +304,6 @@ impl<D: Dialect> Clients<D> {
         self.give_up_requests(slot, now);
         self.set_state(slot, if outcome.is_ok() { State::Outside } else { State::Failed }, now);
         self.metrics.visited(outcome);
-    }
-
-    /// Whether the client comes again by itself, unless it has failed.
-    pub(super) fn comes_again(&self, slot: usize) -> bool {
-        let client = &self.all[slot];
-        client.policy != Policy::Stays && client.state == State::Outside
-    }
-
-    /// Lets those who come again forget their failure, so that a server which refused one for once is tried again.
-    pub(super) fn forgive(&mut self, slot: usize) -> bool {
-        let client = &mut self.all[slot];
-        let is_forgiven = client.policy != Policy::Stays && client.state == State::Failed;
-        if is_forgiven {
-            client.state = State::Outside;
-        }
-        is_forgiven
     }
 }
 

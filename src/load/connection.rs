@@ -1,50 +1,31 @@
-//! One connection of a virtual client: it comes to be, its bytes become messages, and what is said on it goes out.
+//! One connection: how it begins, from which local port, and its bytes in and out.
 //!
-//! This module must not know what the messages mean, nor where one ends: a [`Handler`] does.
+//! A machine has some 28 000 local ports for connections from one address to one server, and each stays taken for a
+//! while if this side closes first. So it does not; and if they run out all the same, a loopback address has
+//! neighbours, each with ports of its own.
+//!
+//! This module must not know what is said, nor where a message ends.
 
-use super::error::{LoadError, lost, refused, refused_transport};
-use super::sampler::Clock;
-use crate::Moment;
-use crate::client::{Transport, failure};
-use mio::event::Event;
+use super::error::{LoadError, OUT_OF_PORTS, REFUSED, lost, refused_transport};
+use crate::client::{Transport, Transports, failure};
+use crate::keepalive::detect_dead_path;
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
-use socket2::SockRef;
-use std::io;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// Bytes of one read; one buffer is shared by all connections of a loop.
-pub(super) const READ_BYTES: usize = 256 * 1024;
+/// Source addresses on the loopback network, 127.0.0.1 included: ports for some 900 000 connections.
+const NEIGHBOURS: u8 = 32;
 
-/// Whether a client goes on.
+/// What connects to one server.
 #[derive(Debug)]
-pub(super) enum Flow {
-    Continue,
-    End(Result<(), LoadError>),
-}
-
-/// Who takes what comes on a connection. What it answers it appends to the buffer that it is given.
-pub(super) trait Handler {
-    /// Messages can go through.
-    fn handle_connected(&mut self, now: Moment, out: &mut Vec<u8>) -> Flow;
-
-    /// The length of the first message among these bytes, if it is all there.
-    ///
-    /// # Errors
-    /// [`LoadError`] if they are not the protocol.
-    fn message_bytes(&self, bytes: &[u8]) -> Result<Option<usize>, LoadError>;
-
-    /// A message came.
-    ///
-    /// # Errors
-    /// [`LoadError`] if it is not one that belongs here: the client has failed.
-    fn handle_message(&mut self, message: &[u8], now: Moment, out: &mut Vec<u8>) -> Result<Flow, LoadError>;
-
-    /// The server closed the connection.
-    ///
-    /// # Errors
-    /// [`LoadError`] if it came too early.
-    fn handle_closed(&mut self) -> Result<(), LoadError>;
+pub(super) struct Connector {
+    pub(super) server: SocketAddr,
+    transports: Transports,
+    /// The last byte of the source address 127.0.0.x; 1 leaves the choice to the system.
+    neighbour: u8,
 }
 
 /// A connection.
@@ -52,225 +33,185 @@ pub(super) trait Handler {
 pub(super) struct Connection {
     stream: TcpStream,
     transport: Transport,
-    /// The socket is connected.
-    connected: bool,
-    /// Messages can go through, and the handler knows.
+    is_connected: bool,
+    /// Messages can go through, and its client knows.
     is_open: bool,
-    /// Whether the poll tells when the connection takes bytes again.
+    /// Whether the poll reports when the connection takes bytes again.
     watches_writable: bool,
+    /// The last read has emptied the socket, as a short one does where there is no TLS between.
+    is_drained: bool,
     /// The beginning of a message whose rest is to come.
-    partial: Vec<u8>,
-    unsent: Vec<u8>,
+    pub(super) partial: Vec<u8>,
+    /// What is to be sent, by the next [`flush`](Connection::flush).
+    pub(super) unsent: Vec<u8>,
     sent: usize,
-    /// Why nothing can be sent any more; what the server said last may tell better, so it is read first.
+    /// Why nothing can be sent any more; what the server sent last may say better, so it is read first.
     unsendable: Option<LoadError>,
 }
 
-impl Connection {
-    /// A connection that has begun.
-    pub(super) fn new(stream: TcpStream, transport: Transport) -> Connection {
-        Connection {
+/// What a read gave.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// Nothing is there now.
+    Blocked,
+    /// So many bytes.
+    Bytes(usize),
+    /// The end.
+    Closed,
+}
+
+impl Connector {
+    pub(super) fn new(server: SocketAddr, transports: Transports) -> Connector {
+        Connector { server, transports, neighbour: 1 }
+    }
+
+    /// Begins a connection, from another source address if the ports of one have run out.
+    pub(super) fn connect(&mut self) -> Result<Connection, LoadError> {
+        let has_neighbours = matches!(self.server.ip(), IpAddr::V4(address) if address.is_loopback());
+        let mut stream = self.begin();
+        for _ in 1..NEIGHBOURS {
+            match &stream {
+                Err(error) if has_neighbours && is_out_of_ports(error) => {
+                    self.neighbour = self.neighbour % NEIGHBOURS + 1;
+                    stream = self.begin();
+                }
+                _ => break,
+            }
+        }
+        let stream = stream.map_err(|error| self.unreachable(&error))?;
+        let transport = self.transports.begin().map_err(|error| refused_transport(&error))?;
+        Ok(Connection {
+            // On the loopback it is mostly there already, and the first messages can go out without a wait.
+            is_connected: stream.peer_addr().is_ok(),
             stream,
             transport,
-            connected: false,
             is_open: false,
             watches_writable: false,
+            is_drained: false,
             partial: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
             unsendable: None,
-        }
+        })
     }
 
-    /// Registers the new connection. On the loopback it is mostly there already, and the first messages can go out
-    /// without a wait.
-    ///
-    /// # Errors
-    /// [`LoadError`] if there is no connection.
-    pub(super) fn open(
-        &mut self,
-        poll: &Poll,
-        slot: usize,
-        clock: &Clock,
-        handler: &mut impl Handler,
-    ) -> Result<Flow, LoadError> {
-        let mut flow = Flow::Continue;
-        if self.stream.peer_addr().is_ok() {
-            self.connected = true;
-            flow = self.introduce(clock, handler);
-            self.flush();
+    fn begin(&self) -> io::Result<TcpStream> {
+        let stream = match self.neighbour {
+            1 => TcpStream::connect(self.server)?,
+            neighbour => bound((Ipv4Addr::new(127, 0, 0, neighbour), 0).into(), self.server)?,
+        };
+        // One frame is one packet, now.
+        stream.set_nodelay(true)?;
+        detect_dead_path(SockRef::from(&stream))?;
+        Ok(stream)
+    }
+
+    fn unreachable(&self, error: &io::Error) -> LoadError {
+        match error.kind() {
+            _ if is_out_of_ports(error) => LoadError::new(
+                OUT_OF_PORTS,
+                format!("ran out of local ports: no address and port here is free to connect from ({error})"),
+            ),
+            ErrorKind::ConnectionRefused => refused(error),
+            _ => LoadError::new("connect_failed", format!("cannot connect to {}: {error}", self.server)),
         }
-        self.watches_writable = !self.connected || self.has_unsent();
+    }
+}
+
+/// Begins a connection from a chosen address, which mio's own way, two system calls shorter, does not offer.
+fn bound(source: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&source.into())?;
+    match socket.connect(&server.into()) {
+        // It goes on by itself; the poll reports when it is there.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        outcome => outcome?,
+    }
+    Ok(TcpStream::from_std(socket.into()))
+}
+
+/// Whether a connection failed for lack of a local port: connecting says one, binding the other.
+fn is_out_of_ports(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse)
+}
+
+fn refused(error: &io::Error) -> LoadError {
+    LoadError::new(REFUSED, format!("no server listens there ({error})"))
+}
+
+impl Connection {
+    /// Registers a new connection, once what can be sent at once is sent.
+    pub(super) fn register(&mut self, poll: &Poll, token: Token) -> Result<(), LoadError> {
+        self.flush();
+        self.watches_writable = !self.is_connected || self.has_unsent();
         let interest = interest(self.watches_writable);
-        poll.registry().register(&mut self.stream, Token(slot), interest).map_err(|error| lost(&error))?;
-        Ok(flow)
+        poll.registry().register(&mut self.stream, token, interest).map_err(|error| lost(&error))
     }
 
-    /// Reads, lets the handler answer, and writes, as far as goes without a wait.
-    ///
-    /// # Errors
-    /// [`LoadError`] if the client has failed.
-    pub(super) fn handle_event(
-        &mut self,
-        event: &Event,
-        poll: &Poll,
-        buffer: &mut [u8],
-        clock: &Clock,
-        handler: &mut impl Handler,
-    ) -> Result<Flow, LoadError> {
-        if !self.connected
-            && let end @ Flow::End(_) = self.advance_connection(clock, handler)?
-        {
-            return Ok(end);
+    /// Whether messages can go through from now on: true once.
+    pub(super) fn opens(&mut self) -> bool {
+        let opens = !self.is_open && self.is_connected && self.transport.is_open();
+        self.is_open |= opens;
+        opens
+    }
+
+    /// Finds out whether the connection is there by now, or never will be.
+    pub(super) fn advance(&mut self) -> Result<(), LoadError> {
+        if self.is_connected {
+            return Ok(());
         }
-        self.flush();
-        let mut flow = Flow::Continue;
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            let ended = event.is_read_closed() && !event.is_error();
-            flow = self.read(ended, buffer, clock, handler)?;
+        let failed = |error: io::Error| match error.kind() {
+            ErrorKind::ConnectionRefused => refused(&error),
+            _ => LoadError::new("connect_failed", format!("cannot connect: {error}")),
+        };
+        if let Some(error) = self.stream.take_error().map_err(failed)? {
+            return Err(failed(error));
         }
-        if let (Flow::Continue, Some(error)) = (&flow, self.unsendable.take()) {
-            return Err(error);
-        }
-        self.watch_for_writable(poll, event.token())?;
-        Ok(flow)
-    }
-
-    /// Sends something of the client's own accord, on a connection that is there.
-    ///
-    /// # Errors
-    /// [`LoadError`] if the poll cannot be told to wait for room.
-    pub(super) fn send(
-        &mut self,
-        poll: &Poll,
-        slot: usize,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), LoadError> {
-        write(&mut self.unsent);
-        self.flush();
-        self.watch_for_writable(poll, Token(slot))
-    }
-
-    /// Ends the connection as a failure on the way would: without a goodbye, and without a port that stays taken.
-    pub(super) fn reset(self) {
-        // Where the system does not reset, it closes, which is as good an end.
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-    }
-
-    fn watch_for_writable(&mut self, poll: &Poll, token: Token) -> Result<(), LoadError> {
-        if self.has_unsent() && !self.watches_writable {
-            self.watches_writable = true;
-            let registered = poll.registry().reregister(&mut self.stream, token, interest(true));
-            registered.map_err(|error| lost(&error))?;
+        match self.stream.peer_addr() {
+            Ok(_) => self.is_connected = true,
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            Err(error) => return Err(failed(error)),
         }
         Ok(())
     }
 
-    /// Finds out whether the connection is there by now, or never will be.
-    fn advance_connection(&mut self, clock: &Clock, handler: &mut impl Handler) -> Result<Flow, LoadError> {
-        let failed = |error: &io::Error| LoadError::new("connect_failed", format!("cannot connect: {error}"));
-        match self.stream.take_error() {
-            Ok(None) => {}
-            Ok(Some(error)) | Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(refused(&error));
-            }
-            Ok(Some(error)) | Err(error) => return Err(failed(&error)),
+    /// Reads what is there, in portions. If the poll has reported that the peer has `ended` what it sends, what a short read
+    /// leaves is the end, and one more read would only say so again.
+    pub(super) fn read(&mut self, buffer: &mut [u8], ended: bool) -> Result<Read, LoadError> {
+        match std::mem::take(&mut self.is_drained) {
+            true if ended => return Ok(Read::Closed),
+            true if self.unsendable.is_none() => return Ok(Read::Blocked),
+            _ => {}
         }
-        match self.stream.peer_addr() {
-            Ok(_) => {
-                self.connected = true;
-                Ok(self.introduce(clock, handler))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Flow::Continue),
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
-    /// Once messages can go through, lets the handler know.
-    fn introduce(&mut self, clock: &Clock, handler: &mut impl Handler) -> Flow {
-        if self.is_open || !self.transport.is_open() {
-            return Flow::Continue;
-        }
-        self.is_open = true;
-        handler.handle_connected(clock.now(), &mut self.unsent)
-    }
-
-    /// Reads until nothing more is there, and answers. A short read has emptied a plain socket; if the poll has told that
-    /// the peer has `ended` what it sends, that was the last of it, and another read would only say so again.
-    fn read(
-        &mut self,
-        ended: bool,
-        buffer: &mut [u8],
-        clock: &Clock,
-        handler: &mut impl Handler,
-    ) -> Result<Flow, LoadError> {
         loop {
-            let outcome = self.transport.read(&mut self.stream, buffer);
-            if let end @ Flow::End(_) = self.introduce(clock, handler) {
-                return Ok(end);
-            }
-            let count = match outcome {
-                Ok(0) => return Ok(Flow::End(handler.handle_closed())),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.flush();
-                    return Ok(Flow::Continue);
+            return match self.transport.read(&mut self.stream, buffer) {
+                Ok(0) => Ok(Read::Closed),
+                Ok(count) => {
+                    self.is_drained = count < buffer.len() && matches!(self.transport, Transport::Plain);
+                    Ok(Read::Bytes(count))
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    return Err(refused_transport(&failure(error)));
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Read::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    Err(refused_transport(&failure(error)))
                 }
-                Err(error) => return Err(lost(&error)),
+                Err(error) => Err(lost(&error)),
             };
-            if let end @ Flow::End(_) = self.handle_bytes(&buffer[..count], clock.now(), handler)? {
-                return Ok(end);
-            }
-            self.flush();
-            let is_short = count < buffer.len() && matches!(self.transport, Transport::Plain);
-            if is_short && ended {
-                return Ok(Flow::End(handler.handle_closed()));
-            }
-            if is_short && self.unsendable.is_none() {
-                return Ok(Flow::Continue);
-            }
         }
-    }
-
-    fn handle_bytes(
-        &mut self,
-        bytes: &[u8],
-        now: Moment,
-        handler: &mut impl Handler,
-    ) -> Result<Flow, LoadError> {
-        let mut kept = std::mem::take(&mut self.partial);
-        let is_joined = !kept.is_empty();
-        if is_joined {
-            kept.extend_from_slice(bytes);
-        }
-        let all = if is_joined { kept.as_slice() } else { bytes };
-        let mut used = 0;
-        while let Some(length) = handler.message_bytes(&all[used..])? {
-            let message = &all[used..used + length];
-            let flow = handler.handle_message(message, now, &mut self.unsent)?;
-            if !matches!(flow, Flow::Continue) {
-                return Ok(flow);
-            }
-            used += length;
-        }
-        self.partial = if is_joined && used == 0 { kept } else { all[used..].to_vec() };
-        Ok(Flow::Continue)
     }
 
     fn has_unsent(&self) -> bool {
         self.sent < self.unsent.len() || self.transport.has_backlog()
     }
 
-    fn flush(&mut self) {
-        while self.connected && self.has_unsent() {
+    /// Sends what the system takes.
+    pub(super) fn flush(&mut self) {
+        while self.is_connected && self.has_unsent() {
             match self.transport.write(&mut self.stream, &self.unsent[self.sent..]) {
                 Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.unsendable.get_or_insert(lost(&error));
                     break;
@@ -279,6 +220,28 @@ impl Connection {
         }
         self.unsent.clear();
         self.sent = 0;
+    }
+
+    /// Sends what the system takes, and has the poll report when it takes the rest.
+    pub(super) fn send(&mut self, poll: &Poll, token: Token) -> Result<(), LoadError> {
+        self.flush();
+        if self.has_unsent() && !self.watches_writable {
+            self.watches_writable = true;
+            let registered = poll.registry().reregister(&mut self.stream, token, interest(true));
+            registered.map_err(|error| lost(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Why nothing can be sent any more, if that is so.
+    pub(super) fn check(&mut self) -> Result<(), LoadError> {
+        self.unsendable.take().map_or(Ok(()), Err)
+    }
+
+    /// Ends the connection as a failure on the way would: without a farewell, and without a port that stays taken.
+    pub(super) fn reset(self) {
+        // Where the system does not reset, it closes, which is as good an end.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -95,8 +95,8 @@ pub enum Other {
     Aside,
     /// An answer to something else.
     Answer,
-    /// The server's farewell.
-    Goodbye(String),
+    /// The server's farewell, with its reason.
+    Bye(String),
 }
 
 /// How a client says that it leaves.
@@ -106,11 +106,11 @@ pub struct Farewell {
     pub bytes: &'static [u8],
     /// Whether it goes out with the last request, before the answer.
     pub is_along: bool,
-    /// Whether the server says goodbye before it closes.
+    /// Whether the server sends a farewell of its own before it closes.
     pub is_answered: bool,
 }
 
-/// Digits that tell requests apart, as far as the text has room.
+/// Digits by which requests differ, as far as the text has room.
 const DIGITS: usize = 8;
 
 /// A client's requests and their answers, all alike but for a number at the text's start: another one costs a copy and a

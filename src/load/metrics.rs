@@ -3,7 +3,7 @@
 //!
 //! This module must not know what was measured, or how.
 
-use super::error::{FailuresByKind, LoadError, count_failure};
+use super::error::{Failures, FailuresByKind, LoadError, count_failures};
 use crate::Moment;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -21,20 +21,16 @@ pub struct Latency {
 }
 
 impl Default for Latency {
-    #[expect(clippy::expect_used, reason = "the bounds are constants within what the histogram allows")]
     fn default() -> Latency {
-        let most = LATENCY_MOST.as_nanos() as u64;
-        let histogram = Histogram::new_with_bounds(1, most, 3).expect("bounds of a histogram");
-        Latency { histogram, unfinished: 0 }
+        Latency::with_bounds(1, 3)
     }
 }
 
 impl Latency {
-    /// To two digits and half a microsecond, in a tenth of the memory: for when there are many.
     #[expect(clippy::expect_used, reason = "the bounds are constants within what the histogram allows")]
-    pub(super) fn coarse() -> Latency {
+    fn with_bounds(least: u64, digits: u8) -> Latency {
         let most = LATENCY_MOST.as_nanos() as u64;
-        let histogram = Histogram::new_with_bounds(1_000, most, 2).expect("bounds of a histogram");
+        let histogram = Histogram::new_with_bounds(least, most, digits).expect("bounds of a histogram");
         Latency { histogram, unfinished: 0 }
     }
 
@@ -171,7 +167,7 @@ const INTERVALS: u32 = 180;
 
 /// Latencies by the time at which they began: a small histogram for each interval of a run.
 #[derive(Clone, Debug)]
-pub(super) struct Timeline {
+pub struct Timeline {
     start: Moment,
     interval: Duration,
     latencies: Vec<Latency>,
@@ -181,7 +177,9 @@ impl Timeline {
     /// From `start` for `span`.
     pub(super) fn new(start: Moment, span: Duration) -> Timeline {
         let interval = (span / INTERVALS).max(Duration::from_nanos(1));
-        Timeline { start, interval, latencies: (0..INTERVALS).map(|_| Latency::coarse()).collect() }
+        // To two digits and half a microsecond, in a tenth of the memory.
+        let coarse = Latency::with_bounds(1_000, 2);
+        Timeline { start, interval, latencies: vec![coarse; INTERVALS as usize] }
     }
 
     /// Counts one that began then; one that began outside of the run is not counted.
@@ -194,13 +192,13 @@ impl Timeline {
     }
 
     /// The middle of each interval in which anything was measured, from the start, and what was.
-    pub(super) fn intervals(&self) -> impl Iterator<Item = (Duration, &Latency)> {
+    pub fn intervals(&self) -> impl Iterator<Item = (Duration, &Latency)> {
         let measured = (0..).zip(&self.latencies).filter(|(_, latency)| latency.count() > 0);
         measured.map(|(place, latency)| (self.interval * place + self.interval / 2, latency))
     }
 
     /// The run's length.
-    pub(super) fn span(&self) -> Duration {
+    pub fn span(&self) -> Duration {
         self.interval * INTERVALS
     }
 }
@@ -245,7 +243,22 @@ impl Metrics {
         self.visits += 1;
         if let Err(error) = outcome {
             self.failed += 1;
-            count_failure(&mut self.failures, error);
+            count_failures(&mut self.failures, 1, error);
+        }
+    }
+
+    /// Counts all that others have counted.
+    pub(super) fn add(&mut self, mut other: Metrics) {
+        self.windows.append(&mut other.windows);
+        self.visits += other.visits;
+        self.add_failures(other);
+    }
+
+    /// Counts the failures that others have counted.
+    pub(super) fn add_failures(&mut self, other: Metrics) {
+        self.failed += other.failed;
+        for (kind, Failures { count, reason }) in other.failures {
+            count_failures(&mut self.failures, count, LoadError { kind, reason });
         }
     }
 
@@ -262,41 +275,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_those_of_what_was_recorded() {
+    fn percentiles_are_those_of_what_was_recorded_and_what_never_came_to_an_end_counts() {
         let mut latency = Latency::default();
         for microseconds in 1..=1_000 {
             latency.record(Duration::from_micros(microseconds));
         }
         let shown = latency.percentiles();
         let close = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 0.002;
-        assert_eq!(shown.count, 1_000);
         assert!(close(shown.p50, 500.0) && close(shown.p90, 900.0) && close(shown.p99, 990.0), "{shown:?}");
         assert!(close(shown.p999, 999.0) && close(shown.max, 1_000.0), "{shown:?}");
-        latency.record(Duration::from_secs(3_600));
-        assert!(close(latency.percentiles().max, 60_000_000.0));
-    }
-
-    #[test]
-    fn what_never_came_to_an_end_counts_with_the_time_waited() {
-        let mut latency = Latency::default();
-        latency.record(Duration::from_millis(1));
-        latency.record_unfinished(Duration::from_secs(7));
-        let mut sum = Latency::default();
-        sum.merge(&latency);
-        let shown = sum.percentiles();
-        assert_eq!((shown.count, shown.unfinished, sum.finished()), (2, 1, 1));
-        assert!(shown.max > 6_900_000.0, "{shown:?}");
-    }
-
-    #[test]
-    fn failures_are_counted_by_kind_with_the_first_reason() {
-        let mut metrics = Metrics::default();
-        metrics.visited(Ok(()));
-        metrics.visited(Err(LoadError::new("no_echo", "first")));
-        metrics.visited(Err(LoadError::new("no_echo", "second")));
-        assert_eq!((metrics.visits, metrics.failed), (3, 2));
-        let failures = &metrics.failures["no_echo"];
-        assert_eq!((failures.count, failures.reason.as_str()), (2, "first"));
+        latency.record_unfinished(Duration::from_secs(3_600));
+        let shown = latency.percentiles();
+        assert_eq!((shown.count, shown.unfinished, latency.finished()), (1_001, 1, 1_000));
+        assert!(close(shown.max, 60_000_000.0));
     }
 
     #[test]
@@ -312,6 +303,5 @@ mod tests {
             (middle.as_millis(), latency.nanoseconds_at(1.0) / 100_000_000)
         };
         assert_eq!(timeline.intervals().map(shown).collect::<Vec<_>>(), [(50, 90), (150, 0)]);
-        assert_eq!(timeline.span(), Duration::from_secs(18));
     }
 }

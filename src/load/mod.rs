@@ -20,7 +20,7 @@
 //! it: a full-cost password hash takes as long as a thousand visits and would spoil the figures. So what is
 //! measured are logins that the server remembers (in a run longer than its `--login-cache`, a full-cost one stands
 //! out now and then). For a storm of full-cost logins the server must run with `--login-cache 0`: a wrong password, which
-//! is always hashed, and a login right after another tell whether it does. Such users belong on test servers only: their
+//! is always hashed, and a login right after another show whether it does. Such users belong on test servers only: their
 //! password is in this page.
 //!
 //! Clients do not wait for Hello: Identify and Login go out together as soon as the connection is there, which the
@@ -31,18 +31,12 @@
 //! use porter::load::{self, Plan, Scenario};
 //! let plan = Plan { clients: 100, ..Plan::canonical(Scenario::Steady) };
 //! let report = load::run(&plan, &mut |_| {})?;
-//! println!("{}", report.table());
+//! println!("{} messages a second", report.messages_per_second);
 //! # Ok::<(), load::LoadError>(())
 //! ```
 //!
-//! # The JSON report
-//!
-//! [`Report::json`] gives one object on one line. [`SCHEMA`], which `porter-load --help-json` prints too, has its keys and no
-//! others; a key with a flag or a scenario in brackets is there only with it. A key, once there, stays.
-//!
-//! ```text
-#![doc = include_str!("schema.txt")]
-//! ```
+//! A [`Report`] holds the figures, and the histograms from which `porter-load` draws its picture; [`Report::json`] is one
+//! object on one line. A key, once there, stays.
 //!
 //! # The modules
 //!
@@ -51,52 +45,44 @@
 //! | what is asked | `plan`: scenario, amounts, timeouts |
 //! | what is said | `dialect`: a protocol as the load needs it; `porter`: ours |
 //! | who says it | `client`: the state machine of all clients, and what each does after a visit |
-//! | when | `event_loop`: the one poll loop; `scenarios`; `prepare`: before the clock starts; `timer`: waits that end on time |
-//! | a connection | `connector`: how it begins, and local ports; `connection`: bytes to messages and back |
-//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen; `signals` |
-//! | what is measured | `sampler`: time, CPU, memory; `metrics`: histograms; `error`: why a client failed; `machine` |
-//! | what comes of it | `report`; `table` for people; `plot`, drawn with [`chart`](crate::chart) |
+//! | when | `scenarios`; `visits`: clients that come and go; `prepare`: before the clock starts; `schedule`: by the clock |
+//! | on what | `event_loop`: the one poll loop; `connection`: how one begins, from which port, and its bytes |
+//! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen |
+//! | what is measured | `sampler`: time, CPU, memory; `metrics`: histograms; `error`: why a client failed |
+//! | what comes of it | `report`; `storm`: its part of one |
 //!
 //! `client`, `dialect` and `porter` know no socket and no clock, `event_loop` and `connection` know nothing of what is
 //! said: they can be tested, and read, on their own. No module here knows the server's insides.
 
 mod client;
 mod connection;
-mod connector;
 mod dialect;
 mod error;
 mod event_loop;
-mod machine;
 mod metrics;
 mod plan;
-mod plot;
 mod porter;
 mod prepare;
 mod report;
 mod sampler;
 mod scenarios;
-mod signals;
-mod table;
-mod timer;
+mod schedule;
+mod storm;
+mod visits;
 mod watchdog;
 
 pub use dialect::{Dialect, Exchange, Farewell, LoginStep, Other, User, text};
 pub use error::{Failures, FailuresByKind, LoadError};
-pub use machine::{date as today, description as machine_description};
-pub use metrics::{Latencies, Latency, Percentiles};
+pub use metrics::{Latencies, Latency, Percentiles, Timeline};
 pub use plan::{LoginSort, Plan, SIZE_BYTES_MOST, Scenario, Timeouts};
 pub use porter::{PASSWORD, Porter, PorterLogin};
-pub use report::{AgainstKnock, Back, Idle, Phase, Report, ServerUse, Storm};
-pub use sampler::{CpuTime, Process};
-pub use signals::end_at_signals;
+pub use report::{AgainstKnock, Back, Idle, Phase, Report, SCHEMA, ServerUse, Storm};
+pub use sampler::{CpuTime, Process, machine_description, today};
 
 use porter::Task;
 use sampler::{Clock, Sampler};
 use scenarios::Setup;
 use std::time::Duration;
-
-/// The keys of the JSON report, by the object that they are in: a line each with its type and what it says.
-pub const SCHEMA: &str = include_str!("schema.txt");
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +100,8 @@ pub struct Progress {
     pub failed: u64,
 }
 
-/// Prepares the users, then lets all clients do what they are there for, and tells `watch` about ten times a second
-/// how far it is.
+/// Prepares the users, then lets all clients do what they are there for, and lets `watch` know about ten times a
+/// second how far it is.
 ///
 /// The first user's preparation sends a message too, so that a server in the wrong mode is found out at once and
 /// not by every client.
@@ -126,7 +112,7 @@ pub struct Progress {
 /// fails for single clients after that is in the report, and so is why it was cut short if it was.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, LoadError> {
     let sampler = sampler(plan)?;
-    let (mut connector, hash) = prepare::prepare(plan, sampler.clock, watch)?;
+    let (mut connector, hash) = prepare::prepare(plan, &sampler, watch)?;
     let preparation = sampler.clock.now().since_start();
     let setup = Setup { plan, sampler, connector: &mut connector, preparation, hash };
     let porter = Porter::new(plan.users, plan.pipelined);
@@ -154,7 +140,9 @@ pub fn run_with<D: Dialect + Clone>(
 
 fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {
     let sampler = Sampler { clock: Clock::start(), server: Process::new(plan.pid) };
-    sampler.check()?;
+    // Whether the server's process can be looked at, if it was named.
+    sampler.server.cpu()?;
+    sampler.server.memory_bytes()?;
     prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
     Ok(sampler)
 }

@@ -166,7 +166,7 @@ impl Dialect for Porter {
     fn handle_other(&self, _: &mut PorterLogin, message: &[u8]) -> Result<Other, LoadError> {
         match Reply::decode(&message[HEADER_BYTES..]).map_err(|error| garbled(&error))? {
             Reply::Error { code, explanation } => Err(refusal(code, explanation)),
-            Reply::Bye(reason) => Ok(Other::Goodbye(reason.to_owned())),
+            Reply::Bye(reason) => Ok(Other::Bye(reason.to_owned())),
             Reply::Message { .. } => Ok(Other::Answer),
             reply => {
                 Err(LoadError::new("unexpected_reply", format!("{} came within the session", reply.name())))
@@ -192,9 +192,7 @@ impl Dialect for Porter {
 fn failed(error: HandshakeError) -> LoadError {
     match error {
         HandshakeError::Refused { code, explanation } => refusal(code, &explanation),
-        HandshakeError::Bye(reason) => {
-            LoadError::new("sent_away", format!("the server said Bye: {}", reason.escape_debug()))
-        }
+        HandshakeError::Bye(reason) => LoadError::sent_away(&reason),
         HandshakeError::WrongVersion(version) => LoadError::new(
             "wrong_version",
             format!("the server speaks version {version} of the protocol, not {VERSION}"),
@@ -202,98 +200,5 @@ fn failed(error: HandshakeError) -> LoadError {
         unexpected @ HandshakeError::Unexpected { .. } => {
             LoadError::new("unexpected_reply", unexpected.to_string())
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::slice::from_ref;
-
-    const HELLO: Reply<'_> = Reply::Hello { version: VERSION, last_name: "" };
-    const LOGIN: Reply<'_> = Reply::PasswordWanted(Wanted::Login);
-    const WELCOME: Reply<'_> = Reply::Welcome { token: &[7; 16], greeting: "Hello" };
-    const USER: User<'_> = User { name: "load-1", number: 0, talks: true };
-
-    /// The kinds of the requests in a buffer.
-    fn names(mut out: &[u8]) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        while let Some(length) = Porter::new(1, true).message_bytes(out).unwrap() {
-            names.push(Request::decode(&out[HEADER_BYTES..length]).unwrap().name());
-            out = &out[length..];
-        }
-        names
-    }
-
-    type Said = (Vec<&'static str>, Result<LoginStep, String>);
-
-    fn connected(porter: &Porter, login: &mut PorterLogin) -> Vec<&'static str> {
-        let mut out = Vec::new();
-        porter.connected(login, &USER, &mut out);
-        names(&out)
-    }
-
-    /// What is said to the last of these replies.
-    fn said(porter: &Porter, login: &mut PorterLogin, replies: &[Reply<'_>]) -> Said {
-        let mut last = None;
-        for reply in replies {
-            let (mut message, mut out) = (Vec::new(), Vec::new());
-            reply.encode(&mut message);
-            let step = porter.handle_answer(login, &USER, &message, &mut out);
-            last = Some((names(&out), step.map_err(|error| error.kind.into_owned())));
-        }
-        last.unwrap()
-    }
-
-    #[test]
-    fn a_known_user_says_all_at_once_and_comes_back_with_its_token() {
-        let (porter, mut login) = (Porter::new(1, true), PorterLogin::default());
-        assert_eq!(connected(&porter, &mut login), ["Identify", "Login"]);
-        assert_eq!(said(&porter, &mut login, &[HELLO, LOGIN]), (vec![], Ok(LoginStep::Waiting)));
-        assert_eq!(said(&porter, &mut login, &[WELCOME]), (vec![], Ok(LoginStep::Inside)));
-        assert_eq!(connected(&porter, &mut login), ["Resume"]);
-        assert_eq!(said(&porter, &mut login, &[HELLO, WELCOME]).1, Ok(LoginStep::Inside));
-    }
-
-    #[test]
-    fn who_waits_for_each_answer_sends_nothing_before_it() {
-        let (mut porter, mut login) = (Porter::new(1, false), PorterLogin::default());
-        assert!(connected(&porter, &mut login).is_empty());
-        assert_eq!(said(&porter, &mut login, &[HELLO]), (vec!["Identify"], Ok(LoginStep::Asked)));
-        assert_eq!(said(&porter, &mut login, &[LOGIN]).0, ["Login"]);
-        porter.task = Task::Introduce;
-        connected(&porter, &mut login);
-        assert_eq!(
-            said(&porter, &mut login, &[HELLO, Reply::PasswordWanted(Wanted::Register)]).0,
-            ["Register"]
-        );
-        assert_eq!(said(&porter, &mut login, &[LOGIN]).0, ["Login"]);
-    }
-
-    #[test]
-    fn who_guesses_or_knocks_is_done_without_a_session() {
-        let refused = Reply::Error { code: 4, explanation: "" };
-        for (task, replies) in [(Task::Guess, &[HELLO, LOGIN, refused][..]), (Task::Knock, from_ref(&HELLO))]
-        {
-            let porter = Porter { task, ..Porter::new(1, false) };
-            let mut login = PorterLogin::default();
-            connected(&porter, &mut login);
-            assert_eq!(said(&porter, &mut login, replies), (vec![], Ok(LoginStep::Done)));
-        }
-    }
-
-    #[test]
-    fn what_does_not_belong_here_fails_with_its_kind() {
-        let failed = |replies: &[Reply<'_>]| {
-            let (porter, mut login) = (Porter::new(1, true), PorterLogin::default());
-            connected(&porter, &mut login);
-            said(&porter, &mut login, replies).1.unwrap_err()
-        };
-        assert_eq!(failed(&[Reply::Error { code: 106, explanation: "3 s" }]), "Busy");
-        assert_eq!(failed(&[Reply::Error { code: 999, explanation: "" }]), "unknown_error");
-        assert_eq!(failed(&[Reply::Hello { version: 9, last_name: "" }]), "wrong_version");
-        assert_eq!(failed(&[Reply::Bye("closing")]), "sent_away");
-        assert_eq!(failed(&[WELCOME]), "unexpected_reply");
-        assert_eq!(failed(&[HELLO, Reply::PasswordWanted(Wanted::Register)]), "unknown_user");
     }
 }

@@ -1,12 +1,11 @@
 //! What is done before the clock starts: the server is found, and every user is known to it and remembered.
 
-use super::client::{Clients, Policy};
-use super::connector::Connector;
-use super::error::{Failures, LoadError, REFUSED};
-use super::event_loop::EventLoop;
+use super::connection::Connector;
+use super::error::{LoadError, OUT_OF_PORTS, REFUSED};
 use super::metrics::{Latencies, Metrics};
 use super::porter::{Porter, Task};
-use super::sampler::Clock;
+use super::sampler::Sampler;
+use super::visits::Visits;
 use super::{LoginSort, Plan, Progress, Scenario, Timeouts};
 use crate::client::{ClientError, Transports};
 use crate::limits::DESCRIPTORS_RESERVED;
@@ -26,48 +25,45 @@ pub(super) const HASH_HELD_UP: u32 = 8;
 /// What takes less than this could be a login that the server remembers, or anything else.
 const HASH_LEAST: Duration = Duration::from_millis(10);
 
-/// Visits before the run, which wait for each answer.
-#[derive(Clone, Copy)]
-struct Visits {
-    task: Task,
-    users: u32,
-    /// The first of the users, and how many visits there are.
-    first: u64,
-    count: u64,
-    messages: u64,
-    at_once: usize,
-    timeouts: Timeouts,
-}
-
 /// Has every user log in once, registered if need be: one after another, or a few at a time where there are to be many
 /// clients at once. Who only knocks is nobody. Beside the connector there comes how long a hash takes, if logins are to
 /// pay for one.
 pub(super) fn prepare(
     plan: &Plan,
-    clock: Clock,
+    sampler: &Sampler,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(Connector, Option<Duration>), LoadError> {
     let users = if plan.scenario == Scenario::Knock { 1 } else { plan.users.max(1) };
     let first = Visits {
-        task: Task::Introduce,
-        users,
+        dialect: Porter { task: Task::Introduce, ..Porter::new(users, false) },
         first: 0,
         count: 1,
         messages: plan.messages.min(1).into(),
         at_once: 1,
+        stops_at_failure: true,
         timeouts: plan.timeouts,
     };
-    let mut connector = find_server(plan, clock, first)?;
+    let mut connector = find_server(plan, sampler, first)?;
     let (count, at_once) = (u64::from(users) - 1, plan.places().min(INTRODUCED_AT_ONCE));
     let others = Visits { first: 1, count, messages: 0, at_once, ..first };
-    send(&mut connector, (clock, plan), others, &mut |metrics| {
+    make(&mut connector, (sampler, plan), others, &mut |metrics| {
         let (done, total, failed) = (metrics.visits + 1, users.into(), metrics.failed);
         watch(Progress { part: "preparation", counted: "users", done, total, failed });
     })?;
     let pays_in_full = plan.scenario == Scenario::Storm && plan.login == LoginSort::Full && plan.logins > 0;
-    let same = Visits { users: 1, messages: 0, ..first };
-    let hash = if pays_in_full { Some(full_hash(plan, &mut connector, clock, same)?) } else { None };
+    let hash = if pays_in_full { Some(full_hash(plan, &mut connector, sampler, first)?) } else { None };
     Ok((connector, hash))
+}
+
+/// Makes visits of which none may fail.
+fn make(
+    connector: &mut Connector,
+    (sampler, plan): (&Sampler, &Plan),
+    visits: Visits<Porter>,
+    watch: &mut dyn FnMut(&Metrics),
+) -> Result<Latencies, LoadError> {
+    let visited = visits.make(connector, plan, sampler, watch)?;
+    visited.error().map_or_else(|| Ok(visited.metrics.latencies()), Err)
 }
 
 /// How long a login takes that pays for a hash, if each does. A wrong password is never remembered and always hashed; a
@@ -75,11 +71,13 @@ pub(super) fn prepare(
 fn full_hash(
     plan: &Plan,
     connector: &mut Connector,
-    clock: Clock,
-    one: Visits,
+    sampler: &Sampler,
+    first: Visits<Porter>,
 ) -> Result<Duration, LoadError> {
     let mut quickest = |task, count| {
-        let latencies = send(connector, (clock, plan), Visits { task, count, ..one }, &mut |_| {})?;
+        let dialect = Porter { task, ..Porter::new(1, false) };
+        let visits = Visits { dialect, count, messages: 0, ..first };
+        let latencies = make(connector, (sampler, plan), visits, &mut |_| {})?;
         Ok(Duration::from_nanos(latencies.login.nanoseconds_at(0.0)))
     };
     let (guess, login) = (quickest(Task::Guess, 1)?, quickest(Task::Introduce, LOGINS_TRIED)?);
@@ -103,34 +101,31 @@ fn full_hash(
 }
 
 /// Has the first user log in at the first server that can be reached.
-fn find_server(plan: &Plan, clock: Clock, first: Visits) -> Result<Connector, LoadError> {
-    let mut outcome = Err(LoadError::new("connect_failed", "no address of a server was given"));
+fn find_server(plan: &Plan, sampler: &Sampler, first: Visits<Porter>) -> Result<Connector, LoadError> {
+    // An address that this machine cannot reach looks like a lack of ports: no waiting for some.
+    let echo = plan.timeouts.echo.min(FIRST_ECHO);
+    let first = Visits { timeouts: Timeouts { ports: Duration::ZERO, echo, ..plan.timeouts }, ..first };
+    let mut failed = LoadError::new("connect_failed", "no address of a server was given");
     for server in &plan.servers {
         let mut connector = match connector(plan, *server) {
             Ok(connector) => connector,
             Err(error) => {
-                outcome = Err(error);
+                failed = error;
                 continue;
             }
         };
-        // An address that this machine cannot reach looks like a lack of ports: no waiting for some.
-        let echo = plan.timeouts.echo.min(FIRST_ECHO);
-        let timeouts = Timeouts { ports: Duration::ZERO, echo, ..plan.timeouts };
-        match send(&mut connector, (clock, plan), Visits { timeouts, ..first }, &mut |_| {}) {
-            Ok(_) => return Ok(connector),
-            Err(LoadError { kind, reason }) => {
-                let is_unreachable = matches!(
-                    &*kind,
-                    REFUSED | "connect_failed" | "connect_timeout" | "out_of_ports" | "server_silent"
-                );
-                outcome = Err(LoadError::new(kind, format!("{server}: {reason}")));
-                if !is_unreachable {
-                    break;
-                }
-            }
+        let Err(LoadError { kind, reason }) = make(&mut connector, (sampler, plan), first, &mut |_| {})
+        else {
+            return Ok(connector);
+        };
+        let is_unreachable =
+            matches!(&*kind, REFUSED | OUT_OF_PORTS | "connect_failed" | "connect_timeout" | "server_silent");
+        failed = LoadError::new(kind, format!("{server}: {reason}"));
+        if !is_unreachable {
+            break;
         }
     }
-    outcome
+    Err(failed)
 }
 
 /// What connects to a server's address, once it is settled whom to trust there.
@@ -145,30 +140,6 @@ pub(super) fn connector(plan: &Plan, server: SocketAddr) -> Result<Connector, Lo
         LoadError::new(kind, format!("{server}: {error}"))
     })?;
     Ok(Connector::new(server, transports))
-}
-
-/// Sends clients, and gives what they measured; the first that fails is the outcome.
-fn send(
-    connector: &mut Connector,
-    (clock, plan): (Clock, &Plan),
-    visits: Visits,
-    watch: &mut dyn FnMut(&Metrics),
-) -> Result<Latencies, LoadError> {
-    let porter = Porter { task: visits.task, ..Porter::new(visits.users, false) };
-    let mut clients = Clients::new(porter, plan.size_bytes, visits.messages);
-    clients.metrics = Metrics::unbounded();
-    clients.begin_numbers_at(visits.first);
-    clients.add(visits.at_once, Policy::Returns);
-    let mut event_loop = EventLoop::new(connector, clock, visits.timeouts, &plan.interrupt, clients)?;
-    event_loop.visit(visits.count, true, &mut |clients| watch(&clients.metrics))?;
-    let cut = event_loop.cut();
-    let metrics = event_loop.clients.metrics;
-    let latencies = metrics.latencies();
-    match (metrics.failures.into_iter().next(), cut) {
-        (Some((kind, Failures { reason, .. })), _) => Err(LoadError::new(kind, reason)),
-        (None, Some(cut)) => Err(cut.error()),
-        (None, None) => Ok(latencies),
-    }
 }
 
 /// Every client that is there at once needs a file descriptor.

@@ -1,5 +1,4 @@
-//! Time, CPU time and memory before and after something, of this process and of the server's, and what lies between two
-//! samples.
+//! Time, CPU time and memory of this process and of the server's, at a moment or between two, and where it was measured.
 //!
 //! This module must not know what the server does meanwhile.
 
@@ -28,12 +27,6 @@ impl Clock {
     }
 }
 
-/// What this process has used of its CPUs so far.
-#[expect(clippy::disallowed_methods, reason = "a load tester measures itself too")]
-pub(super) fn own_cpu_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
-}
-
 /// What samples are taken with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampler {
@@ -41,17 +34,9 @@ pub(super) struct Sampler {
     pub(super) server: Process,
 }
 
-/// How far the clocks were.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    at: Moment,
-    own: CpuTime,
-    server: Option<CpuTime>,
-}
-
-/// What lies between two samples, or in several such intervals.
+/// How far the clocks are since some start; between two such samples, or in several such intervals, what passed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Interval {
+pub(super) struct Sample {
     pub(super) elapsed: Duration,
     /// What the load tester itself had of its CPU.
     pub(super) own: CpuTime,
@@ -60,44 +45,37 @@ pub(super) struct Interval {
 }
 
 impl Sampler {
-    /// Reads all clocks. A server's process that has ended meanwhile tells nothing any more; what the clients saw stays
+    /// Reads all clocks. A server's process that has ended meanwhile cannot be read any more; what the clients saw stays
     /// worth having.
+    #[expect(clippy::disallowed_methods, reason = "a load tester measures itself too")]
     pub(super) fn sample(&self) -> Sample {
         let server = self.server.cpu().ok().flatten();
-        Sample { at: self.clock.now(), own: own_time(), server }
+        // The clock knows exactly what this process used up to now, on every system.
+        let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+        let own = Process::new(Some(std::process::id())).cpu().ok().flatten();
+        let own = CpuTime { used, waited: own.and_then(|time| time.waited) };
+        Sample { elapsed: self.clock.now().since_start(), own, server }
     }
 
-    /// The bytes of memory that the server holds, if its process was named and tells.
+    /// The bytes of memory that the server holds, if its process was named and its memory can be read.
     pub(super) fn server_memory(&self) -> Option<u64> {
         self.server.memory_bytes().ok().flatten()
-    }
-
-    /// Looks whether the server's process can be looked at, if it was named.
-    ///
-    /// # Errors
-    /// [`LoadError`] if it cannot.
-    pub(super) fn check(&self) -> Result<(), LoadError> {
-        self.server.cpu()?;
-        self.server.memory_bytes()?;
-        Ok(())
     }
 }
 
 impl Sample {
-    /// What lies between an earlier sample and this one.
-    pub(super) fn since(&self, earlier: &Sample) -> Interval {
-        Interval {
-            elapsed: self.at.since(earlier.at),
+    /// What passed since an earlier sample.
+    pub(super) fn since(&self, earlier: &Sample) -> Sample {
+        Sample {
+            elapsed: self.elapsed.saturating_sub(earlier.elapsed),
             own: self.own.since(earlier.own),
             server: self.server.zip(earlier.server).map(|(now, before)| now.since(before)),
         }
     }
-}
 
-impl Interval {
-    /// Both together.
-    pub(super) fn and(self, other: Interval) -> Interval {
-        Interval {
+    /// What passed in two intervals together.
+    pub(super) fn and(self, other: Sample) -> Sample {
+        Sample {
             elapsed: self.elapsed + other.elapsed,
             own: self.own.and(other.own),
             server: self.server.zip(other.server).map(|(one, another)| one.and(another)),
@@ -110,21 +88,10 @@ impl Interval {
         if seconds > 0.0 { round(amount / seconds, 3) } else { 0.0 }
     }
 
-    /// The part of one CPU that this process had or waited for, 0 to 1.
-    pub(super) fn own_demand(&self) -> f64 {
-        self.share(self.own.used + self.own.waited.unwrap_or_default())
-    }
-
     /// The part of one CPU that was used, 0 to 1.
     pub(super) fn share(&self, cpu: Duration) -> f64 {
         self.rate(cpu.as_secs_f64())
     }
-}
-
-/// What this process has had: the clock tells what it used exactly up to now, on every system.
-fn own_time() -> CpuTime {
-    let waited = Process::own().cpu().ok().flatten().and_then(|time| time.waited);
-    CpuTime { used: own_cpu_time(), waited }
 }
 
 /// To so many digits after the point.
@@ -133,41 +100,32 @@ pub(super) fn round(value: f64, digits: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-/// The server's process, if it was named.
-#[derive(Clone, Copy, Debug)]
-pub struct Process(Option<u32>);
-
 /// What a process has had of its CPUs so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime {
-    /// In user and system mode: to the nanosecond where Linux tells that, else to a tick, mostly 10 ms.
+    /// In user and system mode: to the nanosecond on Linux, else to a tick, mostly 10 ms.
     pub used: Duration,
-    /// How long it could have run and others did, if the system tells.
+    /// How long it could have run and others did, if the system counts that.
     pub waited: Option<Duration>,
 }
 
 impl CpuTime {
-    /// What came to it since an earlier look.
-    pub(super) fn since(self, earlier: CpuTime) -> CpuTime {
-        CpuTime {
-            used: self.used.saturating_sub(earlier.used),
-            waited: self.waited.zip(earlier.waited).map(|(now, before)| now.saturating_sub(before)),
-        }
+    fn since(self, earlier: CpuTime) -> CpuTime {
+        let waited = self.waited.zip(earlier.waited).map(|(now, before)| now.saturating_sub(before));
+        CpuTime { used: self.used.saturating_sub(earlier.used), waited }
     }
 
-    /// Both together.
-    pub(super) fn and(self, other: CpuTime) -> CpuTime {
+    fn and(self, other: CpuTime) -> CpuTime {
         let waited = self.waited.zip(other.waited).map(|(one, another)| one + another);
         CpuTime { used: self.used + other.used, waited }
     }
 }
 
-impl Process {
-    /// This one.
-    pub(super) fn own() -> Process {
-        Process(Some(std::process::id()))
-    }
+/// The server's process, if it was named.
+#[derive(Clone, Copy, Debug)]
+pub struct Process(Option<u32>);
 
+impl Process {
     /// The one with this number, if there is one.
     pub fn new(pid: Option<u32>) -> Process {
         Process(pid)
@@ -176,63 +134,50 @@ impl Process {
     /// What it has had of its CPUs; `None` if no process was named.
     ///
     /// # Errors
-    /// [`LoadError`] if the system does not tell.
+    /// [`LoadError`] if the system does not say.
     pub fn cpu(self) -> Result<Option<CpuTime>, LoadError> {
-        self.0
-            .map(|pid| {
-                let ticks = told(pid, "stat", cpu_ticks)?;
-                let used = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64);
-                // What threads have used that have ended is among the ticks only.
-                let exact = schedule(pid).filter(|exact| exact.used + TICKS_DIFFER > used);
-                Ok(exact.unwrap_or(CpuTime { used, waited: None }))
-            })
-            .transpose()
+        let Some(pid) = self.0 else { return Ok(None) };
+        let ticks = read(pid, "stat", cpu_ticks)?;
+        let used = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64);
+        // What threads have used that have ended is among the ticks only.
+        let exact = scheduled(pid).filter(|exact| exact.used + TICKS_DIFFER > used);
+        Ok(Some(exact.unwrap_or(CpuTime { used, waited: None })))
     }
 
     /// The bytes of memory that it holds now; `None` if no process was named.
     ///
     /// # Errors
-    /// [`LoadError`] if the system does not tell.
+    /// [`LoadError`] if the system does not say.
     pub fn memory_bytes(self) -> Result<Option<u64>, LoadError> {
+        let Some(pid) = self.0 else { return Ok(None) };
         // The first is exact; the second may be some pages behind, and is there for everybody.
-        self.0
-            .map(|pid| {
-                told(pid, "smaps_rollup", |text| memory_bytes(text, "Rss:"))
-                    .or_else(|_| told(pid, "status", |text| memory_bytes(text, "VmRSS:")))
-            })
-            .transpose()
+        let exact = read(pid, "smaps_rollup", |text| memory_bytes(text, "Rss:"));
+        exact.or_else(|_| read(pid, "status", |text| memory_bytes(text, "VmRSS:"))).map(Some)
     }
 }
 
-fn told(pid: u32, file: &str, find: impl Fn(&str) -> Option<u64>) -> Result<u64, LoadError> {
+fn read(pid: u32, file: &str, find: impl Fn(&str) -> Option<u64>) -> Result<u64, LoadError> {
     let path = format!("/proc/{pid}/{file}");
     let text = fs::read_to_string(&path).map_err(|error| error.to_string());
     let found = text.and_then(|text| find(&text).ok_or_else(|| "it does not tell".to_owned()));
     found.map_err(|reason| {
-        let reason = format!(
-            "--pid {pid}: cannot read {path}: {reason}; is it the server's process, on this machine?"
-        );
-        LoadError::new("no_process", reason)
+        let way_out = "is it the server's process, on this machine?";
+        LoadError::new("no_process", format!("--pid {pid}: cannot read {path}: {reason}; {way_out}"))
     })
 }
 
-/// What the scheduler has counted of all threads together, if it lets itself be asked.
-fn schedule(pid: u32) -> Option<CpuTime> {
+/// What the scheduler has counted of all threads together, if it lets itself be asked: for each the nanoseconds on a CPU,
+/// those of waiting for one, and how often it got one.
+fn scheduled(pid: u32) -> Option<CpuTime> {
     let mut sum = CpuTime { used: Duration::ZERO, waited: Some(Duration::ZERO) };
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
         // A thread that has ended meanwhile is not there any more.
-        if let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) {
-            sum = sum.and(scheduled(&text)?);
-        }
+        let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
+        let mut fields = text.split_ascii_whitespace();
+        let mut time = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
+        sum = sum.and(CpuTime { used: time()?, waited: Some(time()?) });
     }
     (!sum.used.is_zero()).then_some(sum)
-}
-
-/// Nanoseconds on a CPU, nanoseconds of waiting for one, and how often it got one.
-fn scheduled(schedstat: &str) -> Option<CpuTime> {
-    let mut fields = schedstat.split_ascii_whitespace();
-    let mut time = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
-    Some(CpuTime { used: time()?, waited: Some(time()?) })
 }
 
 /// User and system ticks: the 14th and 15th field. The second is a name in brackets that may have anything in it.
@@ -249,6 +194,22 @@ fn memory_bytes(text: &str, name: &str) -> Option<u64> {
     Some(kibibytes * 1_024)
 }
 
+/// What the machine calls itself: CPUs, kernel.
+pub fn machine_description() -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let models: Vec<&str> = cpus.lines().filter_map(|line| line.strip_prefix("model name")).collect();
+    let model = models.first().map_or("CPU", |model| model.trim_start_matches([' ', '\t', ':']));
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let system = if kernel.is_empty() { "not Linux".to_owned() } else { format!("Linux {}", kernel.trim()) };
+    format!("{} x {model}, {system}", models.len().max(1))
+}
+
+/// The day, in UTC.
+pub fn today() -> String {
+    time::OffsetDateTime::now_utc().date().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,23 +217,7 @@ mod tests {
     #[test]
     fn the_fields_are_found_whatever_the_program_is_called() {
         let stat = "17 (a) (b c) S 1 2 3 4 5 6 7 8 9 10 300 45 6 7 20 0 1 0 99";
-        assert_eq!(cpu_ticks(stat), Some(345));
-        assert_eq!(cpu_ticks("17 (a) S 1 2"), None);
-        let scheduled = scheduled("71503280 53649102 244\n").unwrap();
-        assert_eq!(
-            (scheduled.used.as_nanos(), scheduled.waited.unwrap().as_nanos()),
-            (71_503_280, 53_649_102)
-        );
+        assert_eq!((cpu_ticks(stat), cpu_ticks("17 (a) S 1 2")), (Some(345), None));
         assert_eq!(memory_bytes("Name: x\nVmRSS:\t   12 kB\nVmHWM: 9 kB", "VmRSS:"), Some(12_288));
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_process_is_told_of_and_its_lack_is_told() {
-        let own = Process::new(Some(std::process::id()));
-        assert!(own.memory_bytes().unwrap().unwrap() > 100_000 && own.cpu().unwrap().is_some());
-        assert!(Process::new(None).cpu().unwrap().is_none());
-        let error = Process::new(Some(u32::MAX)).memory_bytes().unwrap_err();
-        assert!(error.reason.contains("--pid 4294967295"), "{error}");
     }
 }

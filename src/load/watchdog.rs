@@ -6,21 +6,16 @@
 //!
 //! This module must not know what the clients say: the loop notes when a message came and when a connection was refused.
 
-use super::connection::{Connection, Flow, Handler};
-use super::connector::Connector;
+use super::connection::{Connection, Connector, Read};
 use super::error::{LoadError, REFUSED};
-use super::sampler::Clock;
 use crate::Moment;
-use mio::event::Event;
 use mio::{Poll, Token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The probe's slot in the loop's poll.
-const SLOT: usize = usize::MAX - 2;
-/// The watchdog's token in the loop's poll.
-pub(super) const PROBE: Token = Token(SLOT);
+/// The probe's token in the loop's poll.
+pub(super) const PROBE: Token = Token(usize::MAX - 2);
 
 /// Without a message for so long, it looks whether the server is there.
 const QUIET: Duration = Duration::from_secs(3);
@@ -45,24 +40,26 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    /// What a report says of it.
+    /// As a report has it.
     pub(super) fn error(self) -> LoadError {
-        let (kind, reason) = match self {
-            Cut::Interrupted => ("interrupted", "interrupted by a signal".to_owned()),
-            Cut::Gone => (
+        match self {
+            Cut::Interrupted => LoadError::new("interrupted", "interrupted by a signal"),
+            Cut::Gone => LoadError::new(
                 "server_gone",
                 format!("the server is gone: it refused connections for {GONE:?}; is it still running?"),
             ),
-            Cut::Silent => (
+            Cut::Silent => LoadError::new(
                 "server_silent",
                 format!(
-                    "the server is silent: nothing came for {:?}, not even Hello on a new connection; is it stopped? If it speaks TLS, use --tls",
+                    "the server is silent: nothing came for {:?}, not even Hello on a new connection; is it stopped? \
+                     If it speaks TLS, use --tls",
                     QUIET + HELLO
                 ),
             ),
-            Cut::NobodyLeft => ("nobody_left", "every client has failed or lost its connection".to_owned()),
-        };
-        LoadError::new(kind, reason)
+            Cut::NobodyLeft => {
+                LoadError::new("nobody_left", "every client has failed or lost its connection")
+            }
+        }
     }
 
     /// Whether the server may still answer, and waiting for it has a point.
@@ -75,9 +72,10 @@ impl Cut {
 #[derive(Debug)]
 pub(super) struct Watchdog {
     interrupt: Arc<AtomicBool>,
+    /// Whether the server speaks first; otherwise a connection is all that it can give.
     greets: bool,
     /// When a message came last; the loop sets it.
-    pub(super) heard: Moment,
+    pub(super) last_message: Moment,
     /// Since when connections are refused, if they are.
     refused: Option<Moment>,
     /// When the first probe began since the last message.
@@ -88,43 +86,13 @@ pub(super) struct Watchdog {
     pub(super) cut: Option<Cut>,
 }
 
-/// What the probe waits for: any bytes will do.
-struct Probe<'a> {
-    heard: &'a mut Moment,
-    /// Whether the server speaks first; otherwise a connection is all that it can give.
-    greets: bool,
-}
-
-impl Handler for Probe<'_> {
-    fn handle_connected(&mut self, now: Moment, _: &mut Vec<u8>) -> Flow {
-        if self.greets {
-            return Flow::Continue;
-        }
-        *self.heard = now;
-        Flow::End(Ok(()))
-    }
-
-    fn message_bytes(&self, bytes: &[u8]) -> Result<Option<usize>, LoadError> {
-        Ok((!bytes.is_empty()).then_some(bytes.len()))
-    }
-
-    fn handle_message(&mut self, _: &[u8], now: Moment, _: &mut Vec<u8>) -> Result<Flow, LoadError> {
-        *self.heard = now;
-        Ok(Flow::End(Ok(())))
-    }
-
-    fn handle_closed(&mut self) -> Result<(), LoadError> {
-        Ok(())
-    }
-}
-
 impl Watchdog {
     /// Nothing is amiss yet.
-    pub(super) fn new(interrupt: Arc<AtomicBool>, greets: bool, now: Moment) -> Watchdog {
+    pub(super) fn new(interrupt: &Arc<AtomicBool>, greets: bool, now: Moment) -> Watchdog {
         Watchdog {
-            interrupt,
+            interrupt: Arc::clone(interrupt),
             greets,
-            heard: now,
+            last_message: now,
             refused: None,
             probing: None,
             next_probe: now,
@@ -142,34 +110,32 @@ impl Watchdog {
 
     /// Whether connections are refused: to send more clients would only count more failures.
     pub(super) fn is_refused(&self) -> bool {
-        self.refused.is_some_and(|since| self.heard <= since)
+        self.refused.is_some_and(|since| self.last_message <= since)
     }
 
     /// Looks after the server, if it must; to be called about ten times a second, when what came has been handled.
-    pub(super) fn look(&mut self, now: Moment, connector: &mut Connector, poll: &Poll, clock: &Clock) {
+    pub(super) fn look(&mut self, now: Moment, connector: &mut Connector, poll: &Poll) {
         if self.cut.is_some() {
             return;
         }
-        if self.interrupt.load(Ordering::Relaxed) {
-            self.cut = Some(Cut::Interrupted);
-            return;
-        }
-        if self.probing.is_some_and(|since| since < self.heard) {
-            self.probing = None;
-            self.probe = None;
+        if self.probing.is_some_and(|since| since < self.last_message) {
+            (self.probing, self.probe) = (None, None);
         }
         if !self.is_refused() {
             self.refused = None;
         }
         self.cut = self.judged(now);
-        let is_wanted = self.refused.is_some() || self.heard + QUIET <= now;
+        let is_wanted = self.refused.is_some() || self.last_message + QUIET <= now;
         if self.cut.is_none() && is_wanted && self.probe.is_none() && self.next_probe <= now {
-            self.begin(now, connector, poll, clock);
+            self.begin_probe(now, connector, poll);
         }
     }
 
     fn judged(&self, now: Moment) -> Option<Cut> {
         let lasts = |since: Option<Moment>, most: Duration| since.is_some_and(|since| since + most <= now);
+        if self.interrupt.load(Ordering::Relaxed) {
+            return Some(Cut::Interrupted);
+        }
         // A probe that waits was not refused.
         if self.probe.is_none() && lasts(self.refused, GONE) {
             return Some(Cut::Gone);
@@ -177,29 +143,35 @@ impl Watchdog {
         lasts(self.probing, HELLO).then_some(Cut::Silent)
     }
 
-    /// Where no connection can even begin, as without a free port, nothing is known of the server.
-    fn begin(&mut self, now: Moment, connector: &mut Connector, poll: &Poll, clock: &Clock) {
+    fn begin_probe(&mut self, now: Moment, connector: &mut Connector, poll: &Poll) {
         self.next_probe = now + PROBE_PITCH;
-        let (Ok(stream), Ok(transport)) = (connector.connect(), connector.transport()) else { return };
-        let mut connection = Connection::new(stream, transport);
-        match connection.open(poll, SLOT, clock, &mut Probe { heard: &mut self.heard, greets: self.greets }) {
-            Ok(Flow::End(_)) => {}
-            Ok(Flow::Continue) => {
+        match connector.connect().and_then(|mut probe| probe.register(poll, PROBE).map(|()| probe)) {
+            Ok(mut probe) => {
+                if !self.greets && probe.opens() {
+                    self.last_message = now;
+                    return;
+                }
                 self.probing.get_or_insert(now);
-                self.probe = Some(connection);
+                self.probe = Some(probe);
             }
+            // Where no connection can even begin, as without a free port, nothing is known of the server.
             Err(error) => self.handle_failure(&error, now),
         }
     }
 
-    /// Something happened on the probe's connection.
-    pub(super) fn handle_event(&mut self, event: &Event, poll: &Poll, buffer: &mut [u8], clock: &Clock) {
-        let Some(connection) = &mut self.probe else { return };
-        let mut probe = Probe { heard: &mut self.heard, greets: self.greets };
-        match connection.handle_event(event, poll, buffer, clock, &mut probe) {
-            Ok(Flow::Continue) => return,
-            Ok(Flow::End(_)) => {}
-            Err(error) => self.handle_failure(&error, clock.now()),
+    /// Something happened on the probe's connection: any bytes will do.
+    pub(super) fn handle_event(&mut self, buffer: &mut [u8], now: Moment) {
+        let Some(probe) = &mut self.probe else { return };
+        let read = probe.advance().and_then(|()| {
+            probe.flush();
+            probe.read(buffer, false)
+        });
+        match read {
+            Ok(Read::Bytes(_)) => self.last_message = now,
+            Ok(Read::Blocked) if !self.greets && probe.opens() => self.last_message = now,
+            Ok(Read::Blocked) => return probe.flush(),
+            Ok(Read::Closed) => {}
+            Err(error) => self.handle_failure(&error, now),
         }
         self.probe = None;
     }
@@ -209,38 +181,23 @@ impl Watchdog {
 mod tests {
     use super::*;
     use crate::client::Transports;
-    use mio::Events;
     use std::net::TcpListener;
 
-    /// A watchdog beside a listener that accepts and says nothing, or that is closed.
-    struct Bench {
-        listener: Option<TcpListener>,
-        connector: Connector,
-        poll: Poll,
-        clock: Clock,
-        watchdog: Watchdog,
-        interrupt: Arc<AtomicBool>,
-    }
-
-    impl Bench {
-        fn new(listens: bool) -> Bench {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let connector = Connector::new(listener.local_addr().unwrap(), Transports::Plain);
-            let interrupt = Arc::new(AtomicBool::new(false));
-            Bench {
-                listener: listens.then_some(listener),
-                connector,
-                poll: Poll::new().unwrap(),
-                clock: Clock::start(),
-                watchdog: Watchdog::new(Arc::clone(&interrupt), true, Moment::START),
-                interrupt,
-            }
+    /// A watchdog, looking each 100 ms at a listener that accepts and sends nothing, or at a port where none is.
+    fn looks(listens: bool, mut before: impl FnMut(&mut Watchdog, u64)) -> (Watchdog, u64) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connector = Connector::new(listener.local_addr().unwrap(), Transports::Plain);
+        let _listener = listens.then_some(listener);
+        let poll = Poll::new().unwrap();
+        let mut watchdog = Watchdog::new(&Arc::default(), true, Moment::START);
+        let mut milliseconds = 0;
+        while watchdog.cut.is_none() {
+            milliseconds += 100;
+            assert!(milliseconds < 20_000);
+            before(&mut watchdog, milliseconds);
+            watchdog.look(at(milliseconds), &mut connector, &poll);
         }
-
-        fn look(&mut self, milliseconds: u64) -> Option<Cut> {
-            self.watchdog.look(at(milliseconds), &mut self.connector, &self.poll, &self.clock);
-            self.watchdog.cut
-        }
+        (watchdog, milliseconds)
     }
 
     fn at(milliseconds: u64) -> Moment {
@@ -249,71 +206,33 @@ mod tests {
 
     #[test]
     fn a_quiet_server_is_asked_for_hello_and_is_silent_if_none_comes() {
-        let mut bench = Bench::new(true);
-        assert_eq!((bench.look(2_999), bench.watchdog.probe.is_some()), (None, false));
-        assert_eq!((bench.look(3_000), bench.watchdog.probe.is_some()), (None, true));
-        assert_eq!(bench.look(7_999), None);
-        assert_eq!(bench.look(8_000), Some(Cut::Silent));
-        assert_eq!(bench.look(9_000), Some(Cut::Silent), "the first reason stays");
-    }
-
-    #[test]
-    fn any_frame_on_any_connection_is_a_sign_of_life() {
-        let mut bench = Bench::new(true);
-        bench.look(3_000);
-        bench.watchdog.heard = at(7_000);
-        assert_eq!((bench.look(8_000), bench.watchdog.probe.is_some()), (None, false));
-        assert_eq!((bench.look(10_000), bench.watchdog.probe.is_some()), (None, true));
-    }
-
-    #[test]
-    fn hello_on_the_probe_is_one_too() {
-        use crate::protocol::{Reply, VERSION};
-        use std::io::Write;
-        let mut bench = Bench::new(true);
-        bench.look(3_000);
-        let (mut stream, _) = bench.listener.as_ref().unwrap().accept().unwrap();
-        let mut hello = Vec::new();
-        Reply::Hello { version: VERSION, last_name: "" }.encode(&mut hello);
-        stream.write_all(&hello).unwrap();
-        let (mut events, mut buffer) = (Events::with_capacity(8), vec![0; 1_024]);
-        while bench.watchdog.probe.is_some() {
-            bench.poll.poll(&mut events, None).unwrap();
-            for event in &events {
-                assert_eq!(event.token(), PROBE);
-                bench.watchdog.handle_event(event, &bench.poll, &mut buffer, &bench.clock);
+        let (watchdog, ended) =
+            looks(true, |watchdog, now| assert_eq!(watchdog.probe.is_some(), now > 3_000));
+        assert_eq!((watchdog.cut, ended), (Some(Cut::Silent), 8_000));
+        // Any message on any connection is a sign of life.
+        let (_, ended) = looks(true, |watchdog, now| {
+            if now == 7_000 {
+                watchdog.last_message = at(now);
             }
-        }
-        assert!(bench.watchdog.heard > Moment::START);
+        });
+        assert_eq!(ended, 15_000);
     }
 
     #[test]
     fn a_server_that_refuses_for_a_while_is_gone_and_one_that_comes_back_is_not() {
         let refused = LoadError::new(REFUSED, "");
-        let mut bench = Bench::new(false);
-        bench.watchdog.handle_failure(&LoadError::new("Busy", ""), at(1));
-        assert!(!bench.watchdog.is_refused());
-        bench.watchdog.handle_failure(&refused, at(1));
-        assert!(bench.watchdog.is_refused());
-        bench.watchdog.heard = at(1_500);
-        assert!(!bench.watchdog.is_refused());
-        assert_eq!(bench.look(2_001), None);
-        bench.watchdog.handle_failure(&refused, at(2_002));
-        let mut now = 2_002;
-        while bench.look(now).is_none() {
-            now += 100;
-            assert!(now < 10_000);
+        let (watchdog, ended) = looks(false, |watchdog, now| {
             // A probe that is refused ends, sooner or later.
-            bench.watchdog.probe = None;
-        }
-        assert_eq!((bench.watchdog.cut, now), (Some(Cut::Gone), 4_002));
-    }
-
-    #[test]
-    fn an_interrupt_ends_the_run_at_the_next_look() {
-        let mut bench = Bench::new(true);
-        assert_eq!(bench.look(1), None);
-        bench.interrupt.store(true, Ordering::Relaxed);
-        assert_eq!(bench.look(2), Some(Cut::Interrupted));
+            watchdog.probe = None;
+            match now {
+                100 => watchdog.handle_failure(&LoadError::new("Busy", ""), at(now)),
+                200 | 2_100 => watchdog.handle_failure(&refused, at(now)),
+                1_500 => watchdog.last_message = at(now),
+                _ => {}
+            }
+            let is_refused = (200..1_500).contains(&now) || now >= 2_100;
+            assert_eq!(watchdog.is_refused(), is_refused, "{now}");
+        });
+        assert_eq!((watchdog.cut, ended), (Some(Cut::Gone), 4_100));
     }
 }

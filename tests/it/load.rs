@@ -3,10 +3,14 @@
 #![allow(clippy::disallowed_methods, reason = "the small server may have threads")]
 
 mod ending;
+#[path = "../../src/bin/porter-load/plot.rs"]
+mod plot;
 mod scenarios;
 mod schema;
 mod script;
 mod small;
+#[path = "../../src/bin/porter-load/table.rs"]
+mod table;
 
 use super::support::{Server, eventually};
 use porter::load::{self, Plan, Timeouts};

@@ -17,13 +17,13 @@ impl Backoff {
         Backoff { ceiling: RECONNECT_FIRST }
     }
 
-    /// The next pause. `draw` is a uniform random number; `told` are the seconds that the server asked for, and
+    /// The next pause. `draw` is a uniform random number; `asked` are the seconds that the server asked for, and
     /// the pause is never shorter than that.
-    pub(crate) fn pause(&mut self, draw: u32, told: Option<u64>) -> Duration {
+    pub(crate) fn pause(&mut self, draw: u32, asked: Option<u64>) -> Duration {
         let jittered = self.ceiling.mul_f64(f64::from(draw) / f64::from(u32::MAX));
         self.ceiling = (self.ceiling * 2).min(RECONNECT_MOST);
-        let told = Duration::from_secs(told.unwrap_or(0)).min(RECONNECT_TOLD_MOST);
-        told + jittered
+        let asked = Duration::from_secs(asked.unwrap_or(0)).min(RECONNECT_TOLD_MOST);
+        asked + jittered
     }
 }
 

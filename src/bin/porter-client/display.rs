@@ -21,7 +21,7 @@ use std::os::fd::OwnedFd;
 const DIM: &str = "\x1b[2m";
 const NOT_DIM: &str = "\x1b[22m";
 
-/// How much is told beside the replies.
+/// How much is shown beside the replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// Lengths and notices where stderr is a terminal, so that scripts see replies and what goes wrong.
@@ -224,7 +224,7 @@ impl Display {
 
     fn write_channel(&mut self, channel: Channel) {
         let outcome = self.output(channel).map_or(Ok(()), Output::write);
-        // With stderr gone there is nobody left to tell.
+        // With stderr gone there is nobody left to warn.
         if let (Channel::Stdout, Err(error)) = (channel, outcome) {
             self.stdout_error.get_or_insert(error);
         }

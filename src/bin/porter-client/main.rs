@@ -35,8 +35,8 @@ use zeroize::Zeroizing;
 ///
 /// A line that begins with / is a command: /help lists them. A message that begins with / is written with two.
 ///
-/// Replies go to stdout, one line each; everything else goes to stderr. The exit code is 0 only if the server has said
-/// goodbye because it was asked to, or had nothing left to answer; where the input is no terminal, only if it took every
+/// Replies go to stdout, one line each; everything else goes to stderr. The exit code is 0 only if the server has sent
+/// Bye because it was asked to, or had nothing left to answer; where the input is no terminal, only if it took every
 /// line. It is 1 if something failed, 2 for wrong usage; SIGINT, SIGTERM, SIGHUP and SIGQUIT end the conversation and
 /// then the program, as those signals do.
 #[derive(Parser, Debug)]

@@ -1,6 +1,6 @@
 //! Which texts the server has certainly handled.
 //!
-//! The protocol has no receipts, and the client is not told the server's mode. But a server that echoes says each text
+//! The protocol has no receipts, and the client does not know the server's mode. But a server that echoes says each text
 //! again, in order: once two in a row have come back, the others are known to be due. And requests are handled in order:
 //! the answer to a last question, behind all texts, says that they were. This module must not know connections.
 

@@ -1,7 +1,7 @@
 //! Texts on their way: typed, not yet sent; and those handed to a connection, until it has taken them whole.
 //!
 //! When a connection breaks, a text of which it had not taken the last byte cannot have been understood by the server:
-//! it waits again, in its place. This module must not know connections: it is told how many bytes they took.
+//! it waits again, in its place. This module must not know connections: it is handed how many bytes they took.
 
 use std::collections::VecDeque;
 

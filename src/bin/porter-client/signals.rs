@@ -33,7 +33,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Begins to watch. What this process was told to ignore when it was started (`nohup`) it goes on to ignore.
+    /// Begins to watch. Signals that were ignored when this process started (`nohup`) stay ignored.
     ///
     /// # Errors
     /// What the system gives.
@@ -90,7 +90,7 @@ pub(crate) fn stop() {
     act_as_default(SIGTSTP);
 }
 
-/// The mask of signals that this process ignores, where the system tells.
+/// The mask of signals that this process ignores, where the system says.
 fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

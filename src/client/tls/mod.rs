@@ -138,7 +138,7 @@ impl Write for TlsStream {
 impl Drop for TlsStream {
     fn drop(&mut self) {
         self.channel.finish();
-        // A server that is gone hears no goodbye.
+        // A server that is gone takes no close_notify.
         let _ = self.channel.flush(&mut self.socket);
     }
 }

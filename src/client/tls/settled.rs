@@ -26,7 +26,7 @@ pub(crate) fn settled(
             log::warn!("{warning}");
         }
         channel.finish();
-        // It has served its purpose, whether the server hears that or not.
+        // It has served its purpose, whether that reaches the server or not.
         let _ = channel.flush(&mut socket);
         if let Some(certificate) = channel.peer_certificate() {
             let pinned = Trust::Fingerprint(Fingerprint::of(certificate));

@@ -68,7 +68,7 @@ impl Trust {
                 name.map_err(|_| untrusted(format!("{host:?} cannot be the name in a certificate")))?;
             return Handshakes::new(authority(file)?, name, None);
         }
-        // A fingerprint names no host: the name is only what the server is told.
+        // A fingerprint names no host: the name is only what the server is sent.
         let name = name.unwrap_or(ServerName::IpAddress(address.into()));
         let (expected, unknown) = match self {
             Trust::Known { file: None, accept_new: false } => return Err(untrusted(NO_FILE)),

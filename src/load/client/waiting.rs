@@ -1,11 +1,24 @@
 //! How long clients wait, for what, and what comes of it if that was in vain.
 
-use super::{Clients, State};
+use super::{Clients, Flow, State};
 use crate::Moment;
 use crate::load::dialect::Dialect;
 use crate::load::{LoadError, Timeouts};
+use std::time::Duration;
 
 impl<D: Dialect> Clients<D> {
+    /// The server closed the client's connection.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it came too early.
+    pub(in crate::load) fn handle_closed(&self, slot: usize) -> Result<Flow, LoadError> {
+        if self.all[slot].state == State::Parting {
+            return Ok(Flow::End);
+        }
+        let reason = format!("the server closed the connection {}", self.awaited(slot));
+        Err(LoadError::new("connection_lost", reason))
+    }
+
     /// Nobody waits any more for what this client still waits for: it counts with the time waited.
     pub(in crate::load) fn give_up(&mut self, slot: usize, now: Moment) {
         self.give_up_requests(slot, now);
@@ -34,30 +47,25 @@ impl<D: Dialect> Clients<D> {
         timeouts: &Timeouts,
     ) -> Option<LoadError> {
         let client = &self.all[slot];
-        let is_over = |since: Moment, most| since + most <= now;
-        match client.state {
-            State::Connecting if is_over(client.began, timeouts.connect) => {
-                let reason = format!("no connection within {:?}", timeouts.connect);
-                Some(LoadError::new("connect_timeout", reason))
-            }
-            State::LoggingIn if is_over(client.since, timeouts.login) => {
-                let reason = format!("nothing came for {:?} {}", timeouts.login, self.awaited(slot));
-                Some(LoadError::new("no_answer", reason))
-            }
-            State::Leaving | State::Parting if is_over(client.since, timeouts.bye) => {
-                let reason = format!("nothing came for {:?} {}", timeouts.bye, self.awaited(slot));
-                Some(LoadError::new("no_bye", reason))
-            }
-            _ if client.waiting.front().is_some_and(|sent| is_over(*sent, timeouts.echo)) => {
-                let (most, advice) = (timeouts.echo, self.dialect.advice());
-                Some(LoadError::new("no_echo", format!("no echo of a message within {most:?}; {advice}")))
-            }
+        let wait = match client.state {
+            State::Connecting => Some(("connect_timeout", client.began, timeouts.connect)),
+            State::LoggingIn => Some(("no_answer", client.since, timeouts.login)),
+            State::Leaving | State::Parting => Some(("no_bye", client.since, timeouts.bye)),
             _ => None,
-        }
+        };
+        let echo = client.waiting.front().map(|sent| ("no_echo", *sent, timeouts.echo));
+        let is_over = |(_, since, most): &(&str, Moment, Duration)| *since + *most <= now;
+        let (kind, _, most) = wait.into_iter().chain(echo).find(is_over)?;
+        let reason = match kind {
+            "connect_timeout" => format!("no connection within {most:?}"),
+            "no_echo" => format!("no echo of a message within {most:?}; {}", self.dialect.advice()),
+            _ => format!("nothing came for {most:?} {}", self.awaited(slot)),
+        };
+        Some(LoadError::new(kind, reason))
     }
 
     /// What the client waits for, as the end of a sentence about what happened instead.
-    pub(super) fn awaited(&self, slot: usize) -> String {
+    fn awaited(&self, slot: usize) -> String {
         let client = &self.all[slot];
         let due = match client.state {
             State::Outside | State::Connecting | State::Failed => {

@@ -1,6 +1,8 @@
 //! The scenarios, against the real server or one that does as the test says.
 
+use super::plot::drawn;
 use super::small::{Manner, Small, listen};
+use super::table::written;
 use super::{Server, finish, start};
 use porter::load::{self, LoginSort, Plan, Scenario, Timeouts};
 use porter::protocol::{FrameRead, Reply, Wanted};
@@ -36,7 +38,7 @@ fn steady_keeps_messages_in_flight_and_tells_what_each_costs() {
     assert_eq!((report.clients, report.concurrency, report.in_flight), (20, 20, Some(4)));
     // More than those that were in flight at first: echoes were followed by messages.
     assert!(report.message_us.count > 80, "{:?}", report.message_us);
-    let text = report.table();
+    let text = written(&report);
     assert!(text.contains("messages/s") && !text.contains("clients/s"), "all were there before: {text}");
     let used = report.server.unwrap();
     assert!(used.memory_after_bytes.unwrap() > 100_000 && used.us_per_message.is_some(), "{used:?}");
@@ -88,7 +90,7 @@ fn idle_holds_its_connections_and_tells_their_memory() {
     let bytes = idle.memory_per_connection_bytes.unwrap();
     assert!((0.0..10_000.0).contains(&bytes), "{bytes}");
     assert!(idle.server_processor_share.unwrap() < 1.0);
-    let text = report.table();
+    let text = written(&report);
     assert!(text.contains("clients/s") && !text.contains("messages/s"), "nobody says anything: {text}");
     assert!(text.contains("200 connections held") && text.contains("bytes of the server's memory"), "{text}");
 }
@@ -116,7 +118,7 @@ fn a_storm_talks_by_the_clock_beside_logins_of_every_sort() {
         assert_eq!((storm.before.login_us.count, storm.after.login_us.count), (0, 0));
         // More than one for each: they came again.
         assert!(storm.during.login_us.count > 2, "{:?}", storm.during);
-        let picture = report.plot();
+        let picture = drawn(&report);
         assert!(picture.contains("latency over time") && picture.contains("during"), "{picture}");
     }
     let log = server.folder.log_text();
@@ -136,7 +138,7 @@ fn full_cost_logins_are_hashed_each_time_or_refused() {
             let report = measured(&plan);
             let storm = report.storm.as_ref().unwrap();
             assert!(storm.during.login_us.p50 > 5_000.0 && storm.hash_us.unwrap() > 5_000.0, "{storm:?}");
-            assert!(report.plot().contains("full-cost logins"));
+            assert!(drawn(&report).contains("full-cost logins"));
         } else {
             let error = load::run(&plan, &mut |_| {}).unwrap_err();
             assert!(error.kind == "not_full" && error.reason.contains("--login-cache 0"), "{error}");
@@ -160,7 +162,7 @@ fn a_storm_without_logins_is_messages_by_the_clock_and_nothing_else() {
     let report = measured(&plan);
     let storm = report.storm.as_ref().unwrap();
     assert_eq!((storm.logins_at_once, storm.during.login_us.count), (0, 0));
-    assert!(storm.during.message_us.count > 50 && report.plot().contains("by the clock"));
+    assert!(storm.during.message_us.count > 50 && drawn(&report).contains("by the clock"));
 }
 
 #[test]
@@ -169,11 +171,11 @@ fn logins_wait_for_hello_if_they_are_not_to_be_pipelined() {
     for scenario in [Scenario::Sequential, Scenario::Steady, Scenario::Reconnect, Scenario::Storm] {
         let plan = Plan { pipelined: false, logins: 1, ..short(scenario, &server) };
         let report = measured(&plan);
-        assert!(!report.pipelined && !report.table().contains("pipelined"), "{}", report.table());
+        assert!(!report.pipelined && !written(&report).contains("pipelined"), "{}", written(&report));
         let report = measured(&short(scenario, &server));
         // In `steady` all have come before the clock started.
-        let shown = report.table().contains("login, pipelined") || scenario == Scenario::Steady;
-        assert!(report.pipelined && shown, "{}", report.table());
+        let shown = written(&report).contains("login, pipelined") || scenario == Scenario::Steady;
+        assert!(report.pipelined && shown, "{}", written(&report));
     }
     // A server that says Hello late hears nothing until then.
     let (listener, address) = listen();
@@ -228,7 +230,7 @@ fn all_are_cut_off_and_come_back_with_their_tokens() {
     let report = measured(&short(Scenario::Reconnect, &server));
     let back = report.reconnect.as_ref().unwrap();
     assert_eq!((back.cut_off, back.came_back, back.back_us.count), (20, 20, 20));
-    assert!(back.all_back_seconds > 0.0 && report.table().contains("20 came back"));
+    assert!(back.all_back_seconds > 0.0 && written(&report).contains("20 came back"));
 
     let server = Server::start(&["--resume-window", "0"]);
     let report = load::run(&short(Scenario::Reconnect, &server), &mut |_| {}).unwrap();
@@ -242,7 +244,7 @@ fn knocks_are_compared_with_visits_in_turn() {
     assert_eq!((report.clients, report.message_us.count), (50, 50));
     let against = report.against_knock.as_ref().unwrap();
     assert!(against.blocks == 5 && against.us_per_knock > 0.0, "{against:?}");
-    assert!(against.ratio > 0.0 && report.table().contains("knock"), "{against:?}");
+    assert!(against.ratio > 0.0 && written(&report).contains("knock"), "{against:?}");
     let knocks = measured(&short(Scenario::Knock, &server));
     assert_eq!((knocks.connect_us.count, knocks.login_us.count, knocks.message_us.count), (20, 0, 0));
 }

@@ -59,7 +59,7 @@ impl Session {
                 let is_whole =
                     self.queue.len() == 0 && self.unconfirmed() == 0 && self.tally.complaint().is_none();
                 match error.kind() {
-                    // Whoever read has seen enough; other programs are not heard of either then.
+                    // Whoever read has seen enough; no other program says so either then.
                     io::ErrorKind::BrokenPipe if is_whole => Ok(()),
                     io::ErrorKind::BrokenPipe => Err(Failure::silent()),
                     _ => Err(stdout_failed(&error)),
@@ -107,7 +107,7 @@ impl Session {
         }
     }
 
-    /// The server has said goodbye: whether that was asked for, and all was sent before.
+    /// The server has sent Bye: whether that was asked for, and all was sent before.
     fn told_bye(&mut self, reason: &str) -> Stop {
         let is_asked_for = self.exit_is_pushed
             && !self.receipts.is_last_who_due()
@@ -166,7 +166,7 @@ impl Session {
         failed(format_args!("the connection was lost before the server said goodbye ({error}){losses}"))
     }
 
-    /// How many messages may not have been handled. A script is told too if it cannot be known.
+    /// How many messages may not have been handled. A script is warned too if it cannot be known.
     fn unconfirmed(&self) -> usize {
         if self.is_scripted() { self.receipts.unconfirmed() } else { self.receipts.unanswered() }
     }
@@ -195,7 +195,7 @@ impl Session {
         (count, !is_at_end && count > 0)
     }
 
-    /// Asks a script's last question, if that is not done: the answer tells that all before it was handled.
+    /// Asks a script's last question, if that is not done: the answer shows that all before it was handled.
     fn ask_behind_texts(&mut self) {
         let is_due = self.is_scripted() && !self.exit_is_pushed;
         if let (true, Link::Up(connection, _), Some(token)) = (is_due, &mut self.link, &self.token) {

@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 
 /// Bytes of one read of the input.
 const READ_BYTES: usize = 64 * 1024;
-/// How long a server may be silent before the person is told what may be the matter.
+/// How long a server may be silent before the person is warned of what may be the matter.
 const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Which server to connect to, and as whom.
@@ -54,13 +54,13 @@ pub(crate) struct Settings {
     pub(crate) message: Option<String>,
     /// The longest frame body that the server takes: a longer line is refused here.
     pub(crate) max_frame_bytes: u32,
-    /// How much is told beside the replies.
+    /// How much is shown beside the replies.
     pub(crate) detail: Detail,
 }
 
 /// Leads a conversation on this process's stdin, stdout and stderr until either side ends it.
 ///
-/// At SIGINT, SIGTERM, SIGHUP and SIGQUIT the server is told Exit, and the process ends by that signal.
+/// At SIGINT, SIGTERM, SIGHUP and SIGQUIT Exit is sent, and the process ends by that signal.
 ///
 /// # Errors
 /// [`Failure`] if something is missing that nobody can be asked for (wrong usage), if the server cannot be reached or
@@ -219,7 +219,7 @@ impl Session {
             Link::Joining(..) if self.prompter.is_asked() => None,
             Link::Joining(_, dialogue) if dialogue.needs_hash() => Some(self.quiet_since + HASH_ANSWER_WAIT),
             Link::Joining(..) => Some(self.quiet_since + ANSWER_WAIT),
-            // While nobody reads what the server says, it is not heard.
+            // While nobody reads the output, nothing is received.
             Link::Up(..) if self.display.is_crowded() => None,
             Link::Up(connection, _) => {
                 let is_owed =
@@ -247,7 +247,7 @@ impl Session {
                 flags.set(PollFlags::OUT, connection.wants_write());
                 flags.set(PollFlags::IN, !self.display.is_crowded());
                 has_received = connection.has_received() && !self.display.is_crowded();
-                // Its end would be told again and again, though nobody wants to know.
+                // Its end would be reported again and again, to no purpose.
                 if !flags.is_empty() {
                     ports.push(PollFd::from_borrowed_fd(connection.as_fd(), flags));
                 }
@@ -334,7 +334,7 @@ impl Session {
             terminal.take_keys();
         }
         self.show_again();
-        // What the server said meanwhile is heard first.
+        // What the server sent meanwhile is received first.
         self.quiet_since = now();
     }
 

@@ -44,7 +44,7 @@ impl Session {
             }
             if self.is_ending && self.queue.is_handed_over() && !self.exit_is_pushed {
                 if has_no_person(self.is_one_shot) {
-                    // A Bye may answer Exit, or come while texts still wait to be handled: this tells which.
+                    // A Bye may answer Exit, or come while texts still wait to be handled: this says which.
                     connection.push(&Request::Who { token });
                     self.receipts.last_who_asked();
                 }

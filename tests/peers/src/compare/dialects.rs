@@ -167,7 +167,7 @@ impl Dialect for Resp {
     fn handle_other(&self, waits: &mut bool, message: &[u8]) -> Result<Other, LoadError> {
         match message {
             b"+OK\r\n" if std::mem::take(waits) => Ok(Other::Aside),
-            b"+OK\r\n" => Ok(Other::Goodbye(String::new())),
+            b"+OK\r\n" => Ok(Other::Bye(String::new())),
             [b'$', ..] => Ok(Other::Answer),
             _ => Err(unexpected(message)),
         }

@@ -1,17 +1,23 @@
-//! The load tester's command line.
+//! The load tester: its command line, and what it shows of a report.
+
+mod plot;
+mod table;
 
 use clap::{Parser, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use porter::cli::{self, Failure, HostPort, server_port};
 use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Plan, Progress, Report, Scenario};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Descriptors are an `int`, and memory is finite.
@@ -128,20 +134,32 @@ fn body(flags: Flags) -> Result<(), Failure> {
     let plan = plan(&flags)?;
     let picture = flags.plot.as_ref().map(open_picture).transpose()?;
     let bar = progress_bar();
-    load::end_at_signals(&plan.interrupt)
+    end_at_signals(&plan.interrupt)
         .map_err(|error| Failure::failed(format_args!("cannot watch for signals: {error}")))?;
     let outcome = load::run(&plan, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     // From here on there is nothing left to cut short: a signal ends the program.
     plan.interrupt.store(true, Ordering::Relaxed);
     let report = outcome.map_err(|error| Failure::failed(format_args!("cannot begin: {error}")))?;
-    let text = if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { report.table() };
+    let text =
+        if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { table::written(&report) };
     let printed = print(&text);
     if let (Some(file), Some(path)) = (picture, &flags.plot) {
-        draw(file, &report.plot()).map_err(|error| unwritable(path, &error))?;
+        draw(file, &plot::drawn(&report)).map_err(|error| unwritable(path, &error))?;
     }
     printed?;
     judge(&report)
+}
+
+/// From now on the first SIGINT or SIGTERM sets `interrupt`, which ends a run with the figures so far, and one that comes
+/// when it is set ends the process at once.
+fn end_at_signals(interrupt: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // In this order, or the first would be taken for the second.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(interrupt))?;
+        flag::register(signal, Arc::clone(interrupt))?;
+    }
+    Ok(())
 }
 
 fn json_help() -> String {
@@ -263,7 +281,7 @@ fn progress_bar() -> ProgressBar {
     ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(""))
 }
 
-/// How a bar looks that counts this; so many seconds a second would tell nobody anything.
+/// How a bar looks that counts this; so many seconds a second would mean nothing.
 fn style(counted: &str) -> ProgressStyle {
     let template = match counted {
         "seconds" => "{msg} {wide_bar} {pos}/{len}, {left} s to go",

@@ -1,9 +1,10 @@
 //! A report as a person reads it: tables, and a sentence where a figure needs one.
 
-use super::metrics::Percentiles;
-use super::{AgainstKnock, Back, Idle, LoginSort, Phase, Report, Scenario, ServerUse, Storm};
-use crate::chart::duration_shown;
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use porter::chart::duration_shown;
+use porter::load::{
+    AgainstKnock, Back, Idle, LoginSort, Percentiles, Phase, Report, Scenario, ServerUse, Storm,
+};
 use std::fmt::Write;
 
 /// A full-cost login takes longer than this, unless hashes are cheap there.
@@ -13,7 +14,7 @@ const FULL_LOGIN_LEAST_US: f64 = 10_000.0;
 const WORTH_TELLING: f64 = 0.05;
 
 /// Everything, ending with a line end.
-pub(super) fn written(report: &Report) -> String {
+pub(crate) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(cut) = &report.cut_short {
         say(&mut text, format_args!("CUT SHORT: {cut}; the figures are those up to then."));
@@ -97,7 +98,7 @@ fn scenario(report: &Report) -> String {
 }
 
 /// How the clients were there.
-pub(super) fn manner(report: &Report) -> String {
+pub(crate) fn manner(report: &Report) -> String {
     match (report.scenario, report.concurrency) {
         (Scenario::Sequential | Scenario::Knock, 1) => "one after another".to_owned(),
         (Scenario::Sequential | Scenario::Knock, concurrency) => {
@@ -255,7 +256,7 @@ fn server_use(text: &mut String, server: &ServerUse, scenario: Scenario) {
     ];
     let mut parts: Vec<(f64, &str)> = each.into_iter().filter_map(|(us, noun)| Some((us?, noun))).collect();
     if scenario == Scenario::Storm {
-        // Where logins and messages come together, the time of both divided by one of them says nothing.
+        // Where logins and messages come together, the time of both divided by one of them means nothing.
         parts.clear();
     } else if parts.iter().all(|(us, _)| Some(*us) == server.us_per_connection) {
         parts.truncate(1);
@@ -305,12 +306,12 @@ fn right(text: impl ToString) -> Cell {
 }
 
 /// `1 user`, `40 000 users`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// With a space before each three digits.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in (0..digits.len()).rev().zip(digits.chars()) {

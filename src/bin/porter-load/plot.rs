@@ -3,13 +3,12 @@
 //! The percentile axis is stretched towards the end, each step to the right a tenth of the clients, so that the slow
 //! ones, who matter, have room; the latency axis is logarithmic, so that microseconds and seconds fit one picture.
 
-use super::metrics::{Latency, Timeline};
 use super::table::{counted, grouped, manner};
-use super::{LoginSort, Report, Scenario, Storm};
-use crate::chart::{Anchor, LogAxis, Page, duration_shown, round_figures, spread};
+use porter::chart::{Anchor, LogAxis, Page, duration_shown, round_figures, spread};
+use porter::load::{Latency, LoginSort, Report, Scenario, Storm, Timeline};
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 486.0;
+const HEIGHT: f64 = 496.0;
 const LEFT: f64 = 76.0;
 /// Right of it are the curves' names.
 const RIGHT: f64 = 640.0;
@@ -49,7 +48,7 @@ struct Curve<'a> {
 }
 
 /// An SVG document.
-pub(super) fn drawn(report: &Report) -> String {
+pub(crate) fn drawn(report: &Report) -> String {
     let curves = curves(report);
     let conditions = [report.target.as_str(), &format!("{}, {}", report.date, report.machine)];
     let extra = if report.timeline.is_some() { TIME_BOTTOM + 84.0 - HEIGHT } else { 0.0 };
