@@ -102,6 +102,19 @@ impl<S: Store> Engine<S> {
         }
         let session = connection.session();
         match request {
+            Request::Message { token, text } => self.handle_message(id, session, token, text, served),
+            request => {
+                self.handle_request(id, session, &request);
+                // It may have had a password or a token.
+                body.zeroize();
+            }
+        }
+    }
+
+    /// Any but a message, and beside the way of one.
+    #[inline(never)]
+    fn handle_request(&mut self, id: ConnId, session: Option<SessionId>, request: &Request<'_>) {
+        match *request {
             Request::Identify(name) => {
                 if let Some(name) = self.text(id, name) {
                     self.identify(id, name);
@@ -111,29 +124,21 @@ impl<S: Store> Engine<S> {
                 if let Some(password) = self.text(id, password) {
                     self.register(id, password);
                 }
-                body.zeroize();
             }
             Request::Login(password) => {
                 if self.text(id, password).is_some() {
                     self.log_in(id, Password::new(password));
                 }
-                body.zeroize();
             }
-            Request::Resume(token) => {
-                self.resume(id, token);
-                body.zeroize();
-            }
-            Request::Message { token, text } => self.handle_message(id, session, token, text, served),
+            Request::Resume(token) => self.resume(id, token),
             Request::Who { token } => {
                 if self.own_session(id, session, token).is_some() {
                     self.registry.send_names(id);
                 }
             }
-            Request::ChangePassword { token, old, new } => {
-                self.change_password(id, session, token, old, new);
-                body.zeroize();
-            }
+            Request::ChangePassword { token, old, new } => self.change_password(id, session, token, old, new),
             Request::Exit => self.registry.bye(id, "bye", CloseReason::Exit),
+            Request::Message { .. } => {}
         }
     }
 
@@ -152,7 +157,6 @@ impl<S: Store> Engine<S> {
         own
     }
 
-    #[inline]
     fn handle_message(
         &mut self,
         id: ConnId,
