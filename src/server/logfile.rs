@@ -3,7 +3,7 @@
 use crate::limits::LOG_BUFFER_BYTES;
 use crate::store::dangling_link;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use std::fmt::{self, Write as _};
+use simplelog::{ConfigBuilder, WriteLogger};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -29,9 +29,6 @@ struct Shared {
 struct Sink {
     path: PathBuf,
     file: Option<File>,
-    /// The line that is being made, in memory that is kept for the next.
-    line: String,
-    stamp: Stamp,
     /// Whole lines that wait to be written.
     waiting: Vec<u8>,
     dropped_lines: u64,
@@ -53,7 +50,17 @@ impl LogFile {
     pub fn install(path: &Path, level: LevelFilter) -> Result<LogFile, log::SetLoggerError> {
         let (sink, is_waiting) = (Mutex::new(Sink::new(path)), AtomicBool::new(false));
         let log = LogFile { shared: Arc::new(Shared { sink, is_waiting }) };
-        log::set_boxed_logger(Box::new(Logger { level, log_file: log.clone() }))?;
+        let config = ConfigBuilder::new()
+            .set_time_level(LevelFilter::Off)
+            .set_max_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_thread_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .add_filter_allow_str("porter")
+            .build();
+        let lines = Lines { line: Vec::new(), stamp: Stamp::default(), log_file: log.clone() };
+        let lines = *WriteLogger::new(level, config, lines);
+        log::set_boxed_logger(Box::new(Levelled { lines, log_file: log.clone() }))?;
         log::set_max_level(level);
         log.reopen();
         Ok(log)
@@ -101,8 +108,6 @@ impl Sink {
         Sink {
             path: path.to_owned(),
             file: None,
-            line: String::new(),
-            stamp: Stamp::default(),
             waiting: Vec::new(),
             dropped_lines: 0,
             within_line: false,
@@ -113,18 +118,6 @@ impl Sink {
 
     fn is_waiting(&self) -> bool {
         !self.waiting.is_empty() || self.dropped_lines > 0
-    }
-
-    /// Something has happened, so long after 1970.
-    fn log(&mut self, level: Level, event: &fmt::Arguments<'_>, since_1970: Duration) {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        self.stamp.write(&mut line, since_1970);
-        // Writing to a string cannot fail.
-        let _ = writeln!(line, " {} {event}", level.as_str());
-        self.take_line(line.as_bytes());
-        self.line = line;
-        self.urgent |= level <= Level::Warn;
     }
 
     /// The line is whole: it waits, or is dropped and counted if too many wait already.
@@ -234,7 +227,8 @@ pub(super) fn warn_stderr(text: &str) {
     }
 }
 
-/// When a line was logged, in RFC 3339. The text of the second is kept: in a crowd many lines have the same.
+/// When a line was logged, in RFC 3339. The text of the second is kept: in a crowd many lines have the same, and working
+/// out the date for each would cost more than the rest of the line.
 #[derive(Default)]
 struct Stamp {
     second: u64,
@@ -242,7 +236,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn write(&mut self, line: &mut String, since_1970: Duration) {
+    fn write(&mut self, line: &mut Vec<u8>, since_1970: Duration) {
         let second = since_1970.as_secs();
         if self.text.is_empty() || self.second != second {
             let time = i64::try_from(second)
@@ -251,26 +245,57 @@ impl Stamp {
             self.text = time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
             self.second = second;
         }
-        let _ = write!(line, "{}.{:09}Z", self.text.trim_end_matches('Z'), since_1970.subsec_nanos());
+        // Writing to a vector cannot fail.
+        let _ = write!(line, "{}.{:09}Z ", self.text.trim_end_matches('Z'), since_1970.subsec_nanos());
     }
 }
 
-/// Hands what this library logs to the file; what others log is theirs.
-struct Logger {
-    level: LevelFilter,
+/// What the logger writes to, each line in several pieces.
+struct Lines {
+    line: Vec<u8>,
+    stamp: Stamp,
     log_file: LogFile,
 }
 
-impl Log for Logger {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level && metadata.target().starts_with("porter")
+impl Write for Lines {
+    #[expect(clippy::disallowed_methods, reason = "lines are stamped by the wall clock")]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.line.is_empty() {
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            self.stamp.write(&mut self.line, since_1970.unwrap_or_default());
+        }
+        self.line.extend_from_slice(bytes);
+        if bytes.ends_with(b"\n") {
+            self.log_file.with_sink(|sink| sink.take_line(&self.line));
+            self.line.clear();
+        }
+        Ok(bytes.len())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "lines are stamped by the wall clock")]
+    fn flush(&mut self) -> io::Result<()> {
+        self.log_file.flush();
+        Ok(())
+    }
+}
+
+/// Puts the level before the event as a plain word; simplelog would put it in brackets.
+struct Levelled {
+    lines: WriteLogger<Lines>,
+    log_file: LogFile,
+}
+
+impl Log for Levelled {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.lines.enabled(metadata)
+    }
+
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.log_file.with_sink(|sink| sink.log(record.level(), record.args(), since_1970));
+        let (level, event) = (record.level(), record.args());
+        let args = format_args!("{} {event}", level.as_str());
+        let (target, module) = (record.target(), record.module_path());
+        self.lines.log(&Record::builder().level(level).target(target).module_path(module).args(args).build());
+        if level <= Level::Warn {
+            self.log_file.with_sink(|sink| sink.urgent = true);
         }
     }
 
@@ -284,20 +309,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_its_time_its_level_and_what_happened() {
-        let mut sink = Sink::new(Path::new("nowhere"));
-        for (seconds, nanoseconds) in [(0, 7), (1_795_864_897, 17_113_458), (1_795_864_897, 999_999_999)] {
-            sink.log(Level::Info, &format_args!("start {seconds}"), Duration::new(seconds, nanoseconds));
+    fn a_line_has_its_time() {
+        let (mut stamp, mut stamps) = (Stamp::default(), Vec::new());
+        for (seconds, nanoseconds) in
+            [(0, 7), (1_795_864_897, 17_113_458), (1_795_864_897, 999_999_999), (1_795_864_898, 0)]
+        {
+            stamp.write(&mut stamps, Duration::new(seconds, nanoseconds));
         }
-        assert!(!sink.urgent);
-        sink.log(Level::Warn, &format_args!("late"), Duration::from_secs(1_795_864_898));
-        assert!(sink.urgent);
         assert_eq!(
-            String::from_utf8(sink.waiting).unwrap(),
-            "1970-01-01T00:00:00.000000007Z INFO start 0\n\
-             2026-11-28T11:21:37.017113458Z INFO start 1795864897\n\
-             2026-11-28T11:21:37.999999999Z INFO start 1795864897\n\
-             2026-11-28T11:21:38.000000000Z WARN late\n"
+            String::from_utf8(stamps).unwrap(),
+            "1970-01-01T00:00:00.000000007Z 2026-11-28T11:21:37.017113458Z \
+             2026-11-28T11:21:37.999999999Z 2026-11-28T11:21:38.000000000Z "
         );
     }
 
