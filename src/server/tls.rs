@@ -220,6 +220,7 @@ mod tests {
     use crate::engine::ConnId;
     use crate::tls::tests::{client, server};
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     /// A server's socket and its peer, done with the handshake.
     fn pair() -> (Socket, Channel, TcpStream) {
@@ -285,6 +286,7 @@ mod tests {
         let (mut socket, mut peer, mut peer_stream) = pair();
         socket.shut_down();
         peer_stream.set_nonblocking(false).unwrap();
+        peer_stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         assert_eq!(peer.read(&mut peer_stream, &mut [0; 64]).unwrap(), 0);
         assert!(!peer.is_handshaking());
         assert_eq!(peer_stream.read(&mut [0]).unwrap(), 0);

@@ -226,18 +226,6 @@ fn frame_too_large_for_a_friend() {
     }
 }
 
-/// Who is refused in the midst of what it sends is told why, and then the end: what comes behind the fault is still taken,
-/// since a connection that is closed over bytes that nobody has read is reset.
-#[test]
-fn what_follows_a_fault_is_taken() {
-    let server = Server::start(&[]);
-    for _ in 0..5 {
-        let mut ann = Visitor::logged_in(&server, "ann");
-        ann.send_raw(&[&u32::MAX.to_be_bytes()[..], &[b'x'; 300_000]].concat());
-        ann.expect_last_error(101);
-    }
-}
-
 /// Code 102: every kind in every state that does not allow it, by the protocol's table.
 #[test]
 fn unexpected_frames() {
