@@ -125,10 +125,15 @@ pub const FAN_OUT_CHUNK_BYTES: usize = 64 * 1024;
 pub const FAN_OUT_CHUNK_TEXTS: usize = 256;
 /// With more bytes than this to be handed out to many, no further frame of anybody is handled: any may add to them.
 pub const FAN_OUT_QUEUE_BYTES: usize = 1_048_576;
-/// Sessions that end, or are listed, in one turn when many are to: a kick, Bye to all, a list of all.
-pub const SHARE_TASK: usize = 256;
+/// Sessions that end, or are listed, between two looks at the clock when many are to: a kick, Bye to all, a list of all.
+pub const SHARE_TASK: usize = 64;
+/// Connections that are looked at between two looks at the clock to find those for whom most waits, when that is too much
+/// for all together; if there are no more, that is all done at once.
+pub const SHARE_CUT_OFF_LOOKS: usize = 256;
+/// And so many of them are cut off between two looks at the clock.
+pub const SHARE_CUT_OFFS: usize = 32;
 /// Deadlines that are seen to in one turn, and windows of lost sessions that end.
-pub const SHARE_DUE: usize = 256;
+pub const SHARE_DUE: usize = 64;
 /// Connections accepted in one turn.
 pub const SHARE_ACCEPTS: usize = 10;
 /// Sockets closed at a time: when a crowd leaves at once, nobody waits until the last of it is seen off.

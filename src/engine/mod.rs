@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod connection;
 mod console;
+mod cut_off;
 mod delivery;
 mod entropy;
 mod events;
@@ -300,7 +301,7 @@ impl<S: Store> Engine<S> {
             self.tell_changes();
         }
         if self.registry.is_over_output_total() {
-            self.registry.cut_off_longest();
+            self.registry.begin_cut_off();
             self.tell_changes();
         }
     }

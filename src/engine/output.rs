@@ -1,11 +1,10 @@
 //! What waits to be written, of all connections together: who has some, and what it takes in memory.
 
 use super::ConnId;
-use super::connection::{CloseReason, Connection, Listed};
+use super::connection::{Connection, Listed};
 use super::registry::{Registry, Totals};
 use super::transport;
 use crate::auth::Name;
-use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR};
 use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -233,44 +232,5 @@ impl Registry {
     /// Whether what waits for all together takes more memory than it may.
     pub(super) fn is_over_output_total(&self) -> bool {
         self.held_output_bytes() > self.config.output_total_bytes
-    }
-
-    /// Cuts off those with the most waiting until all together take a good deal less than they may: looking at every
-    /// connection is not to become a habit.
-    pub(super) fn cut_off_longest(&mut self) {
-        let total = self.config.output_total_bytes;
-        let enough = total - total / OUTPUT_TOTAL_LOW_DIVISOR;
-        // Who is cut off may hold a frame that it has begun to take, and is closing then.
-        for _ in 0..2 {
-            let bytes = |connection: &Connection| {
-                connection.outbox.len() + transport::held_bytes(connection.transport_backlog)
-            };
-            let waiting = self.connections.iter().map(|(id, connection)| (bytes(connection), id));
-            let mut longest: Vec<(usize, ConnId)> = waiting.filter(|(bytes, _)| *bytes > 0).collect();
-            longest.sort_unstable_by(|one, other| other.cmp(one));
-            for (_, id) in longest {
-                if self.held_output_bytes() <= enough {
-                    return;
-                }
-                self.cut_off(id);
-            }
-        }
-    }
-
-    fn cut_off(&mut self, id: ConnId) {
-        if !self.is_closing(id) {
-            self.refuse_slow_consumer(
-                id,
-                "the waiting output of all reached the limit, and much of it was its",
-            );
-            let holds = |connection: &Connection| connection.outbox.reached_bytes() > CUT_OFF_HOLDS_BYTES;
-            if !self.connections.get(id).is_some_and(holds) {
-                return;
-            }
-        }
-        // The last word cannot be said, or was not taken.
-        self.close_at_once(id, CloseReason::Refused(Code::SlowConsumer));
-        self.note_transport_backlog(id, false);
-        self.drop_output(id);
     }
 }

@@ -1,5 +1,6 @@
 //! What is to be done, as the engine gives it: work of its own in shares, output, commands, lines.
 
+use super::registry::Registry;
 use super::{ConnId, Engine, SocketCommand, Unsent};
 use crate::Moment;
 use crate::store::Store;
@@ -13,11 +14,15 @@ impl<S: Store> Engine<S> {
     }
 
     /// Does a share of what is too much for one turn: hands out texts that are for many, for which it looks at up to `most`
-    /// connections, and goes on with a kick of many, a list of all, or Bye to all. Says how much that was, in looks; 0 says
-    /// that output must be written first.
+    /// connections, and goes on with a kick of many, a list of all, or Bye to all; or, when too much waits for all together,
+    /// goes on with cutting off those of a crowd for whom most waits. Says how much that was, in looks; 0 says that output
+    /// must be written first.
     pub fn handle_work(&mut self, most: usize, now: Moment) -> usize {
         self.registry.now = now;
-        let looked = self.registry.hand_out(most) + self.registry.go_on_with_tasks();
+        let looked = match self.registry.go_on_with_cut_off() {
+            0 => self.registry.hand_out(most) + self.registry.go_on_with_tasks(),
+            looked => looked,
+        };
         self.apply_changes();
         looked
     }
@@ -35,7 +40,8 @@ impl<S: Store> Engine<S> {
 
     /// Whether there is [work](Engine::handle_work) that was not done when it was asked for.
     pub fn is_working(&self) -> bool {
-        !self.registry.fan_out.is_empty() || !self.registry.tasks.is_empty()
+        let Registry { fan_out, tasks, cut_off, .. } = &self.registry;
+        !fan_out.is_empty() || !tasks.is_empty() || cut_off.is_some()
     }
 
     /// Whether a turn's share has left something to be done in the next, whatever happens.

@@ -1,6 +1,7 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
 use super::connection::{CloseReason, Connection, ConnectionState, Input};
+use super::cut_off::CutOff;
 use super::fan_out::FanOut;
 use super::output::Outputs;
 use super::roll::Roll;
@@ -44,6 +45,8 @@ pub(super) struct Registry {
     pub(super) write_rate: WriteRate,
     pub(super) turns: Turns,
     pub(super) tasks: VecDeque<Task>,
+    /// While those with the most waiting are cut off.
+    pub(super) cut_off: Option<CutOff>,
     /// When the handler wants to be called.
     pub(super) handler_timer: Option<Moment>,
     deadlines: BTreeSet<(Moment, ConnId)>,
@@ -127,6 +130,7 @@ impl Registry {
             write_rate,
             turns: Turns::default(),
             tasks: VecDeque::new(),
+            cut_off: None,
             handler_timer: None,
             deadlines: BTreeSet::new(),
         }
