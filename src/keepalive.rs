@@ -21,6 +21,14 @@ pub(crate) fn detect_dead_path<'s>(socket: impl Into<SockRef<'s>>) -> io::Result
     set_path_timeout(socket, Some(PATH_TIMEOUT))
 }
 
+/// Has the system probe after another time of silence whoever a listener accepts from now on.
+///
+/// # Errors
+/// What the system has against it.
+pub(crate) fn set_probe_time<'s>(socket: impl Into<SockRef<'s>>, idle: Duration) -> io::Result<()> {
+    socket.into().set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))
+}
+
 /// How long what was sent may go unanswered; `None` leaves it to the system, which gives up after some 15 minutes.
 ///
 /// # Errors

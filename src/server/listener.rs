@@ -2,7 +2,8 @@
 
 use super::ServerError;
 use crate::Moment;
-use crate::keepalive::detect_dead_path;
+use crate::keepalive::{detect_dead_path, set_probe_time};
+use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_IDLE_LEAST};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -13,6 +14,8 @@ use std::time::Duration;
 const PORTS_TRIED: u16 = 100;
 /// How long accepting pauses when the system has no descriptor or memory for one more connection.
 const PAUSE: Duration = Duration::from_millis(100);
+/// So many are accepted with the same time of silence before they are probed: each change costs a call of the system.
+const PROBES_ALIKE: u32 = 16;
 /// How often that is logged at most.
 const PAUSE_LOGGED_EVERY: Duration = Duration::from_secs(1);
 /// Those who may wait to be accepted, as far as the system allows: a crowd that comes back at once after the network
@@ -24,6 +27,8 @@ pub(super) struct Listener {
     socket: TcpListener,
     /// Somebody may be waiting: mio tells only once.
     ready: bool,
+    /// Connections accepted so far.
+    accepted: u32,
     paused_until: Option<Moment>,
     pause_logged: Option<Moment>,
 }
@@ -41,7 +46,13 @@ impl Listener {
             let address = SocketAddr::new(host, port);
             match listen(address) {
                 Ok(socket) => {
-                    return Ok(Listener { socket, ready: true, paused_until: None, pause_logged: None });
+                    return Ok(Listener {
+                        socket,
+                        ready: true,
+                        accepted: 0,
+                        paused_until: None,
+                        pause_logged: None,
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < last => port += 1,
                 Err(error) => {
@@ -84,6 +95,7 @@ impl Listener {
             match self.socket.accept() {
                 Ok(accepted) => {
                     self.paused_until = None;
+                    self.spread_probes();
                     return Some(accepted);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -98,6 +110,21 @@ impl Listener {
                     return None;
                 }
             }
+        }
+    }
+
+    /// Those who are accepted from now on are probed after another time of silence than those before. The system sees to
+    /// what is due in a tick all at once, before anything else: ten thousand who fell silent together, behind a text for
+    /// all, would hold up everybody when they were probed together.
+    fn spread_probes(&mut self) {
+        self.accepted = self.accepted.wrapping_add(1);
+        if !self.accepted.is_multiple_of(PROBES_ALIKE) {
+            return;
+        }
+        let steps = (KEEPALIVE_IDLE - KEEPALIVE_IDLE_LEAST).as_secs() as u32 + 1;
+        let earlier = Duration::from_secs(u64::from(self.accepted / PROBES_ALIKE % steps));
+        if let Err(error) = set_probe_time(&self.socket, KEEPALIVE_IDLE - earlier) {
+            log::debug!("probes not spread reason={error:?}");
         }
     }
 
@@ -132,6 +159,9 @@ fn is_passing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SHARE_ACCEPTS;
+    use socket2::SockRef;
+    use std::collections::BTreeMap;
     use std::net::{Ipv4Addr, TcpStream};
 
     /// Accepting is tried when somebody may wait and there is something to accept them with, and else costs nothing.
@@ -153,5 +183,24 @@ mod tests {
         assert!(listener.is_ready(over));
         listener.end_pause();
         assert_eq!((listener.is_ready(start), listener.next_attempt()), (true, Some(start)));
+    }
+
+    /// The story: whoever had read the last text for all was probed twenty seconds later, all ten thousand in one tick, for
+    /// which the system took 80 ms in the middle of whatever the server did.
+    #[test]
+    fn those_who_fall_silent_together_are_not_probed_together() {
+        const CROWD: usize = 1_600;
+        let mut listener = Listener::bind(IpAddr::from([127, 0, 0, 1]), 0, true).unwrap();
+        let address = listener.address().unwrap();
+        let mut at_once: BTreeMap<Duration, usize> = BTreeMap::new();
+        for _ in 0..CROWD / SHARE_ACCEPTS {
+            let crowd = [(); SHARE_ACCEPTS].map(|()| TcpStream::connect(address).unwrap());
+            for _ in &crowd {
+                let (accepted, _) = listener.accept(Moment::START).unwrap();
+                *at_once.entry(SockRef::from(&accepted).tcp_keepalive_time().unwrap()).or_default() += 1;
+            }
+        }
+        assert!(at_once.keys().all(|idle| (KEEPALIVE_IDLE_LEAST..=KEEPALIVE_IDLE).contains(idle)));
+        assert!(at_once.values().all(|count| *count <= CROWD / 6), "{at_once:?}");
     }
 }
