@@ -22,7 +22,10 @@ impl Clock {
     /// The time by it.
     #[inline]
     pub fn now(&self) -> Moment {
-        Moment::at_nanoseconds(nanoseconds().saturating_sub(self.start))
+        let since_start = nanoseconds().saturating_sub(self.start);
+        #[cfg(test)]
+        let since_start = since_start + slow::look();
+        Moment::at_nanoseconds(since_start)
     }
 }
 
@@ -32,4 +35,26 @@ impl Clock {
 fn nanoseconds() -> u64 {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
     tv_sec as u64 * 1_000_000_000 + tv_nsec as u64
+}
+
+/// For tests: each look at a clock of this thread takes a while, so that what fits a time does not depend on the machine.
+#[cfg(test)]
+pub(crate) mod slow {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    thread_local! {
+        static EACH: Cell<u64> = const { Cell::new(0) };
+        static ALL: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// From now on it takes so long.
+    pub(crate) fn set(look: Duration) {
+        EACH.set(look.as_nanos() as u64);
+    }
+
+    pub(super) fn look() -> u64 {
+        ALL.set(ALL.get() + EACH.get());
+        ALL.get()
+    }
 }

@@ -117,7 +117,7 @@ impl<S: Store> Server<S> {
         if let Err(reason) = socket.begin_handshake(&identity.config) {
             return self.engine.handle_transport(conn, TransportEvent::Failed(&reason), now);
         }
-        self.give_turn(conn);
+        self.give_turn_behind(conn);
     }
 
     /// A connection waits for its handshake to begin, and is not to be read. It is given a turn when it begins.

@@ -1,7 +1,8 @@
 //! The shell around the engine: the only place with mio.
 //!
 //! One thread runs turns, and a turn is a list of phases: wait, take events (console and signals too), accept,
-//! begin handshakes, read, meet deadlines, work, write, close, store, hash, log. Every socket is registered once, for reading, and once more if it does not
+//! begin handshakes, read, meet deadlines, work, write, close, store, hash, log. Each phase has a share of the turn, which
+//! ends within some two milliseconds whatever the crowd; what it leaves stays noted and is the next turn's. Every socket is registered once, for reading, and once more if it does not
 //! take all that is written; events are hints that set what is remembered of a socket, and a socket that was cut off by
 //! its share stays on the ready list, because nobody tells again.
 //!
@@ -37,6 +38,8 @@ mod slice;
 mod socket;
 mod sockets;
 mod start;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -60,6 +63,7 @@ use encryption::Handshakes;
 use listener::Listener;
 use mio::{Events, Poll, Token};
 use signals::Signals;
+use slice::PhaseShare;
 use socket::Socket;
 use std::collections::VecDeque;
 use std::io;
@@ -73,21 +77,25 @@ const CONSOLE_OUTPUT: Token = Token(3);
 const WAKER: Token = Token(4);
 
 /// Events taken from one wait; too few would make a crowd wait for several turns.
-const EVENTS: usize = 1024;
-/// Shares of a turn, each as long as there is something to do: reading from sockets, handing out texts for many, writing
-/// answers and what is for one, and writing what is for many.
-const READ_SLICE: Duration = Duration::from_micros(1_500);
-const WORK_SLICE: Duration = Duration::from_micros(400);
-const WRITE_SLICE: Duration = Duration::from_micros(1_000);
-const WRITE_FOR_MANY_SLICE: Duration = Duration::from_micros(500);
+const EVENTS: usize = 512;
+/// Reading from sockets.
+const READ_SHARE: PhaseShare = PhaseShare::micros(800, 800);
+/// Handing out texts for many, and what else the engine does in shares.
+const WORK_SHARE: PhaseShare = PhaseShare::micros(300, 1_100);
+/// Writing answers and what is for one.
+const WRITE_SHARE: PhaseShare = PhaseShare::micros(700, 1_800);
+/// Writing what is for many.
+const WRITE_FOR_MANY_SHARE: PhaseShare = PhaseShare::micros(400, 2_200);
+/// Closing sockets.
+const CLOSE_SHARE: PhaseShare = PhaseShare::micros(300, 2_500);
 /// Connections that are looked at between two looks at the clock while texts are handed out.
-const WORK_LOOKS: usize = 1_024;
+const WORK_LOOKS: usize = 256;
 /// A hash's share of a turn in which nobody else had anything to do: what a message that comes just now waits.
 const HASH_SLICE: Duration = Duration::from_micros(250);
 /// Its least share of a turn in which others did.
 const HASH_SLICE_LEAST: Duration = Duration::from_micros(100);
 /// Its greatest: after a long turn it gets a ninth of that turn's time, but never more than this.
-const HASH_SLICE_MOST: Duration = Duration::from_micros(900);
+const HASH_SLICE_MOST: Duration = Duration::from_micros(500);
 /// A slice looks at the clock about so many times a second.
 const HASH_PORTIONS_PER_SECOND: u64 = 25_000;
 /// What is logged waits so long for what else there is, unless it is a warning: a write for each line would cost more
@@ -115,8 +123,10 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     handshakes: Handshakes,
     /// By the connection's slot.
     sockets: Vec<Option<Socket>>,
-    /// Sockets that have a turn.
-    ready: Vec<ConnId>,
+    /// Sockets of which something new is known: they are read first.
+    ready: VecDeque<ConnId>,
+    /// Sockets that had a share and have more to be read, are at their end, or begin their handshake.
+    behind: VecDeque<ConnId>,
     /// Sockets that did not take all that was written and can be written again.
     unblocked: VecDeque<ConnId>,
     /// When the turn began whose length is not yet known. What of it went into a sync is left out.
@@ -181,15 +191,15 @@ impl<S: Store> Server<S> {
         self.read(began);
         self.meet_deadlines(began);
         self.work(began);
-        self.write(began);
+        self.write(began, began);
         self.write_for_many(began);
         if self.engine.has_command() {
-            self.close(began);
+            self.close(began, began);
         }
         if self.store() | self.hash(began) {
             let now = self.clock.now();
-            self.write(now);
-            self.close(now);
+            self.write(began, now);
+            self.close(began, now);
         }
         self.show();
         self.flush_log(began);
@@ -217,7 +227,7 @@ impl<S: Store> Server<S> {
     fn wait_timeout(&mut self) -> Option<Duration> {
         self.take_unblocked();
         self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
-        let has_work = !self.ready.is_empty() || self.engine.is_hashing() || self.engine.has_command();
+        let has_work = self.has_ready() || self.engine.is_hashing() || self.engine.has_command();
         if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
@@ -257,7 +267,8 @@ impl<S: Store> Server<S> {
             self.end_overdue_handshake(now);
         }
         let is_accepting = || self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
-        let has_unread = || !self.ready.is_empty() || is_accepting() || self.handshakes.has_next();
+        let has_ready = self.has_ready();
+        let has_unread = || has_ready || is_accepting() || self.handshakes.has_next();
         if self.deadlines.are_met(now, has_unread) {
             self.engine.handle_time(now);
         }

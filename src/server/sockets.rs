@@ -2,7 +2,9 @@
 
 use super::slice::Slice;
 use super::socket::{Outcome, Socket, WriteFailure};
-use super::{ConnId, READ_SLICE, Server, WORK_LOOKS, WORK_SLICE, WRITE_FOR_MANY_SLICE, WRITE_SLICE};
+use super::{
+    CLOSE_SHARE, ConnId, READ_SHARE, Server, WORK_LOOKS, WORK_SHARE, WRITE_FOR_MANY_SHARE, WRITE_SHARE,
+};
 use crate::Moment;
 use crate::engine::{ReadBudget, SocketCommand, TransportEvent};
 use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
@@ -25,7 +27,11 @@ impl<S: Store> Server<S> {
         }
         let may_write = event.is_writable() && socket.notice_writable();
         if socket.is_readable() {
-            self.give_turn(conn);
+            if event.is_read_closed() {
+                self.give_turn_behind(conn);
+            } else {
+                self.give_turn(conn);
+            }
         }
         if event.is_read_closed() {
             self.engine.handle_transport(conn, TransportEvent::HalfClosed, now);
@@ -65,43 +71,59 @@ impl<S: Store> Server<S> {
         }
     }
 
-    /// Gives each ready socket its share.
+    /// Gives ready sockets their shares, as many as the turn has time for: in turn one of which something new is known and
+    /// one that has had its share before. So whoever sends little waits for none who send as much as they can, nor for a
+    /// crowd that leaves, and these are not kept waiting either.
     pub(super) fn read(&mut self, now: Moment) {
         self.take_unblocked();
-        self.busy |= !self.ready.is_empty();
-        let turn = self.ready.len();
-        let share_bytes = share_bytes(turn);
-        let mut slice = Slice::new(READ_SLICE);
-        let mut done = 0;
-        while done < turn {
-            let conn = self.ready[done];
-            done += 1;
-            if self.read_one(conn, share_bytes, now) {
-                self.give_turn(conn);
+        // Those who come back in this turn are the next one's.
+        let (mut ready, mut behind) = (self.ready.len(), self.behind.len());
+        self.busy |= ready + behind > 0;
+        let share_bytes = share_bytes(ready + behind);
+        let mut slice = Slice::new(&READ_SHARE, now);
+        while ready + behind > 0 {
+            if let Some(left) = ready.checked_sub(1) {
+                ready = left;
+                let conn = self.ready.pop_front();
+                self.read_share(conn, share_bytes, now, &mut slice);
             }
-            if slice.is_over(1, 0, &self.clock) {
+            if let Some(left) = behind.checked_sub(1) {
+                behind = left;
+                let conn = self.behind.pop_front();
+                self.read_share(conn, share_bytes, now, &mut slice);
+            }
+            if slice.is_over(|| self.clock.now()) {
                 break;
             }
         }
-        // Those who were not reached are the next, and behind them stand those who are to have another.
-        if done == self.ready.len() {
-            self.ready.clear();
-        } else {
-            self.ready.drain(..done);
+    }
+
+    /// Whether a socket waits to be read.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.behind.is_empty()
+    }
+
+    fn read_share(&mut self, conn: Option<ConnId>, share_bytes: usize, now: Moment, slice: &mut Slice) {
+        let Some(conn) = conn else { return };
+        slice.add(1, 0);
+        if self.read_one(conn, share_bytes, now, slice) {
+            self.give_turn_behind(conn);
         }
     }
 
     /// Has the engine do a share of what is for many.
     pub(super) fn work(&mut self, now: Moment) {
-        let mut slice = Slice::new(WORK_SLICE);
-        while self.engine.is_working()
-            && self.engine.handle_work(WORK_LOOKS, now) > 0
-            && !slice.is_over(WORK_LOOKS, 0, &self.clock)
-        {}
+        let mut slice = Slice::new(&WORK_SHARE, now);
+        while self.engine.is_working() && self.engine.handle_work(WORK_LOOKS, now) > 0 {
+            slice.add(WORK_LOOKS, 0);
+            if slice.is_over(|| self.clock.now()) {
+                return;
+            }
+        }
     }
 
     /// Gives one socket its share; true if it is to have another turn.
-    fn read_one(&mut self, conn: ConnId, share_bytes: usize, now: Moment) -> bool {
+    fn read_one(&mut self, conn: ConnId, share_bytes: usize, now: Moment, slice: &mut Slice) -> bool {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         socket.in_ready = false;
         if socket.awaits_handshake() {
@@ -115,7 +137,10 @@ impl<S: Store> Server<S> {
             ReadBudget::Bytes(most) => {
                 let most = most.min(share_bytes);
                 match socket.read(&mut self.buffer[..most]) {
-                    Outcome::Bytes(count) => self.engine.handle_bytes(conn, &mut self.buffer[..count], now),
+                    Outcome::Bytes(count) => {
+                        slice.add(0, count);
+                        self.engine.handle_bytes(conn, &mut self.buffer[..count], now);
+                    }
                     // Broken, and yet not at its end: no event will tell of one.
                     Outcome::Nothing if socket.is_write_closed() && !socket.is_readable() => {
                         self.engine.handle_transport(conn, TransportEvent::Reset, now);
@@ -136,7 +161,8 @@ impl<S: Store> Server<S> {
             }
         }
         // Who spoke is answered at once, while all that it takes is at hand; others at the end of the turn, together.
-        self.write_one(conn, now);
+        let written = self.write_one(conn, now);
+        slice.add(0, written);
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         if socket.has_just_opened() {
             self.handshakes.leave(conn);
@@ -160,16 +186,26 @@ impl<S: Store> Server<S> {
         if let Some(socket) = socket_of(&mut self.sockets, conn)
             && !std::mem::replace(&mut socket.in_ready, true)
         {
-            self.ready.push(conn);
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// The same, behind whoever says little: it had a share before, is at its end, or costs much.
+    pub(super) fn give_turn_behind(&mut self, conn: ConnId) {
+        if let Some(socket) = socket_of(&mut self.sockets, conn)
+            && !std::mem::replace(&mut socket.in_ready, true)
+        {
+            self.behind.push_back(conn);
         }
     }
 
     /// Writes answers, and what is for one.
-    pub(super) fn write(&mut self, now: Moment) {
-        let mut slice = Slice::new(WRITE_SLICE);
+    pub(super) fn write(&mut self, began: Moment, now: Moment) {
+        let mut slice = Slice::new(&WRITE_SHARE, began);
         while let Some(conn) = self.engine.poll_output() {
             let bytes = self.write_one(conn, now);
-            if slice.is_over(1, bytes, &self.clock) {
+            slice.add(1, bytes);
+            if slice.is_over(|| self.clock.now()) {
                 return;
             }
         }
@@ -177,10 +213,11 @@ impl<S: Store> Server<S> {
 
     /// Writes a share of what is for many, or was left when a socket took no more.
     pub(super) fn write_for_many(&mut self, now: Moment) {
-        let mut slice = Slice::new(WRITE_FOR_MANY_SLICE);
+        let mut slice = Slice::new(&WRITE_FOR_MANY_SHARE, now);
         while let Some(conn) = self.unblocked.pop_front().or_else(|| self.engine.poll_output_for_many()) {
             let bytes = self.write_one(conn, now);
-            if slice.is_over(1, bytes, &self.clock) {
+            slice.add(1, bytes);
+            if slice.is_over(|| self.clock.now()) {
                 return;
             }
         }
@@ -233,14 +270,19 @@ impl<S: Store> Server<S> {
     fn close_writing(&mut self, conn: ConnId, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
         if socket.notice_write_closed() {
-            self.give_turn(conn);
+            self.give_turn_behind(conn);
             self.engine.handle_transport(conn, TransportEvent::WriteClosed, now);
         }
     }
 
-    pub(super) fn close(&mut self, now: Moment) {
+    pub(super) fn close(&mut self, began: Moment, now: Moment) {
+        let mut slice = Slice::new(&CLOSE_SHARE, began);
         for _ in 0..SHARE_CLOSES {
+            if slice.is_over(|| self.clock.now()) {
+                return;
+            }
             let Some((conn, command)) = self.engine.poll_command() else { return };
+            slice.add(1, 0);
             self.handshakes.leave(conn);
             let Some(socket) = socket_of(&mut self.sockets, conn) else { continue };
             match command {
