@@ -4,6 +4,7 @@ use crate::limits::LOG_BUFFER_BYTES;
 use crate::store::dangling_link;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
+use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -250,7 +251,7 @@ impl Stamp {
     }
 }
 
-/// What the logger writes to, each line in several pieces.
+/// What the logger writes to, each line in a few pieces.
 struct Lines {
     line: Vec<u8>,
     stamp: Stamp,
@@ -278,6 +279,9 @@ impl Write for Lines {
     }
 }
 
+/// Room for nearly every line.
+const LINE_BYTES: usize = 256;
+
 /// Puts the level before the event as a plain word; simplelog would put it in brackets.
 struct Levelled {
     lines: WriteLogger<Lines>,
@@ -290,8 +294,11 @@ impl Log for Levelled {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let (level, event) = (record.level(), record.args());
-        let args = format_args!("{} {event}", level.as_str());
+        let level = record.level();
+        // In one piece: simplelog would hand it on in dozens.
+        let mut line = String::with_capacity(LINE_BYTES);
+        let _ = fmt::Write::write_fmt(&mut line, format_args!("{} {}", level.as_str(), record.args()));
+        let args = format_args!("{line}");
         let (target, module) = (record.target(), record.module_path());
         self.lines.log(&Record::builder().level(level).target(target).module_path(module).args(args).build());
         if level <= Level::Warn {
