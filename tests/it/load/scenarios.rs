@@ -234,7 +234,11 @@ fn all_are_cut_off_and_come_back_with_their_tokens() {
 
     let server = Server::start(&["--resume-window", "0"]);
     let report = load::run(&short(Scenario::Reconnect, &server), &mut |_| {}).unwrap();
-    assert_eq!(report.failures["NoSuchSession"].count, 20, "{:?}", report.failures);
+    // A server that comes late to it finds the end of a connection and the resume of its session together, and takes the
+    // session over.
+    let refused = report.failures.get("NoSuchSession").map_or(0, |failures| failures.count);
+    let back = report.reconnect.as_ref().unwrap().came_back;
+    assert_eq!((refused + back, report.failed), (20, refused), "{:?}", report.failures);
 }
 
 #[test]
