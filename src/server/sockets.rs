@@ -81,16 +81,16 @@ impl<S: Store> Server<S> {
         self.busy |= ready + behind > 0;
         let share_bytes = share_bytes(ready + behind);
         let mut slice = Slice::new(&READ_SHARE, now);
+        let mut was_ready = false;
         while ready + behind > 0 {
-            if let Some(left) = ready.checked_sub(1) {
-                ready = left;
-                let conn = self.ready.pop_front();
-                self.read_share(conn, share_bytes, now, &mut slice);
-            }
-            if let Some(left) = behind.checked_sub(1) {
-                behind = left;
-                let conn = self.behind.pop_front();
-                self.read_share(conn, share_bytes, now, &mut slice);
+            was_ready = ready > 0 && (behind == 0 || !was_ready);
+            let (left, list) =
+                if was_ready { (&mut ready, &mut self.ready) } else { (&mut behind, &mut self.behind) };
+            *left -= 1;
+            let Some(conn) = list.pop_front() else { break };
+            slice.add(1, 0);
+            if self.read_one(conn, share_bytes, now, &mut slice) {
+                self.give_turn_behind(conn);
             }
             if slice.is_over(|| self.clock.now()) {
                 break;
@@ -101,14 +101,6 @@ impl<S: Store> Server<S> {
     /// Whether a socket waits to be read.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty() || !self.behind.is_empty()
-    }
-
-    fn read_share(&mut self, conn: Option<ConnId>, share_bytes: usize, now: Moment, slice: &mut Slice) {
-        let Some(conn) = conn else { return };
-        slice.add(1, 0);
-        if self.read_one(conn, share_bytes, now, slice) {
-            self.give_turn_behind(conn);
-        }
     }
 
     /// Has the engine do a share of what is for many.
