@@ -223,7 +223,7 @@ fn many_windows_end_in_shares() {
 }
 
 /// The story: when too much waited for all of ten thousand, one call looked at each of them and cut off more than a
-/// thousand, for 7 ms.
+/// thousand.
 #[test]
 fn a_crowd_is_cut_off_in_shares_and_those_with_the_most_first() {
     const CROWD: usize = 800;
