@@ -27,6 +27,8 @@ pub(super) enum Manner {
     FreezesAtResume,
     /// At the first Resume all connections and the listener are closed.
     DiesAtResume,
+    /// No session outlives its connection.
+    ForgetsSessions,
     /// A Resume is never answered.
     HashesForever,
     /// From the second visit on it does not answer Exit.
@@ -167,6 +169,9 @@ impl Small {
                 Request::Exit if visit > 0 && matches!(manner, Manner::NoBye) => {}
                 Request::Exit if visit > 0 && matches!(manner, Manner::NoClose) => say(Reply::Bye("bye"))?,
                 Request::Exit => return say(Reply::Bye("bye")),
+                Request::Resume(_) if matches!(manner, Manner::ForgetsSessions) => {
+                    return say(Reply::Error { code: 6, explanation: "no session has this token" });
+                }
                 Request::Resume(_) => {
                     assert!(matches!(
                         manner,
