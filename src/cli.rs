@@ -12,6 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+/// Columns of `--help` at most, however wide the terminal: longer lines are hard to read.
+const HELP_COLUMNS: usize = 100;
+
 /// Why a program ends without having done its work. Shown on stderr, on one line.
 #[derive(Debug)]
 pub struct Failure {
@@ -64,7 +67,8 @@ pub fn run<Flags: Parser>(program: &str, body: impl FnOnce(Flags) -> Result<(), 
 fn parse<Flags: Parser>(
     arguments: impl Iterator<Item = std::ffi::OsString>,
 ) -> Result<Option<Flags>, Failure> {
-    match Flags::try_parse_from(arguments) {
+    let command = Flags::command().max_term_width(HELP_COLUMNS);
+    match command.try_get_matches_from(arguments).and_then(|matches| Flags::from_arg_matches(&matches)) {
         Ok(flags) => Ok(Some(flags)),
         Err(error) if error.use_stderr() => {
             let message = error.to_string();

@@ -26,6 +26,7 @@ mod errors;
 mod errors_refusals;
 mod first_minutes;
 mod guesses;
+mod help;
 mod kill;
 mod library;
 mod limits;

@@ -1,0 +1,155 @@
+//! The flags, and what their values may be.
+
+use clap::{Parser, ValueEnum, value_parser};
+use log::LevelFilter;
+use porter::limits;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How `--help` groups the flags.
+const LISTENING: &str = "Where it listens";
+const ENCRYPTION: &str = "Encryption";
+const LOG: &str = "Log";
+const ACCOUNTS: &str = "Names and passwords";
+const LIMITS: &str = "Limits and times";
+
+/// Recognises who connects, checks their password, hands out a session token, and carries messages.
+#[derive(Parser)]
+#[command(name = "porter-server", version)]
+pub(crate) struct Flags {
+    /// What a message does: comes back, goes to the person at the console, or to everyone
+    #[arg(long, value_enum, value_name = "MODE", default_value = "echo")]
+    pub(crate) mode: Mode,
+    /// Folder of users.csv and addresses.csv; made on first start
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data: PathBuf,
+    /// Address to listen on, IPv4 or IPv6, or its name [default: 127.0.0.1, asked for on a terminal]
+    #[arg(long, help_heading = LISTENING, value_name = "ADDR", value_parser = host)]
+    pub(crate) host: Option<IpAddr>,
+    /// Port; if busy the next free one, up to 100 further; 0 = any [default: 9090, asked for on a terminal]
+    #[arg(long, help_heading = LISTENING, value_name = "N", value_parser = port)]
+    pub(crate) port: Option<u16>,
+    /// Fail if the port is busy
+    #[arg(long, help_heading = LISTENING)]
+    pub(crate) strict_port: bool,
+    /// Encrypt on a loopback address too; any other is encrypted always
+    #[cfg(feature = "tls")]
+    #[arg(long, help_heading = ENCRYPTION, conflicts_with = "plaintext")]
+    pub(crate) tls: bool,
+    /// Do not encrypt, whatever the address
+    #[arg(long, help_heading = ENCRYPTION)]
+    pub(crate) plaintext: bool,
+    /// Certificate in PEM, with --tls-key; without one a self-signed one is made and kept in the data folder
+    #[cfg(feature = "tls")]
+    #[arg(long, help_heading = ENCRYPTION, value_name = "FILE", requires = "tls_key", conflicts_with = "plaintext")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, help_heading = ENCRYPTION, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Log file; its folder is made
+    #[arg(long, help_heading = LOG, value_name = "FILE", default_value = "logs/server.log")]
+    pub(crate) log_file: PathBuf,
+    /// off, error, warn, info, debug or trace
+    #[arg(long, help_heading = LOG, value_name = "LEVEL", default_value = "info", value_parser = level)]
+    pub(crate) log_level: LevelFilter,
+    /// closed: an unknown name is treated like a wrong password
+    #[arg(long, help_heading = ACCOUNTS, value_enum, value_name = "STATE", default_value = "open")]
+    pub(crate) registration: Registration,
+    /// PBKDF2 rounds of new hashes
+    #[arg(long, help_heading = ACCOUNTS, value_name = "N", default_value_t = limits::HASH_ROUNDS_DEFAULT, value_parser = value_parser!(u32).range(1..=i64::from(limits::HASH_ROUNDS_MOST)))]
+    pub(crate) hash_rounds: u32,
+    /// Longest wait for a hash; beyond it Busy
+    #[arg(long, help_heading = ACCOUNTS, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) hash_wait: Duration,
+    /// How long a verified password is recognised without its hash; 0 = never
+    #[arg(long, help_heading = ACCOUNTS, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(crate) login_cache: Duration,
+    /// Debt of an address for each wrong password; 0 = none
+    #[arg(long, help_heading = ACCOUNTS, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) penalty: Duration,
+    /// Fewest characters of a new password
+    #[arg(long, help_heading = ACCOUNTS, value_name = "N", default_value_t = limits::MIN_PASSWORD_CHARACTERS_DEFAULT, value_parser = value_parser!(u32).range(1..=limits::PASSWORD_BYTES as i64))]
+    pub(crate) min_password: u32,
+    /// Wrong passwords, and registrations, in one connection
+    #[arg(long, help_heading = ACCOUNTS, value_name = "N", default_value_t = limits::MAX_ATTEMPTS_DEFAULT, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: u32,
+    /// Texts a second of each session in chat mode, beyond bursts of 100; faster ones are read more slowly; 0 = any number
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = limits::CHAT_RATE_DEFAULT, value_parser = value_parser!(u32).range(..=1_000_000))]
+    pub(crate) chat_rate: u32,
+    /// Connections at once; one more is answered Busy
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) max_connections: u32,
+    /// Of them, those that are not logged in; beyond it the address with the most loses its oldest
+    #[arg(long, help_heading = LIMITS, value_name = "N", default_value_t = limits::MAX_STRANGERS_DEFAULT as u32, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) max_strangers: u32,
+    /// Longest frame
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value_t = limits::MAX_FRAME_BYTES_DEFAULT, value_parser = value_parser!(u32).range(i64::from(limits::MAX_FRAME_BYTES_LEAST)..=i64::from(limits::MAX_FRAME_BYTES_MOST)))]
+    pub(crate) max_frame: u32,
+    /// Most output that may wait for one connection, at least 2 x (max-frame + 70) [default: 1048576, or that]
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES")]
+    pub(crate) output_limit: Option<usize>,
+    /// Most output that may wait for all connections together; beyond it those with the most are cut off; at least output-limit [default: 268435456, or that]
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES")]
+    pub(crate) output_total: Option<usize>,
+    /// From accept until logged in
+    #[arg(long, help_heading = LIMITS, value_name = "SECONDS", default_value = "30", value_parser = seconds_above_zero)]
+    pub(crate) login_timeout: Duration,
+    /// Longest time without a message; 0 = for ever
+    #[arg(long, help_heading = LIMITS, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pub(crate) idle_timeout: Duration,
+    /// How long a session waits for a lost client; 0 = it ends with its connection
+    #[arg(long, help_heading = LIMITS, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) resume_window: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Mode {
+    Echo,
+    Operator,
+    Chat,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Registration {
+    Open,
+    Closed,
+}
+
+/// An address, or the name of one: of several the first IPv4 address, which is what clients try by default.
+pub(crate) fn host(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    let found: Vec<IpAddr> = match (bare, 0).to_socket_addrs() {
+        Ok(found) => found.map(|address| address.ip()).collect(),
+        Err(error) => return Err(format!("{text:?} is no address and no name of one: {error}")),
+    };
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("{text:?} has no address"))
+}
+
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a port, 0 to 65535"))
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "not one of off, error, warn, info, debug, trace".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    // A year is longer than any of these has a use for.
+    let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= 31_536_000);
+    seconds
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .ok_or("not a number of seconds, 0 to 31536000".to_owned())
+}
+
+fn seconds_above_zero(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or("not a number of seconds, 1 to 31536000".to_owned())
+}
