@@ -155,7 +155,7 @@ impl<S: Store> Engine<S> {
 
     fn store_user(&mut self, id: ConnId, name: Name, password: Password, hash: PasswordHash) {
         match self.store.find(&name) {
-            Lookup::Pending | Lookup::Known(_) => {
+            Lookup::Pending | Lookup::Known(_) | Lookup::Disabled(_) => {
                 self.end_waiting(id);
                 return self.refuse_taken(id, name);
             }

@@ -57,7 +57,7 @@ impl<S: Store> Engine<S> {
         match self.store.find(&name) {
             Lookup::Unknown => {}
             Lookup::LookAlike => return self.refuse_look_alike(id, name),
-            Lookup::Pending | Lookup::Known(_) => return self.refuse_taken(id, name),
+            Lookup::Pending | Lookup::Known(_) | Lookup::Disabled(_) => return self.refuse_taken(id, name),
         }
         let mut salt = [0; SALT_BYTES];
         if self.refuse_throttled(id) || !self.random(id, &mut salt) {
@@ -87,10 +87,12 @@ impl<S: Store> Engine<S> {
         if self.refuse_throttled(id) {
             return;
         }
-        let stored = match self.store.find(&name) {
-            Lookup::Known(stored) => Some(stored),
+        let (stored, disabled) = match self.store.find(&name) {
+            Lookup::Known(stored) => (Some(stored), None),
+            // It is hashed like any other, and no password is right.
+            Lookup::Disabled(record) => (None, Some(record)),
             Lookup::Pending if change.is_none() => return self.await_store(id, name, password),
-            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => None,
+            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => (None, None),
         };
         let recognised = stored.as_ref().and_then(|stored| {
             self.admission.recognises(origin, &name, stored, &password, self.registry.now)
@@ -105,15 +107,18 @@ impl<S: Store> Engine<S> {
         // A name that nobody has costs as many rounds as somebody's, so that the time does not tell; how many, is found
         // out for every name.
         let decoy = self.decoy_rounds(&name);
-        let salt = stored.as_ref().map_or([0; SALT_BYTES], |stored| stored.salt);
-        let rounds = stored.as_ref().map_or(decoy, |stored| stored.rounds);
+        let record = stored.as_ref().or(disabled.as_ref());
+        let salt = record.map_or([0; SALT_BYTES], |record| record.salt);
+        let rounds = record.map_or(decoy, |record| record.rounds);
         let purpose =
             Purpose::Login { conn: id, name: name.clone(), stored, is_charged, prepared: None, change };
         self.hash(id, name, password, salt, rounds, purpose);
     }
 
     fn decoy_rounds(&self, name: &Name) -> u32 {
-        let number = self.admission.decoys.number(name, self.store.user_count());
+        // Whoever was removed goes on counting: the costs of names that nobody has must not change by it.
+        let users = self.store.user_count().max(self.store.accounts_end());
+        let number = self.admission.decoys.number(name, users);
         number.and_then(|number| self.store.rounds(number)).unwrap_or(self.registry.config.hash_rounds)
     }
 

@@ -7,13 +7,14 @@ use crate::limits::{OUTPUT_STALL, REFUSALS_AT_ONCE};
 use crate::protocol::{FrameRead, Reply, Request, Wanted};
 use crate::store::{Completion, Lookup, Ticket};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 mod costs;
 mod crowds;
+mod disabled;
 mod guesses;
 mod hashing;
 mod leftovers;
@@ -31,6 +32,8 @@ const ROUNDS: u32 = 1000;
 #[derive(Default)]
 struct SlowStore {
     users: HashMap<Name, PasswordHash>,
+    /// Those of them who are not let in.
+    disabled: HashSet<Name>,
     waiting: Vec<(Ticket, Name, PasswordHash)>,
     answers: Vec<Completion>,
     /// What a reload finds.
@@ -51,6 +54,7 @@ impl SlowStore {
 impl Store for SlowStore {
     fn find(&self, name: &Name) -> Lookup {
         match self.users.get(name) {
+            Some(stored) if self.disabled.contains(name) => Lookup::Disabled(stored.clone()),
             Some(stored) => Lookup::Known(stored.clone()),
             None if self.waiting.iter().any(|(_, waiting, _)| waiting == name) => Lookup::Pending,
             None => Lookup::Unknown,

@@ -99,7 +99,8 @@ fn parse([spelt, name, seen]: [&str; 3]) -> Result<(IpAddr, Name, Stamp), String
         return Err("the address is not in its canonical form".into());
     }
     let name = Name::stored(name).map_err(|error| error.to_string())?;
-    Ok((address, name, Stamp::parse(seen)?))
+    let seen = Stamp::parse(seen).map_err(|error| error.to_string())?;
+    Ok((address, name, seen))
 }
 
 impl<F> Addresses<F> {
@@ -109,6 +110,16 @@ impl<F> Addresses<F> {
 
     pub(super) fn note<D: Disk<File = F>>(&mut self, disk: &mut D, address: IpAddr, name: &Name) {
         self.visitors.note(address.to_canonical(), name.clone(), Stamp::of(disk.wall()));
+    }
+
+    /// Who was seen and when, by number: see [`Visitors::by_number`].
+    pub(super) fn visit(&self, number: usize) -> Option<(Name, Stamp)> {
+        self.visitors.by_number(number).map(|(name, seen)| (name.clone(), seen))
+    }
+
+    /// Above the number of every visit.
+    pub(super) fn visits_end(&self) -> usize {
+        self.visitors.len()
     }
 
     /// When to write what waits, or to compact the file, if there is something to do.
@@ -263,7 +274,7 @@ impl<F> Addresses<F> {
         let mut batch = Batch::new();
         batch.push(HEADER)?;
         let bytes = encode(batch, self.visitors.all())?;
-        let journal = Journal::create(disk, spacing, [NEW_FILE, FILE], &bytes)?;
+        let journal = Journal::create(disk, spacing, [NEW_FILE, FILE], [Ok(&bytes)])?;
         match disk.rename(NEW_FILE, FILE) {
             Ok(()) => self.journal = journal,
             Err(error) if cannot_be_replaced(&error) && self.journal.has_name(disk) => {
@@ -309,7 +320,7 @@ fn encode<'a>(
     visits: impl Iterator<Item = (IpAddr, &'a Name, Stamp)>,
 ) -> io::Result<Vec<u8>> {
     for (address, name, seen) in visits {
-        batch.push([&address.to_string(), name.as_str(), &seen.to_text()?])?;
+        batch.push([&address.to_string(), name.as_str(), &seen.to_string()])?;
     }
     batch.into_bytes()
 }

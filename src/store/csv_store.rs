@@ -4,8 +4,9 @@ use super::addresses::{Addresses, ScannedAddresses};
 use super::disk::Disk;
 use super::journal::CommitSpacing;
 use super::report::{Notice, OpenError, Repair, SyncFigures};
+use super::stamp::Stamp;
 use super::users::{ScannedUsers, Users, keep_locked};
-use super::{Completion, Lookup, Store, Ticket};
+use super::{Account, AccountChange, Completion, Lookup, Store, Ticket};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
 use std::collections::VecDeque;
@@ -35,7 +36,8 @@ impl<D: Disk> DiskStore<D> {
         let addresses = ScannedAddresses::new(&mut disk)?;
         let mut repairs = Vec::new();
         let foreign = [(super::users::FILE, users.foreign()), (super::addresses::FILE, addresses.foreign())];
-        let users = users.mend(&mut disk, &mut repairs)?;
+        let is_bloated = users.is_bloated();
+        let mut users = users.mend(&mut disk, &mut repairs)?;
         let addresses = addresses.mend(&mut disk, &mut repairs)?;
         // The last start may have been cut short after making a file.
         let names_are_synced = disk.sync_names().map_err(|error| OpenError::File {
@@ -54,7 +56,7 @@ impl<D: Disk> DiskStore<D> {
             "the file system of the data directory has no locks: nothing keeps a second server out".to_owned()
         });
         let exposed = users.exposure(&disk).into_iter().chain(addresses.exposure(&disk));
-        let notices = foreign
+        let mut notices: VecDeque<Notice> = foreign
             .map(|text| Notice::new(log::Level::Info, text))
             .chain(
                 unsynced
@@ -64,6 +66,11 @@ impl<D: Disk> DiskStore<D> {
                     .map(|text| Notice::new(log::Level::Warn, text)),
             )
             .collect();
+        users.remove_unfinished(&mut disk, &mut notices);
+        // Where no name can be synced a crash may bring the old file back later, without what is added to the new one.
+        if is_bloated && names_are_synced {
+            users.compact(&mut disk, &mut notices)?;
+        }
         Ok((DiskStore { disk, users, addresses, spacing: CommitSpacing::default(), notices }, repairs))
     }
 
@@ -117,6 +124,22 @@ impl<D: Disk> Store for DiskStore<D> {
         self.users.rounds(number)
     }
 
+    fn account(&self, number: usize) -> Option<Account> {
+        self.users.account(number)
+    }
+
+    fn accounts_end(&self) -> usize {
+        self.users.accounts_end()
+    }
+
+    fn visit(&self, number: usize) -> Option<(Name, Stamp)> {
+        self.addresses.visit(number)
+    }
+
+    fn visits_end(&self) -> usize {
+        self.addresses.visits_end()
+    }
+
     fn figures(&self) -> Vec<String> {
         let syncs = self.sync_figures();
         let milliseconds = |span: Duration| span.as_secs_f64() * 1e3;
@@ -134,6 +157,17 @@ impl<D: Disk> Store for DiskStore<D> {
 
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         self.users.rehash(ticket, name, password);
+    }
+
+    fn alter(&mut self, ticket: Ticket, name: Name, change: AccountChange) -> bool {
+        self.users.alter(ticket, name, change);
+        true
+    }
+
+    /// The next [`commit`](Store::commit) writes the whole file anew, and blocks while it does.
+    fn import(&mut self, ticket: Ticket, accounts: Vec<Account>) -> bool {
+        self.users.import(ticket, accounts);
+        true
     }
 
     /// Both files and the lock may be somebody else's work by now. It blocks while it reads.

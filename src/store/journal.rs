@@ -2,6 +2,8 @@
 //!
 //! This module must not know what the records mean.
 
+mod replacement;
+
 use super::disk::{Disk, FileState};
 use super::lines::{Extent, Header, ReadError, header_line, read_records};
 use super::report::{OpenError, Repair, SyncFigures};
@@ -204,23 +206,6 @@ pub(super) struct Journal<F> {
 }
 
 impl<F> Journal<F> {
-    /// A new file with these lines, on stable storage except for its name, which is to be `name` soon.
-    pub(super) fn create<D: Disk<File = F>>(
-        disk: &mut D,
-        spacing: &mut CommitSpacing,
-        [unfinished, name]: [&'static str; 2],
-        bytes: &[u8],
-    ) -> io::Result<Journal<F>> {
-        // Whatever a crash, or somebody else, has left there.
-        disk.remove(unfinished)?;
-        let file = disk.create(unfinished)?;
-        let left = disk.state_of(&file)?;
-        let mut journal = Journal { name, file, good_bytes: 0, left };
-        journal.append(disk, bytes)?;
-        spacing.sync(disk, &journal.file)?;
-        Ok(journal)
-    }
-
     /// Whether the file still has its name, and the length that it was left with: else somebody else is at it, and what
     /// is written now may be lost with it.
     pub(super) fn check<D: Disk<File = F>>(&self, disk: &mut D) -> Result<(), Astray> {
@@ -303,22 +288,6 @@ impl<F> Journal<F> {
         }
     }
 
-    /// Writes the file anew where it stands. A crash, or an error, may leave any beginning of the new lines, so that all of
-    /// them must be had elsewhere.
-    pub(super) fn rewrite<D: Disk<File = F>>(
-        &mut self,
-        disk: &mut D,
-        spacing: &mut CommitSpacing,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        self.good_bytes = 0;
-        disk.truncate(&self.file, 0)?;
-        // Or a crash may mix new blocks with old ones.
-        spacing.sync(disk, &self.file)?;
-        self.append(disk, bytes)?;
-        spacing.sync(disk, &self.file)
-    }
-
     /// Cuts off what is not known to be good.
     pub(super) fn undo<D: Disk<File = F>>(&mut self, disk: &mut D) -> io::Result<()> {
         if disk.state_of(&self.file)?.length_bytes < self.good_bytes {
@@ -365,6 +334,21 @@ pub(super) enum Undurable {
     Undone(io::Error),
     /// They could not be taken back either: nobody knows what is in the file.
     Unknown { reason: io::Error, undoing: io::Error },
+    /// The file that has them has taken the old one's place, and nobody knows which of the two a crash leaves there.
+    Unnamed(io::Error),
+}
+
+impl fmt::Display for Undurable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Undurable::Astray(astray) => astray.fmt(f),
+            Undurable::Undone(reason) => reason.fmt(f),
+            Undurable::Unknown { reason, undoing } => write!(f, "{reason}; nor taken back: {undoing}"),
+            Undurable::Unnamed(reason) => {
+                write!(f, "a new one is in its place, perhaps not for good: {reason}")
+            }
+        }
+    }
 }
 
 fn write_all<D: Disk>(disk: &mut D, file: &D::File, mut bytes: &[u8]) -> io::Result<()> {

@@ -17,6 +17,7 @@ mod journal;
 mod lines;
 mod lock;
 mod os_disk;
+mod record;
 mod report;
 mod stamp;
 mod table;
@@ -34,6 +35,7 @@ pub use disk::{Disk, FileState};
 pub(crate) use files::dangling_link;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
+pub use stamp::{BadStamp, Stamp};
 
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
@@ -54,6 +56,32 @@ pub enum Lookup {
     Pending,
     /// Somebody has it, with this password.
     Known(PasswordHash),
+    /// Somebody has it, with this password, and is not let in.
+    Disabled(PasswordHash),
+}
+
+/// What becomes of a known user's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountChange {
+    /// The user is let in again; nothing changes for one who was not disabled.
+    Enable,
+    /// The user is not let in any more, and the name and its password are kept.
+    Disable,
+    /// There is no such user any more, and the name is free.
+    Remove,
+}
+
+/// A user as lists and exports show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Who it is.
+    pub name: Name,
+    /// The stored password.
+    pub password: PasswordHash,
+    /// Whether the user is not let in.
+    pub is_disabled: bool,
+    /// When the user registered.
+    pub registered: Stamp,
 }
 
 /// The answer to one request.
@@ -70,12 +98,37 @@ pub trait Store {
     /// What is known of a name.
     fn find(&self, name: &Name) -> Lookup;
 
-    /// How many users are known.
+    /// How many users are known, the disabled ones too.
     fn user_count(&self) -> usize;
 
-    /// The rounds of one user's stored password. Users are numbered from 0 up to their count, in any order that stays the
-    /// same when one more comes. This is asked at every login that is hashed, so it must not take long.
+    /// The rounds of one user's stored password. Users are numbered from 0 on, in any order that stays the same when one
+    /// more comes; every number below their count has an answer, which may be that of somebody who was removed. This is
+    /// asked at every login that is hashed, so it must not take long.
     fn rounds(&self, number: usize) -> Option<u32>;
+
+    /// One user by number, as in [`rounds`](Store::rounds) but up to [`accounts_end`](Store::accounts_end); `None` where
+    /// somebody was removed.
+    fn account(&self, number: usize) -> Option<Account> {
+        let _ = number;
+        None
+    }
+
+    /// Above every number that [`account`](Store::account) knows.
+    fn accounts_end(&self) -> usize {
+        0
+    }
+
+    /// Who was seen at some address and when, by number from 0 up to [`visits_end`](Store::visits_end), in any order that
+    /// holds while nothing changes. A user may be there several times, or not at all, and one may be there who was removed.
+    fn visit(&self, number: usize) -> Option<(Name, Stamp)> {
+        let _ = number;
+        None
+    }
+
+    /// Above every number that [`visit`](Store::visit) knows.
+    fn visits_end(&self) -> usize {
+        0
+    }
 
     /// Figures for a person, a line each.
     fn figures(&self) -> Vec<String> {
@@ -87,8 +140,24 @@ pub trait Store {
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
 
     /// Takes a known user's new hash for storing, be it of another password. The old one counts until the completion, and
-    /// of several the last.
+    /// of several the last. Who is disabled stays so.
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
+
+    /// Takes a change of a known user's account for storing; a completion follows. What was before counts until then, but
+    /// for later requests: of a user whose removal waits nothing more is changed. False: this store cannot, and no
+    /// completion follows.
+    fn alter(&mut self, ticket: Ticket, name: Name, change: AccountChange) -> bool {
+        let _ = (ticket, name, change);
+        false
+    }
+
+    /// Takes new users for storing, all of them or none, with states and times of registration; a completion follows.
+    /// Their names are free until then, and whoever registers one meanwhile makes it fail. False: this store cannot, and
+    /// no completion follows.
+    fn import(&mut self, ticket: Ticket, accounts: Vec<Account>) -> bool {
+        let _ = (ticket, accounts);
+        false
+    }
 
     /// What is kept may have been changed by others: takes it as it is now, if it is good. Names may be gone afterwards, or
     /// have other passwords.

@@ -1,6 +1,7 @@
 //! Times as the files have them: RFC 3339, UTC, whole seconds, one spelling.
 
-use std::io;
+use std::fmt;
+use std::str::FromStr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -8,13 +9,18 @@ use time::format_description::well_known::Rfc3339;
 const LAST_SECOND: i64 = 253_402_300_799;
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// Seconds since 1970, up to the year 9999; five bytes, because a million users have one each.
+/// A second in UTC, 1970 to 9999. Its text is RFC 3339 in one spelling, `2026-01-31T08:00:00Z`.
+// Five bytes, because a million users have one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp([u8; 5]);
+
+/// Why a text is no [`Stamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp([u8; 5]);
+pub struct BadStamp(());
 
 impl Stamp {
     /// A clock outside 1970 to 9999 is taken for the nearer end: a wrong clock stops nobody.
-    pub(super) fn of(time: OffsetDateTime) -> Stamp {
+    pub fn of(time: OffsetDateTime) -> Stamp {
         Stamp::from_seconds(time.unix_timestamp())
     }
 
@@ -23,7 +29,8 @@ impl Stamp {
         Stamp([a, b, c, d, e])
     }
 
-    fn seconds(self) -> u64 {
+    /// Seconds since 1970.
+    pub fn seconds(self) -> u64 {
         let [a, b, c, d, e] = self.0;
         u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
     }
@@ -33,25 +40,46 @@ impl Stamp {
         self.seconds() / SECONDS_A_DAY
     }
 
-    /// Reads the one spelling that [`to_text`](Stamp::to_text) writes.
-    pub(super) fn parse(text: &str) -> Result<Stamp, &'static str> {
-        const BAD: &str = "the time is not RFC 3339 in UTC, as 2026-01-31T08:00:00Z";
+    /// Reads the one spelling that is written.
+    ///
+    /// # Errors
+    /// [`BadStamp`] for any other.
+    pub fn parse(text: &str) -> Result<Stamp, BadStamp> {
         // The parser also takes fractions, offsets, small letters and leap seconds, which are never written.
         let bytes = text.as_bytes();
         if bytes.len() != 20 || bytes[10] != b'T' || bytes[19] != b'Z' || &bytes[17..19] == b"60" {
-            return Err(BAD);
+            return Err(BadStamp(()));
         }
-        let seconds = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| BAD)?.unix_timestamp();
-        if seconds < 0 { Err(BAD) } else { Ok(Stamp::from_seconds(seconds)) }
-    }
-
-    /// The text for a file.
-    pub(super) fn to_text(self) -> io::Result<String> {
-        let seconds = i64::try_from(self.seconds()).map_err(io::Error::other)?;
-        let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(io::Error::other)?;
-        time.format(&Rfc3339).map_err(io::Error::other)
+        let seconds = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| BadStamp(()))?.unix_timestamp();
+        if seconds < 0 { Err(BadStamp(())) } else { Ok(Stamp::from_seconds(seconds)) }
     }
 }
+
+impl FromStr for Stamp {
+    type Err = BadStamp;
+
+    fn from_str(text: &str) -> Result<Stamp, BadStamp> {
+        Stamp::parse(text)
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.seconds()).unwrap_or(LAST_SECOND);
+        let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+        let (hour, minute, second) = time.to_hms();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+impl fmt::Display for BadStamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time is not RFC 3339 in UTC, as 2026-01-31T08:00:00Z")
+    }
+}
+
+impl std::error::Error for BadStamp {}
 
 #[cfg(test)]
 mod tests {
@@ -61,7 +89,7 @@ mod tests {
     #[test]
     fn only_the_one_spelling_is_read() {
         let good = "2026-07-20T10:15:00Z";
-        assert_eq!(Stamp::parse(good).and_then(|stamp| stamp.to_text().map_err(|_| "")), Ok(good.into()));
+        assert_eq!(good.parse::<Stamp>().map(|stamp| stamp.to_string()), Ok(good.into()));
         for bad in [
             "",
             "2026-07-20T10:15:00z",
@@ -82,8 +110,10 @@ mod tests {
         #[test]
         fn every_clock_gives_a_stamp_that_is_read_again(seconds in -377_705_116_800_i64..=LAST_SECOND) {
             let stamp = Stamp::of(OffsetDateTime::from_unix_timestamp(seconds).unwrap());
-            prop_assert_eq!(Stamp::parse(&stamp.to_text().unwrap()), Ok(stamp));
+            prop_assert_eq!(Stamp::parse(&stamp.to_string()), Ok(stamp));
             prop_assert_eq!(stamp.seconds(), u64::try_from(seconds).unwrap_or(0));
+            let time = OffsetDateTime::from_unix_timestamp(seconds.max(0)).unwrap();
+            prop_assert_eq!(stamp.to_string(), time.format(&Rfc3339).unwrap());
         }
     }
 }

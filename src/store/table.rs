@@ -1,28 +1,52 @@
 //! The users in memory: made for a million of them.
 //!
 //! Names lie end to end in one text, users in one row; an open-addressing index finds them. Some 90 bytes a user, and no
-//! memory of its own for each, which a map of names to hashes would take twice over. Nobody is ever taken out.
+//! memory of its own for each, which a map of names to hashes would take twice over. Nobody is ever taken out: who is
+//! removed leaves a dead row, which a new registration of the name revives.
 //!
 //! The index hashes skeletons, not names: so it also finds who looks like somebody, without an index of its own.
 
+use super::record::User;
 use super::stamp::Stamp;
 use crate::auth::{BadName, Letters, PasswordHash, skeleton};
-use crate::limits::NAME_BYTES;
+use crate::limits::{HASH_BYTES, NAME_BYTES, SALT_BYTES};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A free place of the index. No user has this number: see [`Table::has_room`].
 const FREE: u64 = u64::MAX;
 
-struct User {
+struct Row {
     password: PasswordHash,
     name_start: u32,
     name_bytes: u8,
+    state: State,
     registered: Stamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Active,
+    Disabled,
+    Removed,
+}
+
+impl Row {
+    /// The user; `None` if it was removed.
+    fn user(&self) -> Option<User> {
+        let is_disabled = match self.state {
+            State::Active => false,
+            State::Disabled => true,
+            State::Removed => return None,
+        };
+        Some(User { password: self.password.clone(), registered: self.registered, is_disabled })
+    }
 }
 
 /// Users by name.
 pub(super) struct Table<S = RandomState> {
-    users: Vec<User>,
+    rows: Vec<Row>,
+    /// How many rows are of users that were not removed.
+    living: usize,
     names: String,
     /// A power of two of places, at most three quarters taken: the user's number, above it 32 bits of the hash of the
     /// name's skeleton.
@@ -41,7 +65,8 @@ impl Table {
 impl<S: BuildHasher> Table<S> {
     fn with_hasher(hasher: S) -> Table<S> {
         Table {
-            users: Vec::new(),
+            rows: Vec::new(),
+            living: 0,
             names: String::new(),
             index: vec![FREE; 16],
             letters: Letters::new(),
@@ -49,19 +74,36 @@ impl<S: BuildHasher> Table<S> {
         }
     }
 
+    /// How many users there are.
     pub(super) fn len(&self) -> usize {
-        self.users.len()
+        self.living
     }
 
-    /// The rounds of the password of the user with this number.
+    /// Above every user's number.
+    pub(super) fn end(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rounds of the password of the user with this number, or that it had before it was removed.
     pub(super) fn rounds(&self, number: usize) -> Option<u32> {
-        self.users.get(number).map(|user| user.password.rounds)
+        self.rows.get(number).map(|row| row.password.rounds)
+    }
+
+    /// The user with this number; `None` if it was removed.
+    pub(super) fn user(&self, number: usize) -> Option<(&str, User)> {
+        let user = self.rows.get(number)?.user()?;
+        Some((self.name(number), user))
+    }
+
+    /// All users, by number.
+    pub(super) fn users(&self) -> impl Iterator<Item = (&str, User)> {
+        (0..self.end()).filter_map(|number| self.user(number))
     }
 
     /// Whether so many more users can be numbered.
     pub(super) fn has_room(&self, count: usize) -> bool {
         let names_bytes = self.names.len().saturating_add(count.saturating_mul(NAME_BYTES));
-        u32::try_from(names_bytes).is_ok() && u32::try_from(self.users.len().saturating_add(count)).is_ok()
+        u32::try_from(names_bytes).is_ok() && u32::try_from(self.rows.len().saturating_add(count)).is_ok()
     }
 
     /// Checks a name from a file.
@@ -72,10 +114,10 @@ impl<S: BuildHasher> Table<S> {
         self.letters.check_stored(name)
     }
 
-    /// A user's password and time of registration.
-    pub(super) fn find(&self, name: &str) -> Option<(&PasswordHash, Stamp)> {
+    /// The user with this name.
+    pub(super) fn find(&self, name: &str) -> Option<User> {
         let number = self.search(self.hash(name), name).ok()?;
-        Some((&self.users[number].password, self.users[number].registered))
+        self.rows[number].user()
     }
 
     /// Whether somebody has this name, or one that looks like it.
@@ -83,8 +125,9 @@ impl<S: BuildHasher> Table<S> {
         let hash = self.hash(name);
         let mut place = hash as usize & (self.index.len() - 1);
         while self.index[place] != FREE {
-            let (number, other) = (self.index[place] as u32, (self.index[place] >> 32) as u32);
-            if other == hash && skeleton(self.name(number as usize)) == skeleton(name) {
+            let (number, other) = ((self.index[place] as u32) as usize, (self.index[place] >> 32) as u32);
+            let is_user = other == hash && self.rows[number].state != State::Removed;
+            if is_user && skeleton(self.name(number)) == skeleton(name) {
                 return true;
             }
             place = (place + 1) & (self.index.len() - 1);
@@ -93,26 +136,39 @@ impl<S: BuildHasher> Table<S> {
     }
 
     /// Puts a user in, or in place of the one with this name. There must be room.
-    pub(super) fn put(&mut self, name: &str, password: PasswordHash, registered: Stamp) {
+    pub(super) fn put(&mut self, name: &str, user: User) {
         // Before the search, so that one is enough.
-        if (self.users.len() + 1) * 4 > self.index.len() * 3 {
+        if (self.rows.len() + 1) * 4 > self.index.len() * 3 {
             self.grow();
         }
         self.letters.learn(name);
         let hash = self.hash(name);
+        let User { password, registered, is_disabled } = user;
+        let state = if is_disabled { State::Disabled } else { State::Active };
         match self.search(hash, name) {
             Ok(number) => {
-                let user = &mut self.users[number];
-                (user.password, user.registered) = (password, registered);
+                let row = &mut self.rows[number];
+                self.living += usize::from(row.state == State::Removed);
+                (row.password, row.registered, row.state) = (password, registered, state);
             }
             Err(place) => {
                 debug_assert!(self.has_room(1) && name.len() <= NAME_BYTES);
-                self.index[place] = u64::from(hash) << 32 | self.users.len() as u64;
+                self.index[place] = u64::from(hash) << 32 | self.rows.len() as u64;
                 let (name_start, name_bytes) = (self.names.len() as u32, name.len() as u8);
                 self.names.push_str(name);
-                self.users.push(User { password, name_start, name_bytes, registered });
+                self.rows.push(Row { password, name_start, name_bytes, state, registered });
+                self.living += 1;
             }
         }
+    }
+
+    /// Removes the user with this name, if there is one. Of the password only the rounds are kept.
+    pub(super) fn remove(&mut self, name: &str) {
+        let Ok(number) = self.search(self.hash(name), name) else { return };
+        let row = &mut self.rows[number];
+        self.living -= usize::from(row.state != State::Removed);
+        row.state = State::Removed;
+        (row.password.salt, row.password.hash) = ([0; SALT_BYTES], [0; HASH_BYTES]);
     }
 
     fn hash(&self, name: &str) -> u32 {
@@ -140,7 +196,7 @@ impl<S: BuildHasher> Table<S> {
     }
 
     fn name(&self, number: usize) -> &str {
-        let User { name_start, name_bytes, .. } = self.users[number];
+        let Row { name_start, name_bytes, .. } = self.rows[number];
         &self.names[name_start as usize..name_start as usize + usize::from(name_bytes)]
     }
 
@@ -163,7 +219,7 @@ impl<S: BuildHasher> Table<S> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::hash::{BuildHasherDefault, Hasher};
 
     /// So poor a hash that most names share theirs with others, on both sides of the index's end.
@@ -180,54 +236,67 @@ mod tests {
         }
     }
 
-    /// Puts users into both, and asks both for these and for names that were never put in.
-    fn compare<S: BuildHasher>(mut table: Table<S>, puts: &[(u16, u32)]) {
-        let registered =
-            |rounds| Stamp::of(time::OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(rounds));
+    fn user(rounds: u32, is_disabled: bool) -> User {
+        let registered = Stamp::of(time::OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(rounds.into()));
+        let password = PasswordHash { rounds, salt: [1; 16], hash: [2; 16] };
+        User { password, registered, is_disabled }
+    }
+
+    /// Does the same to both, and asks both for these and for names that were never put in. Every third is put in as
+    /// disabled, and `None` is a removal.
+    fn compare<S: BuildHasher>(mut table: Table<S>, steps: &[(u16, Option<u32>)]) {
         let mut map = HashMap::new();
-        for (number, rounds) in puts {
+        let mut rows = HashSet::new();
+        for (number, rounds) in steps {
             // Some names begin others.
             let name = format!("user{number}");
-            let password = PasswordHash { rounds: *rounds, salt: [1; 16], hash: [2; 16] };
-            table.put(&name, password.clone(), registered((*rounds).into()));
-            map.insert(name, (password, registered((*rounds).into())));
-            assert_eq!(table.len(), map.len());
+            match rounds.map(|rounds| user(rounds, rounds % 3 == 0)) {
+                Some(user) => {
+                    table.put(&name, user.clone());
+                    rows.insert(name.clone());
+                    map.insert(name, user);
+                }
+                None => {
+                    table.remove(&name);
+                    map.remove(&name);
+                }
+            }
+            assert_eq!((table.len(), table.end()), (map.len(), rows.len()));
         }
         for name in (0..=u16::MAX / 512).map(|number| format!("user{number}")).chain(map.keys().cloned()) {
-            let found = table.find(&name).map(|(password, registered)| (password.clone(), registered));
-            assert_eq!(found.as_ref(), map.get(&name), "{name}");
+            assert_eq!(table.find(&name).as_ref(), map.get(&name), "{name}");
+            assert_eq!(table.has_look_alike(&name), map.contains_key(&name), "{name}");
         }
         assert_eq!(table.find(""), None);
-        let mut rounds: Vec<u32> = (0..map.len()).filter_map(|number| table.rounds(number)).collect();
-        let mut expected: Vec<u32> = map.values().map(|(password, _)| password.rounds).collect();
-        rounds.sort();
-        expected.sort();
-        assert_eq!((rounds, table.rounds(map.len())), (expected, None));
+        let all: HashMap<String, User> = table.users().map(|(name, user)| (name.to_owned(), user)).collect();
+        assert!(all == map && table.users().count() == map.len());
+        assert!((0..table.end()).all(|number| table.rounds(number).is_some()));
+        assert!(table.rounds(table.end()).is_none() && table.user(table.end()).is_none());
     }
 
     proptest! {
         #[test]
-        fn it_holds_what_a_map_would(puts in prop::collection::vec((0..u16::MAX / 512, any::<u32>()), 0..300)) {
-            compare(Table::new(), &puts);
-            compare(Table::with_hasher(BuildHasherDefault::<Poor>::default()), &puts);
+        fn it_holds_what_a_map_would(
+            steps in prop::collection::vec((0..u16::MAX / 512, prop::option::weighted(0.7, any::<u32>())), 0..300),
+        ) {
+            compare(Table::new(), &steps);
+            compare(Table::with_hasher(BuildHasherDefault::<Poor>::default()), &steps);
         }
     }
 
     #[test]
     fn it_holds_what_a_map_would_when_it_has_grown_often() {
         // Every third comes a second time, with another hash.
-        let puts: Vec<(u16, u32)> =
-            (0..30_000).map(|round| (round - round % 3 / 2, u32::from(round))).collect();
-        compare(Table::new(), &puts);
+        let steps: Vec<(u16, Option<u32>)> =
+            (0..30_000).map(|round| (round - round % 3 / 2, Some(u32::from(round)))).collect();
+        compare(Table::new(), &steps);
     }
 
     #[test]
     fn who_looks_like_somebody_is_found() {
-        let registered = Stamp::of(time::OffsetDateTime::UNIX_EPOCH);
-        let password = PasswordHash { rounds: 1, salt: [1; 16], hash: [2; 16] };
         let mut table = Table::new();
         for name in ["ann", "Анна", "user1", "userl", "น้ำ"] {
-            table.put(name, password.clone(), registered);
+            table.put(name, user(1, name == "userl"));
         }
         assert_eq!(table.len(), 5, "who was there before is not asked whom they look like");
         for name in ["Ann", "\u{430}nn", "АННА", "useri", "USERL", "น\u{e49}\u{e4d}\u{e32}"] {
@@ -235,10 +304,19 @@ mod tests {
             assert_eq!(table.has_look_alike(name), name != "useri", "{name}");
         }
         assert!(table.find("userl").is_some() && !table.has_look_alike("anne"));
+        table.remove("user1");
+        assert!(table.has_look_alike("USERL") && table.has_look_alike("user1"), "userl is still there");
+        table.remove("userl");
+        assert!(!table.has_look_alike("USERL") && !table.has_look_alike("user1"));
     }
 
     #[test]
-    fn a_user_takes_little() {
-        assert!(size_of::<User>() <= 48);
+    fn a_user_takes_little_and_a_removed_one_leaves_no_hash() {
+        assert!(size_of::<Row>() <= 48);
+        let mut table = Table::new();
+        table.put("ann", user(7, false));
+        table.remove("ann");
+        let left = &table.rows[0].password;
+        assert_eq!((left.rounds, left.salt, left.hash), (7, [0; 16], [0; 16]));
     }
 }

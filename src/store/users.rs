@@ -1,36 +1,32 @@
 //! `users.csv`: who the users are. A user is acknowledged only from stable storage, one sync for all that wait.
 
+mod requests;
+mod rewrite;
+mod scan;
+
 use super::disk::Disk;
-use super::journal::{Astray, CommitSpacing, Journal, Scanned, Undurable};
+use super::journal::{Astray, CommitSpacing, Journal, Undurable};
 use super::lines::{Batch, Header};
-use super::report::{Notice, OpenError, Repair};
+use super::record::{Record, User};
+use super::report::{Notice, OpenError};
 use super::stamp::Stamp;
 use super::table::Table;
-use super::torn::Records;
-use super::{Completion, Lookup, Ticket};
-use crate::auth::{Name, PasswordHash, skeleton};
-use std::collections::{HashMap, VecDeque};
+use super::{Account, AccountChange, Completion, Lookup, Ticket};
+use crate::auth::{Name, PasswordHash};
+use requests::{Requests, changed};
+use rewrite::NEW_FILE;
+pub(super) use scan::ScannedUsers;
+use std::collections::VecDeque;
 use std::io;
 
 pub(super) const FILE: &str = "users.csv";
 const HEADER: Header = ["name", "password", "registered"];
 
-/// A request that waits for the next write.
-struct Waiting {
-    ticket: Ticket,
-    name: Name,
-    password: PasswordHash,
-    /// For a new hash, when its user registered.
-    registered: Option<Stamp>,
-}
-
-/// The users, and those who wait to become some.
+/// The users, and those who wait to become some or other ones.
 pub(super) struct Users<F> {
     journal: Journal<F>,
     table: Table,
-    waiting: Vec<Waiting>,
-    /// The names of those who wait and are new, by their skeletons.
-    pending: HashMap<String, Name>,
+    requests: Requests,
     answered: VecDeque<Completion>,
     /// Why nothing more can be stored until a restart.
     broken: Option<String>,
@@ -38,85 +34,19 @@ pub(super) struct Users<F> {
     astray: bool,
 }
 
-/// A `users.csv` that was read and found good.
-pub(super) struct ScannedUsers<F> {
-    file: Scanned<F>,
-    table: Table,
-}
-
-impl<F> ScannedUsers<F> {
-    /// What porter does not write but reads, in words.
-    pub(super) fn foreign(&self) -> Option<String> {
-        self.file.foreign()
-    }
-
-    pub(super) fn new<D: Disk<File = F>>(disk: &mut D) -> Result<ScannedUsers<F>, OpenError> {
-        let mut reading = Reading { table: Table::new(), unacknowledged: None };
-        let file = Scanned::new(disk, FILE, HEADER, &mut reading)?;
-        Ok(ScannedUsers { file, table: reading.table })
-    }
-
-    pub(super) fn mend<D: Disk<File = F>>(
-        self,
-        disk: &mut D,
-        repairs: &mut Vec<Repair>,
-    ) -> Result<Users<F>, OpenError> {
-        Ok(Users {
-            journal: self.file.mend(disk, repairs)?,
-            table: self.table,
-            waiting: Vec::new(),
-            pending: HashMap::new(),
-            answered: VecDeque::new(),
-            broken: None,
-            astray: false,
-        })
-    }
-}
-
-/// What a file's records are read into.
-struct Reading {
-    table: Table,
-    /// When the new users registered that stand behind a hole in the file.
-    unacknowledged: Option<Stamp>,
-}
-
-impl Records for Reading {
-    fn take(&mut self, fields: [&str; 3]) -> Result<(), String> {
-        self.table.check_name(fields[0]).map_err(|error| error.to_string())?;
-        let (name, password, registered) = parse_checked(fields)?;
-        if !self.table.has_room(1) {
-            return Err("there are more users than this server can hold".into());
-        }
-        self.table.put(name, password, registered);
-        Ok(())
-    }
-
-    /// Users of one batch have one time of registration, so two times are two batches, and of the first somebody was
-    /// told. A known name is another matter: its record is a new hash of the same password, and the old one still counts.
-    fn may_be_lost(&mut self, fields: [&str; 3]) -> bool {
-        let Ok((name, _, registered)) = parse(fields) else { return false };
-        let is_known = self.table.find(name).is_some();
-        is_known || *self.unacknowledged.get_or_insert(registered) == registered
-    }
-}
-
-fn parse(fields: [&str; 3]) -> Result<(&str, PasswordHash, Stamp), String> {
-    Name::check_stored(fields[0]).map_err(|error| error.to_string())?;
-    parse_checked(fields)
-}
-
-/// The rest of a record whose name is checked.
-fn parse_checked([name, password, registered]: [&str; 3]) -> Result<(&str, PasswordHash, Stamp), String> {
-    let password = PasswordHash::from_phc(password).map_err(|error| error.to_string())?;
-    Ok((name, password, Stamp::parse(registered)?))
-}
-
 impl<F> Users<F> {
+    fn new(journal: Journal<F>, table: Table) -> Users<F> {
+        let (requests, answered) = (Requests::default(), VecDeque::new());
+        Users { journal, table, requests, answered, broken: None, astray: false }
+    }
+
     pub(super) fn find(&self, name: &Name) -> Lookup {
-        if let Some((password, _)) = self.table.find(name.as_str()) {
-            return Lookup::Known(password.clone());
+        match self.table.find(name.as_str()) {
+            Some(User { password, is_disabled: true, .. }) => return Lookup::Disabled(password),
+            Some(User { password, .. }) => return Lookup::Known(password),
+            None => {}
         }
-        match self.pending.get(&skeleton(name.as_str())) {
+        match self.requests.pending(name) {
             Some(pending) if pending == name => Lookup::Pending,
             Some(_) => Lookup::LookAlike,
             None if self.table.has_look_alike(name.as_str()) => Lookup::LookAlike,
@@ -132,30 +62,61 @@ impl<F> Users<F> {
         self.table.rounds(number)
     }
 
+    pub(super) fn account(&self, number: usize) -> Option<Account> {
+        let (name, User { password, registered, is_disabled }) = self.table.user(number)?;
+        // It was checked when it was taken.
+        let name = Name::stored(name).ok()?;
+        Some(Account { name, password, is_disabled, registered })
+    }
+
+    pub(super) fn accounts_end(&self) -> usize {
+        self.table.end()
+    }
+
     pub(super) fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         let refusal = match self.find(&name) {
             _ if self.broken.is_some() => self.broken.clone(),
-            Lookup::Unknown if self.table.has_room(self.pending.len() + 1) => None,
+            Lookup::Unknown if self.table.has_room(self.requests.pending_count() + 1) => None,
             Lookup::Unknown => Some("there are as many users as this server can hold".to_owned()),
-            Lookup::Pending | Lookup::Known(_) => Some("the name is taken".to_owned()),
+            Lookup::Pending | Lookup::Known(_) | Lookup::Disabled(_) => Some("the name is taken".to_owned()),
             Lookup::LookAlike => Some("the name looks like one that is taken".to_owned()),
         };
-        if let Some(reason) = refusal {
-            return self.answer(ticket, Err(reason));
+        match refusal {
+            None => self.requests.register(ticket, name, password),
+            Some(reason) => self.answer(ticket, Err(reason)),
         }
-        self.pending.insert(skeleton(name.as_str()), name.clone());
-        self.waiting.push(Waiting { ticket, name, password, registered: None });
     }
 
     pub(super) fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
-        let registered = match (&self.broken, self.table.find(name.as_str())) {
-            (Some(reason), _) => Err(reason.clone()),
-            (None, None) => Err("there is no such user".to_owned()),
-            (None, Some((_, registered))) => Ok(Some(registered)),
+        self.change(ticket, name, |user| Record::User(User { password, ..user }));
+    }
+
+    pub(super) fn alter(&mut self, ticket: Ticket, name: Name, change: AccountChange) {
+        self.change(ticket, name, |user| changed(user, change));
+    }
+
+    /// Has a user's record replaced by one that is made of what it will be when all before is written.
+    fn change(&mut self, ticket: Ticket, name: Name, change: impl FnOnce(User) -> Record) {
+        let user = match self.requests.last(&name) {
+            Some(Record::User(user)) => Some(user.clone()),
+            Some(Record::Removal(_)) => None,
+            None => self.table.find(name.as_str()),
         };
-        match registered {
-            Ok(registered) => self.waiting.push(Waiting { ticket, name, password, registered }),
-            Err(reason) => self.answer(ticket, Err(reason)),
+        match (&self.broken, user) {
+            (Some(reason), _) => self.answer(ticket, Err(reason.clone())),
+            (None, Some(user)) => self.requests.change(ticket, name, change(user)),
+            (None, None) if self.requests.pending(&name) == Some(&name) => {
+                self.answer(ticket, Err("the registration of this user is not stored yet".to_owned()));
+            }
+            (None, None) => self.answer(ticket, Err("there is no such user".to_owned())),
+        }
+    }
+
+    /// Takes new users, all of them or none.
+    pub(super) fn import(&mut self, ticket: Ticket, accounts: Vec<Account>) {
+        match &self.broken {
+            Some(reason) => self.answer(ticket, Err(reason.clone())),
+            None => self.requests.import(ticket, accounts),
         }
     }
 
@@ -170,7 +131,7 @@ impl<F> Users<F> {
 
     /// Whether there is something to commit.
     pub(super) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.requests.is_empty()
     }
 
     /// Whether an answer waits to be taken: a refusal needs no commit.
@@ -178,30 +139,97 @@ impl<F> Users<F> {
         !self.answered.is_empty()
     }
 
-    /// Stores all that waits, with one write and one sync, and answers it.
+    /// Stores all that waits, with one write and one sync, then imports one by one, and answers it.
     pub(super) fn commit<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
         spacing: &mut CommitSpacing,
         notices: &mut VecDeque<Notice>,
     ) {
-        let now = Stamp::of(disk.wall());
-        let outcome = self.write(disk, spacing, now, notices);
-        self.pending.clear();
-        for Waiting { ticket, name, password, registered } in std::mem::take(&mut self.waiting) {
-            if outcome.is_ok() {
-                self.table.put(name.as_str(), password, registered.unwrap_or(now));
+        let records = self.requests.take_records(Stamp::of(disk.wall()));
+        if !records.is_empty() {
+            let outcome = self.write(disk, notices, |users, disk| {
+                let bytes = encode(&records).map_err(Undurable::Undone)?;
+                users.journal.append_durably(disk, spacing, &bytes)
+            });
+            for (ticket, name, record) in records {
+                match record {
+                    _ if outcome.is_err() => {}
+                    Record::User(user) => self.table.put(name.as_str(), user),
+                    Record::Removal(_) => self.table.remove(name.as_str()),
+                }
+                self.answer(ticket, outcome.clone());
             }
-            self.answer(ticket, outcome.clone());
+        }
+        for (ticket, accounts) in self.requests.take_imports() {
+            let outcome = self.store_import(disk, spacing, notices, &accounts);
+            self.answer(ticket, outcome);
         }
     }
 
-    fn write<D: Disk<File = F>>(
+    /// Puts a new file in the old one's place, in which there are all users and the new ones.
+    fn store_import<D: Disk<File = F>>(
         &mut self,
         disk: &mut D,
         spacing: &mut CommitSpacing,
-        now: Stamp,
         notices: &mut VecDeque<Notice>,
+        accounts: &[Account],
+    ) -> Result<(), String> {
+        if let Some(reason) = &self.broken {
+            return Err(reason.clone());
+        }
+        rewrite::check(&self.table, accounts)?;
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        self.write(disk, notices, |users, disk| {
+            let blocks = rewrite::blocks(&users.table, accounts);
+            users.journal.replace_durably(disk, spacing, NEW_FILE, blocks)
+        })?;
+        accounts.iter().for_each(|account| self.table.put(account.name.as_str(), User::of(account)));
+        Ok(())
+    }
+
+    /// Removes a new file that a crash has left unfinished.
+    pub(super) fn remove_unfinished<D: Disk<File = F>>(&self, disk: &mut D, notices: &mut VecDeque<Notice>) {
+        if let Err(error) = disk.remove(NEW_FILE) {
+            let text = format!("{} cannot be removed: {error}; it is not used", disk.place(NEW_FILE));
+            notices.push_back(Notice::new(log::Level::Warn, text));
+        }
+    }
+
+    /// Drops the records that no longer count. If it fails the old file stays; but a start must not go on when a crash could
+    /// still exchange the two, since what is added to one is not in the other.
+    pub(super) fn compact<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        notices: &mut VecDeque<Notice>,
+    ) -> Result<(), OpenError> {
+        let blocks = rewrite::blocks(&self.table, &[]);
+        // One sync at the start is none of those that others wait for.
+        let mut spacing = CommitSpacing::default();
+        let (level, text) = match self.journal.replace_durably(disk, &mut spacing, NEW_FILE, blocks) {
+            Ok(()) => {
+                (log::Level::Info, format!("{} is compacted: {} records", disk.place(FILE), self.count()))
+            }
+            Err(Undurable::Unnamed(error)) => {
+                return Err(OpenError::File { file: disk.place(FILE), action: "made durable", error });
+            }
+            Err(reason) => {
+                let text = format!("{} cannot be compacted: {reason}; it is used as it is", disk.place(FILE));
+                (log::Level::Warn, text)
+            }
+        };
+        notices.push_back(Notice::new(level, text));
+        Ok(())
+    }
+
+    /// Writes to the file, if it and the directory are still ours, and says in words what came of it.
+    fn write<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        notices: &mut VecDeque<Notice>,
+        store: impl FnOnce(&mut Users<F>, &mut D) -> Result<(), Undurable>,
     ) -> Result<(), String> {
         // Where the file has gone the lock has often gone with it, and says less.
         if self.journal.check(disk).is_ok()
@@ -210,16 +238,12 @@ impl<F> Users<F> {
             self.go_astray(format!("{}; mend that", error.finding()), notices);
             return Err(error.finding());
         }
-        let stored = encode(&self.waiting, now)
-            .map_err(Undurable::Undone)
-            .and_then(|bytes| self.journal.append_durably(disk, spacing, &bytes));
-        match stored {
+        let reason = match store(self, disk) {
             Ok(()) if std::mem::take(&mut self.astray) => {
                 notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is written again")));
-                Ok(())
+                return Ok(());
             }
-            Ok(()) => Ok(()),
-            Err(Undurable::Undone(reason)) => Err(format!("{FILE} cannot be written: {reason}")),
+            Ok(()) => return Ok(()),
             Err(Undurable::Astray(astray)) => {
                 let finding = format!("{}: {astray}", disk.place(FILE));
                 let way_out = match astray {
@@ -227,16 +251,15 @@ impl<F> Users<F> {
                     _ => "reload (SIGHUP) or restart to take it as it is",
                 };
                 self.go_astray(format!("{finding}; {way_out}"), notices);
-                Err(finding)
+                return Err(finding);
             }
-            Err(Undurable::Unknown { reason, undoing }) => {
-                let reason = format!("{FILE} could not be written: {reason}; nor taken back: {undoing}");
-                let text = format!("{reason}; nobody can register until a restart");
-                notices.push_back(Notice::new(log::Level::Error, text));
-                self.broken = Some(reason.clone());
-                Err(reason)
-            }
-        }
+            Err(reason @ Undurable::Undone(_)) => return Err(format!("{FILE} cannot be written: {reason}")),
+            Err(reason) => format!("{FILE} could not be written: {reason}"),
+        };
+        let text = format!("{reason}; nobody can register until a restart");
+        notices.push_back(Notice::new(log::Level::Error, text));
+        self.broken = Some(reason.clone());
+        Err(reason)
     }
 
     /// Says once that somebody else is at the files.
@@ -280,11 +303,10 @@ impl<F> Users<F> {
     }
 
     fn read_anew<D: Disk<File = F>>(&self, disk: &mut D) -> Result<(Users<F>, Option<String>), OpenError> {
-        let scanned = ScannedUsers::new(disk)?;
-        let file = scanned.file.insist_whole(disk)?;
-        let foreign = file.foreign().map(|foreign| format!("{} was read with {foreign}", disk.place(FILE)));
-        let mut repairs = Vec::new();
-        let users = ScannedUsers { file, table: scanned.table }.mend(disk, &mut repairs)?;
+        let scanned = ScannedUsers::new(disk)?.insist_whole(disk)?;
+        let foreign =
+            scanned.foreign().map(|foreign| format!("{} was read with {foreign}", disk.place(FILE)));
+        let users = scanned.mend(disk, &mut Vec::new())?;
         disk.sync_names().map_err(|error| OpenError::File {
             file: disk.place(FILE),
             action: "made durable",
@@ -295,20 +317,10 @@ impl<F> Users<F> {
 
     /// Takes the place of what was known; who waits goes on waiting, unless the new file says otherwise.
     fn succeed(&mut self, new: Users<F>) {
-        let old = std::mem::replace(&mut self.table, new.table);
+        let before = std::mem::replace(&mut self.table, new.table);
         (self.journal, self.broken, self.astray) = (new.journal, None, false);
-        let has_room = self.table.has_room(self.waiting.len());
-        for waiting in std::mem::take(&mut self.waiting) {
-            let name = waiting.name.as_str();
-            let (was, is) = (old.find(name), self.table.find(name));
-            let is_overtaken =
-                if waiting.registered.is_some() { was != is } else { self.table.has_look_alike(name) };
-            if is_overtaken || !has_room {
-                self.pending.remove(&skeleton(waiting.name.as_str()));
-                self.answer(waiting.ticket, Err(format!("{FILE} was reloaded, and says otherwise")));
-            } else {
-                self.waiting.push(waiting);
-            }
+        for ticket in self.requests.take_overtaken(&before, &self.table) {
+            self.answer(ticket, Err(format!("{FILE} was reloaded, and says otherwise")));
         }
     }
 
@@ -328,10 +340,10 @@ pub(super) fn keep_locked<D: Disk>(disk: &mut D, notices: &mut VecDeque<Notice>)
 }
 
 /// The lines for a batch.
-fn encode(waiting: &[Waiting], now: Stamp) -> io::Result<Vec<u8>> {
+fn encode(records: &[(Ticket, Name, Record)]) -> io::Result<Vec<u8>> {
     let mut batch = Batch::new();
-    for Waiting { name, password, registered, .. } in waiting {
-        batch.push([name.as_str(), &password.to_phc(), &registered.unwrap_or(now).to_text()?])?;
+    for (_, name, record) in records {
+        record.encode(name.as_str(), &mut batch)?;
     }
     batch.into_bytes()
 }

@@ -9,6 +9,8 @@ struct Visit {
     name: Name,
     seen: Stamp,
     order: u64,
+    /// Where its address stands in `numbered`.
+    number: usize,
 }
 
 /// The last visitors of at most so many addresses.
@@ -20,6 +22,8 @@ pub(super) struct Visitors {
     /// The orders of those whose name or day is not in the file yet.
     unwritten: BTreeSet<u64>,
     next_order: u64,
+    /// All addresses, so that each can be asked for by its number.
+    numbered: Vec<IpAddr>,
 }
 
 impl Visitors {
@@ -30,6 +34,7 @@ impl Visitors {
             orders: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             next_order: 0,
+            numbered: Vec::new(),
         }
     }
 
@@ -45,17 +50,19 @@ impl Visitors {
     pub(super) fn note(&mut self, address: IpAddr, name: Name, seen: Stamp) {
         let order = self.next_order;
         self.next_order += 1;
-        let visit = Visit { name, seen, order };
-        let changed = match self.visits.get(&address) {
-            None => true,
+        let (changed, number) = match self.visits.get(&address) {
+            None => {
+                self.numbered.push(address);
+                (true, self.numbered.len() - 1)
+            }
             Some(last) => {
                 self.orders.remove(&last.order);
                 // Both must be asked: what waited under the old order waits under the new one.
                 let waited = self.unwritten.remove(&last.order);
-                waited || last.name != visit.name || last.seen.day() != visit.seen.day()
+                (waited || last.name != name || last.seen.day() != seen.day(), last.number)
             }
         };
-        self.visits.insert(address, visit);
+        self.visits.insert(address, Visit { name, seen, order, number });
         self.orders.insert(order, address);
         if changed {
             self.unwritten.insert(order);
@@ -63,9 +70,25 @@ impl Visitors {
         if self.visits.len() > self.most
             && let Some((oldest, address)) = self.orders.pop_first()
         {
-            self.visits.remove(&address);
             self.unwritten.remove(&oldest);
+            self.forget(address);
         }
+    }
+
+    /// Takes a visit out; the last of the numbered ones gets its number.
+    fn forget(&mut self, address: IpAddr) {
+        let Some(Visit { number, .. }) = self.visits.remove(&address) else { return };
+        self.numbered.swap_remove(number);
+        if let Some(moved) = self.numbered.get(number).and_then(|address| self.visits.get_mut(address)) {
+            moved.number = number;
+        }
+    }
+
+    /// Who was seen at some address, and when. The numbers go from 0 up to [`len`](Visitors::len), and hold until the next
+    /// visit.
+    pub(super) fn by_number(&self, number: usize) -> Option<(&Name, Stamp)> {
+        let address = self.numbered.get(number)?;
+        self.visits.get(address).map(|visit| (&visit.name, visit.seen))
     }
 
     pub(super) fn unwritten_count(&self) -> usize {
@@ -116,6 +139,21 @@ mod tests {
         assert_eq!(visitors.find(address(2)), None);
         assert_eq!(visitors.unwritten().count(), 3);
         assert_eq!(visitors.orders.len(), 3);
+    }
+
+    #[test]
+    fn every_visit_has_a_number_whoever_has_gone() {
+        let mut visitors = Visitors::new(4);
+        for step in 0..30_u8 {
+            // Some come again, some push others out, from all places.
+            let seen = Stamp::parse(&format!("2026-07-20T10:15:{step:02}Z")).unwrap();
+            visitors.note(address(step * 7 % 11), name(&format!("user{step}")), seen);
+            let mut numbered: Vec<Stamp> =
+                (0..visitors.len()).map(|number| visitors.by_number(number).unwrap().1).collect();
+            numbered.sort();
+            assert_eq!(numbered, visitors.all().map(|(.., seen)| seen).collect::<Vec<_>>());
+            assert_eq!(visitors.by_number(visitors.len()), None);
+        }
     }
 
     #[test]

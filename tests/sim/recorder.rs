@@ -4,7 +4,7 @@ use crate::disk::SimDisk;
 use porter::auth::{Name, PasswordHash};
 use porter::engine::{Entropy, EntropyError};
 use porter::handler::{Context, Handler, Speaker};
-use porter::store::{Completion, DiskStore, Lookup, Store, Ticket};
+use porter::store::{Account, AccountChange, Completion, DiskStore, Lookup, Stamp, Store, Ticket};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -39,6 +39,22 @@ impl Store for WatchedStore {
         self.real.rounds(number)
     }
 
+    fn account(&self, number: usize) -> Option<Account> {
+        self.real.account(number)
+    }
+
+    fn accounts_end(&self) -> usize {
+        self.real.accounts_end()
+    }
+
+    fn visit(&self, number: usize) -> Option<(Name, Stamp)> {
+        self.real.visit(number)
+    }
+
+    fn visits_end(&self) -> usize {
+        self.real.visits_end()
+    }
+
     fn register(&mut self, Ticket(ticket): Ticket, name: Name, hash: PasswordHash) {
         self.log.push(Stored::Register { ticket, name: name.to_string(), hash: hash.clone() });
         self.real.register(Ticket(ticket), name, hash);
@@ -47,6 +63,14 @@ impl Store for WatchedStore {
     fn rehash(&mut self, Ticket(ticket): Ticket, name: Name, hash: PasswordHash) {
         self.log.push(Stored::Rehash { ticket, name: name.to_string(), hash: hash.clone() });
         self.real.rehash(Ticket(ticket), name, hash);
+    }
+
+    fn alter(&mut self, ticket: Ticket, name: Name, change: AccountChange) -> bool {
+        self.real.alter(ticket, name, change)
+    }
+
+    fn import(&mut self, ticket: Ticket, accounts: Vec<Account>) -> bool {
+        self.real.import(ticket, accounts)
     }
 
     fn reload(&mut self) {

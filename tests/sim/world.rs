@@ -137,8 +137,9 @@ impl World {
     /// What a start has cut off the users' file is in another.
     fn check_saved(&self, before: &[u8]) {
         let after = self.disk.bytes("users.csv");
+        let (compacted, whole) = compacted(before);
         let kept = before.iter().zip(&after).take_while(|(byte, now)| byte == now).count();
-        let cut = &before[kept..];
+        let cut = &before[if after == compacted { whole } else { kept }..];
         let is_kept = cut.is_empty() || self.disk.keeps("users.csv.cut-", cut);
         assert!(is_kept, "{} bytes of users.csv were cut off and not saved", cut.len());
     }
@@ -383,4 +384,25 @@ impl World {
         }
         any
     }
+}
+
+/// What a start makes of a users' file if it drops the records that no longer count, and where in the file those that a
+/// crash has left whole end.
+fn compacted(file: &[u8]) -> (Vec<u8>, usize) {
+    let (mut users, mut whole) = (Vec::<(&[u8], &[u8])>::new(), 0);
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let record = line.strip_suffix(b"\n").unwrap_or(line);
+        let is_whole = record.ends_with(b"registered") || record.ends_with(b"Z");
+        if record.split(|byte| *byte == b',').count() != 3 || record.contains(&0) || !is_whole {
+            break;
+        }
+        whole += line.len();
+        let name = record.split(|byte| *byte == b',').next().unwrap();
+        match users.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, last)) => *last = record,
+            None => users.push((name, record)),
+        }
+    }
+    users.retain(|(_, record)| record.split(|byte| *byte == b',').nth(1) != Some(b"-"));
+    (users.iter().flat_map(|(_, record)| [record, &b"\n"[..]].concat()).collect(), whole)
 }
