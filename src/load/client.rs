@@ -11,13 +11,6 @@ use super::metrics::Metrics;
 use crate::Moment;
 use std::collections::VecDeque;
 
-/// Whether a client goes on.
-#[derive(Debug)]
-pub(super) enum Flow {
-    Continue,
-    End,
-}
-
 /// What a client does once it is inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Policy {
@@ -33,6 +26,7 @@ pub(super) enum Policy {
 /// How far a client is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
+    /// It has not come yet, or its visit is over and its connection is to end.
     #[default]
     Outside,
     Connecting,
@@ -57,7 +51,7 @@ pub(super) struct Client<L> {
     pub(super) state: State,
     login: L,
     /// When it lost its last connection, or first tried to connect.
-    pub(super) lost: Moment,
+    lost: Moment,
     /// When it began to connect.
     began: Moment,
     /// When it said who it is, if it is to say so.
@@ -84,8 +78,9 @@ pub(super) struct Clients<D: Dialect> {
     /// The number of the next client that is another user.
     pub(super) next_number: u64,
     pub(super) metrics: Metrics,
-    pub(super) inside: usize,
+    /// How many are on their way in.
     pub(super) entering: usize,
+    pub(super) inside: usize,
     /// Until when an answer is followed by another request.
     pub(super) talks_until: Moment,
     /// Requests whose answer is to come.
@@ -93,12 +88,6 @@ pub(super) struct Clients<D: Dialect> {
 }
 
 impl<L> Client<L> {
-    /// Whether it is on its way in, and whether it is inside.
-    fn place(&self) -> [usize; 2] {
-        let is_entering = matches!(self.state, State::Connecting | State::LoggingIn);
-        [usize::from(is_entering), usize::from(self.state == State::Inside)]
-    }
-
     /// As the dialect sees it, beside its login.
     fn as_user(&mut self, messages: u64) -> (User<'_>, &mut L) {
         let talks = self.policy == Policy::Stays || (self.policy == Policy::Returns && messages > 0);
@@ -116,8 +105,8 @@ impl<D: Dialect> Clients<D> {
             messages,
             next_number: 0,
             metrics: Metrics::default(),
-            inside: 0,
             entering: 0,
+            inside: 0,
             talks_until: Moment::NEVER,
             requests_waiting: 0,
         }
@@ -129,11 +118,16 @@ impl<D: Dialect> Clients<D> {
 
     pub(super) fn set_state(&mut self, slot: usize, state: State, now: Moment) {
         let client = &mut self.all[slot];
-        let before = client.place();
+        for (state, change) in [(client.state, -1), (state, 1)] {
+            match state {
+                State::Connecting | State::LoggingIn => {
+                    self.entering = self.entering.saturating_add_signed(change);
+                }
+                State::Inside => self.inside = self.inside.saturating_add_signed(change),
+                _ => {}
+            }
+        }
         (client.state, client.since) = (state, now);
-        let after = client.place();
-        self.entering = self.entering + after[0] - before[0];
-        self.inside = self.inside + after[1] - before[1];
     }
 
     /// A client begins to connect; `lost` is when it lost its last connection, or now. Who returns is another user each
@@ -154,7 +148,7 @@ impl<D: Dialect> Clients<D> {
     }
 
     /// The client's connection is there.
-    pub(super) fn handle_connected(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
+    pub(super) fn handle_connected(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {
         let began = self.all[slot].began;
         if let Some(latencies) = self.metrics.at(began) {
             latencies.connect.record(now.since(began));
@@ -162,7 +156,7 @@ impl<D: Dialect> Clients<D> {
         self.set_state(slot, State::LoggingIn, now);
         let (user, login) = self.all[slot].as_user(self.messages);
         let step = self.dialect.connected(login, &user, out);
-        self.advance(slot, step, now, out)
+        self.advance(slot, step, now, out);
     }
 
     /// A message came: mostly an answer, which the next request may follow.
@@ -175,7 +169,7 @@ impl<D: Dialect> Clients<D> {
         message: &[u8],
         now: Moment,
         out: &mut Vec<u8>,
-    ) -> Result<Flow, LoadError> {
+    ) -> Result<(), LoadError> {
         let client = &mut self.all[slot];
         let due = client.next_request.wrapping_sub(client.waiting.len() as u64);
         if let Some(&began) = client.waiting.front()
@@ -184,7 +178,8 @@ impl<D: Dialect> Clients<D> {
             client.waiting.pop_front();
             self.requests_waiting -= 1;
             self.metrics.request(began, now, true);
-            return Ok(self.follow(slot, now, out));
+            self.follow(slot, now, out);
+            return Ok(());
         }
         if client.state != State::LoggingIn {
             return self.handle_other(slot, message, now);
@@ -192,48 +187,42 @@ impl<D: Dialect> Clients<D> {
         client.since = now;
         let (user, login) = client.as_user(self.messages);
         let step = self.dialect.handle_answer(login, &user, message, out)?;
-        Ok(self.advance(slot, step, now, out))
+        self.advance(slot, step, now, out);
+        Ok(())
     }
 
     /// Goes on with a login.
-    fn advance(&mut self, slot: usize, step: LoginStep, now: Moment, out: &mut Vec<u8>) -> Flow {
+    fn advance(&mut self, slot: usize, step: LoginStep, now: Moment, out: &mut Vec<u8>) {
         let client = &mut self.all[slot];
         match step {
-            LoginStep::Waiting => return Flow::Continue,
-            LoginStep::Asked => {
-                client.asked = Some(now);
-                return Flow::Continue;
-            }
+            LoginStep::Waiting => return,
+            LoginStep::Asked => return client.asked = Some(now),
             LoginStep::Inside | LoginStep::Done => {}
         }
         if let (Some(asked), Some(latencies)) = (client.asked, self.metrics.at(client.began)) {
             latencies.login.record(now.since(asked));
             latencies.resume.record(now.since(client.lost));
         }
-        if step == LoginStep::Done || client.policy == Policy::Resumes {
-            return Flow::End;
-        }
         let (policy, has_messages) = (client.policy, client.budget > 0);
-        self.set_state(slot, State::Inside, now);
-        if policy == Policy::Stays {
-            return Flow::Continue;
+        let ends = step == LoginStep::Done || policy == Policy::Resumes;
+        self.set_state(slot, if ends { State::Outside } else { State::Inside }, now);
+        if !ends && policy == Policy::Returns {
+            if has_messages {
+                self.prepare(slot, 1);
+            }
+            self.follow(slot, now, out);
         }
-        if has_messages {
-            self.prepare(slot, 1);
-        }
-        self.follow(slot, now, out)
     }
 
     /// What follows an answer, or the login of one who returns: another request, or the farewell.
-    fn follow(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
+    fn follow(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {
         let client = &mut self.all[slot];
         if client.budget > 0 && now < self.talks_until {
             client.budget -= 1;
             self.send(slot, now, out);
         } else if client.policy == Policy::Returns && client.waiting.is_empty() {
-            return self.leave(slot, now, out);
+            self.leave(slot, now, out);
         }
-        Flow::Continue
     }
 
     /// Makes a client's requests ready, which costs memory that one who only stays does not need.
@@ -268,18 +257,20 @@ impl<D: Dialect> Clients<D> {
     }
 
     /// The client says that it leaves.
-    pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) -> Flow {
+    pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {
         let said = std::mem::replace(&mut self.all[slot].said_farewell, true);
-        let Some(farewell) = self.dialect.farewell() else { return Flow::End };
-        if !said {
-            out.extend_from_slice(farewell.bytes);
-        }
-        self.set_state(slot, if farewell.is_answered { State::Leaving } else { State::Parting }, now);
-        Flow::Continue
+        let state = match self.dialect.farewell() {
+            None => State::Outside,
+            Some(farewell) => {
+                out.extend_from_slice(if said { &[] } else { farewell.bytes });
+                if farewell.is_answered { State::Leaving } else { State::Parting }
+            }
+        };
+        self.set_state(slot, state, now);
     }
 
     /// A message that is not the answer that was due.
-    fn handle_other(&mut self, slot: usize, message: &[u8], now: Moment) -> Result<Flow, LoadError> {
+    fn handle_other(&mut self, slot: usize, message: &[u8], now: Moment) -> Result<(), LoadError> {
         let advice = self.dialect.advice();
         let client = &mut self.all[slot];
         match (self.dialect.handle_other(&mut client.login, message)?, client.state) {
@@ -296,7 +287,7 @@ impl<D: Dialect> Clients<D> {
             }
             (Other::Bye(reason), _) => return Err(LoadError::sent_away(&reason)),
         }
-        Ok(Flow::Continue)
+        Ok(())
     }
 
     /// The client has no connection any more: as it should be, by its own choice or the load's, or by a failure.

@@ -11,9 +11,10 @@ use crate::client::{Transport, Transports, failure};
 use crate::keepalive::detect_dead_path;
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Source addresses on the loopback network, 127.0.0.1 included: ports for some 900 000 connections.
@@ -49,17 +50,6 @@ pub(super) struct Connection {
     unsendable: Option<LoadError>,
 }
 
-/// What a read gave.
-#[derive(Debug)]
-pub(super) enum Read {
-    /// Nothing is there now.
-    Blocked,
-    /// So many bytes.
-    Bytes(usize),
-    /// The end.
-    Closed,
-}
-
 impl Connector {
     pub(super) fn new(server: SocketAddr, transports: Transports) -> Connector {
         Connector { server, transports, neighbour: 1 }
@@ -78,7 +68,7 @@ impl Connector {
                 _ => break,
             }
         }
-        let stream = stream.map_err(|error| self.unreachable(&error))?;
+        let stream = stream.map_err(|error| unconnected(&error))?;
         let transport = self.transports.begin().map_err(|error| refused_transport(&error))?;
         Ok(Connection {
             // On the loopback it is mostly there already, and the first messages can go out without a wait.
@@ -98,34 +88,23 @@ impl Connector {
     fn begin(&self) -> io::Result<TcpStream> {
         let stream = match self.neighbour {
             1 => TcpStream::connect(self.server)?,
-            neighbour => bound((Ipv4Addr::new(127, 0, 0, neighbour), 0).into(), self.server)?,
+            neighbour => bound(SocketAddr::from(([127, 0, 0, neighbour], 0)), self.server)?,
         };
         // One frame is one packet, now.
         stream.set_nodelay(true)?;
         detect_dead_path(SockRef::from(&stream))?;
         Ok(stream)
     }
-
-    fn unreachable(&self, error: &io::Error) -> LoadError {
-        match error.kind() {
-            _ if is_out_of_ports(error) => LoadError::new(
-                OUT_OF_PORTS,
-                format!("ran out of local ports: no address and port here is free to connect from ({error})"),
-            ),
-            ErrorKind::ConnectionRefused => refused(error),
-            _ => LoadError::new("connect_failed", format!("cannot connect to {}: {error}", self.server)),
-        }
-    }
 }
 
 /// Begins a connection from a chosen address, which mio's own way, two system calls shorter, does not offer.
 fn bound(source: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&source.into())?;
     match socket.connect(&server.into()) {
         // It goes on by itself; the poll reports when it is there.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         outcome => outcome?,
     }
     Ok(TcpStream::from_std(socket.into()))
@@ -136,8 +115,15 @@ fn is_out_of_ports(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse)
 }
 
-fn refused(error: &io::Error) -> LoadError {
-    LoadError::new(REFUSED, format!("no server listens there ({error})"))
+fn unconnected(error: &io::Error) -> LoadError {
+    match error.kind() {
+        _ if is_out_of_ports(error) => {
+            let reason = "ran out of local ports: no address and port here is free to connect from";
+            LoadError::new(OUT_OF_PORTS, format!("{reason} ({error})"))
+        }
+        ErrorKind::ConnectionRefused => LoadError::new(REFUSED, format!("no server listens there ({error})")),
+        _ => LoadError::new("connect_failed", format!("cannot connect: {error}")),
+    }
 }
 
 impl Connection {
@@ -161,37 +147,33 @@ impl Connection {
         if self.is_connected {
             return Ok(());
         }
-        let failed = |error: io::Error| match error.kind() {
-            ErrorKind::ConnectionRefused => refused(&error),
-            _ => LoadError::new("connect_failed", format!("cannot connect: {error}")),
-        };
-        if let Some(error) = self.stream.take_error().map_err(failed)? {
-            return Err(failed(error));
+        if let Some(error) = self.stream.take_error().map_err(|error| unconnected(&error))? {
+            return Err(unconnected(&error));
         }
         match self.stream.peer_addr() {
             Ok(_) => self.is_connected = true,
             Err(error) if error.kind() == ErrorKind::NotConnected => {}
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(unconnected(&error)),
         }
         Ok(())
     }
 
-    /// Reads what is there, in portions. If the poll has reported that the peer has `ended` what it sends, what a short read
+    /// Reads what is there, in portions: 0 bytes at the end, `None` if nothing is there now. If the poll has reported that the peer has `ended` what it sends, what a short read
     /// leaves is the end, and one more read would only say so again.
-    pub(super) fn read(&mut self, buffer: &mut [u8], ended: bool) -> Result<Read, LoadError> {
+    pub(super) fn read(&mut self, buffer: &mut [u8], ended: bool) -> Result<Option<usize>, LoadError> {
         match std::mem::take(&mut self.is_drained) {
-            true if ended => return Ok(Read::Closed),
-            true if self.unsendable.is_none() => return Ok(Read::Blocked),
+            true if ended => return Ok(Some(0)),
+            true if self.unsendable.is_none() => return Ok(None),
             _ => {}
         }
         loop {
             return match self.transport.read(&mut self.stream, buffer) {
-                Ok(0) => Ok(Read::Closed),
                 Ok(count) => {
-                    self.is_drained = count < buffer.len() && matches!(self.transport, Transport::Plain);
-                    Ok(Read::Bytes(count))
+                    let is_short = 0 < count && count < buffer.len();
+                    self.is_drained = is_short && matches!(self.transport, Transport::Plain);
+                    Ok(Some(count))
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Read::Blocked),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     Err(refused_transport(&failure(error)))

@@ -4,21 +4,19 @@
 
 mod ending;
 
-use super::Timeouts;
-use super::client::{Clients, Flow, Policy, State};
-use super::connection::{Connection, Connector, Read};
+use super::client::{Clients, Policy, State};
+use super::connection::{Connection, Connector};
 use super::dialect::Dialect;
 use super::error::{LoadError, OUT_OF_PORTS, no_poll};
 use super::sampler::Clock;
-use super::schedule::{Schedule, Timer};
-use super::watchdog::{Cut, PROBE, Watchdog};
+use super::schedule::{self, Schedule};
+use super::watchdog::{PROBE, Watchdog};
+use super::{Plan, Timeouts};
 use crate::Moment;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Events taken from one wait.
@@ -29,14 +27,13 @@ const READ_BYTES: usize = 256 * 1024;
 const SWEEP: Duration = Duration::from_millis(100);
 /// Clients that begin to connect in one turn: none shall wait for its answer until all others have connected.
 const CONNECTING_A_TURN: usize = 16;
-const TIMER: Token = Token(usize::MAX - 1);
 
 /// A poll loop with a slot for each client.
-pub(super) struct EventLoop<'a, D: Dialect> {
-    pub(super) connector: &'a mut Connector,
-    pub(super) clock: Clock,
-    timeouts: Timeouts,
-    watchdog: Watchdog,
+pub(super) struct EventLoop<D: Dialect> {
+    pub(super) connector: Connector,
+    clock: Clock,
+    pub(super) timeouts: Timeouts,
+    pub(super) watchdog: Watchdog,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -44,62 +41,66 @@ pub(super) struct EventLoop<'a, D: Dialect> {
     pub(super) clients: Clients<D>,
     /// Clients that are to connect, each with when it lost its last connection, if that is not when it connects.
     queue: VecDeque<(usize, Option<Moment>)>,
+    /// Whether there was no local port for the first of them; the next sweep tries again.
+    lacks_ports: bool,
     /// How many may be on their way in at once.
     pub(super) entering_most: usize,
-    /// Clients for which there was no local port.
-    without_port: Vec<usize>,
-    /// Until when those who come again do, and how many more times.
+    /// Until when those who come again do.
     pub(super) returns_until: Moment,
-    pub(super) visits_left: u64,
-    /// Whether one who failed comes again at once, and not at the next sweep.
-    pub(super) retries_at_once: bool,
+    /// How many more visits there are to be, if they are counted. Then who failed makes room for the next at once; else it
+    /// tries again at the next sweep.
+    visits_left: Option<u64>,
     next_sweep: Moment,
-    schedule: Option<(Schedule, Timer)>,
+    /// When those who are inside send, if they do so by the clock.
+    pub(super) schedule: Option<Schedule>,
 }
 
-/// Looks at how far a load is.
-pub(super) type Look<'w, D> = &'w mut dyn FnMut(&Clients<D>);
-
-impl<'a, D: Dialect> EventLoop<'a, D> {
+impl<D: Dialect> EventLoop<D> {
     /// A loop with a slot for each of these clients; nobody is connected yet.
     pub(super) fn new(
-        connector: &'a mut Connector,
+        connector: Connector,
         clock: Clock,
-        timeouts: Timeouts,
-        interrupt: &Arc<AtomicBool>,
+        plan: &Plan,
         clients: Clients<D>,
-    ) -> Result<EventLoop<'a, D>, LoadError> {
+    ) -> Result<EventLoop<D>, LoadError> {
         let now = clock.now();
         Ok(EventLoop {
             connector,
             clock,
-            timeouts,
-            watchdog: Watchdog::new(interrupt, clients.dialect.greets(), now),
+            timeouts: plan.timeouts,
+            watchdog: Watchdog::new(&plan.interrupt, clients.dialect.greets(), now),
             poll: Poll::new().map_err(|error| no_poll(&error))?,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES],
             connections: (0..clients.all.len()).map(|_| None).collect(),
             clients,
             queue: VecDeque::new(),
+            lacks_ports: false,
             entering_most: usize::MAX,
-            without_port: Vec::new(),
             returns_until: Moment::START,
-            visits_left: u64::MAX,
-            retries_at_once: false,
+            visits_left: None,
             next_sweep: now,
             schedule: None,
         })
     }
 
-    /// Why the run is to end before its time, once it is.
-    pub(super) fn cut(&self) -> Option<Cut> {
-        self.watchdog.cut
+    /// Has other clients in the place of those who were there, who are cut off. They make so many visits more than one each,
+    /// or come again as long as they are let.
+    pub(super) fn replace(&mut self, clients: Clients<D>, visits_left: Option<u64>) {
+        self.visits_left = visits_left;
+        self.returns_until = if visits_left.is_some() { Moment::NEVER } else { Moment::START };
+        self.queue.clear();
+        self.connections.clear();
+        self.connections.resize_with(clients.all.len(), || None);
+        self.clients = clients;
+        self.watchdog.last_message = self.clock.now();
     }
 
     /// Whether the run is to end now: it is cut short, or none of those who stay is there any more.
     pub(super) fn is_to_end(&mut self) -> bool {
         if self.clients.inside == 0 {
-            self.watchdog.cut.get_or_insert(Cut::NobodyLeft);
+            let reason = "every client has failed or lost its connection";
+            self.watchdog.cut.get_or_insert_with(|| LoadError::new("nobody_left", reason));
         }
         self.watchdog.cut.is_some()
     }
@@ -114,20 +115,13 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
         self.clients.entering > 0 || !self.queue.is_empty()
     }
 
-    /// From now on these clients send by the clock.
-    pub(super) fn begin_schedule(&mut self, schedule: Schedule) -> Result<(), LoadError> {
-        let timer = Timer::new(&self.poll, TIMER).map_err(|error| no_poll(&error))?;
-        self.schedule = Some((schedule, timer));
-        Ok(())
-    }
-
     /// The end of sending by the clock, and by how much messages left late. What was due by now is sent all the same:
     /// leaving it out would flatter the server.
     pub(super) fn end_schedule(&mut self) -> Option<Schedule> {
-        if self.cut().is_none() {
+        if self.watchdog.cut.is_none() {
             self.send_due();
         }
-        self.schedule.take().map(|(schedule, _)| schedule)
+        self.schedule.take()
     }
 
     /// Turns until that moment at the latest and while it `goes_on`, and lets `watch` look about ten times a second.
@@ -137,8 +131,8 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
     pub(super) fn turn_while(
         &mut self,
         end: Moment,
-        watch: Look<'_, D>,
-        mut goes_on: impl FnMut(&mut EventLoop<'a, D>) -> bool,
+        watch: &mut dyn FnMut(&Clients<D>),
+        mut goes_on: impl FnMut(&mut EventLoop<D>) -> bool,
     ) -> Result<(), LoadError> {
         let mut next_look = self.clock.now();
         loop {
@@ -162,12 +156,13 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             match event.token() {
-                TIMER => {}
-                PROBE => self.watchdog.handle_event(&mut self.buffer, self.clock.now()),
-                Token(slot) => {
-                    let flow = self.handle_event(slot, event);
-                    self.settle(slot, flow);
+                PROBE => self.watchdog.handle_event(self.clock.now()),
+                Token(slot) if self.connections.get(slot).is_some_and(Option::is_some) => {
+                    let outcome = self.handle_event(slot, event);
+                    self.settle(slot, outcome);
                 }
+                // Of a connection that ended within this turn.
+                Token(_) => {}
             }
         }
         // What has come is judged before who waited too long: after a pause of this program there may be more.
@@ -181,11 +176,12 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
 
     fn wait(&mut self, mut until: Moment) -> io::Result<()> {
         let now = self.clock.now();
-        if let Some((schedule, timer)) = &mut self.schedule {
-            until = until.min(schedule.due());
-            timer.set(now, until)?;
+        until = self.schedule.as_ref().map_or(until, |schedule| until.min(schedule.due()));
+        let mut pause = if self.can_let_in() { Duration::ZERO } else { until.since(now) };
+        if self.schedule.is_some() {
+            schedule::wait(&self.poll, pause)?;
+            pause = Duration::ZERO;
         }
-        let pause = if self.can_let_in() { Duration::ZERO } else { until.since(now) };
         match self.poll.poll(&mut self.events, Some(pause)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             outcome => outcome,
@@ -194,13 +190,13 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
 
     /// Sends all that the schedule has due, each client in turn.
     fn send_due(&mut self) {
-        let Some((mut schedule, timer)) = self.schedule.take() else { return };
+        let Some(mut schedule) = self.schedule.take() else { return };
         let now = self.clock.now();
         while let Some((slot, due)) = schedule.next(now) {
             schedule.send_delay.record(self.clock.now().since(due));
             self.send(slot, |clients, out| clients.send(slot, due, out));
         }
-        self.schedule = Some((schedule, timer));
+        self.schedule = Some(schedule);
     }
 
     /// Lets a client that is inside send something.
@@ -210,18 +206,18 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
             return;
         };
         write(&mut self.clients, &mut connection.unsent);
-        if let Err(error) = connection.send(&self.poll, Token(slot)) {
-            self.settle(slot, Err(error));
-        }
+        let outcome = connection.send(&self.poll, Token(slot));
+        self.settle(slot, outcome);
     }
 
     /// Whether one of those who are to connect may do so now. To a server that is gone nobody connects, and nobody more
     /// fails.
     fn can_let_in(&self) -> bool {
         !self.queue.is_empty()
+            && !self.lacks_ports
             && self.clients.entering < self.entering_most
             && !self.watchdog.is_refused()
-            && self.cut().is_none()
+            && self.watchdog.cut.is_none()
     }
 
     fn let_in(&mut self) {
@@ -240,67 +236,71 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
 
     /// Lets the client of a slot connect now; `lost` is when it lost its last connection, or now.
     fn connect(&mut self, slot: usize, lost: Moment, now: Moment) {
+        let connection = self.connector.connect();
+        if let Err(error) = &connection
+            && error.kind == OUT_OF_PORTS
+            && now < lost + self.timeouts.ports
+        {
+            self.lacks_ports = true;
+            return self.queue.push_front((slot, Some(lost)));
+        }
         self.clients.begin(slot, lost, now);
-        let flow = match self.connector.connect() {
-            Err(error) if error.kind == OUT_OF_PORTS && now < lost + self.timeouts.ports => {
-                return self.without_port.push(slot);
-            }
-            Err(error) => Err(error),
-            Ok(mut connection) => {
-                let flow = match connection.opens() {
-                    true => self.clients.handle_connected(slot, self.clock.now(), &mut connection.unsent),
-                    false => Flow::Continue,
-                };
-                let registered = connection.register(&self.poll, Token(slot));
-                self.connections[slot] = Some(connection);
-                registered.map(|()| flow)
-            }
-        };
-        self.settle(slot, flow);
+        let outcome = connection.and_then(|mut connection| {
+            self.open(slot, &mut connection);
+            let registered = connection.register(&self.poll, Token(slot));
+            self.connections[slot] = Some(connection);
+            registered
+        });
+        self.settle(slot, outcome);
+    }
+
+    /// Tells the client once messages can go through.
+    fn open(&mut self, slot: usize, connection: &mut Connection) {
+        if connection.opens() {
+            self.clients.handle_connected(slot, self.clock.now(), &mut connection.unsent);
+        }
     }
 
     /// Reads, lets the client answer, and writes, as far as goes without a wait.
-    fn handle_event(&mut self, slot: usize, event: &Event) -> Result<Flow, LoadError> {
-        let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else {
-            return Ok(Flow::Continue);
-        };
+    fn handle_event(&mut self, slot: usize, event: &Event) -> Result<(), LoadError> {
+        // It is out of its slot meanwhile, where nothing looks for it.
+        let Some(mut connection) = self.connections[slot].take() else { return Ok(()) };
+        let outcome = self.exchange(slot, &mut connection, event);
+        self.connections[slot] = Some(connection);
+        outcome
+    }
+
+    fn exchange(&mut self, slot: usize, connection: &mut Connection, event: &Event) -> Result<(), LoadError> {
         connection.advance()?;
-        if connection.opens() {
-            let flow = self.clients.handle_connected(slot, self.clock.now(), &mut connection.unsent);
-            if let Flow::End = flow {
-                return Ok(Flow::End);
-            }
-        }
+        self.open(slot, connection);
         connection.flush();
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             let ended = event.is_read_closed() && !event.is_error();
-            if let Flow::End = self.receive(slot, ended)? {
-                return Ok(Flow::End);
-            }
+            self.receive(slot, connection, ended)?;
         }
-        let Some(connection) = &mut self.connections[slot] else { return Ok(Flow::Continue) };
+        if self.is_over(slot) {
+            return Ok(());
+        }
         connection.check()?;
-        connection.send(&self.poll, Token(slot))?;
-        Ok(Flow::Continue)
+        connection.send(&self.poll, Token(slot))
+    }
+
+    /// Whether the client's visit came to its end.
+    fn is_over(&self, slot: usize) -> bool {
+        self.clients.all[slot].state == State::Outside
     }
 
     /// Reads until nothing more is there, and answers.
-    fn receive(&mut self, slot: usize, ended: bool) -> Result<Flow, LoadError> {
-        let Some(connection) = &mut self.connections[slot] else { return Ok(Flow::Continue) };
-        loop {
+    fn receive(&mut self, slot: usize, connection: &mut Connection, ended: bool) -> Result<(), LoadError> {
+        while !self.is_over(slot) {
             let read = connection.read(&mut self.buffer, ended);
-            if connection.opens()
-                && let Flow::End =
-                    self.clients.handle_connected(slot, self.clock.now(), &mut connection.unsent)
-            {
-                return Ok(Flow::End);
-            }
+            self.open(slot, connection);
             let count = match read? {
-                Read::Bytes(count) => count,
-                Read::Closed => return self.clients.handle_closed(slot),
-                Read::Blocked => {
+                Some(0) => return self.clients.handle_closed(slot, self.clock.now()),
+                Some(count) => count,
+                None => {
                     connection.flush();
-                    return Ok(Flow::Continue);
+                    break;
                 }
             };
             let now = self.clock.now();
@@ -311,13 +311,12 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
             }
             let all = if is_joined { partial.as_slice() } else { &self.buffer[..count] };
             let mut used = 0;
-            while let Some(length) = self.clients.dialect.message_bytes(&all[used..])? {
+            while !self.is_over(slot)
+                && let Some(length) = self.clients.dialect.message_bytes(&all[used..])?
+            {
                 self.watchdog.last_message = now;
                 let message = &all[used..used + length];
-                let flow = self.clients.handle_message(slot, message, now, &mut connection.unsent)?;
-                if let Flow::End = flow {
-                    return Ok(Flow::End);
-                }
+                self.clients.handle_message(slot, message, now, &mut connection.unsent)?;
                 used += length;
             }
             if is_joined {
@@ -328,28 +327,25 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
             connection.partial = partial;
             connection.flush();
         }
+        Ok(())
     }
 
     /// Ends a client's visit if it is over, and has it come again if it is to.
-    fn settle(&mut self, slot: usize, flow: Result<Flow, LoadError>) {
-        let outcome = match flow {
-            Ok(Flow::Continue) => return,
-            Ok(Flow::End) => Ok(()),
-            Err(error) => Err(error),
-        };
+    fn settle(&mut self, slot: usize, outcome: Result<(), LoadError>) {
+        if outcome.is_ok() && !self.is_over(slot) {
+            return;
+        }
         let now = self.clock.now();
         if let Err(error) = &outcome {
             self.watchdog.handle_failure(error, now);
         }
-        if let Some(connection) = self.connections[slot].take() {
-            match (self.clients.all[slot].policy, self.clients.all[slot].state) {
-                // It left with its last request unsaid: a connection that broke.
-                (Policy::Resumes, State::LoggingIn) => connection.reset(),
-                // Closing the socket takes it out of the poll.
-                _ => drop(connection),
-            }
+        match self.connections[slot].take() {
+            // It left with its last request unsaid: a connection that broke.
+            Some(connection) if self.clients.all[slot].policy == Policy::Resumes => connection.reset(),
+            // Closing the socket takes it out of the poll.
+            connection => drop(connection),
         }
-        let comes_again = outcome.is_ok() || self.retries_at_once;
+        let comes_again = outcome.is_ok() || self.visits_left.is_some();
         self.clients.handle_left(slot, now, outcome);
         if comes_again {
             self.come_again(slot, now);
@@ -357,8 +353,8 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
     }
 
     fn come_again(&mut self, slot: usize, now: Moment) {
-        if self.visits_left > 0 && self.clients.all[slot].policy != Policy::Stays {
-            self.visits_left -= 1;
+        if self.visits_left != Some(0) && self.clients.all[slot].policy != Policy::Stays {
+            self.visits_left = self.visits_left.map(|left| left - 1);
             self.clients.set_state(slot, State::Outside, now);
             self.queue.push_back((slot, None));
         }
@@ -370,10 +366,8 @@ impl<'a, D: Dialect> EventLoop<'a, D> {
         let Timeouts { connect, login, echo, bye, .. } = self.timeouts;
         let shortest = connect.min(login).min(echo).min(bye);
         self.next_sweep = now + (shortest / 4).clamp(Duration::from_millis(1), SWEEP);
-        self.watchdog.look(now, self.connector, &self.poll);
-        for slot in std::mem::take(&mut self.without_port) {
-            self.connect(slot, self.clients.all[slot].lost, now);
-        }
+        self.watchdog.look(now, &mut self.connector, &self.poll);
+        self.lacks_ports = false;
         for slot in 0..self.connections.len() {
             if let Some(error) = self.clients.overdue(slot, now, &self.timeouts) {
                 self.clients.give_up(slot, now);

@@ -3,10 +3,11 @@
 //!
 //! This module must not know what was measured, or how.
 
+use super::Percentiles;
 use super::error::{Failures, FailuresByKind, LoadError, count_failures};
+use super::sampler::Sample;
 use crate::Moment;
 use hdrhistogram::Histogram;
-use serde::Serialize;
 use std::time::Duration;
 
 /// Latencies above this count as this.
@@ -88,36 +89,17 @@ fn microseconds(nanoseconds: u64) -> f64 {
     (nanoseconds as f64 / 100.0).round() / 10.0
 }
 
-/// Latencies of one sort, in microseconds; all 0 when `count` is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Percentiles {
-    /// How many were measured.
-    pub count: u64,
-    /// Half did not exceed this.
-    pub p50: f64,
-    /// Nine in ten did not exceed this.
-    pub p90: f64,
-    /// 99 in a hundred did not exceed this.
-    pub p99: f64,
-    /// 999 in a thousand did not exceed this.
-    pub p999: f64,
-    /// None exceeded this.
-    pub max: f64,
-    /// Of `count`, those that never came to an end: they are among the figures with the time waited.
-    pub unfinished: u64,
-}
-
 /// What clients wait for.
 #[derive(Clone, Debug, Default)]
-pub struct Latencies {
+pub(super) struct Latencies {
     /// From asking the system for a connection until it is there.
-    pub connect: Latency,
+    pub(super) connect: Latency,
     /// From sending Identify until Welcome.
-    pub login: Latency,
+    pub(super) login: Latency,
     /// From sending a message until its echo.
-    pub message: Latency,
+    pub(super) message: Latency,
     /// From the loss of the last connection, or the beginning of the way in, until Welcome.
-    pub resume: Latency,
+    pub(super) resume: Latency,
 }
 
 impl Latencies {
@@ -133,6 +115,7 @@ impl Latencies {
 /// A part of a run, and what was measured in it.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
+    pub(super) name: &'static str,
     pub(super) from: Moment,
     pub(super) until: Moment,
     /// By the beginning of each, so that the end of a window cuts nothing off but what never came to its end.
@@ -140,11 +123,19 @@ pub(super) struct Window {
     /// Whether requests that are under way when it begins belong to it. They must where each client sends the next after
     /// the last one's answer: in a stall that has begun before they are all that there is.
     pub(super) has_requests_before: bool,
+    /// What load tester and server had of their CPUs meanwhile.
+    pub(super) used: Sample,
 }
 
 impl Window {
-    pub(super) fn new(from: Moment, until: Moment) -> Window {
-        Window { from, until, latencies: Latencies::default(), has_requests_before: false }
+    pub(super) fn new(name: &'static str, from: Moment, until: Moment) -> Window {
+        let (latencies, used) = (Latencies::default(), Sample::default());
+        Window { name, from, until, latencies, has_requests_before: false, used }
+    }
+
+    /// One that holds all that a run does.
+    pub(super) fn of_all() -> Window {
+        Window::new("", Moment::START, Moment::NEVER)
     }
 
     /// Ends it then, if it was to end later.
@@ -216,11 +207,6 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// With one window that never ends.
-    pub(super) fn unbounded() -> Metrics {
-        Metrics { windows: vec![Window::new(Moment::START, Moment::NEVER)], ..Metrics::default() }
-    }
-
     /// The latencies of what began then, where that is in the run.
     pub(super) fn at(&mut self, began: Moment) -> Option<&mut Latencies> {
         self.windows.iter_mut().find(|window| window.holds(began)).map(|window| &mut window.latencies)

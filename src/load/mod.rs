@@ -1,17 +1,7 @@
 //! The load tester: virtual clients of a server, and what they measure.
 //!
 //! A [`Plan`] says what is to be done, [`run`] does it, a [`Report`] holds what came of it. With [`run_with`] the same is
-//! done to a server that speaks another protocol, which a [`Dialect`] knows. A [`Scenario`] says how:
-//!
-//! - `sequential`: clients one after another, or so many at a time, each of which connects, logs in, sends messages,
-//!   checks each against its echo, exits and waits for the server's close;
-//! - `knock`: connect only: clients one after another that connect, take Hello and close, the bare cost of a visit, which
-//!   `sequential` can be compared with in one run, block by block in turn;
-//! - `steady`: closed-loop throughput: clients that stay, each with so many messages in flight;
-//! - `idle`: clients that stay, and say nothing;
-//! - `storm`: mixed open-loop load: clients that send by the clock, alone, beside others that log in again and again, and
-//!   alone again; latencies count from when a message was due (no coordinated omission);
-//! - `reconnect`: clients that are all cut off at once and come back with their tokens.
+//! done to a server that speaks another protocol, which a [`Dialect`] knows. A [`Scenario`] says how.
 //!
 //! One thread carries them all, on one poll loop, so that the tester costs little beside the server; a report says
 //! when it was the limit all the same. With the server's process named, it also says what the server used.
@@ -45,11 +35,11 @@
 //! | what is asked | `plan`: scenario, amounts, timeouts |
 //! | what is said | `dialect`: a protocol as the load needs it; `porter`: ours |
 //! | who says it | `client`: the state machine of all clients, and what each does after a visit |
-//! | when | `scenarios`; `visits`: clients that come and go; `prepare`: before the clock starts; `schedule`: by the clock |
+//! | when | `scenarios`: a run; `prepare`: before its clock starts; `schedule`: by the clock |
 //! | on what | `event_loop`: the one poll loop; `connection`: how one begins, from which port, and its bytes |
 //! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen |
 //! | what is measured | `sampler`: time, CPU, memory; `metrics`: histograms; `error`: why a client failed |
-//! | what comes of it | `report`; `storm`: its part of one |
+//! | what comes of it | `report` |
 //!
 //! `client`, `dialect` and `porter` know no socket and no clock, `event_loop` and `connection` know nothing of what is
 //! said: they can be tested, and read, on their own. No module here knows the server's insides.
@@ -67,22 +57,19 @@ mod report;
 mod sampler;
 mod scenarios;
 mod schedule;
-mod storm;
-mod visits;
 mod watchdog;
 
 pub use dialect::{Dialect, Exchange, Farewell, LoginStep, Other, User, text};
 pub use error::{Failures, FailuresByKind, LoadError};
-pub use metrics::{Latencies, Latency, Percentiles, Timeline};
+pub use metrics::{Latency, Timeline};
 pub use plan::{LoginSort, Plan, SIZE_BYTES_MOST, Scenario, Timeouts};
 pub use porter::{PASSWORD, Porter, PorterLogin};
-pub use report::{AgainstKnock, Back, Idle, Phase, Report, SCHEMA, ServerUse, Storm};
+pub use report::{AgainstKnock, Back, Idle, Percentiles, Phase, Report, SCHEMA, ServerUse, Storm};
 pub use sampler::{CpuTime, Process, machine_description, today};
 
 use porter::Task;
 use sampler::{Clock, Sampler};
-use scenarios::Setup;
-use std::time::Duration;
+use scenarios::Run;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,14 +98,11 @@ pub struct Progress {
 /// in a scenario in which clients stay also if not one of them gets in; if it is to end before the users are there. What
 /// fails for single clients after that is in the report, and so is why it was cut short if it was.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, LoadError> {
-    let sampler = sampler(plan)?;
-    let (mut connector, hash) = prepare::prepare(plan, &sampler, watch)?;
-    let preparation = sampler.clock.now().since_start();
-    let setup = Setup { plan, sampler, connector: &mut connector, preparation, hash };
+    let run = prepare::prepared(plan, sampler(plan)?, watch)?;
     let porter = Porter::new(plan.users, plan.pipelined);
     let knock = Porter { task: Task::Knock, ..porter };
     let is_knock = plan.scenario == Scenario::Knock;
-    scenarios::run(setup, if is_knock { knock } else { porter }, plan.against_knock.then_some(knock), watch)
+    run.go(if is_knock { knock } else { porter }, plan.against_knock.then_some(knock), watch)
 }
 
 /// Does the same to the first of the servers, whatever it speaks. Its users are known already, and it has no `knock`.
@@ -130,19 +114,18 @@ pub fn run_with<D: Dialect + Clone>(
     plan: &Plan,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Report, LoadError> {
-    let sampler = sampler(plan)?;
-    let server =
-        plan.servers.first().ok_or_else(|| LoadError::new("connect_failed", "no address was given"))?;
-    let mut connector = prepare::connector(plan, *server)?;
-    let setup = Setup { plan, sampler, connector: &mut connector, preparation: Duration::ZERO, hash: None };
-    scenarios::run(setup, dialect, None, watch)
+    let no_server = || LoadError::new("connect_failed", "no address was given");
+    let server = plan.servers.first().ok_or_else(no_server)?;
+    Run::new(plan, sampler(plan)?, *server, dialect.clone())?.go(dialect, None, watch)
 }
 
 fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {
-    let sampler = Sampler { clock: Clock::start(), server: Process::new(plan.pid) };
-    // Whether the server's process can be looked at, if it was named.
-    sampler.server.cpu()?;
-    sampler.server.memory_bytes()?;
+    let sampler = Sampler { clock: Clock::start(), server: plan.pid.map(Process) };
+    if let Some(server) = sampler.server {
+        // Whether it can be looked at.
+        server.cpu()?;
+        server.memory_bytes()?;
+    }
     prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
     Ok(sampler)
 }

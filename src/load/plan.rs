@@ -64,13 +64,14 @@ pub struct Plan {
     pub messages: u32,
     /// Bytes of text in each message, 1 to [`SIZE_BYTES_MOST`].
     pub size_bytes: usize,
-    /// Whether `sequential` takes turns with blocks of `knock`.
+    /// Whether `sequential` takes turns with blocks of `knock`, the bare cost of a visit, to be compared with it.
     pub against_knock: bool,
     /// Messages of each client under way at any time in `steady`, at least 1.
     pub in_flight: usize,
     /// How long `steady` is measured, `idle` holds its connections, and each of the three parts of `storm` takes.
     pub span: Duration,
-    /// Messages of each client each second in `storm`, above 0.
+    /// Messages of each client each second in `storm`, above 0: an open-loop load, whose latencies count from when a message
+    /// was due (no coordinated omission).
     pub rate_per_second: f64,
     /// Clients that log in again and again in `storm`, beside the others.
     pub logins: usize,

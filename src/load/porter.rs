@@ -37,6 +37,8 @@ pub struct Porter {
     pub users: u32,
     /// Everybody's password.
     pub password: &'static str,
+    /// In a chat, what each text begins with so that it comes back to its sender alone; what others write passes by.
+    pub address_words: Option<&'static str>,
 }
 
 /// A client's way in.
@@ -48,11 +50,6 @@ pub struct PorterLogin {
 }
 
 impl PorterLogin {
-    /// The session's, once there is one.
-    pub fn token(&self) -> Option<&Token> {
-        self.token.as_ref()
-    }
-
     fn ask(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         self.handshake.handle_request(request);
         request.encode(out);
@@ -63,7 +60,7 @@ impl Porter {
     /// Clients that log in as `load-1` to `load-U`, in turn.
     pub fn new(users: u32, pipelined: bool) -> Porter {
         let name = |number, users: u32| format!("load-{}", number % u64::from(users.max(1)) + 1);
-        Porter { task: Task::LogIn, pipelined, name, users, password: PASSWORD }
+        Porter { task: Task::LogIn, pipelined, name, users, password: PASSWORD, address_words: None }
     }
 
     /// Says who it is, by its token if it has one.
@@ -154,12 +151,13 @@ impl Dialect for Porter {
     }
 
     fn exchange(&self, login: &PorterLogin, user: &User<'_>, size_bytes: usize) -> Exchange {
-        let text = text(user.number, size_bytes);
+        let text = self.address_words.unwrap_or_default().to_owned() + &text(user.number, size_bytes);
+        let sender = if self.address_words.is_some() { user.name } else { "" };
         let (mut request, mut answer) = (Vec::new(), Vec::new());
         if let Some(token) = &login.token {
             Request::Message { token: token.expose(), text: text.as_bytes() }.encode(&mut request);
         }
-        Reply::Message { sender: "", text: &text }.encode(&mut answer);
+        Reply::Message { sender, text: &text }.encode(&mut answer);
         Exchange::new(request, answer, size_bytes, 0)
     }
 
@@ -167,6 +165,7 @@ impl Dialect for Porter {
         match Reply::decode(&message[HEADER_BYTES..]).map_err(|error| garbled(&error))? {
             Reply::Error { code, explanation } => Err(refusal(code, explanation)),
             Reply::Bye(reason) => Ok(Other::Bye(reason.to_owned())),
+            Reply::Message { .. } if self.address_words.is_some() => Ok(Other::Aside),
             Reply::Message { .. } => Ok(Other::Answer),
             reply => {
                 Err(LoadError::new("unexpected_reply", format!("{} came within the session", reply.name())))

@@ -2,18 +2,15 @@
 
 #![allow(missing_docs, reason = "the schema, which is the report's documentation, says what each field is")]
 
+use super::dialect::Dialect;
 use super::error::{FailuresByKind, LoadError};
-use super::metrics::{Latencies, Latency, Metrics, Percentiles, Timeline};
-use super::sampler::{CpuTime, Sample, Sampler, machine_description, round, today};
-use super::watchdog::Cut;
+use super::metrics::{Latency, Timeline, Window};
+use super::sampler::{CpuTime, Sample, machine_description, round, today};
+use super::scenarios::Run;
 use super::{LoginSort, Plan, Scenario};
 use crate::client::Protection;
 use serde::Serialize;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// From this share of a CPU on, the tester itself may have been the limit.
-const SHARE_OF_LIMIT: f64 = 0.9;
 
 /// The keys of the JSON report, by the object that they are in: a line each with its type and what it says.
 pub const SCHEMA: &str = include_str!("schema.txt");
@@ -64,15 +61,24 @@ pub struct Report {
     pub storm: Option<Storm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconnect: Option<Back>,
-    /// Not in the JSON: all latencies.
-    #[serde(skip)]
-    pub latencies: Latencies,
-    /// Not in the JSON: latencies of this scenario alone, with their names.
+    /// Not in the JSON: the latencies that are worth a picture, with their names.
     #[serde(skip)]
     pub curves: Vec<(&'static str, Latency)>,
     /// Not in the JSON: latencies by time, in `storm`.
     #[serde(skip)]
     pub timeline: Option<Timeline>,
+}
+
+/// Latencies of one sort, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Percentiles {
+    pub count: u64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+    pub unfinished: u64,
 }
 
 /// What the server used, where its process was named.
@@ -144,38 +150,34 @@ pub struct Back {
     pub back_us: Percentiles,
 }
 
-/// What every scenario measures.
-#[derive(Default)]
-pub(super) struct Measured {
-    pub(super) clients: u64,
-    pub(super) metrics: Metrics,
-    pub(super) preparation: Duration,
-    pub(super) interval: Sample,
-    /// The server's, before and after.
-    pub(super) memory_bytes: [Option<u64>; 2],
-    pub(super) cut: Option<Cut>,
-}
-
 impl Report {
-    pub(super) fn new(plan: &Plan, sampler: &Sampler, server: SocketAddr, measured: &Measured) -> Report {
-        let Measured { clients, ref metrics, preparation, interval, memory_bytes, cut } = *measured;
+    /// What every scenario reports of so many clients in this interval.
+    pub(super) fn new<D: Dialect>(
+        run: &Run<'_, D>,
+        clients: u64,
+        interval: &Sample,
+        memory_after: Option<u64>,
+    ) -> Report {
+        let (plan, event_loop) = (run.plan, &run.event_loop);
+        let metrics = &event_loop.clients.metrics;
         let latencies = metrics.latencies();
         let visits = matches!(plan.scenario, Scenario::Sequential | Scenario::Knock);
         let (logins, echoed) = (latencies.login.finished(), latencies.message.finished());
         let through = if visits { clients.saturating_sub(metrics.failed) } else { logins };
-        let waited = interval.own.waited;
         let counts = [latencies.connect.finished(), logins, echoed];
-        let used = interval.server.map(|cpu| ServerUse::new(cpu, &interval, memory_bytes, counts));
-        let unread = || match sampler.server.cpu() {
+        let memory_bytes = [run.memory_before, memory_after];
+        let used = interval.server.map(|cpu| ServerUse::new(cpu, interval, memory_bytes, counts));
+        let unread = run.sampler.server.filter(|_| used.is_none()).map(|process| match process.cpu() {
             Err(error) => error.reason,
             Ok(_) => "its process could not be read all the time".to_owned(),
-        };
+        });
+        let (tester_processor_share, tester_waited_share) = interval.shares(interval.own);
         Report {
-            target: target(plan, server),
+            target: target(plan, event_loop.connector.server),
             machine: machine_description(),
             date: today(),
             scenario: plan.scenario,
-            cut_short: cut.map(Cut::error),
+            cut_short: event_loop.watchdog.cut.clone(),
             clients,
             failed: metrics.failed,
             concurrency: plan.places(),
@@ -183,7 +185,7 @@ impl Report {
             messages: if plan.scenario == Scenario::Sequential { plan.messages } else { 0 },
             size_bytes: plan.size_bytes,
             pipelined: plan.pipelined && plan.scenario != Scenario::Knock,
-            preparation_seconds: round(preparation.as_secs_f64(), 6),
+            preparation_seconds: round(run.preparation.as_secs_f64(), 6),
             seconds: round(interval.elapsed.as_secs_f64(), 6),
             clients_per_second: interval.rate(through as f64),
             messages_per_second: interval.rate(echoed as f64),
@@ -192,19 +194,22 @@ impl Report {
             login_us: latencies.login.percentiles(),
             message_us: latencies.message.percentiles(),
             failures: metrics.failures.clone(),
-            tester_processor_share: interval.share(interval.own.used),
-            tester_waited_share: waited.map(|waited| interval.share(waited)),
-            tester_was_limit: is_limit(interval.share(interval.own.used + waited.unwrap_or_default())),
+            tester_processor_share,
+            tester_waited_share,
+            tester_was_limit: interval.shows_limit(),
             debug_build: cfg!(debug_assertions),
-            server_unread: (plan.pid.is_some() && used.is_none()).then(unread),
+            server_unread: unread,
             server: used,
             against_knock: None,
             in_flight: None,
             idle: None,
             storm: None,
             reconnect: None,
-            latencies,
-            curves: Vec::new(),
+            curves: vec![
+                ("connect", latencies.connect),
+                ("login", latencies.login),
+                ("message", latencies.message),
+            ],
             timeline: None,
         }
     }
@@ -228,20 +233,16 @@ fn target(plan: &Plan, server: SocketAddr) -> String {
     format!("{server}{host} over {protection}, by porter-load {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Whether such a share of a CPU is as good as all of it.
-pub(super) fn is_limit(share: f64) -> bool {
-    share >= SHARE_OF_LIMIT
-}
-
 impl ServerUse {
     fn new(cpu: CpuTime, interval: &Sample, memory_bytes: [Option<u64>; 2], counts: [u64; 3]) -> ServerUse {
         let used = cpu.used.as_secs_f64();
         let [us_per_connection, us_per_login, us_per_message] =
             counts.map(|count| (count > 0).then(|| round(used * 1e6 / count as f64, 3)));
+        let (processor_share, waited_share) = interval.shares(cpu);
         ServerUse {
             processor_seconds: round(used, 3),
-            processor_share: interval.share(cpu.used),
-            waited_share: cpu.waited.map(|waited| interval.share(waited)),
+            processor_share,
+            waited_share,
             us_per_connection,
             us_per_login,
             us_per_message,
@@ -261,6 +262,24 @@ impl Idle {
             held_seconds: round(elapsed, 3),
             memory_per_connection_bytes: grown.map(|grown| round(grown / held.max(1) as f64, 1)),
             server_processor_share: interval.server.map(share),
+        }
+    }
+}
+
+impl Phase {
+    pub(super) fn new(Window { from, until, latencies, used, .. }: &Window) -> Phase {
+        let (messages, logins) = (&latencies.message, &latencies.login);
+        let length = Sample { elapsed: until.since(*from), ..*used };
+        let (tester_processor_share, tester_waited_share) = used.shares(used.own);
+        Phase {
+            seconds: round(length.elapsed.as_secs_f64(), 3),
+            messages_per_second: length.rate(messages.finished() as f64),
+            message_us: messages.percentiles(),
+            logins_per_second: length.rate(logins.finished() as f64),
+            login_us: logins.percentiles(),
+            server_processor_share: used.server.map(|server| used.shares(server).0),
+            tester_processor_share,
+            tester_waited_share,
         }
     }
 }

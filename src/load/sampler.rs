@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// What a process has used by its ticks and by the scheduler's own count may differ by so much.
 const TICKS_DIFFER: Duration = Duration::from_millis(40);
 
+/// From this share of a CPU on, the tester itself may have been the limit.
+const SHARE_OF_LIMIT: f64 = 0.9;
+
 /// The monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock(Instant);
@@ -31,7 +34,8 @@ impl Clock {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampler {
     pub(super) clock: Clock,
-    pub(super) server: Process,
+    /// Its process, if it was named.
+    pub(super) server: Option<Process>,
 }
 
 /// How far the clocks are since some start; between two such samples, or in several such intervals, what passed.
@@ -49,17 +53,16 @@ impl Sampler {
     /// worth having.
     #[expect(clippy::disallowed_methods, reason = "a load tester measures itself too")]
     pub(super) fn sample(&self) -> Sample {
-        let server = self.server.cpu().ok().flatten();
+        let server = self.server.and_then(|process| process.cpu().ok());
         // The clock knows exactly what this process used up to now, on every system.
         let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
-        let own = Process::new(Some(std::process::id())).cpu().ok().flatten();
-        let own = CpuTime { used, waited: own.and_then(|time| time.waited) };
-        Sample { elapsed: self.clock.now().since_start(), own, server }
+        let waited = Process(std::process::id()).cpu().ok().and_then(|time| time.waited);
+        Sample { elapsed: self.clock.now().since_start(), own: CpuTime { used, waited }, server }
     }
 
     /// The bytes of memory that the server holds, if its process was named and its memory can be read.
     pub(super) fn server_memory(&self) -> Option<u64> {
-        self.server.memory_bytes().ok().flatten()
+        self.server?.memory_bytes().ok()
     }
 }
 
@@ -88,9 +91,16 @@ impl Sample {
         if seconds > 0.0 { round(amount / seconds, 3) } else { 0.0 }
     }
 
-    /// The part of one CPU that was used, 0 to 1.
-    pub(super) fn share(&self, cpu: Duration) -> f64 {
-        self.rate(cpu.as_secs_f64())
+    /// The part of one CPU that a process had, 0 to 1, and that it waited for.
+    pub(super) fn shares(&self, cpu: CpuTime) -> (f64, Option<f64>) {
+        let share = |time: Duration| self.rate(time.as_secs_f64());
+        (share(cpu.used), cpu.waited.map(share))
+    }
+
+    /// Whether the load tester had as good as all of a CPU, or would have.
+    pub(super) fn shows_limit(&self) -> bool {
+        let wanted = self.own.used + self.own.waited.unwrap_or_default();
+        self.rate(wanted.as_secs_f64()) >= SHARE_OF_LIMIT
     }
 }
 
@@ -121,38 +131,31 @@ impl CpuTime {
     }
 }
 
-/// The server's process, if it was named.
+/// A process on this machine, by its number.
 #[derive(Clone, Copy, Debug)]
-pub struct Process(Option<u32>);
+pub struct Process(pub u32);
 
 impl Process {
-    /// The one with this number, if there is one.
-    pub fn new(pid: Option<u32>) -> Process {
-        Process(pid)
-    }
-
-    /// What it has had of its CPUs; `None` if no process was named.
+    /// What it has had of its CPUs.
     ///
     /// # Errors
     /// [`LoadError`] if the system does not say.
-    pub fn cpu(self) -> Result<Option<CpuTime>, LoadError> {
-        let Some(pid) = self.0 else { return Ok(None) };
-        let ticks = read(pid, "stat", cpu_ticks)?;
+    pub fn cpu(self) -> Result<CpuTime, LoadError> {
+        let ticks = read(self.0, "stat", cpu_ticks)?;
         let used = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second().max(1) as f64);
         // What threads have used that have ended is among the ticks only.
-        let exact = scheduled(pid).filter(|exact| exact.used + TICKS_DIFFER > used);
-        Ok(Some(exact.unwrap_or(CpuTime { used, waited: None })))
+        let exact = scheduled(self.0).filter(|exact| exact.used + TICKS_DIFFER > used);
+        Ok(exact.unwrap_or(CpuTime { used, waited: None }))
     }
 
-    /// The bytes of memory that it holds now; `None` if no process was named.
+    /// The bytes of memory that it holds now.
     ///
     /// # Errors
     /// [`LoadError`] if the system does not say.
-    pub fn memory_bytes(self) -> Result<Option<u64>, LoadError> {
-        let Some(pid) = self.0 else { return Ok(None) };
+    pub fn memory_bytes(self) -> Result<u64, LoadError> {
         // The first is exact; the second may be some pages behind, and is there for everybody.
-        let exact = read(pid, "smaps_rollup", |text| memory_bytes(text, "Rss:"));
-        exact.or_else(|_| read(pid, "status", |text| memory_bytes(text, "VmRSS:"))).map(Some)
+        let exact = read(self.0, "smaps_rollup", |text| memory_bytes(text, "Rss:"));
+        exact.or_else(|_| read(self.0, "status", |text| memory_bytes(text, "VmRSS:")))
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! This module must not know what the clients say: the loop notes when a message came and when a connection was refused.
 
-use super::connection::{Connection, Connector, Read};
+use super::connection::{Connection, Connector};
 use super::error::{LoadError, REFUSED};
 use crate::Moment;
 use mio::{Poll, Token};
@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// What a run is cut short by when connections are refused, and when they come about and nothing comes on them.
+const GONE: &str = "server_gone";
+const SILENT: &str = "server_silent";
 /// The probe's token in the loop's poll.
 pub(super) const PROBE: Token = Token(usize::MAX - 2);
 
@@ -22,51 +25,9 @@ const QUIET: Duration = Duration::from_secs(3);
 /// How long a server may take to send Hello, or anything else to anybody: together with `QUIET` well under ten seconds.
 const HELLO: Duration = Duration::from_secs(5);
 /// A server that refuses connections for so long is gone, and not just started anew.
-const GONE: Duration = Duration::from_secs(2);
+const REFUSED_MOST: Duration = Duration::from_secs(2);
 /// Between the beginnings of two probes.
 const PROBE_PITCH: Duration = Duration::from_millis(400);
-
-/// Why a run ended before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// Whoever runs the load tester wants no more.
-    Interrupted,
-    /// Connections are refused.
-    Gone,
-    /// Connections come about, and nothing comes on them.
-    Silent,
-    /// No client is left that stays.
-    NobodyLeft,
-}
-
-impl Cut {
-    /// As a report has it.
-    pub(super) fn error(self) -> LoadError {
-        match self {
-            Cut::Interrupted => LoadError::new("interrupted", "interrupted by a signal"),
-            Cut::Gone => LoadError::new(
-                "server_gone",
-                format!("the server is gone: it refused connections for {GONE:?}; is it still running?"),
-            ),
-            Cut::Silent => LoadError::new(
-                "server_silent",
-                format!(
-                    "the server is silent: nothing came for {:?}, not even Hello on a new connection; is it stopped? \
-                     If it speaks TLS, use --tls",
-                    QUIET + HELLO
-                ),
-            ),
-            Cut::NobodyLeft => {
-                LoadError::new("nobody_left", "every client has failed or lost its connection")
-            }
-        }
-    }
-
-    /// Whether the server may still answer, and waiting for it has a point.
-    pub(super) fn has_server(self) -> bool {
-        matches!(self, Cut::Interrupted | Cut::NobodyLeft)
-    }
-}
 
 /// Watches one loop.
 #[derive(Debug)]
@@ -82,8 +43,8 @@ pub(super) struct Watchdog {
     probing: Option<Moment>,
     next_probe: Moment,
     probe: Option<Connection>,
-    /// Why the run is to end, once it is.
-    pub(super) cut: Option<Cut>,
+    /// Why the run is to end before its time, once it is.
+    pub(super) cut: Option<LoadError>,
 }
 
 impl Watchdog {
@@ -99,6 +60,11 @@ impl Watchdog {
             probe: None,
             cut: None,
         }
+    }
+
+    /// Whether the server may still answer, and waiting for it has a point.
+    pub(super) fn has_server(&self) -> bool {
+        self.cut.as_ref().is_none_or(|cut| !matches!(&*cut.kind, GONE | SILENT))
     }
 
     /// A client failed: if it was refused a connection, the server may be gone.
@@ -131,28 +97,33 @@ impl Watchdog {
         }
     }
 
-    fn judged(&self, now: Moment) -> Option<Cut> {
+    fn judged(&self, now: Moment) -> Option<LoadError> {
         let lasts = |since: Option<Moment>, most: Duration| since.is_some_and(|since| since + most <= now);
         if self.interrupt.load(Ordering::Relaxed) {
-            return Some(Cut::Interrupted);
+            return Some(LoadError::new("interrupted", "interrupted by a signal"));
         }
         // A probe that waits was not refused.
-        if self.probe.is_none() && lasts(self.refused, GONE) {
-            return Some(Cut::Gone);
+        if self.probe.is_none() && lasts(self.refused, REFUSED_MOST) {
+            let reason = format!(
+                "the server is gone: it refused connections for {REFUSED_MOST:?}; is it still running?"
+            );
+            return Some(LoadError::new(GONE, reason));
         }
-        lasts(self.probing, HELLO).then_some(Cut::Silent)
+        let silent = || {
+            let (most, way_out) = (QUIET + HELLO, "is it stopped? If it speaks TLS, use --tls");
+            let reason = format!("nothing came for {most:?}, not even Hello on a new connection; {way_out}");
+            LoadError::new(SILENT, format!("the server is silent: {reason}"))
+        };
+        lasts(self.probing, HELLO).then(silent)
     }
 
     fn begin_probe(&mut self, now: Moment, connector: &mut Connector, poll: &Poll) {
         self.next_probe = now + PROBE_PITCH;
         match connector.connect().and_then(|mut probe| probe.register(poll, PROBE).map(|()| probe)) {
-            Ok(mut probe) => {
-                if !self.greets && probe.opens() {
-                    self.last_message = now;
-                    return;
-                }
+            Ok(probe) => {
                 self.probing.get_or_insert(now);
                 self.probe = Some(probe);
+                self.handle_event(now);
             }
             // Where no connection can even begin, as without a free port, nothing is known of the server.
             Err(error) => self.handle_failure(&error, now),
@@ -160,17 +131,16 @@ impl Watchdog {
     }
 
     /// Something happened on the probe's connection: any bytes will do.
-    pub(super) fn handle_event(&mut self, buffer: &mut [u8], now: Moment) {
+    pub(super) fn handle_event(&mut self, now: Moment) {
         let Some(probe) = &mut self.probe else { return };
         let read = probe.advance().and_then(|()| {
             probe.flush();
-            probe.read(buffer, false)
+            probe.read(&mut [0; 1_024], false)
         });
         match read {
-            Ok(Read::Bytes(_)) => self.last_message = now,
-            Ok(Read::Blocked) if !self.greets && probe.opens() => self.last_message = now,
-            Ok(Read::Blocked) => return probe.flush(),
-            Ok(Read::Closed) => {}
+            Ok(None) if self.greets || !probe.opens() => return probe.flush(),
+            Ok(None | Some(1..)) => self.last_message = now,
+            Ok(Some(0)) => {}
             Err(error) => self.handle_failure(&error, now),
         }
         self.probe = None;
@@ -208,7 +178,7 @@ mod tests {
     fn a_quiet_server_is_asked_for_hello_and_is_silent_if_none_comes() {
         let (watchdog, ended) =
             looks(true, |watchdog, now| assert_eq!(watchdog.probe.is_some(), now > 3_000));
-        assert_eq!((watchdog.cut, ended), (Some(Cut::Silent), 8_000));
+        assert_eq!((&*watchdog.cut.unwrap().kind, ended), (SILENT, 8_000));
         // Any message on any connection is a sign of life.
         let (_, ended) = looks(true, |watchdog, now| {
             if now == 7_000 {
@@ -233,6 +203,6 @@ mod tests {
             let is_refused = (200..1_500).contains(&now) || now >= 2_100;
             assert_eq!(watchdog.is_refused(), is_refused, "{now}");
         });
-        assert_eq!((watchdog.cut, ended), (Some(Cut::Gone), 4_100));
+        assert_eq!((&*watchdog.cut.unwrap().kind, ended), (GONE, 4_100));
     }
 }

@@ -116,7 +116,7 @@ fn judge(users: u32, [seconds, _, memory]: [f64; 3]) -> ExitCode {
 fn start(users: u32, cpus: Option<&CpuSet>) -> [f64; 3] {
     let turns: [[f64; 3]; TURNS] = std::array::from_fn(|_| {
         let Host { server, start_took, .. } = &among(users, cpus);
-        let cpu = server.process().cpu().unwrap().unwrap().used;
+        let cpu = server.process().cpu().unwrap().used;
         [start_took.as_secs_f64(), cpu.as_secs_f64(), server.memory_most().unwrap() as f64 / 1e6]
     });
     std::array::from_fn(|figure| median(turns.map(|turn| turn[figure])))

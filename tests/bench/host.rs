@@ -4,7 +4,7 @@ use crate::server::Server;
 use porter::auth::{Password, hash_password};
 use porter::client::tls::Trust;
 use porter::client::{Client, Protection};
-use porter::load::{CpuTime, Plan, Scenario, Timeouts};
+use porter::load::{CpuTime, Plan, Porter, Scenario, Timeouts};
 use porter::protocol::{FrameRead, Reply};
 use porter::tls::{ALPN, Channel};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
@@ -41,8 +41,8 @@ pub(crate) struct Host {
     folder: TempDir,
     /// How clients shake hands with it, if it speaks TLS: they trust its own certificate.
     tls: Option<Arc<ClientConfig>>,
-    /// What its probe client's texts begin with so that they come back to it alone.
-    pub(crate) address_words: &'static str,
+    /// Where not all texts come back: what those of its probe client begin with, so that they do, to it alone.
+    address_words: Option<&'static str>,
 }
 
 /// Users of a chat beside `ann` and `bob`, so that each who comes and goes is announced.
@@ -146,7 +146,7 @@ impl Host {
         command.stdin(Stdio::piped()).stderr(Stdio::null());
         let (server, stdout) = Server::start(&mut command, None, cpus).unwrap();
         let tls = flags.contains(&"--tls").then(|| trusting(&at("data/tls-cert.pem")));
-        let address_words = if flags.contains(&"chat") { "@ann " } else { "" };
+        let address_words = flags.contains(&"chat").then_some("@ann ");
         let turns = Arc::default();
         read_console(stdout.unwrap(), Arc::clone(&turns));
         Host { server, turns, folder, tls, address_words }
@@ -230,19 +230,27 @@ impl Host {
 
     /// CPU time that it has used, and how long it was ready to run and had no CPU.
     pub(crate) fn cpu(&self) -> [Duration; 2] {
-        let CpuTime { used, waited } = self.server.process().cpu().unwrap().unwrap();
+        let CpuTime { used, waited } = self.server.process().cpu().unwrap();
         [used, waited.unwrap_or_default()]
     }
 
     /// Kibibytes that it holds now; from now on the most that it holds is looked for anew.
     pub(crate) fn memory_now(&self) -> i64 {
         let _ = fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5");
-        self.server.process().memory_bytes().unwrap().unwrap() as i64 / 1024
+        self.server.process().memory_bytes().unwrap() as i64 / 1024
     }
 
     /// The most that it held since.
     pub(crate) fn memory_most(&self) -> i64 {
         self.server.memory_most().unwrap() as i64 / 1024
+    }
+
+    /// Its probe client, who is `ann`.
+    pub(crate) fn probe(&self) -> Porter {
+        let mut probe = Porter::new(1, false);
+        (probe.name, probe.password, probe.address_words) =
+            (|_, _| "ann".to_owned(), PASSWORD, self.address_words);
+        probe
     }
 
     /// The load of its probe client: one that sends so many messages a second by the clock, for a part at rest, one under

@@ -80,7 +80,7 @@ impl Server {
 
     /// Its CPU time and memory.
     pub(crate) fn process(&self) -> Process {
-        Process::new(Some(self.pid()))
+        Process(self.pid())
     }
 
     /// The most bytes of memory that it has held.

@@ -22,7 +22,6 @@
 mod attacks;
 mod handshakes;
 mod host;
-mod probe;
 mod rooms;
 mod server;
 mod strangers;
@@ -32,13 +31,14 @@ use host::{Host, PASSWORD};
 use porter::auth::{Password, hash_password};
 use porter::limits::HASH_ROUNDS_DEFAULT;
 use porter::load::{Percentiles, run_with};
-use probe::{Probe, RATE_PER_SECOND};
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::CpuSet;
 use server::divided;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// Messages of the probe client each second.
+const RATE_PER_SECOND: f64 = 500.0;
 /// How long a stretch is measured, and how often, if nothing else is asked for.
 const SECONDS_DEFAULT: u64 = 2;
 const ROUNDS_DEFAULT: u64 = 3;
@@ -147,7 +147,7 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str, cpus: Option<&CpuS
         };
         let echoes = if scenario.has_probe {
             let plan = host.plan(RATE_PER_SECOND, span);
-            let report = run_with(Probe::of(host), &plan, &mut |progress| {
+            let report = run_with(host.probe(), &plan, &mut |progress| {
                 begin(progress.part);
                 let is_over = progress.part == "after";
                 plan.interrupt.fetch_or(is_over, std::sync::atomic::Ordering::Relaxed);
@@ -170,6 +170,12 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str, cpus: Option<&CpuS
     })
 }
 
+/// p50, p99 and the longest echo, in milliseconds.
+fn shown_echoes(echoes: &Percentiles) -> String {
+    let [median, late, longest] = [echoes.p50, echoes.p99, echoes.max].map(|us| us / 1e3);
+    format!("{median:.2} / {late:.2} / {longest:.2}")
+}
+
 /// Lowers the priority of this thread, and so of those that it starts.
 fn yield_to_others() {
     let usual = getpriority_process(None).unwrap_or_default();
@@ -185,7 +191,7 @@ fn row(scenario: &Scenario, mut rounds: Vec<Round>) -> (String, bool) {
     });
     let round = rounds.swap_remove(rounds.len() / 2);
     let above = round.above_rest();
-    let shown = |n: usize| round.echoes.as_ref().map_or("-".to_owned(), |echoes| probe::shown(&echoes[n]));
+    let shown = |n: usize| round.echoes.as_ref().map_or("-".to_owned(), |echoes| shown_echoes(&echoes[n]));
     let holds = scenario.holds_bytes as i64 / 1024;
     let missed = missed(scenario, &round, grown, holds);
     let verdict = if missed.is_empty() { "met".to_owned() } else { format!("missed: {}", missed.join(", ")) };

@@ -77,29 +77,18 @@ pub(crate) fn drawn(report: &Report) -> String {
     page.finished()
 }
 
-fn curves(report: &Report) -> Vec<Curve<'_>> {
-    let latencies = &report.latencies;
-    let mut curves = Vec::new();
-    let is_storm = report.scenario == Scenario::Storm;
-    // In a storm three curves of messages are enough to look at.
-    if !is_storm {
-        curves.push(Curve { name: "connect", color: "green", latency: &latencies.connect });
-        curves.push(Curve { name: "login", color: "orange", latency: &latencies.login });
-    }
-    if report.curves.is_empty() || !is_storm {
-        curves.push(Curve { name: "message", color: "blue", latency: &latencies.message });
-    }
-    for (name, latency) in &report.curves {
+fn curves<'a>(report: &'a Report) -> Vec<Curve<'a>> {
+    let measured = report.curves.iter().filter(|(_, latency)| latency.count() > 0);
+    let curve = |(name, latency): &'a (&'static str, Latency)| {
         let color = match *name {
-            "before" => "green",
-            "during" => "orange",
-            "after" => "blue",
+            "connect" | "before" => "green",
+            "login" | "during" => "orange",
+            "message" | "after" => "blue",
             _ => "purple",
         };
-        curves.push(Curve { name, color, latency });
-    }
-    curves.retain(|curve| curve.latency.count() > 0);
-    curves
+        Curve { name, color, latency }
+    };
+    measured.map(curve).collect()
 }
 
 fn draw_latency_axis(page: &mut Page, axis: &LogAxis) {

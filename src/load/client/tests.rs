@@ -26,7 +26,7 @@ impl Bench {
     fn connecting(policy: Policy, messages: u64, task: Task) -> Bench {
         let porter = Porter { task, ..Porter::new(1, true) };
         let mut clients = Clients::new(porter, 20, messages);
-        clients.metrics = Metrics::unbounded();
+        clients.metrics.windows.push(Window::of_all());
         clients.add(1, policy);
         clients.begin(0, Moment::START, Moment::START);
         Bench { clients, now: Moment::START, out: Vec::new() }
@@ -134,7 +134,7 @@ fn a_stall_that_began_before_the_window_is_in_it_where_requests_wait_for_one_ano
     for (has_requests_before, counted) in [(false, 0), (true, 1)] {
         let mut bench = Bench::waiting();
         bench.pass(100);
-        let window = Window { has_requests_before, ..Window::new(bench.now, Moment::NEVER) };
+        let window = Window { has_requests_before, ..Window::new("", bench.now, Moment::NEVER) };
         bench.clients.metrics.windows = vec![window];
         bench.pass(7_000);
         let text = bench.text();

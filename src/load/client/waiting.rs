@@ -1,6 +1,6 @@
 //! How long clients wait, for what, and what comes of it if that was in vain.
 
-use super::{Clients, Flow, State};
+use super::{Clients, State};
 use crate::Moment;
 use crate::load::dialect::Dialect;
 use crate::load::{LoadError, Timeouts};
@@ -11,9 +11,10 @@ impl<D: Dialect> Clients<D> {
     ///
     /// # Errors
     /// [`LoadError`] if it came too early.
-    pub(in crate::load) fn handle_closed(&self, slot: usize) -> Result<Flow, LoadError> {
+    pub(in crate::load) fn handle_closed(&mut self, slot: usize, now: Moment) -> Result<(), LoadError> {
         if self.all[slot].state == State::Parting {
-            return Ok(Flow::End);
+            self.set_state(slot, State::Outside, now);
+            return Ok(());
         }
         let reason = format!("the server closed the connection {}", self.awaited(slot));
         Err(LoadError::new("connection_lost", reason))

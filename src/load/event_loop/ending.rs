@@ -3,15 +3,14 @@
 use super::{EventLoop, SWEEP};
 use crate::Moment;
 use crate::load::LoadError;
-use crate::load::client::{Flow, State};
+use crate::load::client::State;
 use crate::load::dialect::Dialect;
-use crate::load::watchdog::Cut;
 use std::time::Duration;
 
 /// How long an interrupt leaves clients for a farewell.
 const FAREWELL_INTERRUPTED: Duration = Duration::from_secs(2);
 
-impl<D: Dialect> EventLoop<'_, D> {
+impl<D: Dialect> EventLoop<D> {
     /// Cuts a client off: its connection breaks, and it knows what its login knows.
     pub(in crate::load) fn break_off(&mut self, slot: usize) {
         let now = self.clock.now();
@@ -26,15 +25,13 @@ impl<D: Dialect> EventLoop<'_, D> {
     pub(in crate::load) fn stop_returns(&mut self) {
         self.returns_until = Moment::START;
         self.queue.clear();
-        self.without_port.clear();
     }
 
     /// Waits for the answers that are still to come, as long as timeouts last, or not for long if the run was cut short.
     /// After that nobody waits for anything: what has not come to an end counts with the time waited.
     pub(in crate::load) fn await_answers(&mut self) -> Result<(), LoadError> {
         self.clients.talks_until = Moment::START;
-        let end = self.clock.now() + self.last_wait(self.timeouts.echo);
-        self.turn_while(end, &mut |_| {}, |it| it.clients.requests_waiting > 0 && it.has_server())?;
+        self.last_turns(self.timeouts.echo, |it| it.clients.requests_waiting > 0)?;
         let now = self.clock.now();
         for slot in 0..self.clients.all.len() {
             match self.clients.all[slot].state {
@@ -52,34 +49,30 @@ impl<D: Dialect> EventLoop<'_, D> {
         under_way.for_each(|slot| self.clients.give_up(slot, now));
     }
 
-    /// Whether the server may still answer.
-    fn has_server(&self) -> bool {
-        self.cut().is_none_or(Cut::has_server)
-    }
-
-    /// How long to wait at the end of a run.
-    fn last_wait(&self, timeout: Duration) -> Duration {
-        if self.cut().is_some() { timeout.min(FAREWELL_INTERRUPTED) } else { timeout }
-    }
-
     /// Everybody leaves and waits for the server's close, so that no session stays behind: who waits in vain has failed.
     /// Who is still on the way in is cut off, and so is everybody if the server does not answer any more.
     pub(in crate::load) fn dismiss(&mut self) -> Result<(), LoadError> {
         self.stop_returns();
         for slot in 0..self.connections.len() {
             match self.clients.all[slot].state {
-                State::Inside if self.has_server() => {
-                    let (now, mut flow) = (self.clock.now(), Flow::Continue);
-                    self.send(slot, |clients, out| flow = clients.leave(slot, now, out));
-                    self.settle(slot, Ok(flow));
+                State::Inside if self.watchdog.has_server() => {
+                    let now = self.clock.now();
+                    self.send(slot, |clients, out| clients.leave(slot, now, out));
                 }
-                State::Leaving | State::Parting if self.has_server() => {}
+                State::Leaving | State::Parting if self.watchdog.has_server() => {}
                 _ => self.break_off(slot),
             }
         }
         // A little more than the timeout, so that it ends for each by itself.
-        let end = self.clock.now() + self.last_wait(self.timeouts.bye + SWEEP * 4);
-        let is_somebody_there = |it: &mut Self| it.has_server() && it.connections.iter().any(Option::is_some);
-        self.turn_while(end, &mut |_| {}, is_somebody_there)
+        let timeout = self.timeouts.bye + SWEEP * 4;
+        self.last_turns(timeout, |it| it.connections.iter().any(Option::is_some))
+    }
+
+    /// Turns while that is so, as long as it lasts at the end of a run, and while the server may still answer.
+    fn last_turns(&mut self, timeout: Duration, goes_on: fn(&Self) -> bool) -> Result<(), LoadError> {
+        let is_cut = self.watchdog.cut.is_some();
+        let most = if is_cut { timeout.min(FAREWELL_INTERRUPTED) } else { timeout };
+        let end = self.clock.now() + most;
+        self.turn_while(end, &mut |_| {}, |it| it.watchdog.has_server() && goes_on(it))
     }
 }

@@ -42,7 +42,7 @@ fn settled_memory(server: &Server, clients: u64) -> Result<u64, String> {
     let mut least = u64::MAX;
     let mut since = Instant::now();
     server.protocol.load(&plan, &mut |progress| {
-        let memory = server.process().memory_bytes().ok().flatten();
+        let memory = server.process().memory_bytes().ok();
         match memory.filter(|_| progress.part == "measured") {
             Some(bytes) if bytes < least => (least, since) = (bytes, Instant::now()),
             Some(_) if since.elapsed() >= SETTLED => plan.interrupt.store(true, Ordering::Relaxed),
