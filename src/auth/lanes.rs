@@ -66,8 +66,8 @@ pub(super) fn advance<T>(all: &mut [T], chain: impl Fn(&mut T) -> &mut Chain, ro
         0 => {}
         1 => advance_one(chain(&mut all[0]), rounds),
         // So few lanes are better off without vectors, whatever the CPU is.
-        2 => side_by_side(all, chain, rounds, advance_lanes::<2>),
-        3..=4 => side_by_side(all, chain, rounds, advance_lanes::<4>),
+        2 => side_by_side(all, chain, rounds, advance_2),
+        3..=4 => side_by_side(all, chain, rounds, advance_4),
         5..=8 => side_by_side(all, chain, rounds, advance_8),
         9..=16 => side_by_side(all, chain, rounds, advance_16),
         _ => side_by_side(all, chain, rounds, advance_32),
@@ -116,6 +116,17 @@ macro_rules! for_each_cpu {
     )* };
 }
 
+/// Not inlined, so that there is one of each: all of them are long.
+#[inline(never)]
+fn advance_2(lanes: &mut Lanes<2>, rounds: u32) {
+    advance_lanes(lanes, rounds);
+}
+
+#[inline(never)]
+fn advance_4(lanes: &mut Lanes<4>, rounds: u32) {
+    advance_lanes(lanes, rounds);
+}
+
 for_each_cpu!(advance_8: 8, advance_16: 16, advance_32: 32);
 
 #[inline(always)]
@@ -133,6 +144,7 @@ fn advance_lanes<const L: usize>(lanes: &mut Lanes<L>, rounds: u32) {
     (lanes.last, lanes.sum) = (last, sum);
 }
 
+#[inline(never)]
 fn advance_one(chain: &mut Chain, rounds: u32) {
     let (inner, outer, mut last, [mut a, mut b, mut c, mut d]) =
         (chain.inner, chain.outer, chain.last, chain.sum);
