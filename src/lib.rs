@@ -20,8 +20,18 @@
 //! # Ok::<(), ServerError>(())
 //! ```
 //!
-//! `tests/examples` has a handler with state and a timer, and a [store](store::Store) of a program's own. A program that
-//! talks to a porter begins at [`client`].
+//! `tests/examples` has a handler with state and a timer, and a [store](store::Store) of a program's own, whose server runs
+//! on a thread of its own and is stopped from another, as a test of a service would. A program that talks to a porter begins
+//! at [`client`].
+//!
+//! # Features
+//!
+//! With `default-features = false` this is what a handler and a server need, and plain TCP. `tls` adds encryption; `programs`
+//! command lines and the server's log file, for `porter-server`; `client` and `load` what their programs need beside that.
+//! The library logs through the `log` crate, wherever the program has it go.
+//!
+//! Passwords are hashed at a rate that does not depend much on how the library is compiled: a program that is built
+//! without optimisation needs two to three times as long for a first login as one that is.
 //!
 //! # The map
 //!
@@ -147,6 +157,7 @@
 pub mod auth;
 #[cfg(feature = "load")]
 pub mod chart;
+#[cfg(feature = "programs")]
 pub mod cli;
 pub mod client;
 mod clock;

@@ -34,7 +34,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/defects"
 # What the simulation needs is built alone; the programs are built with encryption, and without client and load tester.
 cargo_test() {
     features=
-    [ "$by" = sim ] || features=tls
+    [ "$by" = sim ] || features=programs,tls
     (cd "$scratch" && cargo test -q --no-default-features --features "$features" --test "$by" "$@") 2>&1
 }
 

@@ -33,7 +33,7 @@ for part in "$@"; do
     # A crowded machine is no reason to take a test that is slow for one that has noticed something.
     env -u CARGO_TARGET_DIR PORTER_SEEDS=500 PORTER_SHRINK=no cargo mutants --no-config $files \
         --shard "$seed/24" --sharding round-robin --shuffle --timeout 300 --build-timeout 600 --output "$found" \
-        --cargo-arg=--no-default-features --cargo-arg=--features=tls --cargo-arg=--lib --cargo-arg=--test="$tests" \
+        --cargo-arg=--no-default-features --cargo-arg=--features=programs,tls --cargo-arg=--lib --cargo-arg=--test="$tests" \
         --cap-lints=true || status=$?
     set +f
 done

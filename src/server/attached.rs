@@ -4,7 +4,7 @@
 
 use super::console::Console;
 use super::signals::{SignalAction, Signals};
-use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, LogFile, SIGNALS, Server, ServerError};
+use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError};
 use crate::Moment;
 use crate::store::Store;
 use mio::Interest;
@@ -28,11 +28,6 @@ impl<S: Store> Server<S> {
         let registered = self.poll.registry().register(signals.source(), SIGNALS, Interest::READABLE);
         self.signals = Some(signals);
         registered.map_err(ServerError::Events)
-    }
-
-    /// Has a log file flushed soon after each line, and reopened on SIGHUP.
-    pub fn attach_log(&mut self, log: LogFile) {
-        self.log = Some(log);
     }
 
     pub(super) fn handle_wake(&mut self, now: Moment) {

@@ -4,8 +4,9 @@ use super::certificate::{CertificateFiles, Identity};
 use super::handshake_queue::HandshakeQueue;
 use super::socket::Transport;
 use super::sockets::socket_of;
+use super::stderr::warn_stderr;
 use super::tls::{NOT_TLS, Tls};
-use super::{ConnId, Server, logfile};
+use super::{ConnId, Server};
 use crate::Moment;
 use crate::engine::TransportEvent;
 use crate::limits::CLIENT_HELLO_BYTES;
@@ -51,7 +52,7 @@ impl Handshakes {
         let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
         for weakness in shown.iter().flat_map(|(files, _)| files.weaknesses()) {
             log::warn!("{weakness}");
-            logfile::warn_stderr(&format!("warning: {weakness}"));
+            warn_stderr(&format!("warning: {weakness}"));
         }
         Ok(Handshakes { shown, queue: HandshakeQueue::default() })
     }

@@ -1,7 +1,9 @@
 //! The log file: lines are gathered and written together, and a log that cannot be written never stops the service.
 
+use super::Server;
+use super::stderr::warn_stderr;
 use crate::limits::LOG_BUFFER_BYTES;
-use crate::store::dangling_link;
+use crate::store::{Store, dangling_link};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
 use std::fmt;
@@ -101,6 +103,13 @@ impl LogFile {
         let outcome = what(&mut sink);
         self.shared.is_waiting.store(sink.is_waiting(), Ordering::Relaxed);
         outcome
+    }
+}
+
+impl<S: Store> Server<S> {
+    /// Has a log file flushed soon after each line, and reopened on SIGHUP.
+    pub fn attach_log(&mut self, log: LogFile) {
+        self.log = Some(log);
     }
 }
 
@@ -214,18 +223,6 @@ fn open_or_make(path: &Path) -> io::Result<File> {
     }
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(nonblocking).open(path)
-}
-
-/// Says something on stderr, unless that would block: stderr may be a pipe that nobody reads.
-pub(super) fn warn_stderr(text: &str) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let stderr = rustix::stdio::stderr();
-    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
-    if matches!(poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1)) {
-        // Short enough for any pipe that is writable; with stderr gone there is nobody left to tell.
-        let line: String = format!("porter-server: {text}\n").chars().take(500).collect();
-        let _ = rustix::io::write(stderr, line.as_bytes());
-    }
 }
 
 /// When a line was logged, in RFC 3339. The text of the second is kept: in a crowd many lines have the same, and working

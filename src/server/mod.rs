@@ -32,12 +32,17 @@ mod handle;
 #[cfg(feature = "tls")]
 mod handshake_queue;
 mod listener;
+#[cfg(feature = "programs")]
+mod logfile;
+#[cfg(not(feature = "programs"))]
+#[path = "unlogged.rs"]
 mod logfile;
 mod signals;
 mod slice;
 mod socket;
 mod sockets;
 mod start;
+mod stderr;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -48,7 +53,10 @@ pub use certificate::CertificateFiles;
 pub use encryption::Encryption;
 pub use error::ServerError;
 pub use handle::ServerHandle;
+#[cfg(feature = "programs")]
 pub use logfile::LogFile;
+#[cfg(not(feature = "programs"))]
+use logfile::LogFile;
 pub use start::Options;
 
 use crate::Clock;

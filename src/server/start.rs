@@ -3,9 +3,8 @@
 use super::deadlines::Deadlines;
 use super::encryption::{Encryption, Handshakes};
 use super::listener::Listener;
-use super::{
-    HASH_PORTIONS_PER_SECOND, LISTENER, Server, ServerError, ServerHandle, WAKER, descriptors, logfile,
-};
+use super::stderr::warn_stderr;
+use super::{HASH_PORTIONS_PER_SECOND, LISTENER, Server, ServerError, ServerHandle, WAKER, descriptors};
 use crate::Clock;
 use crate::Moment;
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
@@ -168,7 +167,7 @@ fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, OpenError> {
     while let Some(Notice { level, text }) = store.poll_notice() {
         log::log!(level, "store {text}");
         if level <= log::Level::Warn {
-            logfile::warn_stderr(&format!("warning: {text}"));
+            warn_stderr(&format!("warning: {text}"));
         }
     }
     Ok(store)
@@ -183,7 +182,7 @@ fn fit_descriptors(config: &mut Config) {
             "the limit on descriptors leaves room for {fitting} of {wanted} connections; raise it with ulimit -n"
         );
         log::warn!("{text}");
-        logfile::warn_stderr(&text);
+        warn_stderr(&text);
         config.max_connections = fitting;
     }
 }

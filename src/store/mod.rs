@@ -32,6 +32,7 @@ mod tests;
 
 pub use csv_store::DiskStore;
 pub use disk::{Disk, FileState};
+#[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
