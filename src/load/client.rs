@@ -41,7 +41,6 @@ pub(super) enum State {
     Failed,
 }
 
-/// One client.
 #[derive(Debug, Default)]
 pub(super) struct Client<L> {
     name: String,
@@ -52,14 +51,12 @@ pub(super) struct Client<L> {
     login: L,
     /// When it lost its last connection, or first tried to connect.
     lost: Moment,
-    /// When it began to connect.
     began: Moment,
     /// When it said who it is, if it is to say so.
     asked: Option<Moment>,
     /// When it began to wait for what it waits for.
     since: Moment,
     exchange: Exchange,
-    /// The number of the next request.
     next_request: u64,
     /// Requests that are still to follow an answer.
     budget: u64,
@@ -78,7 +75,6 @@ pub(super) struct Clients<D: Dialect> {
     /// The number of the next client that is another user.
     pub(super) next_number: u64,
     pub(super) metrics: Metrics,
-    /// How many are on their way in.
     pub(super) entering: usize,
     pub(super) inside: usize,
     /// Until when an answer is followed by another request.
@@ -147,7 +143,6 @@ impl<D: Dialect> Clients<D> {
         self.set_state(slot, State::Connecting, now);
     }
 
-    /// The client's connection is there.
     pub(super) fn handle_connected(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {
         let began = self.all[slot].began;
         if let Some(latencies) = self.metrics.at(began) {
@@ -159,10 +154,7 @@ impl<D: Dialect> Clients<D> {
         self.advance(slot, step, now, out);
     }
 
-    /// A message came: mostly an answer, which the next request may follow.
-    ///
-    /// # Errors
-    /// [`LoadError`] if it does not belong here: the client has failed.
+    /// A message came: mostly an answer, which the next request may follow. If it does not belong here the client has failed.
     pub(super) fn handle_message(
         &mut self,
         slot: usize,
@@ -191,7 +183,6 @@ impl<D: Dialect> Clients<D> {
         Ok(())
     }
 
-    /// Goes on with a login.
     fn advance(&mut self, slot: usize, step: LoginStep, now: Moment, out: &mut Vec<u8>) {
         let client = &mut self.all[slot];
         match step {
@@ -256,7 +247,6 @@ impl<D: Dialect> Clients<D> {
         }
     }
 
-    /// The client says that it leaves.
     pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {
         let said = std::mem::replace(&mut self.all[slot].said_farewell, true);
         let state = match self.dialect.farewell() {
@@ -269,7 +259,6 @@ impl<D: Dialect> Clients<D> {
         self.set_state(slot, state, now);
     }
 
-    /// A message that is not the answer that was due.
     fn handle_other(&mut self, slot: usize, message: &[u8], now: Moment) -> Result<(), LoadError> {
         let advice = self.dialect.advice();
         let client = &mut self.all[slot];

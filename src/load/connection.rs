@@ -29,7 +29,6 @@ pub(super) struct Connector {
     neighbour: u8,
 }
 
-/// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
@@ -158,8 +157,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there, in portions: 0 bytes at the end, `None` if nothing is there now. If the poll has reported that the peer has `ended` what it sends, what a short read
-    /// leaves is the end, and one more read would only say so again.
+    /// Reads what is there, in portions: 0 bytes at the end, `None` if nothing is there now. If the poll has reported that
+    /// the peer has `ended` what it sends, what a short read leaves is the end, and one more read would only say so again.
     pub(super) fn read(&mut self, buffer: &mut [u8], ended: bool) -> Result<Option<usize>, LoadError> {
         match std::mem::take(&mut self.is_drained) {
             true if ended => return Ok(Some(0)),
@@ -215,7 +214,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Why nothing can be sent any more, if that is so.
     pub(super) fn check(&mut self) -> Result<(), LoadError> {
         self.unsendable.take().map_or(Ok(()), Err)
     }

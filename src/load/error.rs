@@ -66,12 +66,10 @@ pub(super) fn count_failures(
     failures.entry(kind).or_insert(Failures { count: 0, reason }).count += count;
 }
 
-/// The first of them, as an error.
 pub(super) fn first_failure(failures: &FailuresByKind) -> Option<LoadError> {
     failures.iter().next().map(|(kind, Failures { reason, .. })| LoadError::new(kind.clone(), reason.clone()))
 }
 
-/// An Error that the server sent.
 pub(super) fn refusal(number: u16, explanation: &str) -> LoadError {
     let explanation = explanation.escape_debug();
     let (kind, way_out) = match Code::from_number(number) {
@@ -85,23 +83,24 @@ pub(super) fn refusal(number: u16, explanation: &str) -> LoadError {
     LoadError::new(kind, reason)
 }
 
-/// A frame that is none.
 pub(super) fn garbled(reason: &dyn fmt::Display) -> LoadError {
     LoadError::new("malformed_reply", format!("the server does not speak the protocol: {reason}"))
 }
 
 /// A server that speaks otherwise, or is not the one that is wanted.
 pub(super) fn refused_transport(error: &ClientError) -> LoadError {
-    let kind = if matches!(error, ClientError::Mismatch { .. }) { "wrong_transport" } else { "untrusted" };
+    let kind = match error {
+        ClientError::Io(_) | ClientError::Closed => "connect_failed",
+        ClientError::Mismatch { .. } => "wrong_transport",
+        _ => "untrusted",
+    };
     LoadError::new(kind, error.to_string())
 }
 
-/// A connection that broke.
 pub(super) fn lost(error: &io::Error) -> LoadError {
     LoadError::new("connection_lost", format!("the connection was lost: {error}"))
 }
 
-/// What ends a run that has no poll any more.
 pub(super) fn no_poll(error: &io::Error) -> LoadError {
     LoadError::new("no_poll", format!("the system's poll failed: {error}"))
 }

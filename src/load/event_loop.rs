@@ -19,7 +19,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-/// Events taken from one wait.
 const EVENTS: usize = 1_024;
 /// Bytes of one read; all connections share the buffer.
 const READ_BYTES: usize = 256 * 1024;
@@ -125,9 +124,6 @@ impl<D: Dialect> EventLoop<D> {
     }
 
     /// Turns until that moment at the latest and while it `goes_on`, and lets `watch` look about ten times a second.
-    ///
-    /// # Errors
-    /// If the poll fails. What fails for one client is counted in the metrics.
     pub(super) fn turn_while(
         &mut self,
         end: Moment,
@@ -148,7 +144,6 @@ impl<D: Dialect> EventLoop<D> {
         }
     }
 
-    /// Waits for events until that moment at the latest, and handles those that came.
     fn turn(&mut self, now: Moment, until: Moment) -> io::Result<()> {
         self.send_due();
         self.let_in();
@@ -285,12 +280,10 @@ impl<D: Dialect> EventLoop<D> {
         connection.send(&self.poll, Token(slot))
     }
 
-    /// Whether the client's visit came to its end.
     fn is_over(&self, slot: usize) -> bool {
         self.clients.all[slot].state == State::Outside
     }
 
-    /// Reads until nothing more is there, and answers.
     fn receive(&mut self, slot: usize, connection: &mut Connection, ended: bool) -> Result<(), LoadError> {
         while !self.is_over(slot) {
             let read = connection.read(&mut self.buffer, ended);

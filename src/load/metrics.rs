@@ -35,14 +35,12 @@ impl Latency {
         Latency { histogram, unfinished: 0 }
     }
 
-    /// Counts all that another has counted.
     pub(super) fn merge(&mut self, other: &Latency) {
         // Both have the same bounds, or these are the wider.
         let _ = self.histogram.add(&other.histogram);
         self.unfinished += other.unfinished;
     }
 
-    /// Counts one.
     pub(super) fn record(&mut self, latency: Duration) {
         self.histogram.saturating_record(latency.min(LATENCY_MOST).as_nanos() as u64);
     }
@@ -100,16 +98,6 @@ pub(super) struct Latencies {
     pub(super) message: Latency,
     /// From the loss of the last connection, or the beginning of the way in, until Welcome.
     pub(super) resume: Latency,
-}
-
-impl Latencies {
-    /// Counts all that another has counted.
-    pub(super) fn merge(&mut self, other: &Latencies) {
-        self.connect.merge(&other.connect);
-        self.login.merge(&other.login);
-        self.message.merge(&other.message);
-        self.resume.merge(&other.resume);
-    }
 }
 
 /// A part of a run, and what was measured in it.
@@ -224,7 +212,6 @@ impl Metrics {
         }
     }
 
-    /// Counts a visit that came to its end.
     pub(super) fn visited(&mut self, outcome: Result<(), LoadError>) {
         self.visits += 1;
         if let Err(error) = outcome {
@@ -233,7 +220,6 @@ impl Metrics {
         }
     }
 
-    /// Counts all that others have counted.
     pub(super) fn add(&mut self, mut other: Metrics) {
         self.windows.append(&mut other.windows);
         self.visits += other.visits;
@@ -248,10 +234,15 @@ impl Metrics {
         }
     }
 
-    /// Latencies of all windows.
+    /// Those of all windows together.
     pub(super) fn latencies(&self) -> Latencies {
         let mut sum = Latencies::default();
-        self.windows.iter().for_each(|window| sum.merge(&window.latencies));
+        for Window { latencies, .. } in &self.windows {
+            sum.connect.merge(&latencies.connect);
+            sum.login.merge(&latencies.login);
+            sum.message.merge(&latencies.message);
+            sum.resume.merge(&latencies.resume);
+        }
         sum
     }
 }

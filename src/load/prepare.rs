@@ -1,13 +1,13 @@
 //! What is done before the clock starts: the server is found, and every user is known to it and remembered.
 
 use super::connection::Connector;
-use super::error::{LoadError, OUT_OF_PORTS, REFUSED, count_failures, first_failure};
+use super::error::{LoadError, OUT_OF_PORTS, REFUSED, count_failures, first_failure, refused_transport};
 use super::metrics::{Latency, Metrics};
 use super::porter::{Porter, Task};
 use super::sampler::Sampler;
 use super::scenarios::{ENTERING, Run, Visits};
 use super::{LoginSort, Plan, Progress, Report, Scenario, Timeouts};
-use crate::client::{ClientError, Transports};
+use crate::client::Transports;
 use crate::limits::DESCRIPTORS_RESERVED;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -139,17 +139,12 @@ pub(super) fn find_unhashed(report: &mut Report, hash: Duration, logins: &Latenc
 pub(super) fn connector(plan: &Plan, server: SocketAddr) -> Result<Connector, LoadError> {
     let transports = Transports::settled(&plan.protection, &plan.host, server, plan.timeouts.connect);
     let transports = transports.map_err(|error| {
-        let kind = match &error {
-            ClientError::Io(_) | ClientError::Closed => "connect_failed",
-            ClientError::Mismatch { .. } => "wrong_transport",
-            _ => "untrusted",
-        };
-        LoadError::new(kind, format!("{server}: {error}"))
+        let LoadError { kind, reason } = refused_transport(&error);
+        LoadError::new(kind, format!("{server}: {reason}"))
     })?;
     Ok(Connector::new(server, transports))
 }
 
-/// Every client that is there at once needs a file descriptor.
 pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), LoadError> {
     let wanted = (concurrency + DESCRIPTORS_RESERVED) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

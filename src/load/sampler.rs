@@ -15,7 +15,6 @@ const TICKS_DIFFER: Duration = Duration::from_millis(40);
 /// From this share of a CPU on, the tester itself may have been the limit.
 const SHARE_OF_LIMIT: f64 = 0.9;
 
-/// The monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock(Instant);
 
@@ -56,7 +55,7 @@ impl Sampler {
         let server = self.server.and_then(|process| process.cpu().ok());
         // The clock knows exactly what this process used up to now, on every system.
         let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
-        let waited = Process(std::process::id()).cpu().ok().and_then(|time| time.waited);
+        let waited = scheduled(std::process::id()).and_then(|time| time.waited);
         Sample { elapsed: self.clock.now().since_start(), own: CpuTime { used, waited }, server }
     }
 
@@ -68,24 +67,23 @@ impl Sampler {
 
 impl Sample {
     /// What passed since an earlier sample.
-    pub(super) fn since(&self, earlier: &Sample) -> Sample {
-        Sample {
-            elapsed: self.elapsed.saturating_sub(earlier.elapsed),
-            own: self.own.since(earlier.own),
-            server: self.server.zip(earlier.server).map(|(now, before)| now.since(before)),
-        }
+    pub(super) fn since(self, earlier: Sample) -> Sample {
+        self.with(earlier, Duration::saturating_sub)
     }
 
     /// What passed in two intervals together.
     pub(super) fn and(self, other: Sample) -> Sample {
+        self.with(other, Duration::saturating_add)
+    }
+
+    fn with(self, other: Sample, both: fn(Duration, Duration) -> Duration) -> Sample {
         Sample {
-            elapsed: self.elapsed + other.elapsed,
-            own: self.own.and(other.own),
-            server: self.server.zip(other.server).map(|(one, another)| one.and(another)),
+            elapsed: both(self.elapsed, other.elapsed),
+            own: self.own.with(other.own, both),
+            server: self.server.zip(other.server).map(|(one, another)| one.with(another, both)),
         }
     }
 
-    /// So many each second.
     pub(super) fn rate(&self, amount: f64) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { round(amount / seconds, 3) } else { 0.0 }
@@ -120,14 +118,9 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
-    fn since(self, earlier: CpuTime) -> CpuTime {
-        let waited = self.waited.zip(earlier.waited).map(|(now, before)| now.saturating_sub(before));
-        CpuTime { used: self.used.saturating_sub(earlier.used), waited }
-    }
-
-    fn and(self, other: CpuTime) -> CpuTime {
-        let waited = self.waited.zip(other.waited).map(|(one, another)| one + another);
-        CpuTime { used: self.used + other.used, waited }
+    fn with(self, other: CpuTime, both: fn(Duration, Duration) -> Duration) -> CpuTime {
+        let waited = self.waited.zip(other.waited).map(|(one, another)| both(one, another));
+        CpuTime { used: both(self.used, other.used), waited }
     }
 }
 
@@ -178,7 +171,8 @@ fn scheduled(pid: u32) -> Option<CpuTime> {
         let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
         let mut fields = text.split_ascii_whitespace();
         let mut time = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
-        sum = sum.and(CpuTime { used: time()?, waited: Some(time()?) });
+        let thread = CpuTime { used: time()?, waited: Some(time()?) };
+        sum = sum.with(thread, Duration::saturating_add);
     }
     (!sum.used.is_zero()).then_some(sum)
 }

@@ -41,7 +41,6 @@ type Watch<'w> = &'w mut dyn FnMut(Progress);
 #[derive(Clone, Copy)]
 pub(super) struct Visits<D> {
     pub(super) dialect: D,
-    /// The number of the first client.
     pub(super) first: u64,
     pub(super) count: u64,
     /// Of each client.
@@ -109,7 +108,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         event_loop.give_up_all();
         let metrics = std::mem::take(&mut event_loop.clients.metrics);
         watch(&metrics);
-        Ok((metrics, self.sampler.sample().since(&began)))
+        Ok((metrics, self.sampler.sample().since(began)))
     }
 
     /// All clients, one after another or so many at a time; where they take turns with others that only `knock`, in blocks.
@@ -151,10 +150,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         Ok(report)
     }
 
-    /// Lets in all who stay.
-    ///
-    /// # Errors
-    /// [`LoadError`] if not one of them got in.
+    /// Lets in all who stay, of whom one at least must get in.
     fn admit(&mut self, watch: Watch<'_>) -> Result<(), LoadError> {
         self.event_loop.entering_most = ENTERING;
         self.event_loop.enter(0..self.plan.places(), None);
@@ -168,7 +164,6 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         }
     }
 
-    /// Turns until nobody is on the way in any more.
     fn await_entering(&mut self, words: Words, total: u64, watch: Watch<'_>) -> Result<(), LoadError> {
         let mut look = |clients: &Clients<D>| watch(inside(words, total, clients));
         let goes_on = |it: &mut EventLoop<D>| it.is_entering() && it.watchdog.cut.is_none();
@@ -186,7 +181,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         }
         let began = sampler.sample();
         self.admit(watch)?;
-        let entered = sampler.sample().since(&began);
+        let entered = sampler.sample().since(began);
         if !is_idle {
             (0..plan.places()).for_each(|slot| self.event_loop.clients.prepare(slot, plan.in_flight));
         }
@@ -270,11 +265,11 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
             }
             self.turn_until((name, until), run, watch)?;
             let now = self.sampler.sample();
-            self.metrics().windows[place].used = now.since(&before);
+            self.metrics().windows[place].used = now.since(before);
             before = now;
         }
         watch(seconds_done("end", run[1], run, self.metrics()));
-        Ok(before.since(&began))
+        Ok(before.since(began))
     }
 
     /// Turns until a part's end, unless the run is to end before.
@@ -334,7 +329,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         self.await_entering(("measured", "clients back"), cut_off as u64, watch)?;
         // Where not one came back there was no measurement to speak of.
         self.event_loop.is_to_end();
-        let interval = sampler.sample().since(&began);
+        let interval = sampler.sample().since(began);
         let mut report = self.finish(&interval, sampler.server_memory())?;
         let resume = self.metrics().latencies().resume;
         report.reconnect = Some(Back {
@@ -351,7 +346,6 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
 /// A part of a run, and what is counted in it.
 type Words = (&'static str, &'static str);
 
-/// How many are inside.
 fn inside<D: Dialect>((part, counted): Words, total: u64, clients: &Clients<D>) -> Progress {
     Progress { part, counted, done: clients.inside as u64, total, failed: clients.metrics.failed }
 }

@@ -32,7 +32,6 @@ impl Schedule {
         Schedule { start, interval, clients, sent: 0, send_delay: Latency::default() }
     }
 
-    /// When the next message is due.
     pub(super) fn due(&self) -> Moment {
         self.start + Duration::from_nanos((self.sent as f64 * self.interval) as u64)
     }

@@ -8,9 +8,6 @@ use std::time::Duration;
 
 impl<D: Dialect> Clients<D> {
     /// The server closed the client's connection.
-    ///
-    /// # Errors
-    /// [`LoadError`] if it came too early.
     pub(in crate::load) fn handle_closed(&mut self, slot: usize, now: Moment) -> Result<(), LoadError> {
         if self.all[slot].state == State::Parting {
             self.set_state(slot, State::Outside, now);
