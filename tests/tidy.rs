@@ -121,6 +121,9 @@ const GONE: &[(&str, &[&str])] = &[
     ("tests/bench", &["honest", "besieger", "besiegers", "processor"]),
 ];
 
+/// Crates that a command line and a log file need, and a library does not.
+const PROGRAMS_ONLY: &[&str] = &["clap", "simplelog"];
+
 /// Types that carry a secret.
 const SECRETS: &[&str] = &["Password", "PasswordHash", "Token", "Request", "Reply"];
 
@@ -247,6 +250,18 @@ fn every_dependency_says_what_for() {
         before = line;
     }
     report(findings);
+}
+
+#[test]
+fn the_library_alone_needs_nothing_of_the_programs() {
+    let manifest = Source::read("Cargo.toml");
+    let of_programs = |line: &str| PROGRAMS_ONLY.iter().any(|name| line.starts_with(&format!("{name} = ")));
+    let always = manifest.lines().filter(|(_, line)| of_programs(line) && !line.contains("optional = true"));
+    let advice = "make it optional: who uses the library has no use for it";
+    report(always.map(|(number, _)| manifest.at(number, advice)));
+    let features = manifest.lines().find(|(_, line)| line.starts_with("programs = ")).unwrap().1;
+    let missing = PROGRAMS_ONLY.iter().filter(|name| !features.contains(&format!("\"dep:{name}\"")));
+    report(missing.map(|name| format!("Cargo.toml: the programs need {name}; correct PROGRAMS_ONLY")));
 }
 
 /// A reader who tries what is written must not find passwords and pictures among the sources afterwards.

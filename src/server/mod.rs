@@ -120,8 +120,10 @@ const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index 
 
 /// A server that listens.
 ///
-/// It stays on the thread that made it; a [`ServerHandle`] reaches it from others. Console, signals and log file are for
-/// programs that want them: without any it serves until its handle stops it.
+/// It stays on the thread that made it: neither handlers nor the frames that connections share are made for several. So it
+/// is made on the thread that is to run it, and its [handle](Server::handle) is sent to others, who stop and wake it by
+/// that, as `tests/examples/custom_store.rs` does. Console, signals and log file are for programs that want them: without
+/// any it serves until its handle stops it.
 pub struct Server<S: Store = DiskStore<OsDisk>> {
     poll: Poll,
     clock: Clock,
