@@ -1,10 +1,17 @@
 //! What the three programs share at their command lines: flags, asked-for values, one-line errors, exit codes.
 
+pub mod configuration;
+mod given;
+
+pub use given::{Given, Setting, Source};
+
 use crate::limits::LAST_WORDS_WAIT;
 use clap::Parser;
+use configuration::reason;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, write};
 use rustix::stdio;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
 use std::os::fd::BorrowedFd;
@@ -47,7 +54,21 @@ impl fmt::Display for Failure {
 
 /// The body of a program's `main`: parses its flags, runs it, and turns the outcome into its exit code.
 pub fn run<Flags: Parser>(program: &str, body: impl FnOnce(Flags) -> Result<(), Failure>) -> ExitCode {
-    match parse(std::env::args_os()).and_then(|flags| flags.map_or(Ok(()), body)) {
+    finish(program, parse(std::env::args_os()).and_then(|flags| flags.map_or(Ok(()), body)))
+}
+
+/// The same for a program whose flags may stand in a configuration file too. It also has its arguments, to read them anew.
+pub fn run_configured<Flags: Parser>(
+    program: &str,
+    body: impl FnOnce(Given<Flags>, Vec<OsString>) -> Result<(), Failure>,
+) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let given = Given::read(&arguments);
+    finish(program, given.and_then(|given| given.map_or(Ok(()), |given| body(given, arguments))))
+}
+
+fn finish(program: &str, outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.reason.is_empty() {
@@ -64,26 +85,30 @@ pub fn run<Flags: Parser>(program: &str, body: impl FnOnce(Flags) -> Result<(), 
 }
 
 /// The flags, or `None` when they asked for help or the version, which were then shown.
-fn parse<Flags: Parser>(
-    arguments: impl Iterator<Item = std::ffi::OsString>,
-) -> Result<Option<Flags>, Failure> {
+fn parse<Flags: Parser>(arguments: impl Iterator<Item = OsString>) -> Result<Option<Flags>, Failure> {
     let command = Flags::command().max_term_width(HELP_COLUMNS);
-    match command.try_get_matches_from(arguments).and_then(|matches| Flags::from_arg_matches(&matches)) {
-        Ok(flags) => Ok(Some(flags)),
+    shown(command.try_get_matches_from(arguments).and_then(|matches| Flags::from_arg_matches(&matches)))
+}
+
+/// What was parsed, or `None` when it was help or the version that was asked for, which are then shown.
+fn shown<T>(parsed: Result<T, clap::Error>) -> Result<Option<T>, Failure> {
+    match parsed {
+        Ok(parsed) => Ok(Some(parsed)),
         Err(error) if error.use_stderr() => {
-            let message = error.to_string();
-            // The error itself, with the values that are possible; what follows an empty line is advice.
-            let lines: Vec<&str> =
-                message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-            let reason = lines.join(" ");
-            let reason = reason.trim_start_matches("error: ");
-            Err(Failure::usage(format_args!("{reason}; --help lists the flags")))
+            Err(Failure::usage(format_args!("{}; --help lists the flags", reason(&error))))
         }
-        Err(help) => match write_all(stdio::stdout(), &help.to_string(), None) {
-            // Whoever reads may have seen enough.
-            Ok(()) | Err(Errno::PIPE) => Ok(None),
-            Err(error) => Err(Failure::failed(format_args!("cannot write to stdout: {error}"))),
-        },
+        Err(help) => print(&help.to_string()).map(|()| None),
+    }
+}
+
+/// Writes a text to stdout, waiting for whoever reads it.
+///
+/// # Errors
+/// [`Failure`], unless it is that the reader has seen enough.
+pub fn print(text: &str) -> Result<(), Failure> {
+    match write_all(stdio::stdout(), text, None) {
+        Ok(()) | Err(Errno::PIPE) => Ok(()),
+        Err(error) => Err(Failure::failed(format_args!("cannot write to stdout: {error}"))),
     }
 }
 

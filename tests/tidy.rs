@@ -50,7 +50,7 @@ const WORLD: &[(&str, &[&str])] = &[
     ("TcpListener", &["server", "load"]),
     ("Instant", &["server", "store", "client", "load", "bin"]),
     ("SystemTime", &["store", "server"]),
-    ("std::fs", &["server", "store", "client", "load", "bin"]),
+    ("std::fs", &["cli", "server", "store", "client", "load", "bin"]),
     ("std::env", &["cli", "bin"]),
     // The client finds hosts, connects and shakes hands on a thread of its own: those calls cannot be given up, and the
     // keyboard and signals do not wait for them. The server is one thread.

@@ -45,6 +45,15 @@ impl LoginCache {
         LoginCache { keyed: keyed(key), lifetime, entries: HashMap::new(), expiries: VecDeque::new() }
     }
 
+    /// The lifetime is another from now on. If it is shorter nothing is remembered any more: what was verified before would
+    /// be recognised for longer than is wanted.
+    pub(crate) fn set_lifetime(&mut self, lifetime: Duration) {
+        if lifetime < std::mem::replace(&mut self.lifetime, lifetime) {
+            self.entries.clear();
+            self.expiries.clear();
+        }
+    }
+
     /// This password was verified in full just now.
     pub(crate) fn remember(&mut self, name: &Name, stored: &PasswordHash, password: &Password, now: Moment) {
         if self.lifetime.is_zero() {

@@ -58,6 +58,15 @@ impl Throttle {
         Throttle { penalty, debtors: HashMap::new(), by_age: BTreeSet::new(), charges: 0 }
     }
 
+    /// The penalty is another from now on. Without one nobody owes anything.
+    pub fn set_penalty(&mut self, penalty: Duration) {
+        self.penalty = penalty;
+        if penalty.is_zero() {
+            self.debtors.clear();
+            self.by_age.clear();
+        }
+    }
+
     /// How long this origin has to wait before it is served again; `None` if it is welcome.
     pub fn wait(&self, origin: Origin, now: Moment) -> Option<Duration> {
         self.wait_but(origin, 0, now)
@@ -186,6 +195,19 @@ mod tests {
             throttle.charge(origin("192.0.2.7"), Moment::START);
         }
         assert!(throttle.is_empty());
+    }
+
+    #[test]
+    fn another_penalty_counts_from_now_on_and_none_forgives_everybody() {
+        let mut throttle = Throttle::new(PENALTY);
+        let (guesser, start) = (origin("192.0.2.7"), Moment::START);
+        throttle.charge(guesser, start);
+        throttle.set_penalty(2 * PENALTY);
+        assert_eq!(throttle.owed(guesser, start), PENALTY, "what was charged is owed");
+        throttle.charge(guesser, start);
+        assert_eq!(throttle.owed(guesser, start), 3 * PENALTY);
+        throttle.set_penalty(Duration::ZERO);
+        assert!(throttle.is_empty() && throttle.by_age.is_empty());
     }
 
     #[test]

@@ -117,6 +117,12 @@ impl Admission {
         }
     }
 
+    /// The settings are others from now on.
+    pub(super) fn set_config(&mut self, config: &Config) {
+        self.cache.set_lifetime(config.login_cache);
+        self.throttle.set_penalty(config.penalty);
+    }
+
     /// How long a hash that this origin hands in now would wait for its start.
     pub(super) fn wait(&self, origin: Origin, now: Moment) -> Duration {
         let at_once = self.throttle.charges_left(origin, now).unwrap_or(u32::MAX);

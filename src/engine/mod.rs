@@ -172,6 +172,25 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// The settings are others from now on. Nobody is sent away for that, and what is under way goes on as it began: a lower
+    /// limit counts for whoever comes next, and the bounds on frames and output stay as they were.
+    pub fn handle_config(&mut self, new: Config, now: Moment) {
+        self.registry.now = now;
+        let old = &self.registry.config;
+        let config = Config {
+            max_frame_bytes: old.max_frame_bytes,
+            output_limit_bytes: old.output_limit_bytes,
+            output_total_bytes: old.output_total_bytes,
+            hash_rounds_per_second: old.hash_rounds_per_second,
+            hash_lane_costs: old.hash_lane_costs.clone(),
+            chat_rate: if self.handler.fans_out() { new.chat_rate } else { 0 },
+            ..new
+        };
+        self.admission.set_config(&config);
+        self.registry.write_rate.set_rate(config.chat_rate);
+        self.registry.config = config;
+    }
+
     /// Store or handler may have something from elsewhere.
     pub fn handle_wake(&mut self, now: Moment) {
         self.registry.now = now;

@@ -34,6 +34,14 @@ impl WriteRate {
         WriteRate { interval, sweep_above: BUCKETS_LEAST, ..WriteRate::default() }
     }
 
+    /// The rate is another from now on. Who is not read for now is read again when it was to be.
+    pub(super) fn set_rate(&mut self, texts_per_second: u32) {
+        let interval = WriteRate::new(texts_per_second).interval;
+        if std::mem::replace(&mut self.interval, interval) != interval {
+            self.empty_at.clear();
+        }
+    }
+
     /// When the first connection that is not read for now is to be read again.
     pub(super) fn next_pause_end(&self) -> Option<Moment> {
         self.paused.first().map(|(end, _)| *end)

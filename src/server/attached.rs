@@ -54,15 +54,7 @@ impl<S: Store> Server<S> {
                     }
                     self.begin_stopping(now);
                 }
-                SignalAction::Reload => {
-                    if let Some(log) = &self.log {
-                        log.reopen();
-                    }
-                    log::info!("log reopened");
-                    self.handshakes.reload();
-                    self.engine.handle_reload(now);
-                    self.log_store_notices();
-                }
+                SignalAction::Reload => drop(self.reload(now)),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::certificate::{CertificateFiles, Identity};
 use super::handshake_queue::HandshakeQueue;
+use super::reload::ReloadLine;
 use super::socket::Transport;
 use super::sockets::socket_of;
 use super::stderr::warn_stderr;
@@ -12,6 +13,7 @@ use crate::engine::TransportEvent;
 use crate::limits::CLIENT_HELLO_BYTES;
 use crate::store::{OsDisk, Store};
 use crate::tls::{Fingerprint, FirstBytes};
+use log::Level;
 use std::net::IpAddr;
 
 /// Whether a server encrypts, and with which certificate.
@@ -65,16 +67,19 @@ impl Handshakes {
         }
     }
 
-    /// Reads the certificate anew. If that fails the old one stays.
-    pub(super) fn reload(&mut self) {
+    /// Reads the certificate anew, and says what came of it. If that fails the old one stays.
+    pub(super) fn reload(&mut self, lines: &mut Vec<ReloadLine>) {
         let Some((files, identity)) = &mut self.shown else { return };
+        let mut say = |level, text| lines.push(ReloadLine { level, text });
         match files.read() {
             Ok(new) => {
                 *identity = new;
-                log::info!("certificate reloaded fingerprint={}", identity.fingerprint);
-                files.weaknesses().iter().for_each(|weakness| log::warn!("{weakness}"));
+                say(Level::Info, format!("certificate reloaded fingerprint={}", identity.fingerprint));
+                files.weaknesses().into_iter().for_each(|weakness| say(Level::Warn, weakness));
             }
-            Err(reason) => log::error!("certificate not reloaded reason={reason:?}; the old one stays"),
+            Err(reason) => {
+                say(Level::Error, format!("certificate not reloaded reason={reason:?}; the old one stays"))
+            }
         }
     }
 

@@ -62,7 +62,8 @@ impl LogFile {
             .add_filter_allow_str("porter")
             .build();
         let lines = Lines { line: Vec::new(), stamp: Stamp::default(), log_file: log.clone() };
-        let lines = *WriteLogger::new(level, config, lines);
+        // What is logged is for the facade to say, which can be told otherwise later.
+        let lines = *WriteLogger::new(LevelFilter::Trace, config, lines);
         log::set_boxed_logger(Box::new(Levelled { lines, log_file: log.clone() }))?;
         log::set_max_level(level);
         log.reopen();

@@ -37,6 +37,7 @@ mod logfile;
 #[cfg(not(feature = "programs"))]
 #[path = "unlogged.rs"]
 mod logfile;
+mod reload;
 mod signals;
 mod slice;
 mod socket;
@@ -57,6 +58,7 @@ pub use handle::ServerHandle;
 pub use logfile::LogFile;
 #[cfg(not(feature = "programs"))]
 use logfile::LogFile;
+pub use reload::{NewSettings, ReadSettings, ReloadLine};
 pub use start::Options;
 
 use crate::Clock;
@@ -145,6 +147,7 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     console: Option<Console>,
     signals: Option<Signals>,
     log: Option<LogFile>,
+    read_settings: Option<ReadSettings>,
     /// When what was logged is to be written.
     log_due: Option<Moment>,
     /// When the engine or a handshake has something to do though nothing happens, as far as it was known when the last

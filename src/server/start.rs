@@ -147,6 +147,7 @@ impl<S: Store> Server<S> {
             console: None,
             signals: None,
             log: None,
+            read_settings: None,
             log_due: None,
             due: Moment::NEVER,
             deadlines: Deadlines::default(),
@@ -174,7 +175,7 @@ fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, OpenError> {
 }
 
 /// Lowers the limit on connections to what the limit on descriptors has room for, and says so.
-fn fit_descriptors(config: &mut Config) {
+pub(super) fn fit_descriptors(config: &mut Config) {
     let (wanted, fitting) =
         (config.max_connections, descriptors::connections_that_fit(config.max_connections));
     if fitting < wanted {

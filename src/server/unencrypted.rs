@@ -1,5 +1,6 @@
 //! What takes the place of encryption in a build without it: every connection is plain TCP, and passes the handshakes.
 
+use super::reload::ReloadLine;
 use super::socket::{Socket, Transport};
 use super::{ConnId, Server};
 use crate::Moment;
@@ -29,7 +30,7 @@ impl Handshakes {
         Transport::Plain
     }
 
-    pub(super) fn reload(&mut self) {}
+    pub(super) fn reload(&mut self, _: &mut Vec<ReloadLine>) {}
 
     pub(super) fn leave(&mut self, _: ConnId) {}
 

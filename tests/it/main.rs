@@ -17,6 +17,7 @@ mod chat;
 mod chat_rate;
 #[cfg(feature = "client")]
 mod client;
+mod configuration;
 mod console_input;
 mod conversation;
 mod crowds;

@@ -14,6 +14,24 @@ const LOG: &str = "Log";
 const ACCOUNTS: &str = "Names and passwords";
 const LIMITS: &str = "Limits and times";
 
+/// The flags that a running server keeps as they were when it started: what it listens on, what it is, where its files
+/// are, and how much of what is already under way it takes.
+pub(crate) const FIXED: &[&str] = &[
+    "mode",
+    "data",
+    "host",
+    "port",
+    "strict-port",
+    "tls",
+    "plaintext",
+    "tls-cert",
+    "tls-key",
+    "log-file",
+    "max-frame",
+    "output-limit",
+    "output-total",
+];
+
 /// Recognises who connects, checks their password, hands out a session token, and carries messages.
 #[derive(Parser)]
 #[command(name = "porter-server", version)]
@@ -24,12 +42,18 @@ pub(crate) struct Flags {
     /// Folder of users.csv and addresses.csv; made on first start
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
-    /// Address to listen on, IPv4 or IPv6, or its name [default: 127.0.0.1, asked for on a terminal]
-    #[arg(long, help_heading = LISTENING, value_name = "ADDR", value_parser = host)]
-    pub(crate) host: Option<IpAddr>,
-    /// Port; if busy the next free one, up to 100 further; 0 = any [default: 9090, asked for on a terminal]
-    #[arg(long, help_heading = LISTENING, value_name = "N", value_parser = port)]
-    pub(crate) port: Option<u16>,
+    /// File of settings in TOML: its keys are the names of these flags, and a flag given here wins. Read anew on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Show what would be used, as such a file, and exit: 0, or 2 with what is wrong
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// Address to listen on, IPv4 or IPv6, or its name; asked for on a terminal
+    #[arg(long, help_heading = LISTENING, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Port; if busy the next free one, up to 100 further; 0 = any; asked for on a terminal
+    #[arg(long, help_heading = LISTENING, value_name = "N", default_value = "9090", value_parser = port)]
+    pub(crate) port: u16,
     /// Fail if the port is busy
     #[arg(long, help_heading = LISTENING)]
     pub(crate) strict_port: bool,

@@ -1,32 +1,38 @@
 //! The server: flags, asked-for values, and then [`porter::server`].
 
 mod flags;
+mod reread;
 mod settings;
 
 use clap::ValueEnum;
 use flags::{Flags, Mode, host, port};
-use porter::cli::{self, Failure};
+use porter::cli::{self, Failure, Given, Source};
 use porter::handler::{Chat, Echo, Handler, Operator};
-use porter::limits;
 use porter::server::{Encryption, LogFile, Options, Server};
-use settings::{config, encryption, is_loopback};
+use reread::Reread;
+use settings::{cheap_hashes, checked, config, encryption, is_loopback};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run("porter-server", serve)
+    cli::run_configured("porter-server", serve)
 }
 
-fn serve(flags: Flags) -> Result<(), Failure> {
-    let config = config(&flags)?;
-    let host = cli::given_or_asked(flags.host, "Address to listen on", "127.0.0.1", host)?;
-    let port = cli::given_or_asked(flags.port, "Port", "9090", port)?;
+fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
+    if given.flags.check_config {
+        return cli::print(&checked(&given)?);
+    }
+    let config = config(&given)?;
+    let reread = given.flags.config.is_some().then(|| Reread::new(arguments, &given));
+    let (host, port) = place(&given)?;
+    let flags = given.flags;
     let encryption = encryption(&flags, host)?;
     let log = LogFile::install(&flags.log_file, flags.log_level).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     log::info!("start version={} mode={mode} data={:?}", env!("CARGO_PKG_VERSION"), flags.data);
-    warn_of_cheap_hashes(config.hash_rounds);
+    cheap_hashes(config.hash_rounds).iter().for_each(|text| warn(text));
     warn_of_plaintext(&encryption, host);
     let strict_port = flags.strict_port;
     let options = Options { host, port, strict_port, data: flags.data, encryption, config };
@@ -37,18 +43,42 @@ fn serve(flags: Flags) -> Result<(), Failure> {
         Mode::Operator => Box::new(Operator::default()),
         Mode::Chat => Box::new(Chat),
     };
-    listen(options, handler, flags.mode, &log).inspect_err(|failure| {
+    listen(options, handler, flags.mode, &log, reread).inspect_err(|failure| {
         log::error!("failed reason={:?}", failure.to_string());
         log.flush();
     })
 }
 
-fn listen(options: Options, handler: Box<dyn Handler>, mode: Mode, log: &LogFile) -> Result<(), Failure> {
+/// Where to listen: as it was given, or as the person at the terminal wants it, or by default.
+fn place(given: &Given<Flags>) -> Result<(IpAddr, u16), Failure> {
+    let is_given = |key| given.source(key).is_some_and(|source| *source != Source::Default);
+    let Flags { host: host_text, port: port_number, .. } = &given.flags;
+    let given_host = if is_given("host") {
+        Some(host(host_text).map_err(|reason| given.fault("host", &reason))?)
+    } else {
+        None
+    };
+    let given_port = is_given("port").then_some(*port_number);
+    let host = cli::given_or_asked(given_host, "Address to listen on", host_text, host)?;
+    let port = cli::given_or_asked(given_port, "Port", &port_number.to_string(), port)?;
+    Ok((host, port))
+}
+
+fn listen(
+    options: Options,
+    handler: Box<dyn Handler>,
+    mode: Mode,
+    log: &LogFile,
+    reread: Option<Reread>,
+) -> Result<(), Failure> {
     let wanted_port = options.port;
     let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
     server.attach_log(log.clone());
     server.attach_signals().map_err(Failure::failed)?;
     server.attach_console();
+    if let Some(mut reread) = reread {
+        server.attach_configuration(Box::new(move || reread.read()));
+    }
     let address = server.address().map_err(Failure::failed)?;
     log::info!("listening addr={address}");
     if wanted_port != 0 && address.port() != wanted_port {
@@ -87,13 +117,6 @@ fn warn_of_plaintext(encryption: &Encryption, host: IpAddr) {
         warn(&format!(
             "--plaintext on {host}: passwords and messages travel unencrypted, for anyone on the way to read and change"
         ));
-    }
-}
-
-fn warn_of_cheap_hashes(rounds: u32) {
-    if rounds < limits::HASH_ROUNDS_WEAK {
-        let least = limits::HASH_ROUNDS_WEAK;
-        warn(&format!("--hash-rounds {rounds} makes stolen hashes cheap to guess; use at least {least}"));
     }
 }
 

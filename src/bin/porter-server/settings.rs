@@ -1,7 +1,7 @@
 //! What the flags come to: the engine's settings, and whether the server encrypts.
 
 use crate::flags::{Flags, Registration};
-use porter::cli::Failure;
+use porter::cli::{Failure, Given};
 use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
@@ -9,19 +9,24 @@ use porter::server::CertificateFiles;
 use porter::server::Encryption;
 use std::net::IpAddr;
 
-pub(crate) fn config(flags: &Flags) -> Result<Config, Failure> {
+/// The engine's settings.
+///
+/// # Errors
+/// [`Failure`], about the flag that does not go with another.
+pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
+    let flags = &given.flags;
     let least = limits::output_limit_least_bytes(flags.max_frame);
-    if let Some(given) = flags.output_limit.filter(|given| *given < least) {
+    if let Some(limit) = flags.output_limit.filter(|limit| *limit < least) {
         let max_frame = flags.max_frame;
-        return Err(Failure::usage(format_args!(
-            "--output-limit {given} is too small for --max-frame {max_frame}; it must be at least {least}"
-        )));
+        let reason = format!("{limit} is too small for --max-frame {max_frame}; it must be at least {least}");
+        return Err(given.fault("output-limit", &reason));
     }
     let output_limit_bytes = flags.output_limit.unwrap_or(limits::OUTPUT_LIMIT_BYTES_DEFAULT.max(least));
-    if let Some(given) = flags.output_total.filter(|given| *given < output_limit_bytes) {
-        return Err(Failure::usage(format_args!(
-            "--output-total {given} is too small; one connection alone may have {output_limit_bytes} (--output-limit)"
-        )));
+    if let Some(total) = flags.output_total.filter(|total| *total < output_limit_bytes) {
+        let reason = format!(
+            "{total} is too small; one connection alone may have {output_limit_bytes} (--output-limit)"
+        );
+        return Err(given.fault("output-total", &reason));
     }
     Ok(Config {
         max_frame_bytes: flags.max_frame,
@@ -70,4 +75,24 @@ pub(crate) fn encryption(flags: &Flags, host: IpAddr) -> Result<Encryption, Fail
 
 pub(crate) fn is_loopback(host: IpAddr) -> bool {
     host.to_canonical().is_loopback()
+}
+
+/// What --check-config shows.
+///
+/// # Errors
+/// [`Failure`], if the settings cannot be used.
+pub(crate) fn checked(given: &Given<Flags>) -> Result<String, Failure> {
+    let config = config(given)?;
+    let computed = [
+        ("output-limit", config.output_limit_bytes.to_string()),
+        ("output-total", config.output_total_bytes.to_string()),
+    ];
+    Ok(given.to_toml(&computed, &[]))
+}
+
+/// A warning about hashes that are soon guessed.
+pub(crate) fn cheap_hashes(rounds: u32) -> Option<String> {
+    let least = limits::HASH_ROUNDS_WEAK;
+    (rounds < least)
+        .then(|| format!("--hash-rounds {rounds} makes stolen hashes cheap to guess; use at least {least}"))
 }

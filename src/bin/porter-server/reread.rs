@@ -1,0 +1,59 @@
+//! The configuration, read anew while the server runs.
+
+use crate::flags::{FIXED, Flags};
+use crate::settings::{cheap_hashes, config};
+use log::Level;
+use porter::cli::{Given, Setting, Source};
+use porter::server::{NewSettings, ReloadLine};
+use std::ffi::OsString;
+
+/// What is needed to read the same command line and its file once more.
+pub(crate) struct Reread {
+    arguments: Vec<OsString>,
+    /// What the server runs with, for what it can change.
+    settings: Vec<Setting>,
+}
+
+impl Reread {
+    pub(crate) fn new(arguments: Vec<OsString>, given: &Given<Flags>) -> Reread {
+        Reread { arguments, settings: given.settings.clone() }
+    }
+
+    /// What the server is to run with from now on, and what is to be said about it. On an error all stays as it was.
+    ///
+    /// # Errors
+    /// One line about what is wrong, and where.
+    pub(crate) fn read(&mut self) -> Result<NewSettings, String> {
+        let given = Given::<Flags>::read(&self.arguments).map_err(|failure| failure.to_string())?;
+        let given = given.ok_or("the command line asks for help")?;
+        let config = config(&given).map_err(|failure| failure.to_string())?;
+        let mut lines = Vec::new();
+        for (now, new) in self.settings.iter_mut().zip(&given.settings) {
+            if now.value == new.value {
+                continue;
+            }
+            let (is, was) = (shown(new), shown(now));
+            let key = &now.key;
+            if FIXED.contains(&key.as_str()) {
+                let place = match &new.source {
+                    Source::File { path, line } => format!(" at {}:{line}", path.display()),
+                    _ => String::new(),
+                };
+                let text = format!("{key} is {is}{place} and stays {was} until the server is started anew");
+                lines.push(ReloadLine { level: Level::Warn, text });
+            } else {
+                lines.push(ReloadLine { level: Level::Info, text: format!("{key} is {is}; it was {was}") });
+                *now = new.clone();
+            }
+        }
+        if lines.iter().any(|line| line.text.starts_with("hash-rounds")) {
+            lines
+                .extend(cheap_hashes(config.hash_rounds).map(|text| ReloadLine { level: Level::Warn, text }));
+        }
+        Ok(NewSettings { config, log_level: given.flags.log_level, lines })
+    }
+}
+
+fn shown(setting: &Setting) -> &str {
+    setting.value.as_deref().unwrap_or("not set")
+}

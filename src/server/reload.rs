@@ -1,0 +1,77 @@
+//! What others may have changed is read anew while the server runs: log file, certificate, users, configuration.
+//!
+//! This module must not know where a configuration comes from.
+
+use super::Server;
+use super::start::fit_descriptors;
+use crate::Moment;
+use crate::engine::Config;
+use crate::store::{Notice, Store};
+use log::{Level, LevelFilter};
+
+/// What came of one part of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadLine {
+    /// How much it matters.
+    pub level: Level,
+    /// In words, on one line.
+    pub text: String,
+}
+
+/// What a server is to run with from now on. Nobody is dropped for it: a lower limit counts for whoever comes next.
+#[derive(Clone, Debug)]
+pub struct NewSettings {
+    /// The engine's settings. Bounds on frames and output stay as they were, whatever it says: they are about what is under
+    /// way.
+    pub config: Config,
+    /// What is logged.
+    pub log_level: LevelFilter,
+    /// What is to be said of it: what has changed, and what differs and cannot change.
+    pub lines: Vec<ReloadLine>,
+}
+
+/// Reads the configuration anew, or says on one line what is wrong with it.
+pub type ReadSettings = Box<dyn FnMut() -> Result<NewSettings, String>>;
+
+impl<S: Store> Server<S> {
+    /// Has the configuration read anew on SIGHUP, by this.
+    pub fn attach_configuration(&mut self, read: ReadSettings) {
+        self.read_settings = Some(read);
+    }
+
+    /// Reads everything anew, and says what came of each; it is logged too. Whatever cannot be read stays as it was.
+    pub(super) fn reload(&mut self, now: Moment) -> Vec<ReloadLine> {
+        let mut lines = Vec::new();
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+        lines.push(ReloadLine { level: Level::Info, text: "log reopened".to_owned() });
+        self.handshakes.reload(&mut lines);
+        self.engine.handle_reload(now);
+        while let Some(Notice { level, text }) = self.engine.store_mut().poll_notice() {
+            lines.push(ReloadLine { level, text: format!("store {text}") });
+        }
+        self.reload_configuration(now, &mut lines);
+        for ReloadLine { level, text } in &lines {
+            log::log!(*level, "{text}");
+        }
+        lines
+    }
+
+    fn reload_configuration(&mut self, now: Moment, lines: &mut Vec<ReloadLine>) {
+        let Some(read) = &mut self.read_settings else { return };
+        match read() {
+            Ok(NewSettings { mut config, log_level, lines: mut said }) => {
+                fit_descriptors(&mut config);
+                self.engine.handle_config(config, now);
+                log::set_max_level(log_level);
+                lines.push(ReloadLine { level: Level::Info, text: "configuration reloaded".to_owned() });
+                lines.append(&mut said);
+            }
+            Err(reason) => {
+                let text = format!("configuration not reloaded reason={reason:?}; the old one stays");
+                lines.push(ReloadLine { level: Level::Error, text });
+            }
+        }
+    }
+}
