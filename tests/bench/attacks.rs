@@ -1,9 +1,10 @@
 //! The scenarios: who besieges a server, how, and what came of it. All of them are bounded in number and in time.
 
+use crate::crowd::has_ended;
 use crate::handshakes;
 use crate::host::{Guest, HOME, Host, error_code, frame, reset};
 use crate::rooms;
-use crate::strangers::{self, Words, has_ended};
+use crate::strangers::{self, Words};
 use porter::limits::{
     HANDSHAKES_AT_ONCE, HEADER_BYTES, LOGIN_TIMEOUT_DEFAULT, MAX_FRAME_BYTES_DEFAULT,
     OUTPUT_LIMIT_BYTES_DEFAULT, STRANGER_FRAME_BYTES,

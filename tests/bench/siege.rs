@@ -20,6 +20,8 @@
 )]
 
 mod attacks;
+#[path = "../it/support/crowd.rs"]
+mod crowd;
 mod handshakes;
 mod host;
 mod rooms;

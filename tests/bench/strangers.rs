@@ -1,10 +1,10 @@
 //! Crowds of one address that do not log in and come back whenever they are closed, and newcomers of another.
 
 use crate::attacks::{Attack, Outcome};
+use crate::crowd::{has_ended, with_news};
 use crate::host::{ClientStream, Host, PASSWORD, frame};
 use porter::client::Client;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -105,21 +105,4 @@ fn arrive(host: &Host, words: &[u8]) -> TcpStream {
     let _ = stream.write_all(words);
     stream.set_nonblocking(true).unwrap();
     stream
-}
-
-fn with_news(crowd: &[TcpStream]) -> Vec<usize> {
-    let mut waited: Vec<_> = crowd.iter().map(|stream| PollFd::new(stream, PollFlags::IN)).collect();
-    poll(&mut waited, Some(&Timespec { tv_sec: 0, tv_nsec: 20_000_000 })).unwrap();
-    (0..waited.len()).filter(|at| !waited[*at].revents().is_empty()).collect()
-}
-
-/// Reads what there is; whether that was the end.
-pub(crate) fn has_ended(stream: &mut TcpStream) -> bool {
-    loop {
-        match stream.read(&mut [0; 512]) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != ErrorKind::WouldBlock,
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! What all the tests use: the server as a child process, and a visitor who speaks in bytes.
 
+mod crowd;
 mod folder;
 mod lines;
 mod process;

@@ -1,9 +1,9 @@
 //! A crowd of one address that keeps so many connections open, and comes back whenever one is closed.
 
+use super::crowd::{has_ended, with_news};
 use super::{Server, eventually};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Socket, Type};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -58,20 +58,4 @@ fn arrive(source: SocketAddr, server: SocketAddr, words: &[u8]) -> TcpStream {
     let _ = stream.write_all(words);
     stream.set_nonblocking(true).unwrap();
     stream
-}
-
-fn with_news(crowd: &[TcpStream]) -> Vec<usize> {
-    let mut waited: Vec<_> = crowd.iter().map(|stream| PollFd::new(stream, PollFlags::IN)).collect();
-    poll(&mut waited, Some(&Timespec { tv_sec: 0, tv_nsec: 20_000_000 })).unwrap();
-    (0..waited.len()).filter(|at| !waited[*at].revents().is_empty()).collect()
-}
-
-fn has_ended(stream: &mut TcpStream) -> bool {
-    loop {
-        match stream.read(&mut [0; 512]) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != ErrorKind::WouldBlock,
-        }
-    }
 }
