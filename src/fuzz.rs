@@ -5,9 +5,13 @@
 
 #![expect(clippy::panic, reason = "a target panics when porter is wrong: that is how a fuzzer hears of it")]
 
+mod lines;
+
+pub use lines::{console, control};
+
 use crate::Moment;
 use crate::auth::PasswordHash;
-use crate::engine::{Command, Config, ConnId, Engine, Entropy, EntropyError, TransportEvent, Written};
+use crate::engine::{Config, ConnId, Engine, Entropy, EntropyError, TransportEvent, Written};
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
 use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
@@ -23,13 +27,14 @@ use time::OffsetDateTime;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("frames", frames),
     ("messages", messages),
     ("conversation", conversation),
     ("users", users),
     ("addresses", addresses),
     ("console", console),
+    ("control", control),
     ("phc", phc),
 ];
 
@@ -55,14 +60,6 @@ pub fn messages(body: &[u8]) {
     if let Ok(reply) = Reply::decode(body) {
         reply.encode(&mut written);
         assert_eq!(&written[HEADER_BYTES..], body);
-    }
-}
-
-/// A line typed at the console is a command, a text, or refused.
-pub fn console(line: &[u8]) {
-    if let Ok(Some(Command::Direct(name, text))) = Command::parse(&String::from_utf8_lossy(line), |_| false) {
-        let again = format!("@{name} {text}");
-        assert_eq!(Command::parse(&again, |_| false), Ok(Some(Command::Direct(name, text))));
     }
 }
 

@@ -44,6 +44,7 @@
 //! | [`auth`] | who may speak: names, passwords, tokens, sessions | sockets, files, the clock, randomness |
 //! | [`handler`] | what a message does: echo, operator, chat, or yours | connections, frames, time |
 //! | [`store`] | what outlives a restart: users and visitors | connections, tokens, frames |
+//! | [`command`] | what may be asked of a running porter, and what is answered | who carries it out |
 //! | [`engine`] | the whole porter without a socket | mio, files, threads, the clock |
 //! | [`server`] | the shell around it: one thread, one mio poll loop | what bytes mean |
 //! | [`client`] | the client's end of a connection: blocking calls, or parts for an event loop | what a server does with what it is told |
@@ -161,6 +162,7 @@ pub mod chart;
 pub mod cli;
 pub mod client;
 mod clock;
+pub mod command;
 pub mod engine;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

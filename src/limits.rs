@@ -211,6 +211,22 @@ pub const SYNC_PAUSE_FACTOR: u32 = 4;
 pub const LOG_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of console output that wait for the terminal or pipe.
 pub const CONSOLE_BUFFER_BYTES: usize = 256 * 1024;
+/// Rows of a list that are made at a time.
+pub const SHARE_LISTED: usize = 64;
+/// Visits that are looked at at a time for a list of users.
+pub const SHARE_VISITS: usize = 4_096;
+/// Users that are imported at once: what is held in memory until all of them are there.
+pub const IMPORT_USERS: usize = 1_000_000;
+/// Users that a list at the console shows; whoever wants more of them wants a file.
+pub const CONSOLE_USERS: usize = 1_000;
+/// Connections to the control socket at once.
+pub const CONTROL_CONNECTIONS: usize = 16;
+/// Bytes of a line from a control connection: a text that all clients may read, and some to spare.
+pub const CONTROL_LINE_BYTES: usize = CONSOLE_LINE_BYTES;
+/// Bytes of answers that wait for a control connection, above which a list is not continued.
+pub const CONTROL_OUTPUT_BYTES: usize = 64 * 1024;
+/// How long a control connection may be idle, or take nothing of what is said to it.
+pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 /// Bytes of a line typed at the console.
 pub const CONSOLE_LINE_BYTES: usize = 64 * 1024;
 

@@ -1,10 +1,11 @@
 //! PBKDF2-HMAC-MD5 (RFC 8018, section 5.2) in portions, of one hash or of several at once.
 
-use super::lanes::{self, Chain, Words};
+use super::lanes::{self, Chain, LANE_WIDTHS, Words};
 use super::{Password, PasswordHash};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 /// One password hash under way: rounds can be done a few at a time.
@@ -60,6 +61,32 @@ fn wipe_stack() {
     std::hint::black_box(&area);
 }
 
+/// Hashes several passwords side by side, each with its own salt. `report` is called now and then with the rounds that were
+/// done since, of all together.
+pub fn hash_passwords(
+    passwords: &[(Password, [u8; SALT_BYTES])],
+    rounds: u32,
+    report: impl Fn(u64),
+) -> Vec<PasswordHash> {
+    const LANES: usize = LANE_WIDTHS[LANE_WIDTHS.len() - 1];
+    const PORTION: u32 = 50_000;
+    let mut hashes = Vec::with_capacity(passwords.len());
+    for batch in passwords.chunks(LANES) {
+        let mut derivations: Vec<Derivation> =
+            batch.iter().map(|(password, salt)| Derivation::new(password, salt, rounds)).collect();
+        loop {
+            let done = advance(&mut derivations, |derivation| derivation, PORTION);
+            if done == 0 {
+                break;
+            }
+            report(u64::from(done) * derivations.len() as u64);
+        }
+        let done = derivations.iter().zip(batch);
+        hashes.extend(done.map(|(one, (_, salt))| PasswordHash { rounds, salt: *salt, hash: one.hash() }));
+    }
+    hashes
+}
+
 /// Advances all of some derivations, at most as many as there are lanes, by `most` rounds or until the first of them is
 /// done; says by how many.
 pub(super) fn advance<D>(all: &mut [D], derivation: impl Fn(&mut D) -> &mut Derivation, most: u32) -> u32 {
@@ -106,9 +133,18 @@ pub fn hash_password(password: &Password, salt: [u8; SALT_BYTES], rounds: u32) -
     PasswordHash { rounds, salt, hash: derivation.hash() }
 }
 
+impl PasswordHash {
+    /// Whether this is the hash of a password, however it was typed when it was hashed.
+    pub fn is_of(&self, password: &Password) -> bool {
+        let is_equal = |password: &Password| -> bool {
+            hash_password(password, self.salt, self.rounds).hash.ct_eq(&self.hash).into()
+        };
+        is_equal(password) || password.as_typed().is_some_and(|typed| is_equal(&typed))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::LANE_WIDTHS;
     use super::*;
     use proptest::prelude::*;
 

@@ -33,7 +33,7 @@ mod throttle;
 mod token;
 
 pub use address::is_meant_for_one;
-pub use derivation::hash_password;
+pub use derivation::{hash_password, hash_passwords};
 pub use lane_costs::LaneCosts;
 pub use lanes::{LANE_WIDTHS, exercise_lanes};
 pub(crate) use letters::Letters;

@@ -5,6 +5,7 @@ use crate::limits::{DEBT_MOST, DEBT_TOLERATED, DEBTORS};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Bound;
 use std::time::Duration;
 
 /// Whom a stranger's behaviour is put down to: an IPv4 address (mapped ones too), or an IPv6 /64, which is what one
@@ -35,7 +36,7 @@ impl fmt::Display for Origin {
 /// What each origin owes.
 ///
 /// A leaky bucket for each origin: every login that was wrong, or was given up before anybody knew, adds a penalty, and
-/// time alone pays it off, so it is kept as the moment at which it will be gone. Nothing is ever taken back: a charge
+/// time alone pays it off, so it is kept as the moment at which it will be gone. No single charge is ever taken back: one
 /// that was paid off by then would take somebody else's guess along.
 #[derive(Debug)]
 pub struct Throttle {
@@ -106,6 +107,23 @@ impl Throttle {
         if self.debtors.len() > DEBTORS {
             self.forget_oldest();
         }
+    }
+
+    /// Takes back all that an origin owes, and says how much it was.
+    pub fn forgive(&mut self, origin: Origin, now: Moment) -> Duration {
+        let Some(debt) = self.debtors.remove(&origin) else { return Duration::ZERO };
+        self.by_age.remove(&(debt.charge, origin));
+        debt.paid_off.since(now)
+    }
+
+    /// What each origin owes whose last charge is a later one than this, in the order of their last charges.
+    pub(crate) fn debts(
+        &self,
+        after: Option<(u64, Origin)>,
+        now: Moment,
+    ) -> impl Iterator<Item = ((u64, Origin), Duration)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_age.range((after, Bound::Unbounded)).map(move |key| (*key, self.owed(key.1, now)))
     }
 
     /// Origins remembered.

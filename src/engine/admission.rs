@@ -1,5 +1,7 @@
 //! What guards the way in: the hash queue, how fast it hashes, the cache, the throttle, and who waits for the store.
 
+use super::accounts::AccountWork;
+use super::answers::CommandId;
 use super::{Config, ConnId};
 use crate::Moment;
 use crate::auth::decoys::Decoys;
@@ -47,6 +49,20 @@ pub(super) enum Storing {
     Rehash { name: Name },
     /// A known user's next password.
     NewPassword(HashedChange),
+    /// A new user of whoever administers them.
+    NewUser { command: CommandId, name: Name },
+    /// What was done to a known user's account.
+    Account { command: CommandId, name: Name, work: AccountWork },
+    /// So many new users, all or none.
+    Import { command: CommandId, count: usize },
+}
+
+/// A change of a user's record that waits until the one before it is stored.
+#[derive(Debug)]
+pub(super) enum WaitingChange {
+    /// A user's own.
+    Password(HashedChange),
+    Command(CommandId, AccountWork),
 }
 
 /// What a session's user wants for a password.
@@ -93,8 +109,8 @@ pub(super) struct Admission {
     pub(super) early_logins: HashMap<Name, Vec<EarlyLogin>>,
     /// Users whose new hash is queued, hashed or stored.
     pub(super) rehashing: HashSet<Name>,
-    /// Users whose next password is at the store, and further ones that are hashed and wait for that.
-    pub(super) changing: HashMap<Name, Vec<HashedChange>>,
+    /// Users a change of whose record is at the store, and further ones that wait for that.
+    pub(super) changing: HashMap<Name, Vec<WaitingChange>>,
     /// The hashes that connections with a session wait for.
     pub(super) change_jobs: HashMap<ConnId, JobId>,
     next_ticket: u64,

@@ -3,7 +3,8 @@
 //! Two limits are kept: all connections, and those that are not logged in. Where one is reached the origin that has the
 //! most connections that are not logged in gives one up, so that whoever has many keeps nobody else out.
 
-use super::connection::{CloseReason, Connection, ConnectionState};
+use super::close_reason::CloseReason;
+use super::connection::{Connection, ConnectionState};
 use super::events::Announced;
 use super::login::seconds_first;
 use super::peer::Peer;

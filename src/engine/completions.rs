@@ -52,6 +52,13 @@ impl<S: Store> Engine<S> {
                     }
                 }
                 Storing::NewPassword(hashed) => self.finish_change(hashed, completion.outcome),
+                Storing::NewUser { command, name } => {
+                    self.finish_new_user(command, &name, completion.outcome);
+                }
+                Storing::Account { command, name, work } => {
+                    self.finish_account(command, name, &work, completion.outcome);
+                }
+                Storing::Import { command, count } => self.finish_import(command, count, completion.outcome),
             }
         }
     }
@@ -205,6 +212,11 @@ impl<S: Store> Engine<S> {
                 );
             }
         }
+        self.judge_early_logins(name);
+    }
+
+    /// A registration is stored, or not: whoever wanted to log in by it meanwhile does now.
+    pub(super) fn judge_early_logins(&mut self, name: &Name) {
         for early in self.admission.early_logins.remove(name).unwrap_or_default() {
             if self.end_waiting(early.conn) {
                 self.log_in(early.conn, early.password);

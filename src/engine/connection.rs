@@ -1,6 +1,7 @@
 //! One connection, as the engine sees it.
 
 use super::Config;
+use super::close_reason::CloseReason;
 use super::events::Announced;
 use super::peer::Peer;
 use super::strangers::StrangerState;
@@ -11,8 +12,7 @@ use crate::auth::conversation::{LoginState, Unauthenticated};
 use crate::limits::{
     HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, SHARE_FRAMES, STRANGER_FRAME_BYTES,
 };
-use crate::protocol::{Code, Inbox, Outbox, Request};
-use std::fmt;
+use crate::protocol::{Inbox, Outbox, Request};
 
 /// A connection's state and what waits in it.
 #[derive(Debug)]
@@ -133,58 +133,6 @@ pub(super) struct Traffic {
     pub(super) bytes_out: u64,
     pub(super) messages_in: u32,
     pub(super) messages_out: u32,
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CloseReason {
-    Exit,
-    Kicked,
-    /// A handler has ended the session.
-    Handler,
-    Shutdown,
-    TakenOver,
-    /// In another session of the name.
-    PasswordChanged,
-    ClosedByPeer,
-    Reset,
-    /// The encryption around it did not come about, or failed.
-    Tls,
-    Refused(Code),
-}
-
-impl CloseReason {
-    /// Whether the session ends with the connection; otherwise it can be resumed.
-    pub(super) fn ends_session(self) -> bool {
-        match self {
-            CloseReason::Exit
-            | CloseReason::Kicked
-            | CloseReason::Handler
-            | CloseReason::Shutdown
-            | CloseReason::PasswordChanged => true,
-            CloseReason::TakenOver | CloseReason::ClosedByPeer | CloseReason::Reset | CloseReason::Tls => {
-                false
-            }
-            CloseReason::Refused(code) => code.ends_session(),
-        }
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CloseReason::Exit => f.write_str("exit"),
-            CloseReason::Kicked => f.write_str("kicked"),
-            CloseReason::Handler => f.write_str("ended"),
-            CloseReason::Shutdown => f.write_str("shutdown"),
-            CloseReason::TakenOver => f.write_str("taken-over"),
-            CloseReason::PasswordChanged => f.write_str("password-changed"),
-            CloseReason::ClosedByPeer => f.write_str("closed-by-peer"),
-            CloseReason::Reset => f.write_str("reset"),
-            CloseReason::Tls => f.write_str("tls"),
-            CloseReason::Refused(code) => code.fmt(f),
-        }
-    }
 }
 
 /// What a connection can take now.

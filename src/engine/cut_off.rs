@@ -5,7 +5,8 @@
 //! seen to at once.
 
 use super::ConnId;
-use super::connection::{CloseReason, Connection};
+use super::close_reason::CloseReason;
+use super::connection::Connection;
 use super::registry::Registry;
 use super::transport;
 use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR, SHARE_CUT_OFF_LOOKS, SHARE_CUT_OFFS};

@@ -5,7 +5,8 @@
 //! does.
 
 use super::ConnId;
-use super::connection::{CloseReason, Connection};
+use super::close_reason::CloseReason;
+use super::connection::Connection;
 use super::peer::Peer;
 use super::registry::Registry;
 use super::stranger_log::StrangerEvent;

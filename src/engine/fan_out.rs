@@ -10,7 +10,8 @@
 //! connection for which much waits that nobody has yet tried to write is waited for: whoever reads shall not be cut off
 //! for the server's own delay.
 
-use super::connection::{CloseReason, Connection, ConnectionState};
+use super::close_reason::CloseReason;
+use super::connection::{Connection, ConnectionState};
 use super::registry::Registry;
 use super::{Config, ConnId};
 use crate::auth::{Name, Session, SessionId};

@@ -1,6 +1,7 @@
 //! Frames: taken from the bytes that came, judged in the protocol's order, handed on.
 
-use super::connection::{CloseReason, ConnectionState};
+use super::close_reason::CloseReason;
+use super::connection::ConnectionState;
 use super::delivery::Delivery;
 use super::{ConnId, Engine};
 use crate::auth::{Name, Password, Session, SessionId};

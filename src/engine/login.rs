@@ -1,7 +1,8 @@
 //! The way in: identify, register, log in, resume.
 
 use super::admission::{EarlyLogin, NewPassword, Purpose};
-use super::connection::{CloseReason, Connection, ConnectionState, Input};
+use super::close_reason::CloseReason;
+use super::connection::{Connection, ConnectionState, Input};
 use super::registry::Change;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine, EntropyError};

@@ -9,8 +9,12 @@
 //!
 //! This module must not know mio, files, threads or the clock.
 
+mod accounts;
 mod admission;
+mod answers;
 mod arrival;
+mod close_reason;
+mod commands;
 mod completions;
 mod config;
 mod connection;
@@ -39,9 +43,10 @@ mod turns;
 mod write_rate;
 
 pub use crate::protocol::Unsent;
+pub use answers::CommandId;
 pub use config::Config;
 pub use connection::ReadBudget;
-pub use console::Command;
+pub use console::ConsoleLine;
 pub use entropy::{Entropy, EntropyError};
 pub use statistics::Statistics;
 pub use transport::{Output, TransportEvent, Written};
@@ -211,7 +216,7 @@ impl<S: Store> Engine<S> {
     /// The person at the console has typed a line.
     pub fn handle_console_line(&mut self, line: &str, now: Moment) {
         self.registry.now = now;
-        self.run_command(line);
+        self.run_line(line);
         self.apply_changes();
     }
 

@@ -1,8 +1,8 @@
 //! A user's next password: the old one is checked as at a login, the new one hashed and stored, and then the user's other
 //! sessions end.
 
-use super::admission::{HashedChange, NewPassword, PasswordChange, Purpose, Storing};
-use super::connection::CloseReason;
+use super::admission::{HashedChange, NewPassword, PasswordChange, Purpose, Storing, WaitingChange};
+use super::close_reason::CloseReason;
 use super::{ConnId, Engine};
 use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Password, PasswordHash, SessionId};
@@ -67,7 +67,7 @@ impl<S: Store> Engine<S> {
             return;
         }
         if let Some(others) = self.admission.changing.get_mut(name) {
-            return others.push(hashed);
+            return others.push(WaitingChange::Password(hashed));
         }
         if !self.has_record(name, verified) {
             let PasswordChange { conn, session, name, old, .. } = *hashed.change;
@@ -106,8 +106,16 @@ impl<S: Store> Engine<S> {
                 }
             }
         }
-        for other in self.admission.changing.remove(&name).unwrap_or_default() {
-            self.store_new_password(other);
+        self.judge_waiting_changes(&name);
+    }
+
+    /// A change of a user's record is stored, or not: those that have waited for that are judged again.
+    pub(super) fn judge_waiting_changes(&mut self, name: &Name) {
+        for waiting in self.admission.changing.remove(name).unwrap_or_default() {
+            match waiting {
+                WaitingChange::Password(hashed) => self.store_new_password(hashed),
+                WaitingChange::Command(id, work) => self.work_on_account(id, name.clone(), work),
+            }
         }
     }
 }

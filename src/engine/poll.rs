@@ -46,7 +46,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether a turn's share has left something to be done in the next, whatever happens.
     pub fn has_work(&self) -> bool {
-        self.is_working() || self.registry.has_outputs()
+        self.is_working() || self.registry.has_outputs() || self.registry.answers.is_listing_for_console()
     }
 
     /// A connection that could not be served and now has a [read budget](Engine::read_budget).
@@ -70,6 +70,10 @@ impl<S: Store> Engine<S> {
 
     /// A line for the person at the console, with nothing in it that could harm a terminal.
     pub fn poll_console_line(&mut self) -> Option<String> {
+        if let Some(line) = self.registry.console.pop() {
+            return Some(line);
+        }
+        self.show_answers();
         self.registry.console.pop()
     }
 

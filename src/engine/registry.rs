@@ -1,6 +1,8 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
-use super::connection::{CloseReason, Connection, ConnectionState, Input};
+use super::answers::{Answers, CommandId};
+use super::close_reason::CloseReason;
+use super::connection::{Connection, ConnectionState, Input};
 use super::cut_off::CutOff;
 use super::fan_out::FanOut;
 use super::output::Outputs;
@@ -31,6 +33,9 @@ pub(super) struct Registry {
     pub(super) sessions: Sessions,
     pub(super) changes: VecDeque<Change>,
     pub(super) console: ConsoleQueue,
+    pub(super) answers: Answers,
+    /// Commands that ask for files to be read again.
+    pub(super) reloads: Vec<CommandId>,
     pub(super) totals: Totals,
     pub(super) stranger_log: StrangerLog,
     pub(super) outputs: Outputs,
@@ -104,6 +109,17 @@ impl ConsoleQueue {
         let dropped = std::mem::take(&mut self.dropped);
         (dropped > 0).then(|| format!("({dropped} lines were too many to show)"))
     }
+
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Takes the lines behind the first so many.
+    pub(super) fn take_behind(&mut self, count: usize) -> Vec<String> {
+        let lines: Vec<String> = self.lines.drain(count.min(self.lines.len())..).collect();
+        self.bytes -= lines.iter().map(String::len).sum::<usize>();
+        lines
+    }
 }
 
 impl Registry {
@@ -118,6 +134,8 @@ impl Registry {
             sessions: Sessions::with_room(2 * room),
             changes: VecDeque::new(),
             console: ConsoleQueue::default(),
+            answers: Answers::default(),
+            reloads: Vec::new(),
             totals: Totals::default(),
             stranger_log: StrangerLog::new(),
             outputs: Outputs::default(),

@@ -2,35 +2,51 @@
 //! that is too much for one turn, so each has a share of it; what a few take is done in the first.
 
 use super::ConnId;
-use super::connection::CloseReason;
+use super::answers::CommandId;
+use super::close_reason::CloseReason;
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
+use crate::command::Answer;
 use crate::limits::SHARE_TASK;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Something that is under way.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// An end of some sessions of a name, of which the person at the console may be told.
-    End {
-        sessions: Vec<SessionId>,
-        done: usize,
-        reason: &'static str,
-        why: CloseReason,
-        kicked: Option<Name>,
-    },
-    /// The lines so far, in order; and the session that is looked at next.
-    Who { lines: BTreeSet<(String, SessionId)>, next: usize },
+    /// An end of some sessions of a name, and who is to hear of it.
+    End { sessions: Vec<SessionId>, done: usize, reason: &'static str, why: CloseReason, report: Report },
+    /// Those who are here so far, in order; and the session that is looked at next.
+    Who { command: CommandId, present: BTreeMap<(Name, SessionId), Answer>, next: usize },
     /// Bye to all, then an end of the sessions that have no connection.
     Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
 }
 
+/// What is said when sessions have ended.
+#[derive(Debug)]
+pub(super) enum Report {
+    None,
+    Kick(CommandId, Name),
+    /// What was done to the account.
+    Account(CommandId, String),
+}
+
 impl Registry {
-    /// Ends every session that a name has now, and says so at the console.
-    pub(super) fn kick(&mut self, name: Name) {
-        let sessions = self.sessions.of(&name).collect();
-        let (reason, why) = ("kicked by the operator", CloseReason::Kicked);
-        self.begin_task(Task::End { sessions, done: 0, reason, why, kicked: Some(name) });
+    /// Ends every session that a name has now.
+    pub(super) fn kick(&mut self, command: CommandId, name: Name) {
+        let report = Report::Kick(command, name.clone());
+        self.end_sessions(&name, "kicked by the operator", CloseReason::Kicked, report);
+    }
+
+    /// Ends every session that a name has now, and then says so.
+    pub(super) fn end_sessions(
+        &mut self,
+        name: &Name,
+        reason: &'static str,
+        why: CloseReason,
+        report: Report,
+    ) {
+        let sessions = self.sessions.of(name).collect();
+        self.begin_task(Task::End { sessions, done: 0, reason, why, report });
     }
 
     /// Ends every session that a name has now, but for one.
@@ -42,12 +58,12 @@ impl Registry {
         why: CloseReason,
     ) {
         let sessions = self.sessions.of(name).filter(|id| *id != but).collect();
-        self.begin_task(Task::End { sessions, done: 0, reason, why, kicked: None });
+        self.begin_task(Task::End { sessions, done: 0, reason, why, report: Report::None });
     }
 
     /// Lists who is here.
-    pub(super) fn list_who_is_here(&mut self) {
-        self.begin_task(Task::Who { lines: BTreeSet::new(), next: 0 });
+    pub(super) fn list_who_is_here(&mut self, command: CommandId) {
+        self.begin_task(Task::Who { command, present: BTreeMap::new(), next: 0 });
     }
 
     /// Says Bye to all.
@@ -86,7 +102,7 @@ impl Registry {
     /// Whether the task is done by now.
     fn does_share(&mut self, task: &mut Task) -> bool {
         match task {
-            Task::End { sessions, done, reason, why, kicked } => {
+            Task::End { sessions, done, reason, why, report } => {
                 let end = sessions.len().min(*done + SHARE_TASK);
                 for session in &sessions[*done..end] {
                     match self.sessions.session(*session).and_then(Session::connection) {
@@ -98,23 +114,19 @@ impl Registry {
                 if end < sessions.len() {
                     return false;
                 }
-                if let Some(name) = kicked {
-                    self.console.push(match sessions.len() {
-                        0 => format!("not kicked: {name} is not here"),
-                        1 => format!("kicked {name}"),
-                        count => format!("kicked {name}, {count} sessions"),
-                    });
-                }
+                self.report_end(report, sessions.len());
                 true
             }
-            Task::Who { lines, next } if *next < self.sessions.used() => {
+            Task::Who { command, present, next } if *next < self.sessions.used() => {
                 let end = self.sessions.used().min(*next + SHARE_TASK);
                 let sessions = (*next..end).filter_map(|index| self.sessions.at_index(index));
-                lines.extend(sessions.map(|(id, session)| (self.line_of(session), id)));
+                present.extend(
+                    sessions.map(|(id, session)| ((session.name().clone(), id), self.presence_of(session))),
+                );
                 *next = end;
-                self.does_last_share_of(lines, *next)
+                self.does_last_share_of(*command, present, *next)
             }
-            Task::Who { lines, next } => self.does_last_share_of(lines, *next),
+            Task::Who { command, present, next } => self.does_last_share_of(*command, present, *next),
             Task::Stop { connections, sessions } => {
                 for _ in 0..SHARE_TASK {
                     if let Some(id) = connections.pop() {
@@ -129,32 +141,55 @@ impl Registry {
     }
 
     /// Shows the list, if all sessions were looked at; whether that is done.
-    fn does_last_share_of(&mut self, lines: &mut BTreeSet<(String, SessionId)>, looked: usize) -> bool {
+    fn does_last_share_of(
+        &mut self,
+        command: CommandId,
+        present: &mut BTreeMap<(Name, SessionId), Answer>,
+        looked: usize,
+    ) -> bool {
         if looked < self.sessions.used() {
             return false;
         }
         for _ in 0..SHARE_TASK {
-            let Some((line, _)) = lines.pop_first() else { break };
-            self.console.push(line);
+            let Some((_, answer)) = present.pop_first() else { break };
+            self.answers.push(command, answer);
         }
-        if !lines.is_empty() {
+        if !present.is_empty() {
             return false;
         }
         let lost = self.sessions.lost_count();
         let online = self.sessions.len() - lost;
         let strangers = self.connections.len().saturating_sub(online);
-        self.console.push(format!("{online} online, {lost} lost, {strangers} not logged in"));
+        self.answers.push(command, Answer::Presence { online, lost, strangers });
+        self.answers.done(command, "");
         true
     }
 
-    fn line_of(&self, session: &Session) -> String {
+    fn report_end(&mut self, report: &Report, count: usize) {
+        match report {
+            Report::None => {}
+            Report::Kick(command, name) => match count {
+                0 => self.answers.failed(*command, format!("not kicked: {name} is not here")),
+                1 => self.answers.done(*command, format!("kicked {name}")),
+                count => self.answers.done(*command, format!("kicked {name}, {count} sessions")),
+            },
+            Report::Account(command, done) => self.answers.done(
+                *command,
+                match count {
+                    0 => done.clone(),
+                    1 => format!("{done}; 1 session has ended"),
+                    count => format!("{done}; {count} sessions have ended"),
+                },
+            ),
+        }
+    }
+
+    fn presence_of(&self, session: &Session) -> Answer {
         let connection = session.connection().and_then(|conn| self.connections.get(conn));
-        match connection {
-            Some(connection) => format!("{}  {}", session.name(), connection.peer),
-            None => {
-                let left = session.expires().since(self.now).as_secs();
-                format!("{}  connection lost, can be resumed for {left} s", session.name())
-            }
+        Answer::Present {
+            name: session.name().clone(),
+            peer: connection.map(|connection| connection.peer.into()),
+            resumable: session.expires().since(self.now),
         }
     }
 }

@@ -4,7 +4,8 @@
 //! [`handle_writable`](Engine::handle_writable), and says by [`handle_transport`](Engine::handle_transport) what becomes of
 //! the two directions of a connection. This module must not know which transport it is.
 
-use super::connection::{CloseReason, ConnectionState, Input};
+use super::close_reason::CloseReason;
+use super::connection::{ConnectionState, Input};
 use super::registry::Registry;
 use super::{ConnId, Engine};
 use crate::Moment;

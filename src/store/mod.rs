@@ -40,6 +40,7 @@ pub use stamp::{BadStamp, Stamp};
 
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Names a request to the store; the engine draws them and they come back with the completion.
@@ -129,6 +130,16 @@ pub trait Store {
     /// Above every number that [`visit`](Store::visit) knows.
     fn visits_end(&self) -> usize {
         0
+    }
+
+    /// Notes when users were last seen, from one visit on and at most so many. Says which is the next, if there is one.
+    fn note_last_seen(&self, from: usize, most: usize, seen: &mut HashMap<Name, Stamp>) -> Option<usize> {
+        let end = self.visits_end().min(from.saturating_add(most));
+        for (name, stamp) in (from..end).filter_map(|number| self.visit(number)) {
+            let last = seen.entry(name).or_insert(stamp);
+            *last = stamp.max(*last);
+        }
+        (end < self.visits_end()).then_some(end)
     }
 
     /// Figures for a person, a line each.

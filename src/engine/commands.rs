@@ -1,0 +1,158 @@
+//! Commands, from wherever they come: each is begun here.
+
+use super::answers::{CommandId, Listing};
+use super::delivery::Delivery;
+use super::{Engine, accounts::AccountWork};
+use crate::Moment;
+use crate::auth::{Name, Origin};
+use crate::command::{Answer, Command, Figures, Line, TABLE};
+use crate::limits::TOKEN_BYTES;
+use crate::store::{AccountChange, Lookup, Store};
+
+impl<S: Store> Engine<S> {
+    /// Somebody who may ask for everything asks for something. What it comes to is to be [polled](Engine::poll_answer).
+    pub fn handle_command(&mut self, command: Command, now: Moment) -> CommandId {
+        self.registry.now = now;
+        let id = self.begin_command(command, usize::MAX);
+        self.apply_changes();
+        id
+    }
+
+    /// Reads a line that asks for something, as [`Line`] does, with the names that are known here.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_line(&self, line: &str) -> Result<Line, String> {
+        Line::parse(line, |name| self.is_known(name))
+    }
+
+    /// A command that asks for files to be read again, which is for whoever has files: it is to be
+    /// [answered](Engine::handle_reloaded).
+    pub fn poll_reload(&mut self) -> Option<CommandId> {
+        self.registry.reloads.pop()
+    }
+
+    /// Files were read again, and this came of it.
+    pub fn handle_reloaded(&mut self, id: CommandId, report: impl IntoIterator<Item = String>) {
+        report.into_iter().for_each(|line| self.registry.answers.push(id, Answer::Text(line)));
+        self.registry.answers.done(id, "reloaded");
+    }
+
+    pub(super) fn is_known(&self, name: &Name) -> bool {
+        let is_stored = || !matches!(self.store.find(name), Lookup::Unknown | Lookup::LookAlike);
+        self.registry.sessions.has_any(name) || is_stored()
+    }
+
+    /// `users` is how many a list may have.
+    pub(super) fn begin_command(&mut self, command: Command, users: usize) -> CommandId {
+        let id = self.registry.answers.begin();
+        let answers = &mut self.registry.answers;
+        match command {
+            Command::Help => {
+                let width = TABLE.iter().map(|spec| spec.usage().len()).max().unwrap_or(0);
+                for spec in TABLE {
+                    let line = format!("{:width$}  {}", spec.usage(), spec.help);
+                    answers.push(id, Answer::Text(line));
+                }
+                answers.done(id, "");
+            }
+            Command::Who => self.registry.list_who_is_here(id),
+            Command::Stats => {
+                let figures = self.figures();
+                self.registry.answers.push(id, Answer::Figures(figures));
+                self.registry.answers.done(id, "");
+            }
+            Command::Policy => {
+                let config = &self.registry.config;
+                let (hash_rounds, min_password_characters) =
+                    (config.hash_rounds, config.min_password_characters);
+                answers.push(id, Answer::Policy { hash_rounds, min_password_characters });
+                answers.done(id, "");
+            }
+            Command::Kick(name) => self.registry.kick(id, name),
+            Command::Say(text) => self.say_as_console(id, &text),
+            Command::Throttled => answers.list(id, Listing::Debts { after: None }),
+            Command::Forgive(address) => {
+                let origin = Origin::of(address);
+                let owed = self.admission.throttle.forgive(origin, self.registry.now);
+                log::info!("forgiven peer={origin} owed={:.3}", owed.as_secs_f64());
+                answers.done(id, format!("{origin} owed {} s", owed.as_secs_f64().ceil()));
+            }
+            Command::Reload => self.registry.reloads.push(id),
+            Command::Stop => {
+                self.quit_asked = true;
+                answers.done(id, "stopping");
+            }
+            Command::ListUsers => answers.list(id, Listing::users(users)),
+            Command::ExportUsers => answers.list(id, Listing::Records { next: 0 }),
+            Command::ShowUser(name) => self.show_user(id, &name),
+            Command::AddUser(name, hash) => self.add_user(id, name, hash),
+            Command::SetPassword(name, hash) => self.work_on_account(id, name, AccountWork::Password(hash)),
+            Command::DisableUser(name) => self.alter_account(id, name, AccountChange::Disable),
+            Command::EnableUser(name) => self.alter_account(id, name, AccountChange::Enable),
+            Command::RemoveUser(name) => self.alter_account(id, name, AccountChange::Remove),
+            Command::ImportUsers(accounts) => self.import_users(id, accounts),
+        }
+        id
+    }
+
+    /// What a client may write at most. No client need take more from anybody.
+    pub(super) fn text_bytes_most(&self) -> usize {
+        self.registry.config.max_frame_bytes as usize - TOKEN_BYTES - 1
+    }
+
+    /// What the handler has to say to that is for whoever has asked, not for the console.
+    fn say_as_console(&mut self, id: CommandId, text: &str) {
+        let most = self.text_bytes_most();
+        if text.len() > most {
+            let text = format!("not sent: {} bytes where --max-frame leaves {most}", text.len());
+            return self.registry.answers.failed(id, text);
+        }
+        let before = self.registry.console.len();
+        self.handler.console_text(text, &mut Delivery { registry: &mut self.registry, author: None });
+        let notes = self.registry.console.take_behind(before);
+        match notes.is_empty() {
+            true => self.registry.answers.done(id, ""),
+            false => self.registry.answers.failed(id, notes.join("; ")),
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let t = self.registry.totals;
+        let (up, held) = (self.registry.now.since_start(), self.registry.held_output_bytes());
+        let connections = self.registry.connections.len();
+        let (sessions, lost) = (self.registry.sessions.len(), self.registry.sessions.lost_count());
+        let (users, debtors) = (self.store.user_count(), self.admission.throttle.len());
+        let hashes = self.admission.hashing.len();
+        let mut lines = vec![
+            format!("up {} s", up.as_secs()),
+            format!("connections: {connections} now, {} since the start", t.connections),
+            format!("sessions: {sessions}, of them lost: {lost}"),
+            format!("users: {users}, logins: {}", t.logins),
+            format!("messages: {} in, {} out", t.messages_in, t.messages_out),
+            format!("bytes: {} in, {} out", t.bytes_in, t.bytes_out),
+            format!("passwords waiting to be hashed: {hashes}"),
+            format!("addresses in debt: {debtors}"),
+            format!("output: {held} bytes of memory held, and of texts for many"),
+            self.registry.turns.told(),
+        ];
+        lines.extend(self.store.figures());
+        let values = [
+            ("uptime_seconds", up.as_secs_f64()),
+            ("connections", connections as f64),
+            ("connections_total", t.connections as f64),
+            ("sessions", sessions as f64),
+            ("sessions_lost", lost as f64),
+            ("users", users as f64),
+            ("logins_total", t.logins as f64),
+            ("messages_in_total", t.messages_in as f64),
+            ("messages_out_total", t.messages_out as f64),
+            ("bytes_in_total", t.bytes_in as f64),
+            ("bytes_out_total", t.bytes_out as f64),
+            ("hash_queue", hashes as f64),
+            ("addresses_in_debt", debtors as f64),
+            ("output_held_bytes", held as f64),
+        ];
+        Figures { lines, values: values.to_vec() }
+    }
+}
