@@ -3,10 +3,15 @@
 //! This module must not know sockets.
 
 use super::console::Console;
+#[cfg(feature = "admin")]
+use super::control::Control;
+use super::reload::ReloadLine;
 use super::signals::{SignalAction, Signals};
 use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError};
 use crate::Moment;
 use crate::store::Store;
+#[cfg(feature = "admin")]
+use log::Level;
 use mio::Interest;
 
 /// What the person at the terminal is told at a signal to stop, below what the key for it has shown.
@@ -28,6 +33,16 @@ impl<S: Store> Server<S> {
         let registered = self.poll.registry().register(signals.source(), SIGNALS, Interest::READABLE);
         self.signals = Some(signals);
         registered.map_err(ServerError::Events)
+    }
+
+    /// Has commands taken from a Unix socket `control` in the data directory, which [`bind`](Server::bind) was given.
+    ///
+    /// # Errors
+    /// What the system says, or that something else has the name.
+    #[cfg(feature = "admin")]
+    pub fn attach_control(&mut self, data: &std::path::Path) -> std::io::Result<()> {
+        self.control = Some(Control::bind(data, self.poll.registry())?);
+        Ok(())
     }
 
     pub(super) fn handle_wake(&mut self, now: Moment) {
@@ -59,6 +74,12 @@ impl<S: Store> Server<S> {
         }
     }
 
+    pub(super) fn log_store_notices(&mut self) {
+        while let Some(notice) = self.engine.store_mut().poll_notice() {
+            log::log!(notice.level, "store {}", notice.text);
+        }
+    }
+
     pub(super) fn show(&mut self) {
         while let Some(line) = self.engine.poll_console_line() {
             if let Some(console) = &mut self.console {
@@ -84,5 +105,63 @@ impl<S: Store> Server<S> {
             log.flush();
             self.log_due = log.is_waiting().then(|| now + LOG_RETRY);
         }
+    }
+}
+
+#[cfg(feature = "admin")]
+impl<S: Store> Server<S> {
+    pub(super) fn take_control_event(&mut self, token: mio::Token) -> bool {
+        self.control.as_mut().is_some_and(|control| control.take_event(token))
+    }
+
+    pub(super) fn serve_control(&mut self, now: Moment) {
+        let Some(control) = &mut self.control else { return };
+        control.serve(&mut self.engine, self.poll.registry(), now);
+        while let Some(command) = self.engine.poll_reload() {
+            let report = self.reload(now);
+            self.engine.handle_reloaded(command, report.into_iter().map(|line| line.text));
+        }
+        if self.engine.is_quit_asked() {
+            self.begin_stopping(now);
+        }
+    }
+
+    /// Makes the socket again if somebody has removed it.
+    pub(super) fn keep_control(&mut self, lines: &mut Vec<ReloadLine>) {
+        let kept = self.control.as_mut().map_or(Ok(false), |control| control.keep(self.poll.registry()));
+        let (level, text) = match kept {
+            Ok(false) => return,
+            Ok(true) => (Level::Warn, "control socket made again".to_owned()),
+            Err(error) => (Level::Error, format!("control socket not made again reason=\"{error}\"")),
+        };
+        lines.push(ReloadLine { level, text });
+    }
+
+    pub(super) fn has_control_work(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| control.has_work(&self.engine))
+    }
+
+    pub(super) fn next_control_deadline(&self) -> Option<Moment> {
+        self.control.as_ref().and_then(Control::next_deadline)
+    }
+}
+
+/// Without the control socket there is nothing to be done for it.
+#[cfg(not(feature = "admin"))]
+impl<S: Store> Server<S> {
+    pub(super) fn take_control_event(&mut self, _: mio::Token) -> bool {
+        false
+    }
+
+    pub(super) fn serve_control(&mut self, _: Moment) {}
+
+    pub(super) fn keep_control(&mut self, _: &mut Vec<ReloadLine>) {}
+
+    pub(super) fn has_control_work(&self) -> bool {
+        false
+    }
+
+    pub(super) fn next_control_deadline(&self) -> Option<Moment> {
+        None
     }
 }

@@ -20,6 +20,8 @@ mod attached;
 #[cfg(feature = "tls")]
 mod certificate;
 mod console;
+#[cfg(feature = "admin")]
+mod control;
 mod deadlines;
 mod descriptors;
 #[cfg(feature = "tls")]
@@ -51,6 +53,8 @@ mod tls;
 
 #[cfg(feature = "tls")]
 pub use certificate::CertificateFiles;
+#[cfg(feature = "admin")]
+pub use control::CONTROL_FILE;
 pub use encryption::Encryption;
 pub use error::ServerError;
 pub use handle::ServerHandle;
@@ -59,7 +63,7 @@ pub use logfile::LogFile;
 #[cfg(not(feature = "programs"))]
 use logfile::LogFile;
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
-pub use start::Options;
+pub use start::{Options, OsEntropy};
 
 use crate::Clock;
 use crate::Moment;
@@ -129,6 +133,9 @@ const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index 
 pub struct Server<S: Store = DiskStore<OsDisk>> {
     poll: Poll,
     clock: Clock,
+    /// It goes before the store does, whose lock guards its name.
+    #[cfg(feature = "admin")]
+    control: Option<control::Control>,
     engine: Engine<S>,
     listener: Option<Listener>,
     /// Where those wait whose connection is to be encrypted.
@@ -209,6 +216,7 @@ impl<S: Store> Server<S> {
         if self.engine.has_command() {
             self.close(began, began);
         }
+        self.serve_control(began);
         if self.store() | self.hash(began) {
             let now = self.clock.now();
             self.write(began, now);
@@ -241,7 +249,12 @@ impl<S: Store> Server<S> {
         self.take_unblocked();
         self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
         let has_work = self.has_ready() || self.engine.is_hashing() || self.engine.has_command();
-        if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
+        if has_work
+            || self.engine.has_work()
+            || self.has_control_work()
+            || !self.unblocked.is_empty()
+            || self.handshakes.has_next()
+        {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
@@ -250,6 +263,7 @@ impl<S: Store> Server<S> {
             self.engine.store_mut().next_commit(),
             self.listener.as_ref().and_then(Listener::next_attempt),
             self.log_due,
+            self.next_control_deadline(),
             self.console.as_ref().and_then(Console::next_look),
             self.stopping_until,
         ]);
@@ -300,6 +314,7 @@ impl<S: Store> Server<S> {
                 CONSOLE_INPUT => self.read_console(now),
                 CONSOLE_OUTPUT => self.flush_console(),
                 WAKER => self.handle_wake(now),
+                token if self.take_control_event(token) => {}
                 Token(word) => {
                     if let Some(conn) = Key::unpack(word as u64) {
                         self.take_socket_event(conn, event, now);
@@ -345,12 +360,6 @@ impl<S: Store> Server<S> {
         self.unmeasured = self.unmeasured.map(|began| began + done.since(now));
         self.engine.handle_completions(done);
         true
-    }
-
-    fn log_store_notices(&mut self) {
-        while let Some(notice) = self.engine.store_mut().poll_notice() {
-            log::log!(notice.level, "store {}", notice.text);
-        }
     }
 
     /// Advances the hashes under way, for a time that is short when others have something to do. Says whether there were

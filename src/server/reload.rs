@@ -47,6 +47,7 @@ impl<S: Store> Server<S> {
         }
         lines.push(ReloadLine { level: Level::Info, text: "log reopened".to_owned() });
         self.handshakes.reload(&mut lines);
+        self.keep_control(&mut lines);
         self.engine.handle_reload(now);
         while let Some(Notice { level, text }) = self.engine.store_mut().poll_notice() {
             lines.push(ReloadLine { level, text: format!("store {text}") });

@@ -51,14 +51,16 @@ impl Default for Options {
 }
 
 /// The operating system's random source, asked for several tokens' worth at a time: the call costs more than the bytes.
-struct OsEntropy {
+pub struct OsEntropy {
     /// What was drawn and not yet handed out; wiped where it was.
     drawn: [u8; 16 * TOKEN_BYTES],
     left: usize,
 }
 
 impl OsEntropy {
-    fn new() -> OsEntropy {
+    /// With nothing drawn yet.
+    #[expect(clippy::new_without_default, reason = "what is random has no default")]
+    pub fn new() -> OsEntropy {
         OsEntropy { drawn: [0; 16 * TOKEN_BYTES], left: 0 }
     }
 }
@@ -135,6 +137,8 @@ impl<S: Store> Server<S> {
         Ok(Server {
             poll,
             clock,
+            #[cfg(feature = "admin")]
+            control: None,
             engine,
             listener: Some(listener),
             handshakes,

@@ -14,6 +14,7 @@ use settings::{cheap_hashes, checked, config, encryption, is_loopback};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -71,7 +72,7 @@ fn listen(
     log: &LogFile,
     reread: Option<Reread>,
 ) -> Result<(), Failure> {
-    let wanted_port = options.port;
+    let (wanted_port, data) = (options.port, options.data.clone());
     let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
     server.attach_log(log.clone());
     server.attach_signals().map_err(Failure::failed)?;
@@ -79,6 +80,7 @@ fn listen(
     if let Some(mut reread) = reread {
         server.attach_configuration(Box::new(move || reread.read()));
     }
+    attach_control(&mut server, &data);
     let address = server.address().map_err(Failure::failed)?;
     log::info!("listening addr={address}");
     if wanted_port != 0 && address.port() != wanted_port {
@@ -99,6 +101,17 @@ fn listen(
         let _ = writeln!(stdout, "{}", introduction(mode)).and_then(|()| stdout.flush());
     }
     server.run().map_err(Failure::failed)
+}
+
+/// A server that cannot be administered serves its clients nevertheless.
+fn attach_control(server: &mut Server, data: &Path) {
+    #[cfg(feature = "admin")]
+    if let Err(error) = server.attach_control(data) {
+        let path = data.join(porter::server::CONTROL_FILE);
+        warn(&format!("porter-admin cannot reach this server: {} cannot be made: {error}", path.display()));
+    }
+    #[cfg(not(feature = "admin"))]
+    let _ = (server, data);
 }
 
 /// What the person at the terminal reads about the mode, and where to find out more.

@@ -1,0 +1,176 @@
+//! The control socket: what a person may type at the console, and more, for programs of this machine.
+//!
+//! A Unix socket in the data directory, for the server's own user and root. A request is a line of words, an answer is
+//! lines of JSON, of which the last has the key `done` or `error`: see below. Connections are bounded and read in shares
+//! like any other, and nobody here is waited for.
+//!
+#![doc = include_str!("control.md")]
+//!
+//!
+//! This module must not know what a command does.
+
+mod connection;
+
+use crate::Moment;
+use crate::engine::Engine;
+use crate::limits::CONTROL_CONNECTIONS;
+use crate::store::Store;
+use connection::ControlConnection;
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use rustix::fs::Mode;
+use rustix::process::{geteuid, umask};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The socket's name in the data directory.
+pub const CONTROL_FILE: &str = "control";
+
+/// Tokens from here on are the control socket's and its connections'. Those of clients are greater, all others smaller.
+const FIRST_TOKEN: usize = 1 << 16;
+/// Connections taken in one turn.
+const ACCEPT_SHARE: usize = 4;
+
+/// The socket and those who are connected to it.
+pub(super) struct Control {
+    path: PathBuf,
+    listener: UnixListener,
+    /// Device and inode of the socket's file.
+    identity: (u64, u64),
+    is_ready: bool,
+    connections: Vec<Option<ControlConnection>>,
+}
+
+impl Control {
+    /// Makes the socket. Whoever calls this has the directory's lock, so a socket that is there is one that was left.
+    ///
+    /// # Errors
+    /// What the system says, or that something else has the name.
+    pub(super) fn bind(directory: &Path, registry: &Registry) -> io::Result<Control> {
+        let path = directory.join(CONTROL_FILE);
+        let (listener, identity) = listen(&path, registry)?;
+        let connections = (0..CONTROL_CONNECTIONS).map(|_| None).collect();
+        Ok(Control { path, listener, identity, is_ready: true, connections })
+    }
+
+    /// Makes the socket again if its file has gone. Says whether it had.
+    ///
+    /// # Errors
+    /// As for [`bind`](Control::bind).
+    pub(super) fn keep(&mut self, registry: &Registry) -> io::Result<bool> {
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
+            return Ok(false);
+        }
+        (self.listener, self.identity) = listen(&self.path, registry)?;
+        self.is_ready = true;
+        Ok(true)
+    }
+
+    /// Whether an event is one of these; it is noted.
+    pub(super) fn take_event(&mut self, token: Token) -> bool {
+        let Some(number) = token.0.checked_sub(FIRST_TOKEN).filter(|number| *number <= CONTROL_CONNECTIONS)
+        else {
+            return false;
+        };
+        match number.checked_sub(1) {
+            None => self.is_ready = true,
+            Some(index) => self.connections[index].iter_mut().for_each(ControlConnection::notice_ready),
+        }
+        true
+    }
+
+    /// Does a share of what there is to be done.
+    pub(super) fn serve<S: Store>(&mut self, engine: &mut Engine<S>, registry: &Registry, now: Moment) {
+        if self.is_ready {
+            self.accept(registry, now);
+        }
+        for slot in &mut self.connections {
+            if let Some(connection) = slot
+                && !connection.serve(engine, now)
+            {
+                connection.leave(engine);
+                *slot = None;
+            }
+        }
+    }
+
+    /// Whether there is more to be done though nothing happens.
+    pub(super) fn has_work<S: Store>(&self, engine: &Engine<S>) -> bool {
+        let may_accept = self.is_ready && self.connections.iter().any(Option::is_none);
+        may_accept || self.connections.iter().flatten().any(|connection| connection.has_work(engine))
+    }
+
+    /// When somebody has been idle for too long.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.connections.iter().flatten().map(ControlConnection::deadline).min()
+    }
+
+    fn accept(&mut self, registry: &Registry, now: Moment) {
+        for _ in 0..ACCEPT_SHARE {
+            // Those who are too many wait in the backlog.
+            let Some(index) = self.connections.iter().position(Option::is_none) else { return };
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    self.is_ready = error.kind() == io::ErrorKind::Interrupted;
+                    return;
+                }
+            };
+            if !is_allowed(&stream) {
+                log::warn!("control connection of another user refused");
+                continue;
+            }
+            let token = Token(FIRST_TOKEN + 1 + index);
+            if let Err(error) = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
+            {
+                log::warn!("control connection not served reason=\"{error}\"");
+                continue;
+            }
+            self.connections[index] = Some(ControlConnection::new(stream, now));
+        }
+    }
+}
+
+/// The name goes with the server.
+impl Drop for Control {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn listen(path: &Path, registry: &Registry) -> io::Result<(UnixListener, (u64, u64))> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::other("something that is no socket has this name; move it away")),
+        Err(_) => {}
+    }
+    // Nobody else may connect, not even until its mode is changed.
+    let before = umask(Mode::from_raw_mode(0o177));
+    let bound = UnixListener::bind(path);
+    umask(before);
+    let mut listener = bound?;
+    registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;
+    Ok((listener, identity(path)?))
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// Whether the peer is the server's own user, or root. Where the system does not say, the socket's mode has kept others
+/// out.
+fn is_allowed(stream: &UnixStream) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let peer = rustix::net::sockopt::socket_peercred(stream);
+        peer.is_ok_and(|peer| peer.uid.is_root() || peer.uid == geteuid())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (stream, geteuid);
+        true
+    }
+}
