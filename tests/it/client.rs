@@ -3,7 +3,7 @@
 mod convenience;
 mod editing;
 mod fake;
-mod on_terminal;
+pub(crate) mod on_terminal;
 mod patience;
 mod promises;
 mod signals;

@@ -13,6 +13,8 @@
     reason = "tests live outside of the core: they may have threads, and ceilings on their waits"
 )]
 
+#[cfg(feature = "admin")]
+mod admin;
 mod chat;
 mod chat_rate;
 #[cfg(feature = "client")]

@@ -9,22 +9,22 @@ use rustix::termios::{LocalModes, tcgetattr};
 use std::io::{Read, Write};
 use std::process::Child;
 
-pub(super) struct Terminal {
-    pub(super) pty: Pty,
-    pub(super) child: Child,
+pub(crate) struct Terminal {
+    pub(crate) pty: Pty,
+    pub(crate) child: Child,
     /// All that the person has seen.
-    pub(super) shown: String,
+    pub(crate) shown: String,
     /// What came before is answered.
     answered: usize,
 }
 
 impl Terminal {
-    pub(super) fn start(arguments: &[&str]) -> Terminal {
+    pub(crate) fn start(arguments: &[&str]) -> Terminal {
         Terminal::of(Command::new(env!("CARGO_BIN_EXE_porter-client")).args(arguments))
     }
 
     /// Any program, which is the first on the terminal.
-    pub(super) fn of(command: Command) -> Terminal {
+    pub(crate) fn of(command: Command) -> Terminal {
         let (pty, pts) = open().unwrap();
         let child = command.env_remove("PORTER_PASSWORD").spawn(pts).unwrap();
         Terminal { pty, child, shown: String::new(), answered: 0 }
@@ -50,12 +50,12 @@ impl Terminal {
         visitor
     }
 
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
     /// Whether the terminal shows what is typed, and hands it over by lines.
-    pub(super) fn is_as_before(&self) -> bool {
+    pub(crate) fn is_as_before(&self) -> bool {
         let modes = tcgetattr(&self.pty).unwrap().local_modes;
         modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
     }
@@ -65,7 +65,7 @@ impl Terminal {
     }
 
     /// Waits until this appears after the last thing that was waited for.
-    pub(super) fn await_text(&mut self, marker: &str) {
+    pub(crate) fn await_text(&mut self, marker: &str) {
         loop {
             if let Some(at) = self.shown[self.answered..].find(marker) {
                 self.answered += at + marker.len();
@@ -75,12 +75,12 @@ impl Terminal {
         }
     }
 
-    pub(super) fn answer(&mut self, prompt: &str, answer: &str) {
+    pub(crate) fn answer(&mut self, prompt: &str, answer: &str) {
         self.await_text(prompt);
         self.types(&format!("{answer}\r"));
     }
 
-    pub(super) fn types(&mut self, keys: &str) {
+    pub(crate) fn types(&mut self, keys: &str) {
         self.pty.write_all(keys.as_bytes()).unwrap();
     }
 
@@ -93,7 +93,7 @@ impl Terminal {
         count > 0
     }
 
-    pub(super) fn ends(&mut self) -> Option<i32> {
+    pub(crate) fn ends(&mut self) -> Option<i32> {
         while self.look() {}
         self.child.wait().unwrap().code()
     }

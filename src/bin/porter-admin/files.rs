@@ -1,0 +1,68 @@
+//! The files of a server that does not run, worked on as that would: by the engine, without any connection.
+
+use crate::ask::{Porter, Take, last};
+use porter::Clock;
+use porter::cli::Failure;
+use porter::command::{Command, Line, import_line};
+use porter::engine::{Config, Engine, EntropyError};
+use porter::handler::Echo;
+use porter::server::OsEntropy;
+use porter::store::{DiskStore, OpenError, OsDisk, Store};
+use serde_json::Value;
+use std::path::Path;
+
+/// An engine that has the data directory.
+pub(crate) struct Files {
+    engine: Engine<DiskStore<OsDisk>>,
+    clock: Clock,
+}
+
+impl Files {
+    /// # Errors
+    /// [`OpenError`], also if another process has them.
+    pub(crate) fn open(data: &Path, clock: Clock) -> Result<Files, OpenError> {
+        let (store, repairs) = DiskStore::open(OsDisk::open(data, clock)?)?;
+        repairs.iter().for_each(|repair| eprintln!("porter-admin: repaired {repair}"));
+        let made = Engine::new(Config::default(), store, Box::new(Echo), Box::new(OsEntropy::new()));
+        let engine = made.map_err(|EntropyError(reason)| OpenError::Directory {
+            directory: data.to_owned(),
+            error: std::io::Error::other(reason),
+        })?;
+        Ok(Files { engine, clock })
+    }
+
+    fn command(&self, lines: &[String]) -> Result<Command, String> {
+        let (first, rest) = lines.split_first().ok_or("nothing was asked for")?;
+        match self.engine.parse_line(first)? {
+            Line::Command(command) => Ok(command),
+            Line::Import(_) => {
+                let accounts = rest.iter().map(|line| import_line(line)).collect::<Result<_, _>>();
+                accounts.map(Command::ImportUsers).map_err(|reason| format!("nobody is imported: {reason}"))
+            }
+        }
+    }
+}
+
+impl Porter for Files {
+    fn ask(&mut self, lines: &[String], take: Take<'_>) -> Result<String, Failure> {
+        let command = self.command(lines).map_err(Failure::failed)?;
+        let id = self.engine.handle_command(command, self.clock.now());
+        loop {
+            while let Some(answer) = self.engine.poll_answer(id) {
+                let Value::Object(object) = answer.to_json() else { continue };
+                match last(&object)? {
+                    Some(done) => return Ok(done),
+                    None => take(&object)?,
+                }
+            }
+            // Whatever is due: there is nobody who would be held up.
+            self.engine.store_mut().close();
+            while let Some(notice) = self.engine.store_mut().poll_notice() {
+                if notice.level <= log::Level::Warn {
+                    eprintln!("porter-admin: {}", notice.text);
+                }
+            }
+            self.engine.handle_completions(self.clock.now());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Users from a CSV file, all or none.
+
+use crate::Asked;
+use crate::ask::Porter;
+use crate::passwords::{Policy, policy, salt};
+use crate::show::Shown;
+use porter::Clock;
+use porter::auth::{Name, Password, hash_passwords};
+use porter::cli::Failure;
+use porter::limits::IMPORT_USERS;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+const HEADER: [&str; 3] = ["name", "password", "registered"];
+/// How often the progress is shown.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// Users that were read, each with its line.
+struct Users {
+    /// Names, and times of registration.
+    rows: Vec<(String, String)>,
+    /// Records' hashes, with `!` before that of one who is disabled.
+    hashes: Vec<String>,
+    /// Passwords that are to be hashed.
+    clear: Vec<Password>,
+}
+
+/// # Errors
+/// [`Failure`] with the line that is bad, or what the porter says; then nobody was imported.
+pub(crate) fn import(
+    asked: &Asked<'_>,
+    is_json: bool,
+    connect: impl Fn(&[&str]) -> Result<Box<dyn Porter>, Failure>,
+) -> Result<(), Failure> {
+    let path = asked.path("FILE").unwrap_or(Path::new("-"));
+    let is_clear = asked.matches.get_flag("clear");
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        let opened = File::open(path);
+        Box::new(
+            opened
+                .map_err(|error| Failure::failed(format_args!("cannot read {}: {error}", path.display())))?,
+        )
+    };
+    // The files are not kept from others while passwords are hashed, which may take hours.
+    let policy = policy(&mut *connect(&["policy"])?, asked)?;
+    let bad = |line: u64, reason: String| {
+        Failure::failed(format_args!("{}: line {line}: {reason}; nobody is imported", path.display()))
+    };
+    let mut users = read(source, is_clear.then_some(&policy), bad)?;
+    if is_clear {
+        users.hashes = hash(&users.clear, &policy)?;
+    }
+    let mut lines = vec![format!("users import {}", users.rows.len())];
+    let rows = users.rows.iter().zip(&users.hashes);
+    lines.extend(rows.map(|((name, registered), hash)| format!("{name},{hash},{registered}")));
+    Shown::new(is_json).show_all(&mut *connect(&["users", "import"])?, &lines)
+}
+
+/// Reads all users. `policy` is for passwords that are clear.
+fn read(
+    source: impl Read,
+    policy: Option<&Policy>,
+    bad: impl Fn(u64, String) -> Failure,
+) -> Result<Users, Failure> {
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let now =
+        now.format(&Rfc3339).map_err(|error| Failure::failed(format_args!("the clock is wrong: {error}")))?;
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(source);
+    let mut users = Users { rows: Vec::new(), hashes: Vec::new(), clear: Vec::new() };
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut record = csv::StringRecord::new();
+    let mut is_header = true;
+    loop {
+        let line = reader.position().line();
+        match reader.read_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return Err(bad(line, error.to_string())),
+        }
+        let line = record.position().map_or(line, csv::Position::line);
+        if std::mem::take(&mut is_header) {
+            if record.iter().map(|field| field.trim_start_matches('\u{feff}')).ne(HEADER) {
+                return Err(bad(line, format!("the header is not {}", HEADER.join(","))));
+            }
+            continue;
+        }
+        let fields: Vec<&str> = record.iter().collect();
+        let [name, password, registered] = fields[..] else {
+            return Err(bad(line, format!("it has {} fields and not three", fields.len())));
+        };
+        if users.rows.len() == IMPORT_USERS {
+            return Err(bad(line, format!("at most {IMPORT_USERS} users are imported at once")));
+        }
+        // A user from before today's rules keeps its name.
+        let name = Name::new(name).or_else(|rule| Name::stored(name).map_err(|_| rule));
+        let name = name.map_err(|rule| bad(line, format!("{:?} is no name: {rule}", fields[0])))?.to_string();
+        if let Some(first) = lines.insert(name.clone(), line) {
+            return Err(bad(line, format!("{name} is in line {first} already")));
+        }
+        let registered = if registered.is_empty() { now.as_str() } else { registered };
+        match policy {
+            Some(policy) => users.clear.push(policy.check(password).map_err(|rule| bad(line, rule))?),
+            None => users.hashes.push(password.to_owned()),
+        }
+        if policy.is_none() {
+            let whole = format!("{name},{password},{registered}");
+            porter::command::import_line(&whole).map_err(|reason| bad(line, reason))?;
+        }
+        users.rows.push((name, registered.to_owned()));
+    }
+    if users.rows.is_empty() {
+        return Err(Failure::failed("there is nobody to import"));
+    }
+    Ok(users)
+}
+
+/// Hashes side by side, and shows how far that has got. Whoever ends it has changed nothing.
+fn hash(clear: &[Password], policy: &Policy) -> Result<Vec<String>, Failure> {
+    let mut salted = Vec::with_capacity(clear.len());
+    for password in clear {
+        salted.push((password.clone(), salt()?));
+    }
+    let clock = Clock::new();
+    let began = clock.now();
+    let total = u64::from(policy.hash_rounds) * clear.len() as u64;
+    let (done, shown) = (Cell::new(0_u64), Cell::new(began));
+    let is_watched = io::stderr().is_terminal();
+    let hashes = hash_passwords(&salted, policy.hash_rounds, |rounds| {
+        done.set(done.get() + rounds);
+        let now = clock.now();
+        if is_watched && now.since(shown.get()) >= PROGRESS {
+            shown.set(now);
+            let share = done.get() as f64 / total.max(1) as f64;
+            let left = now.since(began).as_secs_f64() * (1.0 - share) / share;
+            let bar = "#".repeat((share * 30.0) as usize);
+            let line = format!("\rhashing [{bar:30}] {:3.0} %, {left:.0} s left \x1b[K", share * 100.0);
+            // With stderr gone the work is still wanted.
+            let _ = io::stderr().write_all(line.as_bytes());
+        }
+    });
+    if is_watched {
+        let _ = io::stderr().write_all(b"\r\x1b[K");
+    }
+    Ok(hashes.iter().map(|hash| hash.to_phc()).collect())
+}

@@ -1,0 +1,83 @@
+//! The command line: the table of commands, and the flags that only a command line has.
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use porter::command::{Argument, Spec, TABLE};
+use porter::limits;
+use std::path::PathBuf;
+
+/// What is for programs, or for the console.
+const LEFT_OUT: &[&str] = &["help", "policy"];
+
+pub(crate) fn command() -> Command {
+    let wanted = || TABLE.iter().filter(|spec| !LEFT_OUT.contains(&spec.words[0]));
+    let users = Command::new("users")
+        .about("Accounts: list, add, passwd, disable, enable, remove, import, export, verify")
+        .subcommand_required(true)
+        .subcommands(wanted().filter(|spec| spec.words.len() == 2).map(subcommand));
+    Command::new("porter-admin")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Administers a porter: the running server of a data directory, or the accounts in its files")
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .arg(
+            Arg::new("data")
+                .long("data")
+                .value_name("DIR")
+                .help("The server's data directory")
+                .default_value("data")
+                .value_parser(value_parser!(PathBuf))
+                .global(true),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .help("Answers as JSON, one object a line")
+                .action(ArgAction::SetTrue)
+                .global(true),
+        )
+        .subcommand(users)
+        .subcommands(wanted().filter(|spec| spec.words.len() == 1).map(subcommand))
+}
+
+fn subcommand(spec: &'static Spec) -> Command {
+    let name = spec.words[spec.words.len() - 1];
+    let mut help = spec.help.to_owned();
+    help[..1].make_ascii_uppercase();
+    let command = Command::new(name).about(help);
+    let value = |name: &'static str, help: &'static str| Arg::new(name).required(true).help(help);
+    let file = |name: &'static str, help: &'static str| {
+        Arg::new(name).value_name("FILE").help(help).value_parser(value_parser!(PathBuf))
+    };
+    let password_file = || {
+        file("password-file", "Take the password from the first line of FILE; - is stdin")
+            .long("password-file")
+    };
+    let hash_rounds = || {
+        Arg::new("hash-rounds")
+            .long("hash-rounds")
+            .value_name("N")
+            .help("PBKDF2 rounds of the new hash [default: the server's, or 3100000]")
+            .value_parser(value_parser!(u32).range(1..=i64::from(limits::HASH_ROUNDS_MOST)))
+    };
+    match spec.argument {
+        Argument::None(_) => command,
+        Argument::Name(_) if name == "verify" => {
+            command.arg(value("NAME", "The user's name")).arg(password_file())
+        }
+        Argument::Name(_) => command.arg(value("NAME", "The user's name")),
+        Argument::Password(_) => {
+            command.arg(value("NAME", "The user's name")).arg(password_file()).arg(hash_rounds())
+        }
+        Argument::Text(_) => command.arg(value("TEXT", "The text").num_args(1..).allow_hyphen_values(true)),
+        Argument::Address(_) => command.arg(value("ADDRESS", "An IP address")),
+        Argument::Users => command
+            .arg(file("FILE", "CSV with the header name,password,registered; - is stdin").required(true))
+            .arg(
+                Arg::new("clear")
+                    .long("clear")
+                    .action(ArgAction::SetTrue)
+                    .help("The passwords are clear ones, to be hashed here"),
+            )
+            .arg(hash_rounds()),
+    }
+}

@@ -1,0 +1,140 @@
+//! The control socket itself, treated badly.
+
+use super::add;
+use crate::support::{Folder, Server, Setup, Visitor, eventually};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+struct Asker(BufReader<UnixStream>);
+
+impl Asker {
+    fn connect(server: &Server) -> Asker {
+        let stream = UnixStream::connect(server.folder.data().join("control")).unwrap();
+        stream.set_read_timeout(Some(crate::support::CEILING)).unwrap();
+        Asker(BufReader::new(stream))
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    fn next(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn expect_error(&mut self, part: &str) {
+        let said = self.next();
+        assert!(said.starts_with("{\"error\":") && said.contains(part), "{said}");
+    }
+}
+
+fn expect_served(server: &Server) {
+    let mut ann = Visitor::logged_in(server, "ann");
+    ann.message("hi");
+    ann.expect_echo("hi");
+    ann.exit();
+}
+
+#[test]
+fn nobody_but_the_servers_user_may_connect() {
+    let server = Server::start(&[]);
+    let mode = std::fs::metadata(server.folder.data().join("control")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// A line in single bytes, several in one packet, none, and what is no request: each is answered by itself.
+#[test]
+fn lines_are_requests_however_they_come() {
+    let server = Server::start(&[]);
+    let mut asker = Asker::connect(&server);
+    for byte in b"polic" {
+        asker.send(&[*byte]);
+    }
+    asker.send(b"y\nnonsense\n\n\xff\xfe\nusers add ann x\nusers disable ann\r\npolicy\n");
+    assert_eq!(asker.next(), r#"{"hash_rounds":1000,"min_password_characters":8}"#);
+    assert_eq!(asker.next(), r#"{"done":""}"#);
+    asker.expect_error("no such command");
+    asker.expect_error("no such command");
+    asker.expect_error("UTF-8");
+    asker.expect_error("$pbkdf2-md5$");
+    asker.expect_error("there is no user ann");
+    assert!(asker.next().contains("hash_rounds"));
+    expect_served(&server);
+}
+
+/// A line without an end is bounded, and whoever shuts the sending side still reads the answer.
+#[test]
+fn an_endless_line_is_refused() {
+    let server = Server::start(&[]);
+    let mut asker = Asker::connect(&server);
+    // It may be closed before all is taken.
+    let _ = asker.0.get_mut().write_all(&vec![b'x'; 1 << 20]);
+    asker.expect_error("longer than");
+    let mut rest = Vec::new();
+    let _ = asker.0.read_to_end(&mut rest);
+    let mut asker = Asker::connect(&server);
+    asker.send(b"policy\n");
+    asker.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    assert!(asker.next().contains("hash_rounds"));
+    assert_eq!((asker.next(), asker.next()), (r#"{"done":""}"#.to_owned(), String::new()));
+    expect_served(&server);
+}
+
+/// Those who ask for much and read nothing, leave in the middle, or are too many, hold up nobody but themselves.
+#[test]
+fn those_who_read_nothing_hold_up_nobody() {
+    let users: Vec<(String, String)> = (0..2_000)
+        .map(|n| {
+            (format!("u{n}"), "$pbkdf2-md5$i=1$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw".to_owned())
+        })
+        .collect();
+    let mut file = "name,password,registered\n".to_owned();
+    users.iter().for_each(|(name, hash)| file.push_str(&format!("{name},{hash},2026-01-31T08:00:00Z\n")));
+    let folder = Folder::new();
+    folder.write("users.csv", file.as_bytes());
+    let server = Setup::new(&[]).folder(Rc::new(folder)).start();
+    // More than what the server and the system hold for one that does not read.
+    let mut greedy: Vec<Asker> = (0..15).map(|_| Asker::connect(&server)).collect();
+    greedy.iter_mut().for_each(|asker| asker.send(&b"users export\n".repeat(50)));
+    let mut leaver = Asker::connect(&server);
+    leaver.send(b"users import 3\nann,");
+    drop(leaver);
+    add(&server.folder.data(), "ann2");
+    expect_served(&server);
+    // Behind those fifteen there is room for one at a time.
+    let mut waiting: Vec<Asker> = (0..10).map(|_| Asker::connect(&server)).collect();
+    waiting.iter_mut().for_each(|asker| asker.send(b"policy\n"));
+    for mut asker in waiting {
+        assert!(asker.next().contains("hash_rounds"));
+    }
+    let mut reader = greedy.pop().unwrap();
+    let listed = std::iter::from_fn(|| Some(reader.next())).take_while(|line| !line.contains("done")).count();
+    assert!(listed >= 2_000, "{listed} users");
+}
+
+/// The file is replaced under the server, or something else has its name at the start.
+#[test]
+fn the_sockets_file_is_removed_and_replaced() {
+    let server = Server::start(&[]);
+    let path = server.folder.data().join("control");
+    std::fs::remove_file(&path).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    eventually("the socket is made again", || path.exists().then_some(()));
+    add(&server.folder.data(), "ann");
+    let folder = server.kill();
+    assert!(path.exists(), "it was killed");
+    let server = Setup::new(&[]).folder(folder).start();
+    add(&server.folder.data(), "bob");
+    let folder = server.terminate();
+    std::fs::write(&path, "mine").unwrap();
+    let mut server = Setup::new(&[]).folder(folder).start();
+    server.stderr.wait_for_line(|line| line.contains("no socket") && line.contains("control"));
+    expect_served(&server);
+    let _folder = server.terminate();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+}
