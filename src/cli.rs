@@ -191,28 +191,37 @@ impl FromStr for HostPort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<HostPort, String> {
-        let (host, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
-            Some(Some((host, ""))) => (host, None),
-            Some(Some((host, rest))) => (host, rest.strip_prefix(':')),
-            Some(None) => ("", None),
-            // More colons than one are an IPv6 address's.
-            None => match text.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (text, None),
-            },
-        };
-        let is_possible = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-        if host.is_empty() || !host.chars().all(is_possible) || (text.ends_with(':') && port.is_some()) {
-            return Err(format!(
-                "{text:?} is not the name or address of a host, such as porter.example.org:9090"
-            ));
-        }
-        let has_rest = text.starts_with('[') && !text.ends_with(']');
-        if has_rest && port.is_none() {
-            return Err(format!("{text:?} is not an address in brackets, perhaps with :PORT behind them"));
-        }
+        let (host, port) = host_and_port(text)?;
         Ok(HostPort { host: host.to_owned(), port: port.map(server_port).transpose()? })
     }
+}
+
+/// A host, and the port behind it if there is one, in any way that people write them.
+///
+/// # Errors
+/// What is wrong with the text; whether the port is one is not judged here.
+pub fn host_and_port(text: &str) -> Result<(&str, Option<&str>), String> {
+    let (host, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
+        Some(Some((host, ""))) => (host, None),
+        Some(Some((host, rest))) => (host, rest.strip_prefix(':')),
+        Some(None) => ("", None),
+        // More colons than one are an IPv6 address's.
+        None => match text.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            _ => (text, None),
+        },
+    };
+    let is_possible = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    if host.is_empty() || !host.chars().all(is_possible) || (text.ends_with(':') && port.is_some()) {
+        return Err(format!(
+            "{text:?} is not the name or address of a host, such as porter.example.org:9090"
+        ));
+    }
+    let has_rest = text.starts_with('[') && !text.ends_with(']');
+    if has_rest && port.is_none() {
+        return Err(format!("{text:?} is not an address in brackets, perhaps with :PORT behind them"));
+    }
+    Ok((host, port))
 }
 
 /// Reads the port of a server that is to be connected to.

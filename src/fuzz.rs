@@ -5,12 +5,15 @@
 
 #![expect(clippy::panic, reason = "a target panics when porter is wrong: that is how a fuzzer hears of it")]
 
+mod environment;
 mod lines;
 
+#[cfg(feature = "programs")]
+pub use environment::configuration;
+pub use environment::{phc, proxy_header};
 pub use lines::{console, control};
 
 use crate::Moment;
-use crate::auth::PasswordHash;
 use crate::engine::{Config, ConnId, Engine, Entropy, EntropyError, TransportEvent, Written};
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
@@ -27,7 +30,7 @@ use time::OffsetDateTime;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: &[(&str, Target)] = &[
     ("frames", frames),
     ("messages", messages),
     ("conversation", conversation),
@@ -36,6 +39,9 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("console", console),
     ("control", control),
     ("phc", phc),
+    ("proxy_header", proxy_header),
+    #[cfg(feature = "programs")]
+    ("configuration", configuration),
 ];
 
 /// Any split of the bytes gives the same frames, and nothing is kept when all are handled.
@@ -60,14 +66,6 @@ pub fn messages(body: &[u8]) {
     if let Ok(reply) = Reply::decode(body) {
         reply.encode(&mut written);
         assert_eq!(&written[HEADER_BYTES..], body);
-    }
-}
-
-/// Whatever is a stored password is written again as it was read.
-pub fn phc(text: &[u8]) {
-    let text = String::from_utf8_lossy(text);
-    if let Ok(hash) = PasswordHash::from_phc(&text) {
-        assert_eq!(hash.to_phc(), text);
     }
 }
 
@@ -403,7 +401,7 @@ mod tests {
     /// Replays what the fuzzer has kept.
     #[test]
     fn the_corpora_find_nothing() {
-        for (name, target) in TARGETS {
+        for (name, target) in TARGETS.iter().copied() {
             let folder = format!("{}/tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
             let mut replayed = 0;
             for entry in fs::read_dir(&folder).unwrap() {

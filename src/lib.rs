@@ -40,6 +40,7 @@
 //! | [`limits`] | every bound, its unit and its reason | anything else |
 //! | [`cli`] | what the programs share at their command lines | what the programs do |
 //! | [`tls`] | what both ends share of the encryption between them | sockets, frames, whom to trust |
+//! | [`proxy_header`] | for whom a proxy has connected | sockets, whose header is believed |
 //! | [`protocol`] | what the bytes mean | who speaks, what is allowed when, that sockets exist |
 //! | [`auth`] | who may speak: names, passwords, tokens, sessions | sockets, files, the clock, randomness |
 //! | [`handler`] | what a message does: echo, operator, chat, or yours | connections, frames, time |
@@ -173,6 +174,7 @@ pub mod limits;
 pub mod load;
 mod moment;
 pub mod protocol;
+pub mod proxy_header;
 pub mod server;
 mod slots;
 pub mod store;

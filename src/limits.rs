@@ -150,6 +150,15 @@ pub const PAUSE_GRACE_MOST: Duration = Duration::from_secs(2);
 pub const PAUSE_HOLD_MOST: Duration = Duration::from_secs(5);
 /// Pauses that may follow one another so: a disk that is slow in every turn must not put deadlines off for ever.
 pub const PAUSE_RENEWALS_MOST: u32 = 3;
+/// Addresses that one server listens on: each is asked in every turn whether somebody waits.
+pub const LISTENERS: usize = 64;
+/// Bytes of a PROXY header: what fits the smallest segment that every path carries, as its specification has it.
+pub const PROXY_HEADER_BYTES: usize = 536;
+/// Connections from proxies that wait for their header at once; beyond it the proxy with the most loses its oldest. A proxy
+/// sends the header as soon as it has connected, so that more than a turn's worth wait only if one does not.
+pub const PROXY_HEADERS: usize = 1_024;
+/// So many may wait though all connections are there: each is looked at, and told Busy if it is a client's.
+pub const PROXY_HEADERS_LEAST: usize = 16;
 /// TLS handshakes under way at once: each costs CPU time and memory, and more than these wait without either.
 pub const HANDSHAKES_AT_ONCE: usize = 32;
 /// While others wait, a handshake may take so long: a few silent peers must not keep all others out.

@@ -20,6 +20,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("cli", &["limits"]),
     ("slots", &[]),
     ("tls", &["limits"]),
+    ("proxy_header", &["limits"]),
     ("protocol", &["limits"]),
     ("auth", &["limits", "moment", "slots", "protocol"]),
     ("handler", &["limits", "protocol", "auth"]),
@@ -35,6 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "keepalive",
             "slots",
             "tls",
+            "proxy_header",
             "auth",
             "handler",
             "store",
@@ -45,7 +47,21 @@ const MODULES: &[(&str, &[&str])] = &[
     ("client", &["limits", "text", "keepalive", "cli", "tls", "protocol", "auth"]),
     ("chart", &[]),
     ("load", &["limits", "moment", "keepalive", "cli", "tls", "protocol", "auth", "client", "chart"]),
-    ("fuzz", &["limits", "moment", "protocol", "auth", "handler", "store", "command", "engine"]),
+    (
+        "fuzz",
+        &[
+            "limits",
+            "moment",
+            "cli",
+            "proxy_header",
+            "protocol",
+            "auth",
+            "handler",
+            "store",
+            "command",
+            "engine",
+        ],
+    ),
 ];
 
 /// What the crate's root offers under a name of its own, and the module that it comes from.

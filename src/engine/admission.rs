@@ -22,7 +22,8 @@ pub(super) enum Purpose {
         conn: ConnId,
         name: Name,
         stored: Option<PasswordHash>,
-        /// The cache knew another password, so it was charged when it came.
+        /// It is not to be charged any more: the cache knew another password, so it was when it came, or its address is
+        /// exempt.
         is_charged: bool,
         /// The password as the profile has it, which was wrong: now it is tried as it was typed, for it may be one that was
         /// hashed so before there was a profile. It is one guess, and charged once, when the first was wrong.
@@ -140,8 +141,9 @@ impl Admission {
     }
 
     /// How long a hash that this origin hands in now would wait for its start.
-    pub(super) fn wait(&self, origin: Origin, now: Moment) -> Duration {
-        let at_once = self.throttle.charges_left(origin, now).unwrap_or(u32::MAX);
+    pub(super) fn wait(&self, origin: Origin, is_exempt: bool, now: Moment) -> Duration {
+        let charges_left = || self.throttle.charges_left(origin, now);
+        let at_once = if is_exempt { u32::MAX } else { charges_left().unwrap_or(u32::MAX) };
         self.hash_rate.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
     }
 
@@ -149,14 +151,14 @@ impl Admission {
     /// is another one tells as much as a hash would, so that is charged here, whatever becomes of the connection next.
     pub(super) fn recognises(
         &mut self,
-        origin: Origin,
+        charged: Option<Origin>,
         name: &Name,
         stored: &PasswordHash,
         password: &Password,
         now: Moment,
     ) -> Option<bool> {
         let recognised = self.cache.recognises(name, stored, password, now);
-        if recognised == Some(false) {
+        if let (Some(false), Some(origin)) = (recognised, charged) {
             self.throttle.charge(origin, now);
         }
         recognised

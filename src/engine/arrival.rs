@@ -23,6 +23,15 @@ use std::time::Duration;
 /// When somebody who found no room may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
 
+/// What is wrong with the beginning of a connection from a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// It is no header, for this reason.
+    Malformed(&'static str),
+    /// The header has not come in time, for this reason.
+    TimedOut(&'static str),
+}
+
 impl<S: Store> Engine<S> {
     /// Somebody has connected. `None` if there is not even room to say that there is none: then the socket is to be
     /// closed without a word.
@@ -30,6 +39,73 @@ impl<S: Store> Engine<S> {
     /// At a limit it may be another that is refused instead: one that is not logged in, of the address that has the most
     /// of them.
     pub fn handle_connect(&mut self, peer: SocketAddr, now: Moment) -> Option<ConnId> {
+        let id = self.connect(peer, now);
+        self.apply_changes();
+        id
+    }
+
+    /// The same for somebody who has connected by way of a proxy, which is named in the log: all else is about the client's
+    /// own address, `peer`.
+    pub fn handle_connect_through(
+        &mut self,
+        peer: SocketAddr,
+        proxy: SocketAddr,
+        now: Moment,
+    ) -> Option<ConnId> {
+        let id = self.connect(peer, now);
+        if let Some(id) = id {
+            self.registry.announce_through(id, Some(Peer::from(proxy)));
+        }
+        self.apply_changes();
+        id
+    }
+
+    /// A proxy has not said, as it must, for whom it has connected. It is told so, if it can be told, and there is no more
+    /// to be done about it for `None` than to close the socket.
+    pub fn handle_header_fault(
+        &mut self,
+        proxy: SocketAddr,
+        fault: HeaderFault,
+        can_be_told: bool,
+        now: Moment,
+    ) -> Option<ConnId> {
+        self.registry.now = now;
+        let peer = Peer::from(proxy);
+        let (code, reason) = match fault {
+            HeaderFault::Malformed(reason) => (Code::Malformed, reason),
+            HeaderFault::TimedOut(reason) => (Code::TimedOut, reason),
+        };
+        if self.stopping {
+            return None;
+        }
+        if !can_be_told || self.registry.over_limit >= REFUSALS_AT_ONCE {
+            self.registry.log_unconnected(peer, code, reason);
+            return None;
+        }
+        let unauthenticated = Unauthenticated::new(now + self.registry.config.login_timeout);
+        let mut connection =
+            Connection::new(peer, ConnectionState::Unauthenticated(Box::new(unauthenticated)));
+        connection.announced = Announced::SummedUp;
+        let id = self.registry.connections.insert(connection);
+        self.registry.leave_count(id);
+        self.registry.refuse(id, code, reason);
+        self.apply_changes();
+        Some(id)
+    }
+
+    /// How many more connections there is room for.
+    pub fn connections_free(&self) -> usize {
+        let registry = &self.registry;
+        let count = registry.connections.len() - registry.over_limit;
+        registry.config.max_connections.saturating_sub(count)
+    }
+
+    /// How long a connection has from its beginning until it is logged in.
+    pub fn login_timeout(&self) -> Duration {
+        self.registry.config.login_timeout
+    }
+
+    fn connect(&mut self, peer: SocketAddr, now: Moment) -> Option<ConnId> {
         self.registry.now = now;
         let peer = Peer::from(peer);
         if self.stopping {
@@ -52,7 +128,6 @@ impl<S: Store> Engine<S> {
                 self.registry.refuse_room(id, reason);
             }
         }
-        self.apply_changes();
         Some(id)
     }
 

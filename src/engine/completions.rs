@@ -248,7 +248,7 @@ impl<S: Store> Engine<S> {
 
     fn rehash(&mut self, origin: Origin, name: Name, password: Password, replaces: PasswordHash) {
         let mut salt = [0; SALT_BYTES];
-        let wait = self.admission.wait(origin, self.registry.now);
+        let wait = self.admission.wait(origin, false, self.registry.now);
         if wait > self.registry.config.hash_wait || !self.admission.rehashing.insert(name.clone()) {
             return;
         }

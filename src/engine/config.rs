@@ -2,6 +2,8 @@
 
 use crate::auth::LaneCosts;
 use crate::limits;
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The engine's settings. `Config::default()` is what the server's flags default to.
@@ -29,6 +31,8 @@ pub struct Config {
     pub login_cache: Duration,
     /// Debt of an origin for each login that was wrong, or left before its hash was done; zero for none.
     pub penalty: Duration,
+    /// Networks of which no address has debts: what comes from there is neither charged nor refused for them.
+    pub exempt: Vec<IpNet>,
     /// Fewest characters of a new password.
     pub min_password_characters: u32,
     /// Wrong passwords, and registrations, in one connection.
@@ -49,6 +53,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether no penalty is put on an address.
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        !self.exempt.is_empty() && {
+            let address = address.to_canonical();
+            self.exempt.iter().any(|network| network.contains(&address))
+        }
+    }
+
     /// Whether the bounds on frames and output go with one another.
     ///
     /// # Errors
@@ -87,6 +99,7 @@ impl Default for Config {
             hash_lane_costs: LaneCosts::default(),
             login_cache: limits::LOGIN_CACHE_DEFAULT,
             penalty: limits::PENALTY_DEFAULT,
+            exempt: Vec::new(),
             min_password_characters: limits::MIN_PASSWORD_CHARACTERS_DEFAULT,
             max_attempts: limits::MAX_ATTEMPTS_DEFAULT,
             chat_rate: limits::CHAT_RATE_DEFAULT,

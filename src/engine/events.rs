@@ -30,6 +30,11 @@ pub(super) enum Announced {
 impl Registry {
     /// Logs that somebody has connected, unless that is done.
     pub(super) fn announce(&mut self, id: ConnId) {
+        self.announce_through(id, None);
+    }
+
+    /// The same, with the proxy by whose way they have.
+    pub(super) fn announce_through(&mut self, id: ConnId, proxy: Option<Peer>) {
         let Some(connection) =
             self.connections.get_mut(id).filter(|connection| connection.announced == Announced::No)
         else {
@@ -40,7 +45,16 @@ impl Registry {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.announced = if level == Level::Info { Announced::InFull } else { Announced::SummedUp };
         }
-        log::log!(level, "connected conn={} peer={peer}", id.generation());
+        match proxy {
+            Some(proxy) => log::log!(level, "connected conn={} peer={peer} proxy={proxy}", id.generation()),
+            None => log::log!(level, "connected conn={} peer={peer}", id.generation()),
+        }
+    }
+
+    /// Logs that somebody was refused who is no connection.
+    pub(super) fn log_unconnected(&mut self, peer: Peer, code: Code, explanation: &str) {
+        let level = self.stranger_level(peer, StrangerEvent::Refused(code));
+        log::log!(level, "refused peer={peer} why={code} ({explanation})");
     }
 
     /// Logs that a connection's client is now known by this name.

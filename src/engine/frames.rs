@@ -75,11 +75,17 @@ impl<S: Store> Engine<S> {
     }
 
     fn refuse_length(&mut self, id: ConnId, bad: BadLength) {
+        let protocol = other_protocol(bad);
         let code = match bad {
+            // What stands there is no length: it comes from a proxy that this server is not told to believe.
+            BadLength::TooLarge { .. } if protocol == Some(PROXY_HEADER) => Code::Malformed,
             BadLength::Zero => Code::Malformed,
             BadLength::TooLarge { .. } => Code::FrameTooLarge,
         };
-        let explanation = match other_protocol(bad) {
+        let explanation = match protocol {
+            Some(PROXY_HEADER) => {
+                "this looks like a PROXY header, which is believed only from --proxy-from".to_owned()
+            }
             Some(protocol) => format!("this looks like {protocol}, which is not spoken on this port"),
             None => bad.to_string(),
         };
@@ -189,6 +195,8 @@ impl<S: Store> Engine<S> {
     }
 }
 
+const PROXY_HEADER: &str = "a PROXY header";
+
 /// The protocol whose beginning the four bytes of a header rather are.
 fn other_protocol(bad: BadLength) -> Option<&'static str> {
     let BadLength::TooLarge { announced_bytes, .. } = bad else { return None };
@@ -198,7 +206,7 @@ fn other_protocol(bad: BadLength) -> Option<&'static str> {
             Some("HTTP")
         }
         b"SSH-" => Some("SSH"),
-        b"PROX" | b"\r\n\r\n" => Some("a PROXY header"),
+        b"PROX" | b"\r\n\r\n" => Some(PROXY_HEADER),
         _ => None,
     }
 }

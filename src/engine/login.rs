@@ -3,7 +3,7 @@
 use super::admission::{EarlyLogin, NewPassword, Purpose};
 use super::close_reason::CloseReason;
 use super::connection::{Connection, ConnectionState, Input};
-use super::registry::Change;
+use super::registry::{Change, Registry};
 use super::strangers::StrangerState;
 use super::{ConnId, Engine, EntropyError};
 use crate::auth::conversation::{LoginState, PendingWork, Unauthenticated};
@@ -95,8 +95,10 @@ impl<S: Store> Engine<S> {
             Lookup::Pending if change.is_none() => return self.await_store(id, name, password),
             Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => (None, None),
         };
+        let is_exempt = self.is_exempt(id);
         let recognised = stored.as_ref().and_then(|stored| {
-            self.admission.recognises(origin, &name, stored, &password, self.registry.now)
+            let charged = (!is_exempt).then_some(origin);
+            self.admission.recognises(charged, &name, stored, &password, self.registry.now)
         });
         if recognised == Some(true) {
             return match (change, stored) {
@@ -104,7 +106,7 @@ impl<S: Store> Engine<S> {
                 _ => self.authenticate(id, name),
             };
         }
-        let is_charged = recognised == Some(false);
+        let is_charged = is_exempt || recognised == Some(false);
         // A name that nobody has costs as many rounds as somebody's, so that the time does not tell; how many, is found
         // out for every name.
         let decoy = self.decoy_rounds(&name);
@@ -168,7 +170,7 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some(origin) = self.origin(id) else { return };
-        let wait = self.admission.wait(origin, self.registry.now);
+        let wait = self.admission.wait(origin, self.is_exempt(id), self.registry.now);
         if wait > self.registry.config.hash_wait {
             let explanation =
                 seconds_first(wait, "until the passwords before this one are hashed; come back then");
@@ -240,6 +242,12 @@ impl<S: Store> Engine<S> {
         finished
     }
 
+    /// Whether no penalty is put on a connection's address.
+    fn is_exempt(&self, id: ConnId) -> bool {
+        let Registry { connections, config, .. } = &self.registry;
+        connections.get(id).is_some_and(|connection| config.exempts(connection.peer.ip()))
+    }
+
     pub(super) fn refuse_throttled(&mut self, id: ConnId) -> bool {
         self.refuse_throttled_but(id, 0)
     }
@@ -247,6 +255,9 @@ impl<S: Store> Engine<S> {
     /// Refuses a connection whose origin owes too much, so many of its charges not counted; false if it does not.
     pub(super) fn refuse_throttled_but(&mut self, id: ConnId, charges: u32) -> bool {
         let Some(origin) = self.origin(id) else { return true };
+        if self.is_exempt(id) {
+            return false;
+        }
         let Some(wait) = self.admission.throttle.wait_but(origin, charges, self.registry.now) else {
             return false;
         };

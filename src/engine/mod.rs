@@ -44,6 +44,7 @@ mod write_rate;
 
 pub use crate::protocol::Unsent;
 pub use answers::CommandId;
+pub use arrival::HeaderFault;
 pub use config::Config;
 pub use connection::ReadBudget;
 pub use console::ConsoleLine;

@@ -44,7 +44,7 @@ impl CertificateFiles {
     ///
     /// # Errors
     /// One line that names the file, the reason and the way out.
-    pub(super) fn own(disk: &mut OsDisk, host: IpAddr) -> Result<CertificateFiles, String> {
+    pub(super) fn own(disk: &mut OsDisk, hosts: &[IpAddr]) -> Result<CertificateFiles, String> {
         let [certificate, key] = [OWN_CERTIFICATE, OWN_KEY].map(|name| disk.place(name));
         let exists = |disk: &mut OsDisk, name: &str| {
             let opened = disk.open(name).map_err(|error| format!("{}: {error}", disk.place(name)))?;
@@ -59,7 +59,7 @@ impl CertificateFiles {
             }
             // A key alone is what a crash left of making both: nobody has seen it.
             (false, _) => {
-                make_own(disk, host).map_err(|reason| format!("cannot make {certificate}: {reason}"))?;
+                make_own(disk, hosts).map_err(|reason| format!("cannot make {certificate}: {reason}"))?;
                 log::info!("certificate made file={certificate:?}");
             }
         }
@@ -144,9 +144,9 @@ fn dates_fault(leaf: &CertificateDer<'_>) -> Option<&'static str> {
 }
 
 /// Makes a self-signed certificate. The key is in its place, for good, before the certificate appears.
-fn make_own(disk: &mut OsDisk, host: IpAddr) -> Result<(), String> {
-    let names = ["localhost".to_owned(), host.to_string()];
-    let (key, certificate) = self_signed(names.to_vec()).map_err(|error| error.to_string())?;
+fn make_own(disk: &mut OsDisk, hosts: &[IpAddr]) -> Result<(), String> {
+    let names = std::iter::once("localhost".to_owned()).chain(hosts.iter().map(IpAddr::to_string));
+    let (key, certificate) = self_signed(names.collect()).map_err(|error| error.to_string())?;
     write_whole(disk, OWN_KEY, key.as_bytes())
         .and_then(|()| write_whole(disk, OWN_CERTIFICATE, certificate.as_bytes()))
         .map_err(|error| error.to_string())
@@ -189,7 +189,7 @@ mod tests {
 
     fn own(directory: &Path) -> Result<CertificateFiles, String> {
         let mut disk = OsDisk::open(directory, crate::Clock::new()).unwrap();
-        CertificateFiles::own(&mut disk, Ipv4Addr::LOCALHOST.into())
+        CertificateFiles::own(&mut disk, &[Ipv4Addr::LOCALHOST.into()])
     }
 
     #[test]

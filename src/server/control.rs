@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 /// The socket's name in the data directory.
 pub const CONTROL_FILE: &str = "control";
 
-/// Tokens from here on are the control socket's and its connections'. Those of clients are greater, all others smaller.
+/// Tokens from here on are the control socket's and its connections'. Those of whatever listens for clients or
+/// serves them are greater, all others smaller.
 const FIRST_TOKEN: usize = 1 << 16;
 /// Connections taken in one turn.
 const ACCEPT_SHARE: usize = 4;

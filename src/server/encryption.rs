@@ -39,11 +39,11 @@ impl Handshakes {
     pub(super) fn new(
         encryption: &Encryption,
         disk: Option<&mut OsDisk>,
-        host: IpAddr,
+        hosts: &[IpAddr],
     ) -> Result<Handshakes, String> {
         let files = match (encryption, disk) {
             (Encryption::Plaintext, _) => None,
-            (Encryption::OwnCertificate, Some(disk)) => Some(CertificateFiles::own(disk, host)?),
+            (Encryption::OwnCertificate, Some(disk)) => Some(CertificateFiles::own(disk, hosts)?),
             (Encryption::OwnCertificate, None) => {
                 return Err(
                     "there is no data directory for a certificate of the server's own; give one".to_owned()
@@ -57,6 +57,11 @@ impl Handshakes {
             warn_stderr(&format!("warning: {weakness}"));
         }
         Ok(Handshakes { shown, queue: HandshakeQueue::default() })
+    }
+
+    /// Whether connections are encrypted.
+    pub(super) fn encrypts(&self) -> bool {
+        self.shown.is_some()
     }
 
     /// What a new connection begins with.

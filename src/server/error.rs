@@ -21,8 +21,8 @@ pub enum ServerError {
     Listen {
         /// The last address that was tried.
         address: SocketAddr,
-        /// Whether ports before it were tried too, and are in use.
-        is_last_of_many: bool,
+        /// How it was chosen.
+        choice: PortChoice,
         /// What the system said.
         error: io::Error,
     },
@@ -32,22 +32,37 @@ pub enum ServerError {
     Events(io::Error),
 }
 
+/// How the address was chosen that is listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortChoice {
+    /// It is this port.
+    This,
+    /// Ports before it were tried too, and are in use.
+    OrNext,
+    /// It is one of several that are listed.
+    Listed,
+}
+
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerError::Store(error) => error.fmt(f),
             ServerError::Config(reason) | ServerError::Certificate(reason) => f.write_str(reason),
-            ServerError::Listen { address, is_last_of_many, error } => {
-                match (error.kind(), is_last_of_many) {
-                    (io::ErrorKind::AddrInUse, false) => {
-                        write!(f, "{address} is in use; choose another --port, or leave out --strict-port")
-                    }
-                    (io::ErrorKind::AddrInUse, true) => {
-                        write!(f, "every port up to {address} is in use; choose another --port")
-                    }
-                    _ => write!(f, "cannot listen on {address}: {error}; choose another --host or --port"),
+            ServerError::Listen { address, choice, error } => match (error.kind(), choice) {
+                (io::ErrorKind::AddrInUse, PortChoice::This) => {
+                    write!(f, "{address} is in use; choose another --port, or leave out --strict-port")
                 }
-            }
+                (io::ErrorKind::AddrInUse, PortChoice::OrNext) => {
+                    write!(f, "every port up to {address} is in use; choose another --port")
+                }
+                (io::ErrorKind::AddrInUse, PortChoice::Listed) => {
+                    write!(f, "{address} is in use; choose another address for --listen")
+                }
+                (_, PortChoice::Listed) => {
+                    write!(f, "cannot listen on {address}: {error}; choose another address for --listen")
+                }
+                _ => write!(f, "cannot listen on {address}: {error}; choose another --host or --port"),
+            },
             ServerError::Entropy(error) => error.fmt(f),
             ServerError::Events(error) => {
                 write!(f, "cannot wait for events: {error}; the system is short of something")

@@ -34,11 +34,13 @@ mod handle;
 #[cfg(feature = "tls")]
 mod handshake_queue;
 mod listener;
+mod listeners;
 #[cfg(feature = "programs")]
 mod logfile;
 #[cfg(not(feature = "programs"))]
 #[path = "unlogged.rs"]
 mod logfile;
+mod proxied;
 mod reload;
 mod signals;
 mod slice;
@@ -56,7 +58,7 @@ pub use certificate::CertificateFiles;
 #[cfg(feature = "admin")]
 pub use control::CONTROL_FILE;
 pub use encryption::Encryption;
-pub use error::ServerError;
+pub use error::{PortChoice, ServerError};
 pub use handle::ServerHandle;
 #[cfg(feature = "programs")]
 pub use logfile::LogFile;
@@ -74,21 +76,24 @@ use crate::store::{DiskStore, OsDisk, Store};
 use console::Console;
 use deadlines::Deadlines;
 use encryption::Handshakes;
-use listener::Listener;
+use listeners::Listeners;
 use mio::{Events, Poll, Token};
+use proxied::Proxied;
 use signals::Signals;
 use slice::PhaseShare;
 use socket::Socket;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const CONSOLE_INPUT: Token = Token(2);
 const CONSOLE_OUTPUT: Token = Token(3);
 const WAKER: Token = Token(4);
+/// The first of the listening sockets' tokens.
+const LISTENERS_FIRST: usize = 1 << 18;
+/// The first token of what waits for its PROXY header. A connection's is larger than any of them.
+const PROXIED_FIRST: usize = 1 << 20;
 
 /// Events taken from one wait; too few would make a crowd wait for several turns.
 const EVENTS: usize = 512;
@@ -137,7 +142,9 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     #[cfg(feature = "admin")]
     control: Option<control::Control>,
     engine: Engine<S>,
-    listener: Option<Listener>,
+    listeners: Option<Listeners>,
+    /// Where those wait whose proxy has yet to say for whom it has connected.
+    proxied: Proxied,
     /// Where those wait whose connection is to be encrypted.
     handshakes: Handshakes,
     /// By the connection's slot.
@@ -170,14 +177,6 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
 }
 
 impl<S: Store> Server<S> {
-    /// The address that is listened on.
-    ///
-    /// # Errors
-    /// If the system does not say, or the server has stopped listening.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?.address()
-    }
-
     /// What reaches this server from other threads.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
@@ -247,21 +246,21 @@ impl<S: Store> Server<S> {
 
     fn wait_timeout(&mut self) -> Option<Duration> {
         self.take_unblocked();
-        self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
-        let has_work = self.has_ready() || self.engine.is_hashing() || self.engine.has_command();
-        if has_work
-            || self.engine.has_work()
-            || self.has_control_work()
-            || !self.unblocked.is_empty()
-            || self.handshakes.has_next()
-        {
+        self.due = Moment::first_of([
+            self.engine.next_deadline(),
+            self.handshakes.next_deadline(),
+            self.proxied.next_deadline(),
+        ]);
+        let has_ready = self.has_ready() || self.proxied.has_ready() || self.has_control_work();
+        let has_work = has_ready || self.engine.is_hashing() || self.engine.has_command();
+        if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
         let due = Moment::first_of([
             Some(self.deadlines.put_off(self.due)),
             self.engine.store_mut().next_commit(),
-            self.listener.as_ref().and_then(Listener::next_attempt),
+            self.listeners.as_ref().and_then(Listeners::next_attempt),
             self.log_due,
             self.next_control_deadline(),
             self.console.as_ref().and_then(Console::next_look),
@@ -293,11 +292,12 @@ impl<S: Store> Server<S> {
         if !self.deadlines.is_after_pause(now) {
             self.end_overdue_handshake(now);
         }
-        let is_accepting = || self.listener.as_ref().is_some_and(|listener| listener.is_ready(now));
-        let has_ready = self.has_ready();
+        let is_accepting = || self.listeners.as_ref().is_some_and(|listeners| listeners.is_ready(now));
+        let has_ready = self.has_ready() || self.proxied.has_ready();
         let has_unread = || has_ready || is_accepting() || self.handshakes.has_next();
         if self.deadlines.are_met(now, has_unread) {
             self.engine.handle_time(now);
+            self.end_overdue_headers(now);
         }
     }
 
@@ -305,11 +305,6 @@ impl<S: Store> Server<S> {
         self.busy = false;
         for event in events {
             match event.token() {
-                LISTENER => {
-                    if let Some(listener) = &mut self.listener {
-                        listener.notice_ready();
-                    }
-                }
                 SIGNALS => self.handle_signals(now),
                 CONSOLE_INPUT => self.read_console(now),
                 CONSOLE_OUTPUT => self.flush_console(),
@@ -318,6 +313,10 @@ impl<S: Store> Server<S> {
                 Token(word) => {
                     if let Some(conn) = Key::unpack(word as u64) {
                         self.take_socket_event(conn, event, now);
+                    } else if word >= PROXIED_FIRST {
+                        self.proxied.take_event(word - PROXIED_FIRST, event);
+                    } else if let Some(listeners) = &mut self.listeners {
+                        listeners.notice_ready(word.wrapping_sub(LISTENERS_FIRST));
                     }
                 }
             }
@@ -338,7 +337,8 @@ impl<S: Store> Server<S> {
         if let Some(signals) = &self.signals {
             signals.begin_stopping();
         }
-        self.listener = None;
+        self.listeners = None;
+        self.proxied.clear();
         self.stopping_until = Some(now + STOP);
         self.engine.handle_shutdown(now);
     }

@@ -7,6 +7,7 @@ use super::start::fit_descriptors;
 use crate::Moment;
 use crate::engine::Config;
 use crate::store::{Notice, Store};
+use ipnet::IpNet;
 use log::{Level, LevelFilter};
 
 /// What came of one part of a reload.
@@ -26,6 +27,8 @@ pub struct NewSettings {
     pub config: Config,
     /// What is logged.
     pub log_level: LevelFilter,
+    /// From where connections begin with a PROXY header.
+    pub proxies: Vec<IpNet>,
     /// What is to be said of it: what has changed, and what differs and cannot change.
     pub lines: Vec<ReloadLine>,
 }
@@ -62,8 +65,9 @@ impl<S: Store> Server<S> {
     fn reload_configuration(&mut self, now: Moment, lines: &mut Vec<ReloadLine>) {
         let Some(read) = &mut self.read_settings else { return };
         match read() {
-            Ok(NewSettings { mut config, log_level, lines: mut said }) => {
+            Ok(NewSettings { mut config, log_level, proxies, lines: mut said }) => {
                 fit_descriptors(&mut config);
+                self.proxied.set_proxies(proxies);
                 self.engine.handle_config(config, now);
                 log::set_max_level(log_level);
                 lines.push(ReloadLine { level: Level::Info, text: "configuration reloaded".to_owned() });

@@ -10,6 +10,7 @@ use crate::engine::{ReadBudget, SocketCommand, TransportEvent};
 use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
 use crate::store::Store;
 use mio::event::Event;
+use mio::net::TcpStream;
 use mio::{Interest, Token};
 
 impl<S: Store> Server<S> {
@@ -41,33 +42,47 @@ impl<S: Store> Server<S> {
         }
     }
 
+    /// Accepts a share of those who wait, and in turn with them looks at headers of proxies.
     pub(super) fn accept(&mut self, now: Moment) {
         for _ in 0..SHARE_ACCEPTS {
-            let Some(listener) = self.listener.as_mut().filter(|listener| listener.is_ready(now)) else {
+            let has_looked = self.look_at_next_header(now);
+            let Some(listeners) = &mut self.listeners else { return };
+            let Some((stream, peer)) = listeners.accept(now) else {
+                if has_looked {
+                    continue;
+                }
                 return;
             };
-            let Some((stream, peer)) = listener.accept(now) else { return };
             self.busy = true;
-            let Some(conn) = self.engine.handle_connect(peer, now) else { continue };
-            let refused = self.engine.is_closing(conn);
-            let mut socket = Socket::new(conn, stream, self.handshakes.transport(refused));
-            let is_open = socket.is_open() && !refused;
-            let registered = self.poll.registry().register(
-                socket.source(),
-                Token(conn.pack() as usize),
-                Interest::READABLE,
-            );
-            if self.sockets.len() <= conn.index() {
-                self.sockets.resize_with(conn.index() + 1, || None);
+            if self.proxied.is_proxy(peer.ip()) {
+                self.await_header(stream, peer, now);
+            } else if let Some(conn) = self.engine.handle_connect(peer, now) {
+                self.admit(conn, stream, false, now);
             }
-            self.sockets[conn.index()] = Some(socket);
-            if let Err(error) = registered {
-                log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
-                self.engine.handle_transport(conn, TransportEvent::Reset, now);
-            } else if is_open {
-                // Who speaks without waiting to be greeted has done so by now, and is answered in one with the greeting.
-                self.give_turn(conn);
-            }
+        }
+    }
+
+    /// Puts a connection's socket where it is served from; `was_watched` as one that waited for its PROXY header.
+    pub(super) fn admit(&mut self, conn: ConnId, stream: TcpStream, was_watched: bool, now: Moment) {
+        let refused = self.engine.is_closing(conn);
+        let mut socket = Socket::new(conn, stream, self.handshakes.transport(refused));
+        let is_open = socket.is_open() && !refused;
+        let token = Token(conn.pack() as usize);
+        let registry = self.poll.registry();
+        let registered = match was_watched {
+            false => registry.register(socket.source(), token, Interest::READABLE),
+            true => registry.reregister(socket.source(), token, Interest::READABLE),
+        };
+        if self.sockets.len() <= conn.index() {
+            self.sockets.resize_with(conn.index() + 1, || None);
+        }
+        self.sockets[conn.index()] = Some(socket);
+        if let Err(error) = registered {
+            log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
+            self.engine.handle_transport(conn, TransportEvent::Reset, now);
+        } else if is_open {
+            // Who speaks without waiting to be greeted has done so by now, and is answered in one with the greeting.
+            self.give_turn(conn);
         }
     }
 
@@ -287,8 +302,8 @@ impl<S: Store> Server<S> {
                 SocketCommand::Close => {
                     socket.say_goodbye();
                     self.sockets[conn.index()] = None;
-                    if let Some(listener) = &mut self.listener {
-                        listener.end_pause();
+                    if let Some(listeners) = &mut self.listeners {
+                        listeners.end_pause();
                     }
                 }
             }

@@ -2,9 +2,10 @@
 
 use super::deadlines::Deadlines;
 use super::encryption::{Encryption, Handshakes};
-use super::listener::Listener;
+use super::listeners::Listeners;
+use super::proxied::Proxied;
 use super::stderr::warn_stderr;
-use super::{HASH_PORTIONS_PER_SECOND, LISTENER, Server, ServerError, ServerHandle, WAKER, descriptors};
+use super::{HASH_PORTIONS_PER_SECOND, Server, ServerError, ServerHandle, WAKER, descriptors};
 use crate::Clock;
 use crate::Moment;
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
@@ -12,9 +13,10 @@ use crate::engine::{Config, Engine, Entropy, EntropyError};
 use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
 use crate::store::{DiskStore, Notice, OpenError, OsDisk, Store};
-use mio::{Interest, Poll};
+use ipnet::IpNet;
+use mio::Poll;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroize;
@@ -28,6 +30,13 @@ pub struct Options {
     pub port: u16,
     /// Whether a busy port is an error rather than the next one tried.
     pub strict_port: bool,
+    /// Addresses to listen on instead, if there are any: each entry has those of one name, at one of which at least the
+    /// server listens, and passes over those that this machine does not have.
+    pub listen: Vec<Vec<SocketAddr>>,
+    /// Whether other servers may listen there too, and the system shares out who connects; on Linux only.
+    pub share_port: bool,
+    /// From where connections begin with a PROXY header, whose address is then the client's.
+    pub proxies: Vec<IpNet>,
     /// The data directory.
     pub data: PathBuf,
     /// Whether what is carried is encrypted, and with which certificate.
@@ -43,9 +52,22 @@ impl Default for Options {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 9090,
             strict_port: false,
+            listen: Vec::new(),
+            share_port: false,
+            proxies: Vec::new(),
             data: "data".into(),
             encryption: Encryption::Plaintext,
             config: Config::default(),
+        }
+    }
+}
+
+impl Options {
+    /// The addresses that it is all about.
+    fn hosts(&self) -> Vec<IpAddr> {
+        match self.listen.is_empty() {
+            true => vec![self.host],
+            false => self.listen.iter().flatten().map(SocketAddr::ip).collect(),
         }
     }
 }
@@ -92,7 +114,7 @@ impl Server {
         options.config.check().map_err(ServerError::Config)?;
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock)?;
-        let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), options.host)
+        let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), &options.hosts())
             .map_err(ServerError::Certificate)?;
         Server::with_parts(options, open_store(disk)?, handler, clock, handshakes)
     }
@@ -111,7 +133,7 @@ impl<S: Store> Server<S> {
     ) -> Result<Server<S>, ServerError> {
         options.config.check().map_err(ServerError::Config)?;
         let handshakes =
-            Handshakes::new(&options.encryption, None, options.host).map_err(ServerError::Certificate)?;
+            Handshakes::new(&options.encryption, None, &options.hosts()).map_err(ServerError::Certificate)?;
         Server::with_parts(options, store, handler, Clock::new(), handshakes)
     }
 
@@ -129,10 +151,10 @@ impl<S: Store> Server<S> {
         let hash_portion_rounds =
             (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
         let sockets = Vec::with_capacity(options.config.max_connections.min(CONNECTIONS_ROOM_MOST));
+        let mut listeners = Listeners::bind(&options)?;
         let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
-        let mut listener = Listener::bind(options.host, options.port, options.strict_port)?;
         let poll = Poll::new().map_err(system)?;
-        poll.registry().register(listener.source(), LISTENER, Interest::READABLE).map_err(system)?;
+        listeners.register(poll.registry()).map_err(system)?;
         let handle = ServerHandle::new(poll.registry(), WAKER).map_err(system)?;
         Ok(Server {
             poll,
@@ -140,7 +162,8 @@ impl<S: Store> Server<S> {
             #[cfg(feature = "admin")]
             control: None,
             engine,
-            listener: Some(listener),
+            listeners: Some(listeners),
+            proxied: Proxied::new(options.proxies),
             handshakes,
             sockets,
             ready: VecDeque::new(),

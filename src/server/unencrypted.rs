@@ -21,9 +21,13 @@ impl Handshakes {
     pub(super) fn new(
         Encryption::Plaintext: &Encryption,
         _: Option<&mut OsDisk>,
-        _: IpAddr,
+        _: &[IpAddr],
     ) -> Result<Handshakes, String> {
         Ok(Handshakes)
+    }
+
+    pub(super) fn encrypts(&self) -> bool {
+        false
     }
 
     pub(super) fn transport(&self, _: bool) -> Transport {

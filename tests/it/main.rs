@@ -33,6 +33,7 @@ mod help;
 mod kill;
 mod library;
 mod limits;
+mod listening;
 #[cfg(feature = "load")]
 mod load;
 mod names;
@@ -40,6 +41,7 @@ mod operator;
 mod output_total;
 mod passwords;
 mod pauses;
+mod proxies;
 mod resume;
 mod secrets;
 mod service;

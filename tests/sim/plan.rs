@@ -212,6 +212,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
         login_timeout: random.pick(&[milliseconds(300), Duration::from_secs(2), Duration::from_secs(30)]),
         idle_timeout: random.pick(&[None, None, Some(milliseconds(1_500))]),
         resume_window: random.pick(&[Duration::ZERO, milliseconds(2_000), Duration::from_secs(60)]),
+        ..Config::default()
     };
     let behaviours = theme.behaviours(random);
     // Not drawn either.

@@ -1,11 +1,15 @@
 //! The flags, and what their values may be.
 
 use clap::{Parser, ValueEnum, value_parser};
+use ipnet::IpNet;
 use log::LevelFilter;
+use porter::cli::host_and_port;
 use porter::limits;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
+
+const PORT_DEFAULT: u16 = 9090;
 
 /// How `--help` groups the flags.
 const LISTENING: &str = "Where it listens";
@@ -22,6 +26,8 @@ pub(crate) const FIXED: &[&str] = &[
     "host",
     "port",
     "strict-port",
+    "listen",
+    "share-port",
     "tls",
     "plaintext",
     "tls-cert",
@@ -57,6 +63,21 @@ pub(crate) struct Flags {
     /// Fail if the port is busy
     #[arg(long, help_heading = LISTENING)]
     pub(crate) strict_port: bool,
+    /// Address and port to listen on, such as localhost:9090 (all of its addresses), [::1]:9090 or 9090 (all of this
+    /// machine's); given several times, on each
+    #[arg(
+        long, help_heading = LISTENING, value_name = "ADDR:PORT", value_parser = listen_at,
+        conflicts_with_all = ["host", "port", "strict_port"]
+    )]
+    pub(crate) listen: Vec<ListenAt>,
+    /// Let other servers of the same user listen there too; the system shares out who connects
+    #[cfg(target_os = "linux")]
+    #[arg(long, help_heading = LISTENING)]
+    pub(crate) share_port: bool,
+    /// Networks of proxies: connections from there begin with a PROXY header (version 1 or 2), and its address is the
+    /// client's for everything
+    #[arg(long, help_heading = LISTENING, value_name = "CIDR,..", value_delimiter = ',', value_parser = network)]
+    pub(crate) proxy_from: Vec<IpNet>,
     /// Encrypt on a loopback address too; any other is encrypted always
     #[cfg(feature = "tls")]
     #[arg(long, help_heading = ENCRYPTION, conflicts_with = "plaintext")]
@@ -93,6 +114,9 @@ pub(crate) struct Flags {
     /// Debt of an address for each wrong password; 0 = none
     #[arg(long, help_heading = ACCOUNTS, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) penalty: Duration,
+    /// Networks that no penalty is put on; wrong passwords in one connection are counted all the same
+    #[arg(long, help_heading = ACCOUNTS, value_name = "CIDR,..", value_delimiter = ',', value_parser = network)]
+    pub(crate) exempt: Vec<IpNet>,
     /// Fewest characters of a new password
     #[arg(long, help_heading = ACCOUNTS, value_name = "N", default_value_t = limits::MIN_PASSWORD_CHARACTERS_DEFAULT, value_parser = value_parser!(u32).range(1..=limits::PASSWORD_BYTES as i64))]
     pub(crate) min_password: u32,
@@ -128,6 +152,18 @@ pub(crate) struct Flags {
     pub(crate) resume_window: Duration,
 }
 
+impl Flags {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn shares_port(&self) -> bool {
+        self.share_port
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn shares_port(&self) -> bool {
+        false
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Mode {
     Echo,
@@ -139,6 +175,67 @@ pub(crate) enum Mode {
 pub(crate) enum Registration {
     Open,
     Closed,
+}
+
+/// Where to listen, as it was given: a name is looked up when it is needed.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenAt {
+    /// All addresses of this machine, if it is none.
+    host: Option<String>,
+    port: u16,
+}
+
+impl ListenAt {
+    /// Its addresses: all that the name has.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let Some(host) = &self.host else {
+            let all: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+            return Ok(all.map(|host| SocketAddr::new(host, self.port)).to_vec());
+        };
+        let found = (host.as_str(), self.port).to_socket_addrs();
+        let mut addresses: Vec<SocketAddr> =
+            found.map_err(|error| format!("{host:?} is no address and no name of one: {error}"))?.collect();
+        addresses.sort();
+        addresses.dedup();
+        if addresses.is_empty() { Err(format!("{host:?} has no address")) } else { Ok(addresses) }
+    }
+}
+
+/// As other servers take it: a port alone is on all addresses, and an address alone has the usual port.
+fn listen_at(text: &str) -> Result<ListenAt, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(ListenAt { host: None, port });
+    }
+    let (host, given) = match text.strip_prefix('*').map(|rest| (rest, rest.strip_prefix(':'))) {
+        Some(("", _)) => (None, None),
+        Some((_, Some(given))) => (None, Some(given)),
+        _ => host_and_port(text).map(|(host, given)| (Some(host.to_owned()), given))?,
+    };
+    Ok(ListenAt { host, port: given.map_or(Ok(PORT_DEFAULT), port)? })
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let network = network.map_err(|_| {
+        format!("{text:?} is no network such as 192.0.2.0/24 or 2001:db8::/32, and no address")
+    })?;
+    Ok(unmapped(network.trunc()))
+}
+
+/// An IPv4 network that is written as mapped into IPv6.
+fn unmapped(network: IpNet) -> IpNet {
+    match network {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => v6
+            .addr()
+            .to_ipv4_mapped()
+            .and_then(|v4| IpNet::new(v4.into(), v6.prefix_len() - 96).ok())
+            .unwrap_or(network),
+        other => other,
+    }
 }
 
 /// An address, or the name of one: of several the first IPv4 address, which is what clients try by default.
@@ -176,4 +273,46 @@ fn seconds_above_zero(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|span| !span.is_zero())
         .ok_or("not a number of seconds, 1 to 31536000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_listen_are_taken_as_other_servers_take_them() {
+        for (text, addresses) in [
+            ("127.0.0.1:9443", &["127.0.0.1:9443"][..]),
+            ("127.0.0.1", &["127.0.0.1:9090"]),
+            ("[::1]:0", &["[::1]:0"]),
+            ("::1", &["[::1]:9090"]),
+            ("9443", &["0.0.0.0:9443", "[::]:9443"]),
+            ("*:9443", &["0.0.0.0:9443", "[::]:9443"]),
+            ("*", &["0.0.0.0:9090", "[::]:9090"]),
+        ] {
+            let found = listen_at(text).and_then(|place| place.addresses());
+            let found: Vec<String> = found.unwrap_or_default().iter().map(SocketAddr::to_string).collect();
+            assert_eq!(found, addresses, "{text}");
+        }
+        for bad in ["", ":", "*:", "*:x", "[::1", "127.0.0.1:", "127.0.0.1:65536", "65536"] {
+            let found = listen_at(bad).and_then(|place| place.addresses());
+            assert!(found.is_err(), "{bad} {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_one_however_it_is_written() {
+        for (text, network) in [
+            ("192.0.2.7/24", "192.0.2.0/24"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:192.0.2.7/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(super::network(text).map(|network| network.to_string()), Ok(network.to_owned()));
+        }
+        for bad in ["", "192.0.2.0/33", "192.0.2/24", "anybody", "192.0.2.0/24/24"] {
+            assert!(super::network(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -5,15 +5,16 @@ mod reread;
 mod settings;
 
 use clap::ValueEnum;
-use flags::{Flags, Mode, host, port};
+use flags::{Flags, ListenAt, Mode, host, port};
 use porter::cli::{self, Failure, Given, Source};
 use porter::handler::{Chat, Echo, Handler, Operator};
+use porter::limits::LISTENERS;
 use porter::server::{Encryption, LogFile, Options, Server};
 use reread::Reread;
-use settings::{cheap_hashes, checked, config, encryption, is_loopback};
+use settings::{cheap_hashes, checked, config, encryption, open_host};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -27,16 +28,30 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     }
     let config = config(&given)?;
     let reread = given.flags.config.is_some().then(|| Reread::new(arguments, &given));
-    let (host, port) = place(&given)?;
+    let places = listed(&given)?;
+    let (host, port) = if places.is_empty() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
     let flags = given.flags;
-    let encryption = encryption(&flags, host)?;
+    let hosts: Vec<IpAddr> = match places.is_empty() {
+        true => vec![host],
+        false => places.iter().flatten().map(SocketAddr::ip).collect(),
+    };
+    let encryption = encryption(&flags, &hosts)?;
     let log = LogFile::install(&flags.log_file, flags.log_level).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     log::info!("start version={} mode={mode} data={:?}", env!("CARGO_PKG_VERSION"), flags.data);
     cheap_hashes(config.hash_rounds).iter().for_each(|text| warn(text));
-    warn_of_plaintext(&encryption, host);
-    let strict_port = flags.strict_port;
-    let options = Options { host, port, strict_port, data: flags.data, encryption, config };
+    warn_of_plaintext(&encryption, &hosts);
+    let options = Options {
+        host,
+        port,
+        strict_port: flags.strict_port,
+        listen: places,
+        share_port: flags.shares_port(),
+        proxies: flags.proxy_from,
+        data: flags.data,
+        encryption,
+        config,
+    };
     let handler: Box<dyn Handler> = match flags.mode {
         Mode::Echo => Box::new(Echo),
         // Whoever reads a pipe wants what clients write; a person also wants to know who is there to write.
@@ -48,6 +63,16 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         log::error!("failed reason={:?}", failure.to_string());
         log.flush();
     })
+}
+
+/// The addresses of each place that is listed to listen at.
+fn listed(given: &Given<Flags>) -> Result<Vec<Vec<SocketAddr>>, Failure> {
+    let listen: Result<Vec<_>, String> = given.flags.listen.iter().map(ListenAt::addresses).collect();
+    let listen = listen.map_err(|reason| given.fault("listen", &reason))?;
+    if listen.iter().flatten().count() > LISTENERS {
+        return Err(given.fault("listen", &format!("at most {LISTENERS} addresses can be listened on")));
+    }
+    Ok(listen)
 }
 
 /// Where to listen: as it was given, or as the person at the terminal wants it, or by default.
@@ -81,17 +106,20 @@ fn listen(
         server.attach_configuration(Box::new(move || reread.read()));
     }
     attach_control(&mut server, &data);
-    let address = server.address().map_err(Failure::failed)?;
-    log::info!("listening addr={address}");
-    if wanted_port != 0 && address.port() != wanted_port {
-        let text = format!("{wanted_port} is in use, listening on {}", address.port());
+    let addresses = server.addresses().map_err(Failure::failed)?;
+    addresses.iter().for_each(|address| log::info!("listening addr={address}"));
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    if wanted_port != 0 && port != wanted_port {
+        let text = format!("{wanted_port} is in use, listening on {port}");
         log::warn!("{text}");
         // With stderr gone the log still has it.
         let _ = writeln!(io::stderr(), "porter-server: {text}");
     }
     let mut stdout = io::stdout();
-    // With stdout gone the service is still wanted; the log has the address too.
-    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    // With stdout gone the service is still wanted; the log has the addresses too.
+    for address in &addresses {
+        let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    }
     #[cfg(feature = "tls")]
     if let Some(fingerprint) = server.fingerprint() {
         log::info!("fingerprint {fingerprint}");
@@ -125,8 +153,8 @@ fn introduction(mode: Mode) -> String {
     format!("{told}{help}")
 }
 
-fn warn_of_plaintext(encryption: &Encryption, host: IpAddr) {
-    if matches!(encryption, Encryption::Plaintext) && !is_loopback(host) {
+fn warn_of_plaintext(encryption: &Encryption, hosts: &[IpAddr]) {
+    if let (Encryption::Plaintext, Some(host)) = (encryption, open_host(hosts)) {
         warn(&format!(
             "--plaintext on {host}: passwords and messages travel unencrypted, for anyone on the way to read and change"
         ));

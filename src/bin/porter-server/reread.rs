@@ -50,7 +50,8 @@ impl Reread {
             lines
                 .extend(cheap_hashes(config.hash_rounds).map(|text| ReloadLine { level: Level::Warn, text }));
         }
-        Ok(NewSettings { config, log_level: given.flags.log_level, lines })
+        let Flags { log_level, proxy_from, .. } = given.flags;
+        Ok(NewSettings { config, log_level, proxies: proxy_from, lines })
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
         hash_wait: flags.hash_wait,
         login_cache: flags.login_cache,
         penalty: flags.penalty,
+        exempt: flags.exempt.clone(),
         min_password_characters: flags.min_password,
         max_attempts: flags.max_attempts,
         chat_rate: flags.chat_rate,
@@ -51,30 +52,32 @@ pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
     })
 }
 
-/// On a loopback address plain TCP unless something else is asked for; on any other TLS, unless it is turned off.
+/// On loopback addresses plain TCP unless something else is asked for; with any other among them TLS, unless it is turned off.
 #[cfg(feature = "tls")]
-pub(crate) fn encryption(flags: &Flags, host: IpAddr) -> Result<Encryption, Failure> {
+pub(crate) fn encryption(flags: &Flags, hosts: &[IpAddr]) -> Result<Encryption, Failure> {
     let files = flags.tls_cert.clone().zip(flags.tls_key.clone());
     Ok(match files {
         Some((certificate, key)) => Encryption::Certificate(CertificateFiles { certificate, key }),
         None if flags.tls => Encryption::OwnCertificate,
-        None if flags.plaintext || is_loopback(host) => Encryption::Plaintext,
+        None if flags.plaintext || open_host(hosts).is_none() => Encryption::Plaintext,
         None => Encryption::OwnCertificate,
     })
 }
 
 #[cfg(not(feature = "tls"))]
-pub(crate) fn encryption(flags: &Flags, host: IpAddr) -> Result<Encryption, Failure> {
-    if flags.plaintext || is_loopback(host) {
-        return Ok(Encryption::Plaintext);
-    }
+pub(crate) fn encryption(flags: &Flags, hosts: &[IpAddr]) -> Result<Encryption, Failure> {
+    let host = match open_host(hosts) {
+        Some(host) if !flags.plaintext => host,
+        _ => return Ok(Encryption::Plaintext),
+    };
     Err(Failure::usage(format_args!(
         "this porter-server was built without encryption; to listen on {host} all the same give --plaintext"
     )))
 }
 
-pub(crate) fn is_loopback(host: IpAddr) -> bool {
-    host.to_canonical().is_loopback()
+/// The first of these addresses that is not this machine's own alone. With one, all connections are encrypted.
+pub(crate) fn open_host(hosts: &[IpAddr]) -> Option<IpAddr> {
+    hosts.iter().copied().find(|host| !host.to_canonical().is_loopback())
 }
 
 /// What --check-config shows.
@@ -87,7 +90,8 @@ pub(crate) fn checked(given: &Given<Flags>) -> Result<String, Failure> {
         ("output-limit", config.output_limit_bytes.to_string()),
         ("output-total", config.output_total_bytes.to_string()),
     ];
-    Ok(given.to_toml(&computed, &[]))
+    let unused: &[&str] = if given.flags.listen.is_empty() { &[] } else { &["host", "port", "strict-port"] };
+    Ok(given.to_toml(&computed, unused))
 }
 
 /// A warning about hashes that are soon guessed.
@@ -95,4 +99,29 @@ pub(crate) fn cheap_hashes(rounds: u32) -> Option<String> {
     let least = limits::HASH_ROUNDS_WEAK;
     (rounds < least)
         .then(|| format!("--hash-rounds {rounds} makes stolen hashes cheap to guess; use at least {least}"))
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    /// One way for the whole server: a single address that others can reach has all connections encrypted.
+    #[test]
+    fn any_address_that_others_can_reach_has_all_encrypted() {
+        for (flags, hosts, is_plain) in [
+            (&[][..], &["127.0.0.1", "::1"][..], true),
+            (&[], &["::ffff:127.0.0.1"], true),
+            (&[], &["127.0.0.1", "192.0.2.1"], false),
+            (&[], &["::"], false),
+            (&["--plaintext"], &["127.0.0.1", "192.0.2.1"], true),
+            (&["--tls"], &["127.0.0.1"], false),
+        ] {
+            let given = Flags::try_parse_from([&["porter-server"], flags].concat()).ok();
+            let hosts: Option<Vec<IpAddr>> = hosts.iter().map(|host| host.parse().ok()).collect();
+            let found = given.zip(hosts).and_then(|(given, hosts)| encryption(&given, &hosts).ok());
+            let found = found.map(|found| matches!(found, Encryption::Plaintext));
+            assert_eq!(found, Some(is_plain), "{flags:?}");
+        }
+    }
 }

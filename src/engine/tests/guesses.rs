@@ -85,6 +85,32 @@ fn every_way_of_leaving_after_a_guess_leaves_its_charge() {
     }
 }
 
+/// An exempt address is not charged, however its login ends, nor does it pay for what others of its network owe; and one
+/// that is exempt no more is charged again.
+#[test]
+fn an_exempt_address_is_neither_charged_nor_refused() {
+    let exempt: Vec<_> = ["198.51.100.0/24", "192.0.2.8/31"].map(|network| network.parse().unwrap()).to_vec();
+    for mut world in worlds() {
+        let settings = world.engine.registry.config.clone();
+        world.engine.handle_config(Config { exempt: exempt.clone(), ..settings.clone() }, world.now);
+        for _ in 0..10 {
+            let wrong = world.guesser();
+            world.send(wrong, Request::Login(WRONG));
+            world.hash();
+            world.expect_error(wrong, Code::WrongPassword);
+            world.send(wrong, Request::Login(WRONG));
+            world.engine.handle_hashing(10, world.now);
+            world.engine.handle_transport(wrong, TransportEvent::Reset, world.now);
+        }
+        assert_eq!(world.debt(), Duration::ZERO);
+        world.engine.handle_config(settings, world.now);
+        let wrong = world.guesser();
+        world.send(wrong, Request::Login(WRONG));
+        world.hash();
+        assert_eq!(world.debt(), PENALTY);
+    }
+}
+
 /// Nobody is told Busy for nothing either, as long as what the password is was known.
 #[test]
 fn a_guess_for_which_there_is_no_room_is_charged_if_it_was_judged() {

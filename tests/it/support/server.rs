@@ -54,7 +54,10 @@ impl Setup {
             ("--data", self.folder.data().display().to_string()),
             ("--log-file", self.folder.log().display().to_string()),
         ] {
-            if !flags.iter().any(|given| given == flag) {
+            // What is listed stands in their place.
+            let is_listed =
+                ["--host", "--port"].contains(&flag) && self.flags.iter().any(|given| given == "--listen");
+            if !is_listed && !flags.iter().any(|given| given == flag) {
                 flags.extend([flag.to_owned(), value]);
             }
         }

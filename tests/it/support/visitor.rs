@@ -97,7 +97,8 @@ impl Visitor {
         Visitor::of(socket.into())
     }
 
-    fn of(stream: TcpStream) -> Visitor {
+    /// Of a stream that is connected already.
+    pub(crate) fn of(stream: TcpStream) -> Visitor {
         stream.set_read_timeout(Some(CEILING)).unwrap();
         stream.set_write_timeout(Some(CEILING)).unwrap();
         stream.set_nodelay(true).unwrap();

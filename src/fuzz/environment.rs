@@ -1,0 +1,68 @@
+//! What the machine around a server hands it: PROXY headers, the configuration file, and stored passwords.
+
+use crate::auth::PasswordHash;
+use crate::proxy_header::ProxyHeader;
+
+/// Whatever is a stored password is written again as it was read.
+pub fn phc(text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    if let Ok(hash) = PasswordHash::from_phc(&text) {
+        assert_eq!(hash.to_phc(), text);
+    }
+}
+
+/// A header is whole at its end, wherever it is cut before and whatever follows it, and is within its bound.
+pub fn proxy_header(bytes: &[u8]) {
+    let whole = ProxyHeader::of(bytes);
+    let ProxyHeader::Whole(length, _) = whole else {
+        // What is wrong stays wrong, and what is incomplete has no end here.
+        let longer = ProxyHeader::of(&[bytes, b"\r\n"].concat());
+        assert!(!matches!(whole, ProxyHeader::Wrong(_)) || matches!(longer, ProxyHeader::Wrong(_)));
+        return;
+    };
+    assert!(length <= bytes.len() && length <= crate::limits::PROXY_HEADER_BYTES);
+    assert_eq!(ProxyHeader::of(&bytes[..length]), whole);
+    for cut in 0..length {
+        assert_eq!(ProxyHeader::of(&bytes[..cut]), ProxyHeader::Incomplete);
+    }
+}
+
+/// A file is refused on one line that names one of its lines, or comes to arguments that the flags' grammar takes, unless
+/// they do not go with one another.
+#[cfg(feature = "programs")]
+pub fn configuration(file: &[u8]) {
+    use crate::cli::configuration::read;
+    use clap::error::ErrorKind;
+    let Ok(text) = std::str::from_utf8(file) else { return };
+    let command = command();
+    let lines = 1 + text.matches('\n').count();
+    match read(text, &command) {
+        Err(fault) => {
+            assert!((1..=lines).contains(&fault.line), "{fault:?}");
+            assert!(!fault.reason.contains(char::is_control), "{fault:?}");
+        }
+        Ok(entries) => {
+            assert!(entries.iter().all(|entry| (1..=lines).contains(&entry.line)));
+            let arguments = entries.iter().flat_map(|entry| entry.arguments.iter().map(String::as_str));
+            let parsed = command.try_get_matches_from(["fuzz"].into_iter().chain(arguments));
+            let kind = parsed.err().map(|error| error.kind());
+            assert!(kind.is_none_or(|kind| kind == ErrorKind::ArgumentConflict), "{kind:?}");
+        }
+    }
+}
+
+/// A flag of each kind.
+#[cfg(feature = "programs")]
+fn command() -> clap::Command {
+    use clap::{Arg, ArgAction, value_parser};
+    let mut command = clap::Command::new("fuzz")
+        .arg(Arg::new("port").long("port").value_parser(value_parser!(u16).range(1..)))
+        .arg(Arg::new("mode").long("mode").value_parser(["echo", "chat"]))
+        .arg(Arg::new("data").long("data"))
+        .arg(Arg::new("from").long("from").action(ArgAction::Append).value_delimiter(','))
+        .arg(Arg::new("tls").long("tls").action(ArgAction::SetTrue))
+        .arg(Arg::new("plaintext").long("plaintext").action(ArgAction::SetTrue).conflicts_with("tls"))
+        .arg(Arg::new("config").long("config"));
+    command.build();
+    command
+}
