@@ -46,6 +46,7 @@ impl<S: Store> Server<S> {
     pub(super) fn accept(&mut self, now: Moment) {
         for _ in 0..SHARE_ACCEPTS {
             let has_looked = self.look_at_next_header(now);
+            self.busy |= has_looked;
             let Some(listeners) = &mut self.listeners else { return };
             let Some((stream, peer)) = listeners.accept(now) else {
                 if has_looked {

@@ -6,6 +6,7 @@ mod handshakes;
 mod pauses;
 #[cfg(feature = "client")]
 mod programs;
+mod proxies;
 mod strangers;
 
 use crate::support::{CEILING, PASSWORD, Server, frame};
