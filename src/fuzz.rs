@@ -7,6 +7,7 @@
 
 mod environment;
 mod lines;
+mod memory;
 
 #[cfg(feature = "programs")]
 pub use environment::configuration;
@@ -18,13 +19,10 @@ use crate::engine::{Config, ConnId, Engine, Entropy, EntropyError, TransportEven
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
 use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
-use crate::store::{Disk, DiskStore, FileState, Store};
-use std::cell::RefCell;
+use crate::store::{Account, AccountChange, DiskStore, Store, Ticket};
+use memory::Memory;
 use std::collections::HashMap;
-use std::io;
-use std::rc::Rc;
 use std::time::Duration;
-use time::OffsetDateTime;
 
 /// Takes any bytes, and panics if porter does wrong with them.
 pub type Target = fn(&[u8]);
@@ -82,17 +80,45 @@ pub fn addresses(file: &[u8]) {
 /// A file is refused and left alone, or loaded; and what was loaded and mended loads again, unmended.
 fn load(name: &str, file: &[u8]) {
     let disk = Memory::default();
-    disk.0.borrow_mut().insert(name.to_owned(), file.to_vec());
+    disk.put(name, file);
     match DiskStore::open(disk.clone()) {
-        Err(_) => assert_eq!(disk.0.borrow()[name], file, "a refused file was changed"),
+        Err(_) => assert_eq!(disk.bytes(name).as_deref(), Some(file), "a refused file was changed"),
         Ok((store, _)) => {
-            let users = store.user_count();
-            match DiskStore::open(disk) {
-                Ok((again, repairs)) => assert!(again.user_count() == users && repairs.is_empty()),
+            let users = accounts(&store);
+            assert_eq!(users.len(), store.user_count());
+            match DiskStore::open(disk.clone()) {
+                Ok((again, repairs)) => {
+                    assert!(accounts(&again) == users && repairs.is_empty());
+                    alter(again, disk);
+                }
                 Err(error) => panic!("what was mended does not load: {error}"),
             }
         }
     }
+}
+
+/// Who was loaded can be removed, disabled and enabled, and a restart finds them so.
+fn alter(mut store: DiskStore<Memory>, disk: Memory) {
+    let mut users = accounts(&store);
+    let changes = [AccountChange::Remove, AccountChange::Disable, AccountChange::Enable];
+    for (user, change) in users.iter_mut().zip(changes) {
+        assert!(store.alter(Ticket(0), user.name.clone(), change));
+        user.is_disabled = change == AccountChange::Disable;
+    }
+    store.close();
+    while let Some(completion) = store.poll_completion() {
+        assert_eq!(completion.outcome, Ok(()));
+    }
+    users.splice(..users.len().min(1), []);
+    assert_eq!(accounts(&store), users);
+    match DiskStore::open(disk) {
+        Ok((again, repairs)) => assert!(accounts(&again) == users && repairs.is_empty()),
+        Err(error) => panic!("what was changed does not load: {error}"),
+    }
+}
+
+fn accounts(store: &DiskStore<Memory>) -> Vec<Account> {
+    (0..store.accounts_end()).filter_map(|number| store.account(number)).collect()
 }
 
 /// A whole conversation of up to eight visitors, some of whom know the protocol and none of whom keeps to it.
@@ -309,87 +335,6 @@ impl Entropy for Counter {
             *byte = (self.0 >> 56) as u8;
         }
         Ok(())
-    }
-}
-
-/// A disk in memory that never fails: files by name. Clones are the same disk.
-#[derive(Clone, Default)]
-struct Memory(Rc<RefCell<HashMap<String, Vec<u8>>>>);
-
-impl Disk for Memory {
-    type File = String;
-
-    fn open(&mut self, name: &str) -> io::Result<Option<String>> {
-        Ok(self.0.borrow().contains_key(name).then(|| name.to_owned()))
-    }
-
-    fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.0.borrow_mut().remove(name);
-        Ok(())
-    }
-
-    fn create(&mut self, name: &str) -> io::Result<String> {
-        self.0.borrow_mut().insert(name.to_owned(), Vec::new());
-        Ok(name.to_owned())
-    }
-
-    fn read(&mut self, file: &String, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.with(file, |contents| {
-            let rest = contents.get(offset as usize..).unwrap_or_default();
-            let count = rest.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&rest[..count]);
-            count
-        })
-    }
-
-    fn append(&mut self, file: &String, bytes: &[u8]) -> io::Result<usize> {
-        self.with(file, |contents| contents.extend_from_slice(bytes)).map(|()| bytes.len())
-    }
-
-    fn truncate(&mut self, file: &String, length_bytes: u64) -> io::Result<()> {
-        self.with(file, |contents| contents.truncate(length_bytes as usize))
-    }
-
-    fn sync(&mut self, _: &String) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let contents = self.0.borrow_mut().remove(from).ok_or(io::ErrorKind::NotFound)?;
-        self.0.borrow_mut().insert(to.to_owned(), contents);
-        Ok(())
-    }
-
-    fn sync_directory(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn state(&mut self, name: &str) -> io::Result<Option<FileState>> {
-        Ok(self.0.borrow().get(name).map(|contents| FileState {
-            device: 1,
-            inode: 1,
-            length_bytes: contents.len() as u64,
-            changed: 0,
-            mode: 0o600,
-        }))
-    }
-
-    fn state_of(&mut self, file: &String) -> io::Result<FileState> {
-        self.state(file)?.ok_or(io::ErrorKind::NotFound.into())
-    }
-
-    fn now(&mut self) -> Moment {
-        Moment::START
-    }
-
-    fn wall(&mut self) -> OffsetDateTime {
-        OffsetDateTime::UNIX_EPOCH
-    }
-}
-
-impl Memory {
-    fn with<T>(&self, file: &str, change: impl FnOnce(&mut Vec<u8>) -> T) -> io::Result<T> {
-        self.0.borrow_mut().get_mut(file).map(change).ok_or(io::ErrorKind::NotFound.into())
     }
 }
 

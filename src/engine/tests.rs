@@ -34,6 +34,8 @@ struct SlowStore {
     users: HashMap<Name, PasswordHash>,
     /// Those of them who are not let in.
     disabled: HashSet<Name>,
+    /// Rounds of those who were removed.
+    removed: Vec<u32>,
     waiting: Vec<(Ticket, Name, PasswordHash)>,
     answers: Vec<Completion>,
     /// What a reload finds.
@@ -66,7 +68,12 @@ impl Store for SlowStore {
     }
 
     fn rounds(&self, number: usize) -> Option<u32> {
-        self.users.values().nth(number).map(|stored| stored.rounds)
+        let users = self.users.values().map(|stored| stored.rounds);
+        users.chain(self.removed.iter().copied()).nth(number)
+    }
+
+    fn accounts_end(&self) -> usize {
+        self.users.len() + self.removed.len()
     }
 
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {

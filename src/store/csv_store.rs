@@ -48,6 +48,12 @@ impl<D: Disk> DiskStore<D> {
         let foreign = foreign.into_iter().filter_map(|(file, foreign)| {
             Some(format!("{} was read with {}; what is added is without", disk.place(file), foreign?))
         });
+        let mut notices = foreign.map(|text| Notice::new(log::Level::Info, text)).collect();
+        users.remove_unfinished(&mut disk, &mut notices);
+        // Where no name can be synced a crash may bring the old file back later, without what is added to the new one.
+        if is_bloated && names_are_synced {
+            users.compact(&mut disk, &mut notices)?;
+        }
         let unsynced = (!names_are_synced).then(|| {
             "the file system of the data directory cannot sync a directory: after a power cut a new file may be missing"
                 .to_owned()
@@ -56,21 +62,8 @@ impl<D: Disk> DiskStore<D> {
             "the file system of the data directory has no locks: nothing keeps a second server out".to_owned()
         });
         let exposed = users.exposure(&disk).into_iter().chain(addresses.exposure(&disk));
-        let mut notices: VecDeque<Notice> = foreign
-            .map(|text| Notice::new(log::Level::Info, text))
-            .chain(
-                unsynced
-                    .into_iter()
-                    .chain(unlocked)
-                    .chain(exposed)
-                    .map(|text| Notice::new(log::Level::Warn, text)),
-            )
-            .collect();
-        users.remove_unfinished(&mut disk, &mut notices);
-        // Where no name can be synced a crash may bring the old file back later, without what is added to the new one.
-        if is_bloated && names_are_synced {
-            users.compact(&mut disk, &mut notices)?;
-        }
+        let warnings = unsynced.into_iter().chain(unlocked).chain(exposed);
+        notices.extend(warnings.map(|text| Notice::new(log::Level::Warn, text)));
         Ok((DiskStore { disk, users, addresses, spacing: CommitSpacing::default(), notices }, repairs))
     }
 

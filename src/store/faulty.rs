@@ -177,6 +177,17 @@ impl FaultyDisk {
         disk
     }
 
+    /// A disk as a restart finds it after a crash of the machine, if the names that were not synced came to the disk by
+    /// themselves: of the files only what was synced.
+    pub(super) fn restarted_with_names(&self) -> FaultyDisk {
+        let world = self.0.borrow();
+        let disk = FaultyDisk::new();
+        for (name, number) in &world.names {
+            disk.put(name, &world.contents[*number].synced);
+        }
+        disk
+    }
+
     /// How long each sync takes from now on.
     pub(super) fn set_sync_time(&self, time: Duration) {
         self.0.borrow_mut().sync_time = time;
@@ -301,6 +312,8 @@ impl Disk for FaultyDisk {
         let mut world = self.0.borrow_mut();
         let number = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         world.names.insert(to.to_owned(), number);
+        // As file systems do.
+        world.contents[number].changes += 1;
         Ok(())
     }
 

@@ -1,8 +1,12 @@
 //! The store as a whole, on a disk that fails and crashes, and on the real one.
 
+mod accounts;
 mod addresses;
+mod compaction;
 mod foreign;
 mod holes;
+mod imports;
+mod random;
 mod reload;
 
 use super::faulty::{Fault, FaultyDisk, Plan};

@@ -88,6 +88,21 @@ fn a_new_hash_after_a_login_does_not_tell_either() {
     }
 }
 
+/// Or whose cost changes at a removal would be known to be nobody.
+#[test]
+fn a_removal_changes_the_cost_of_no_name_but_the_removed_ones() {
+    let mut world = grown();
+    let name = |number: u16| format!("nobody{number}");
+    let before: Vec<u32> = (0..40).map(|number| world.cost(&name(number), 100 + number)).collect();
+    let store = world.engine.store_mut();
+    // The others keep their numbers.
+    let last = store.users.keys().last().unwrap().clone();
+    let removed = store.users.remove(&last).unwrap();
+    store.removed.push(removed.rounds);
+    let after: Vec<u32> = (0..40).map(|number| world.cost(&name(number), 200 + number)).collect();
+    assert_eq!(before, after);
+}
+
 /// Among nobody at all there is nothing to be told apart.
 #[test]
 fn without_users_all_names_cost_todays_rounds() {

@@ -134,3 +134,102 @@ fn what_was_cut_off_of_the_visits_is_gone_for_good_before_others_take_its_place(
     store.commit(Moment::NEVER);
     assert_eq!(store.sync_figures().count, 1, "one sync for one failure");
 }
+
+/// A record of a user who registered at so many minutes past, with this in the password's place.
+fn record(number: u8, minute: u8, password: &str) -> String {
+    format!("user{number},{password},2026-07-20T10:{minute:02}:00Z\n")
+}
+
+fn disabled(number: u8, password: u8) -> String {
+    record(number, 15, &format!("!{}", hash(password).to_phc()))
+}
+
+/// What users are after a file's first lines, of which all are whole.
+fn expect_states(store: &DiskStore<FaultyDisk>, lines: &str, what: &str) {
+    for number in 0..10 {
+        let last = lines.lines().rfind(|line| line.starts_with(&format!("user{number},")));
+        let expected = match last.map(|line| line.split(',').nth(1).unwrap()) {
+            None | Some("-") => Lookup::Unknown,
+            Some(password) => match password.strip_prefix('!') {
+                Some(password) => Lookup::Disabled(PasswordHash::from_phc(password).unwrap()),
+                None => Lookup::Known(PasswordHash::from_phc(password).unwrap()),
+            },
+        };
+        assert_eq!(store.find(&name(&format!("user{number}"))), expected, "{what}: user{number}");
+    }
+}
+
+/// What was acknowledged, and a batch with records of all kinds behind it.
+fn with_changes() -> (String, String) {
+    let acknowledged = users_file(5) + &disabled(3, 3) + &record(4, 15, "-");
+    let batch = [
+        disabled(0, 0),
+        record(1, 15, "-"),
+        user(7, 30),
+        disabled(0, 50),
+        record(3, 15, &hash(3).to_phc()),
+        // Somebody who registers anew after an earlier removal is as good as new.
+        user(4, 30),
+        record(3, 15, "-"),
+    ];
+    (acknowledged, batch.concat())
+}
+
+#[test]
+fn a_hole_anywhere_in_a_batch_of_changes_costs_none_that_was_acknowledged() {
+    let (acknowledged, batch) = with_changes();
+    let file = acknowledged.clone() + &batch;
+    for from in (acknowledged.len()..file.len()).step_by(3) {
+        for length in [1, 100, file.len()] {
+            let to = (from + length).min(file.len());
+            let bytes = with_hole(&file, from, to);
+            let (store, _) = mended(USERS, &bytes);
+            let whole = bytes.iter().take_while(|byte| **byte != 0).filter(|byte| **byte == b'\n').count();
+            // Zeros where a line's end was to be, and nothing behind them, have not touched the line.
+            let is_whole = file.as_bytes()[from] == b'\n' && to == file.len();
+            let lines: String = file.split_inclusive('\n').take(whole + usize::from(is_whole)).collect();
+            expect_states(&store, &lines, &format!("{from}..{to}"));
+        }
+    }
+}
+
+#[test]
+fn a_file_of_changes_cut_anywhere_is_what_its_whole_records_say() {
+    let (acknowledged, batch) = with_changes();
+    let file = acknowledged + &batch;
+    for cut in USERS_HEADER.len()..=file.len() {
+        let store = open(&FaultyDisk::with(USERS, &file.as_bytes()[..cut]));
+        // A last record that has only lost its end is whole.
+        let lines: String =
+            file[..cut].lines().filter(|line| line.ends_with('Z')).map(|line| format!("{line}\n")).collect();
+        expect_states(&store, &lines, &format!("cut at {cut}"));
+    }
+}
+
+/// Each was written after the answer to something that stands in the hole, and so the disk has lost it since.
+#[test]
+fn a_hole_before_what_only_an_acknowledged_user_can_have_stops_the_start() {
+    let behind = [
+        ("a new user who is disabled", disabled(7, 7)),
+        ("the removal of somebody unknown", record(7, 30, "-")),
+        ("a second record of a new user", user(7, 30) + &user(7, 30)),
+        ("the removal of a new user", user(7, 30) + &record(7, 30, "-")),
+        ("a removed user's new hash", record(1, 15, "-") + &user(1, 15)),
+        ("a removed user's registration", record(1, 15, "-") + &user(1, 30)),
+        ("a second removal", record(1, 15, "-") + &record(1, 15, "-")),
+        ("somebody who has registered anew since", user(1, 30)),
+        ("the removal of somebody who has registered anew since", record(1, 30, "-")),
+        ("a state that porter does not write", record(1, 15, "!")),
+    ];
+    for (what, behind) in behind {
+        let good = users_file(2);
+        let bytes = with_hole(&(good.clone() + &user(6, 29) + &behind), good.len() + 5, good.len() + 20);
+        let disk = FaultyDisk::with(USERS, &bytes);
+        match DiskStore::open(disk.clone()) {
+            Err(OpenError::Line { number: 4, .. }) => {}
+            Err(error) => panic!("{what}: {error}"),
+            Ok(_) => panic!("{what}: the server starts"),
+        }
+        assert_eq!((disk.bytes(USERS).unwrap(), disk.calls()), (bytes, 0), "{what}");
+    }
+}
