@@ -22,6 +22,8 @@ const PAUSE_LOGGED_EVERY: Duration = Duration::from_secs(1);
 /// The listening sockets. They take turns, one connection each, so that a crowd at one keeps nobody waiting at another.
 pub(super) struct Listeners {
     listeners: Vec<Listener>,
+    /// Somebody may be waiting at one of them, as far as is known.
+    is_ready: bool,
     /// Who is asked first.
     turn: usize,
     paused_until: Option<Moment>,
@@ -41,7 +43,7 @@ impl Listeners {
         if options.listen.is_empty() {
             listeners.push(listen_near(options)?);
         }
-        Ok(Listeners { listeners, turn: 0, paused_until: None, pause_logged: None })
+        Ok(Listeners { listeners, is_ready: true, turn: 0, paused_until: None, pause_logged: None })
     }
 
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
@@ -57,18 +59,20 @@ impl Listeners {
     pub(super) fn notice_ready(&mut self, index: usize) {
         if let Some(listener) = self.listeners.get_mut(index) {
             listener.notice_ready();
+            self.is_ready = true;
         }
     }
 
     /// Whether somebody may be waiting who can be accepted now.
+    #[inline]
     pub(super) fn is_ready(&self, now: Moment) -> bool {
-        self.next_attempt().is_some_and(|attempt| attempt <= now)
+        self.is_ready && self.paused_until.is_none_or(|until| until <= now)
     }
 
     /// When to try again, if somebody may be waiting: at once, unless accepting pauses.
+    #[inline]
     pub(super) fn next_attempt(&self) -> Option<Moment> {
-        let is_ready = self.listeners.iter().any(Listener::is_ready);
-        is_ready.then_some(self.paused_until.unwrap_or(Moment::START))
+        self.is_ready.then_some(self.paused_until.unwrap_or(Moment::START))
     }
 
     /// A descriptor has become free: no need to wait any longer.
@@ -78,7 +82,7 @@ impl Listeners {
 
     /// The next who waits; `None` if nobody does, or there is nothing to accept them with.
     pub(super) fn accept(&mut self, now: Moment) -> Option<(TcpStream, SocketAddr)> {
-        if self.paused_until.is_some_and(|until| until > now) {
+        if !self.is_ready(now) {
             return None;
         }
         for _ in 0..self.listeners.len() {
@@ -100,6 +104,7 @@ impl Listeners {
                 }
             }
         }
+        self.is_ready = false;
         None
     }
 

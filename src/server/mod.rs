@@ -246,11 +246,10 @@ impl<S: Store> Server<S> {
 
     fn wait_timeout(&mut self) -> Option<Duration> {
         self.take_unblocked();
-        self.due = Moment::first_of([
-            self.engine.next_deadline(),
-            self.handshakes.next_deadline(),
-            self.proxied.next_deadline(),
-        ]);
+        self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
+        if self.proxied.has_any() {
+            self.due = Moment::first_of([Some(self.due), self.proxied.next_deadline()]);
+        }
         let has_ready = self.has_ready() || self.proxied.has_ready() || self.has_control_work();
         let has_work = has_ready || self.engine.is_hashing() || self.engine.has_command();
         if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {

@@ -66,6 +66,13 @@ impl Proxied {
         self.from.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether anybody waits.
+    #[inline]
+    pub(super) fn has_any(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    #[inline]
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }

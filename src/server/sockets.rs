@@ -1,5 +1,6 @@
 //! The turn's phases that touch sockets: accept, read, write, close.
 
+use super::listeners::Listeners;
 use super::slice::Slice;
 use super::socket::{Outcome, Socket, WriteFailure};
 use super::{
@@ -43,7 +44,15 @@ impl<S: Store> Server<S> {
     }
 
     /// Accepts a share of those who wait, and in turn with them looks at headers of proxies.
+    #[inline]
     pub(super) fn accept(&mut self, now: Moment) {
+        let is_ready = |listeners: &Listeners| listeners.is_ready(now);
+        if self.proxied.has_ready() || self.listeners.as_ref().is_some_and(is_ready) {
+            self.accept_share(now);
+        }
+    }
+
+    fn accept_share(&mut self, now: Moment) {
         for _ in 0..SHARE_ACCEPTS {
             let has_looked = self.look_at_next_header(now);
             self.busy |= has_looked;

@@ -157,6 +157,16 @@ fn the_command_line_wins() {
     for line in ["tls = false  # default", "plaintext = true  # command line", "port = 2  # command line"] {
         assert!(shown.lines().any(|shown| shown == line), "{line} in {shown}");
     }
+    let shown = checked("tls-cert = 'c.pem'\ntls-key = 'k.pem'", &["--plaintext"]);
+    assert!(shown.contains("# tls-cert is not set\n# tls-key is not set\n"), "{shown}");
+    let shown = checked("listen = ['[::1]:9090', 'porter.example.org']", &["--host", "127.0.0.2"]);
+    assert!(
+        shown.contains("host = \"127.0.0.2\"  # command line\n") && shown.contains("# listen is not set")
+    );
+    let shown =
+        checked("host = '127.0.0.2'\nstrict-port = true", &["--listen", "[::1]:9090", "--listen", "9091"]);
+    assert!(shown.contains("listen = [\"[::1]:9090\", \"9091\"]  # command line\n"), "{shown}");
+    assert!(shown.contains("# host is not set\n# port is not set\n# strict-port is not set\n"), "{shown}");
 }
 
 /// A server with this configuration, in a folder where the file can be changed.

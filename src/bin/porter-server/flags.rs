@@ -63,7 +63,7 @@ pub(crate) struct Flags {
     /// Fail if the port is busy
     #[arg(long, help_heading = LISTENING)]
     pub(crate) strict_port: bool,
-    /// Address and port to listen on, such as localhost:9090 (all of its addresses), [::1]:9090 or 9090 (all of this
+    /// Address and port to listen on, such as localhost:9090 (all of its addresses), `[::1]:9090` or 9090 (all of this
     /// machine's); given several times, on each
     #[arg(
         long, help_heading = LISTENING, value_name = "ADDR:PORT", value_parser = listen_at,
@@ -91,7 +91,7 @@ pub(crate) struct Flags {
     pub(crate) tls_cert: Option<PathBuf>,
     /// The certificate's private key in PEM
     #[cfg(feature = "tls")]
-    #[arg(long, help_heading = ENCRYPTION, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, help_heading = ENCRYPTION, value_name = "FILE", requires = "tls_cert", conflicts_with = "plaintext")]
     pub(crate) tls_key: Option<PathBuf>,
     /// Log file; its folder is made
     #[arg(long, help_heading = LOG, value_name = "FILE", default_value = "logs/server.log")]
