@@ -56,10 +56,6 @@ impl<S: Store> Engine<S> {
         self.judge_early_logins(name);
     }
 
-    pub(super) fn alter_account(&mut self, id: CommandId, name: Name, change: AccountChange) {
-        self.work_on_account(id, name, AccountWork::Change(change));
-    }
-
     /// One request of a name is at the store at a time: when that is done the others are judged again.
     pub(super) fn work_on_account(&mut self, id: CommandId, name: Name, work: AccountWork) {
         if let Some(waiting) = self.admission.changing.get_mut(&name) {

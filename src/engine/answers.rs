@@ -142,7 +142,9 @@ impl<S: Store> Engine<S> {
             Listing::Users { seen, next, left, .. } => {
                 self.each_account(next, |account| {
                     if *left > 0 {
-                        let seen = seen.get(&account.name).copied();
+                        // Before that somebody else had the name.
+                        let seen =
+                            seen.get(&account.name).copied().filter(|seen| *seen >= account.registered);
                         ready.push_back(Answer::User { account, seen });
                     }
                     *left = left.saturating_sub(1);

@@ -88,9 +88,15 @@ impl<S: Store> Engine<S> {
             Command::ShowUser(name) => self.show_user(id, &name),
             Command::AddUser(name, hash) => self.add_user(id, name, hash),
             Command::SetPassword(name, hash) => self.work_on_account(id, name, AccountWork::Password(hash)),
-            Command::DisableUser(name) => self.alter_account(id, name, AccountChange::Disable),
-            Command::EnableUser(name) => self.alter_account(id, name, AccountChange::Enable),
-            Command::RemoveUser(name) => self.alter_account(id, name, AccountChange::Remove),
+            Command::DisableUser(name) => {
+                self.work_on_account(id, name, AccountWork::Change(AccountChange::Disable))
+            }
+            Command::EnableUser(name) => {
+                self.work_on_account(id, name, AccountWork::Change(AccountChange::Enable))
+            }
+            Command::RemoveUser(name) => {
+                self.work_on_account(id, name, AccountWork::Change(AccountChange::Remove))
+            }
             Command::ImportUsers(accounts) => self.import_users(id, accounts),
         }
         id

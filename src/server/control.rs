@@ -41,6 +41,8 @@ pub(super) struct Control {
     identity: (u64, u64),
     is_ready: bool,
     connections: Vec<Option<ControlConnection>>,
+    /// How many there are: nearly always none, and then a turn must not pay for them.
+    count: usize,
 }
 
 impl Control {
@@ -52,7 +54,7 @@ impl Control {
         let path = directory.join(CONTROL_FILE);
         let (listener, identity) = listen(&path, registry)?;
         let connections = (0..CONTROL_CONNECTIONS).map(|_| None).collect();
-        Ok(Control { path, listener, identity, is_ready: true, connections })
+        Ok(Control { path, listener, identity, is_ready: true, connections, count: 0 })
     }
 
     /// Makes the socket again if its file has gone. Says whether it had.
@@ -86,24 +88,34 @@ impl Control {
         if self.is_ready {
             self.accept(registry, now);
         }
+        if self.count == 0 {
+            return;
+        }
         for slot in &mut self.connections {
             if let Some(connection) = slot
                 && !connection.serve(engine, now)
             {
                 connection.leave(engine);
                 *slot = None;
+                self.count -= 1;
             }
         }
     }
 
     /// Whether there is more to be done though nothing happens.
     pub(super) fn has_work<S: Store>(&self, engine: &Engine<S>) -> bool {
-        let may_accept = self.is_ready && self.connections.iter().any(Option::is_none);
+        if self.count == 0 {
+            return self.is_ready;
+        }
+        let may_accept = self.is_ready && self.count < CONTROL_CONNECTIONS;
         may_accept || self.connections.iter().flatten().any(|connection| connection.has_work(engine))
     }
 
     /// When somebody has been idle for too long.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
+        if self.count == 0 {
+            return None;
+        }
         self.connections.iter().flatten().map(ControlConnection::deadline).min()
     }
 
@@ -129,6 +141,7 @@ impl Control {
                 continue;
             }
             self.connections[index] = Some(ControlConnection::new(stream, now));
+            self.count += 1;
         }
     }
 }

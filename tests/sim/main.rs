@@ -11,6 +11,7 @@
     reason = "a panic is how the world says that something is wrong"
 )]
 
+mod accounts;
 mod actions;
 mod agent;
 mod disk;

@@ -11,7 +11,7 @@ mod passwords;
 mod rate;
 mod room;
 mod throttle;
-mod users;
+pub(crate) mod users;
 mod waiting;
 
 use crate::plan::{Mode, Settings};
