@@ -80,6 +80,17 @@ impl<S: Store> Server<S> {
         }
     }
 
+    /// Carries out what was asked of the server itself, at the console or elsewhere.
+    pub(super) fn run_commands(&mut self, now: Moment) {
+        while let Some(command) = self.engine.poll_reload() {
+            let report = self.reload(now);
+            self.engine.handle_reloaded(command, report.into_iter().map(|line| line.text));
+        }
+        if self.engine.is_quit_asked() {
+            self.begin_stopping(now);
+        }
+    }
+
     pub(super) fn show(&mut self) {
         while let Some(line) = self.engine.poll_console_line() {
             if let Some(console) = &mut self.console {
@@ -115,14 +126,8 @@ impl<S: Store> Server<S> {
     }
 
     pub(super) fn serve_control(&mut self, now: Moment) {
-        let Some(control) = &mut self.control else { return };
-        control.serve(&mut self.engine, self.poll.registry(), now);
-        while let Some(command) = self.engine.poll_reload() {
-            let report = self.reload(now);
-            self.engine.handle_reloaded(command, report.into_iter().map(|line| line.text));
-        }
-        if self.engine.is_quit_asked() {
-            self.begin_stopping(now);
+        if let Some(control) = &mut self.control {
+            control.serve(&mut self.engine, self.poll.registry(), now);
         }
     }
 

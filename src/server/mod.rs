@@ -216,6 +216,7 @@ impl<S: Store> Server<S> {
             self.close(began, began);
         }
         self.serve_control(began);
+        self.run_commands(began);
         if self.store() | self.hash(began) {
             let now = self.clock.now();
             self.write(began, now);
@@ -322,9 +323,6 @@ impl<S: Store> Server<S> {
         }
         if self.console.as_ref().and_then(Console::next_look).is_some_and(|look| look <= now) {
             self.read_console(now);
-        }
-        if self.engine.is_quit_asked() {
-            self.begin_stopping(now);
         }
     }
 

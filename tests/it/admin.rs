@@ -260,6 +260,8 @@ fn the_server_is_asked_and_stopped() {
     assert_eq!((&stats["sessions"], &stats["users"]), (&1.into(), &1.into()), "{stats}");
     assert!(done(&data, &["reload"]).ends_with("reloaded\n"));
     server.folder.log_line(&["log reopened"]);
+    server.type_line("/reload");
+    server.stdout.wait_for_line(|line| line == "reloaded");
     server.type_line("/users");
     server.stdout.wait_for_line(|line| line.starts_with("ann  registered"));
     assert_eq!(done(&data, &["kick", "ann"]), "kicked ann\n");
