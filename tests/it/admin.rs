@@ -1,6 +1,7 @@
 //! `porter-admin`, the control socket, and what they do to those who are here: real programs, real files, kill -9.
 
 mod control;
+mod generate;
 mod import;
 mod prompts;
 

@@ -1,6 +1,8 @@
 //! Behind proxies: whose address counts, and what becomes of connections that do not say for whom they are.
 
-use crate::support::{Folder, PASSWORD, Said, Server, Setup, Visitor, allow_many_descriptors, frame};
+use crate::support::{
+    Folder, PASSWORD, Said, Server, Setup, Visitor, allow_many_descriptors, frame, left_out,
+};
 use porter::protocol::Wanted;
 use rustix::process::Signal;
 use std::fs;
@@ -275,7 +277,7 @@ impl Haproxy {
         match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
             Ok(child) => Some(Haproxy { child, address }),
             Err(error) => {
-                eprintln!("LEFT OUT: haproxy in front of the server: {error}; apt-get install haproxy");
+                left_out("haproxy in front of the server", "haproxy", &error);
                 None
             }
         }

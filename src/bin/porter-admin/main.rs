@@ -5,6 +5,7 @@
 
 mod ask;
 mod files;
+mod generate;
 mod import;
 #[path = "../porter-client/password_file.rs"]
 mod password_file;
@@ -96,6 +97,10 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             passwords::verify(&mut *porter, asked.text("NAME"), asked.path("password-file"))
         }
         ["users", "import"] => import::import(&asked, is_json, porter),
+        ["generate"] => match asked.matches.get_one::<generate::Kind>("WHAT") {
+            Some(kind) => generate::generate(*kind, asked.path("DIR").unwrap_or(Path::new("")), is_json),
+            None => Err(Failure::usage("there is nothing to generate")),
+        },
         ["users", "export"] if !is_json => show::export(&mut *porter(&asked.words)?),
         _ => {
             let words = asked.matches.try_get_many::<String>("TEXT").ok().flatten();

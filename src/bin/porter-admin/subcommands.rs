@@ -1,5 +1,6 @@
 //! The command line: the table of commands, and the flags that only a command line has.
 
+use crate::generate::Kind;
 use clap::{Arg, ArgAction, Command, value_parser};
 use porter::command::{Argument, Spec, TABLE};
 use porter::limits;
@@ -37,6 +38,16 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(users)
         .subcommands(wanted().filter(|spec| spec.words.len() == 1).map(subcommand))
+        .subcommand(generate())
+}
+
+/// Needs no server and no data directory.
+fn generate() -> Command {
+    let directory = Arg::new("DIR").required(true).help("Where to write them; made if there is none");
+    Command::new("generate")
+        .about("Files for packagers: manual pages, completions, units, a filter for fail2ban")
+        .arg(Arg::new("WHAT").required(true).help("Which of them").value_parser(value_parser!(Kind)))
+        .arg(directory.value_parser(value_parser!(PathBuf)))
 }
 
 fn subcommand(spec: &'static Spec) -> Command {

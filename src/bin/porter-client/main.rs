@@ -3,6 +3,7 @@
 mod backoff;
 mod display;
 mod editor;
+mod flags;
 mod input;
 mod login;
 mod output;
@@ -15,65 +16,15 @@ mod signals;
 mod tally;
 mod terminal;
 
-use clap::Parser;
 use display::Detail;
+use flags::Flags;
 use password_file::{password_from_file, password_from_text};
 use porter::cli::{self, Failure, HostPort, server_port};
-use porter::client::ProtectionFlags;
-use porter::limits::{MAX_FRAME_BYTES_DEFAULT, MAX_FRAME_BYTES_LEAST, MAX_FRAME_BYTES_MOST};
 use session::Settings;
 use std::env;
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
-
-/// Talks with a porter server. Each line is a message; `exit` or the end of the input ends the conversation.
-///
-/// Host, port, name and password are asked for on a terminal if they are not given. Where the input is none, host and
-/// port have defaults, and name and password are asked for on the session's terminal, if there is one.
-///
-/// A line that begins with / is a command: /help lists them. A message that begins with / is written with two.
-///
-/// Replies go to stdout, one line each; everything else goes to stderr. The exit code is 0 only if the server has sent
-/// Bye because it was asked to, or had nothing left to answer; where the input is no terminal, only if it took every
-/// line. It is 1 if something failed, 2 for wrong usage; SIGINT, SIGTERM, SIGHUP and SIGQUIT end the conversation and
-/// then the program, as those signals do.
-#[derive(Parser, Debug)]
-#[command(name = "porter-client", version)]
-struct Flags {
-    /// The server's name or address, perhaps with :PORT behind it [default: 127.0.0.1]
-    #[arg(value_name = "HOST[:PORT]", conflicts_with = "host")]
-    server: Option<HostPort>,
-    /// The same as a flag
-    #[arg(long, short = 'H')]
-    host: Option<HostPort>,
-    /// The server's port [default: 9090]
-    #[arg(long, short, value_parser = server_port)]
-    port: Option<u16>,
-    /// Who you are; a new name is registered
-    #[arg(long, short)]
-    name: Option<String>,
-    /// Send this one message, whatever it begins with, show what comes back, and leave; the input is not read
-    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
-    message: Option<String>,
-    /// A file or pipe with your password on its first line, or - for the first line of the input; the environment's
-    /// PORTER_PASSWORD serves too
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
-    /// The longest frame that the server takes, as its own --max-frame says; a longer line is not sent
-    #[arg(long, value_name = "BYTES", default_value_t = MAX_FRAME_BYTES_DEFAULT,
-        value_parser = clap::value_parser!(u32).range(i64::from(MAX_FRAME_BYTES_LEAST)..=i64::from(MAX_FRAME_BYTES_MOST)))]
-    max_frame: u32,
-    /// Tell nothing but replies and what goes wrong: no lengths, no notices
-    #[arg(long, short)]
-    quiet: bool,
-    /// Tell lengths, and how it goes, even where stderr is no terminal
-    #[arg(long, short, conflicts_with = "quiet")]
-    verbose: bool,
-    #[command(flatten)]
-    protection: ProtectionFlags,
-}
 
 fn main() -> ExitCode {
     cli::run("porter-client", |flags: Flags| {

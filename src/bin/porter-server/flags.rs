@@ -1,13 +1,15 @@
-//! The flags, and what their values may be.
+//! The flags, and what their values may be. porter-admin has them too, for manual pages and completions.
 
 use clap::{Parser, ValueEnum, value_parser};
 use ipnet::IpNet;
 use log::LevelFilter;
 use porter::cli::host_and_port;
 use porter::limits;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
+use std::vec;
 
 const PORT_DEFAULT: u16 = 9090;
 
@@ -17,26 +19,6 @@ const ENCRYPTION: &str = "Encryption";
 const LOG: &str = "Log";
 const ACCOUNTS: &str = "Names and passwords";
 const LIMITS: &str = "Limits and times";
-
-/// The flags that a running server keeps as they were when it started: what it listens on, what it is, where its files
-/// are, and how much of what is already under way it takes.
-pub(crate) const FIXED: &[&str] = &[
-    "mode",
-    "data",
-    "host",
-    "port",
-    "strict-port",
-    "listen",
-    "share-port",
-    "tls",
-    "plaintext",
-    "tls-cert",
-    "tls-key",
-    "log-file",
-    "max-frame",
-    "output-limit",
-    "output-total",
-];
 
 /// Recognises who connects, checks their password, hands out a session token, and carries messages.
 #[derive(Parser)]
@@ -152,18 +134,6 @@ pub(crate) struct Flags {
     pub(crate) resume_window: Duration,
 }
 
-impl Flags {
-    #[cfg(target_os = "linux")]
-    pub(crate) fn shares_port(&self) -> bool {
-        self.share_port
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn shares_port(&self) -> bool {
-        false
-    }
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Mode {
     Echo,
@@ -185,22 +155,25 @@ pub(crate) struct ListenAt {
     port: u16,
 }
 
-impl ListenAt {
-    /// Its addresses: all that the name has.
-    ///
-    /// # Errors
-    /// Why it has none.
-    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+/// All addresses that the name has.
+impl ToSocketAddrs for ListenAt {
+    type Iter = vec::IntoIter<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         let Some(host) = &self.host else {
             let all: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-            return Ok(all.map(|host| SocketAddr::new(host, self.port)).to_vec());
+            return Ok(all.map(|host| SocketAddr::new(host, self.port)).to_vec().into_iter());
         };
-        let found = (host.as_str(), self.port).to_socket_addrs();
-        let mut addresses: Vec<SocketAddr> =
-            found.map_err(|error| format!("{host:?} is no address and no name of one: {error}"))?.collect();
+        let found = (host.as_str(), self.port)
+            .to_socket_addrs()
+            .map_err(|error| io::Error::other(format!("{host:?} is no address and no name of one: {error}")));
+        let mut addresses: Vec<SocketAddr> = found?.collect();
         addresses.sort();
         addresses.dedup();
-        if addresses.is_empty() { Err(format!("{host:?} has no address")) } else { Ok(addresses) }
+        if addresses.is_empty() {
+            return Err(io::Error::other(format!("{host:?} has no address")));
+        }
+        Ok(addresses.into_iter())
     }
 }
 
@@ -238,20 +211,6 @@ fn unmapped(network: IpNet) -> IpNet {
     }
 }
 
-/// An address, or the name of one: of several the first IPv4 address, which is what clients try by default.
-pub(crate) fn host(text: &str) -> Result<IpAddr, String> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    if let Ok(address) = bare.parse() {
-        return Ok(address);
-    }
-    let found: Vec<IpAddr> = match (bare, 0).to_socket_addrs() {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(error) => return Err(format!("{text:?} is no address and no name of one: {error}")),
-    };
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or_else(|| format!("{text:?} has no address"))
-}
-
 pub(crate) fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("{text:?} is not a port, 0 to 65535"))
 }
@@ -279,9 +238,14 @@ fn seconds_above_zero(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
+    fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+        let found = listen_at(text)?.to_socket_addrs().map_err(|error| error.to_string())?;
+        Ok(found.collect())
+    }
+
     #[test]
     fn places_to_listen_are_taken_as_other_servers_take_them() {
-        for (text, addresses) in [
+        for (text, expected) in [
             ("127.0.0.1:9443", &["127.0.0.1:9443"][..]),
             ("127.0.0.1", &["127.0.0.1:9090"]),
             ("[::1]:0", &["[::1]:0"]),
@@ -290,12 +254,12 @@ mod tests {
             ("*:9443", &["0.0.0.0:9443", "[::]:9443"]),
             ("*", &["0.0.0.0:9090", "[::]:9090"]),
         ] {
-            let found = listen_at(text).and_then(|place| place.addresses());
-            let found: Vec<String> = found.unwrap_or_default().iter().map(SocketAddr::to_string).collect();
-            assert_eq!(found, addresses, "{text}");
+            let found = addresses(text).unwrap_or_default();
+            let found: Vec<String> = found.iter().map(SocketAddr::to_string).collect();
+            assert_eq!(found, expected, "{text}");
         }
         for bad in ["", ":", "*:", "*:x", "[::1", "127.0.0.1:", "127.0.0.1:65536", "65536"] {
-            let found = listen_at(bad).and_then(|place| place.addresses());
+            let found = addresses(bad);
             assert!(found.is_err(), "{bad} {found:?}");
         }
     }

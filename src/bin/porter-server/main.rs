@@ -5,16 +5,16 @@ mod reread;
 mod settings;
 
 use clap::ValueEnum;
-use flags::{Flags, ListenAt, Mode, host, port};
+use flags::{Flags, Mode, port};
 use porter::cli::{self, Failure, Given, Source};
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::limits::LISTENERS;
 use porter::server::{Encryption, LogFile, Options, Server};
 use reread::Reread;
-use settings::{cheap_hashes, checked, config, encryption, open_host};
+use settings::{cheap_hashes, checked, config, encryption, open_host, shares_port};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,7 +46,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         port,
         strict_port: flags.strict_port,
         listen: places,
-        share_port: flags.shares_port(),
+        share_port: shares_port(&flags),
         proxies: flags.proxy_from,
         data: flags.data,
         encryption,
@@ -67,8 +67,9 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
 
 /// The addresses of each place that is listed to listen at.
 fn listed(given: &Given<Flags>) -> Result<Vec<Vec<SocketAddr>>, Failure> {
-    let listen: Result<Vec<_>, String> = given.flags.listen.iter().map(ListenAt::addresses).collect();
-    let listen = listen.map_err(|reason| given.fault("listen", &reason))?;
+    let addresses = given.flags.listen.iter().map(|place| place.to_socket_addrs().map(Iterator::collect));
+    let listen: io::Result<Vec<Vec<SocketAddr>>> = addresses.collect();
+    let listen = listen.map_err(|error| given.fault("listen", &error.to_string()))?;
     if listen.iter().flatten().count() > LISTENERS {
         return Err(given.fault("listen", &format!("at most {LISTENERS} addresses can be listened on")));
     }
@@ -88,6 +89,20 @@ fn place(given: &Given<Flags>) -> Result<(IpAddr, u16), Failure> {
     let host = cli::given_or_asked(given_host, "Address to listen on", host_text, host)?;
     let port = cli::given_or_asked(given_port, "Port", &port_number.to_string(), port)?;
     Ok((host, port))
+}
+
+/// An address, or the name of one: of several the first IPv4 address, which is what clients try by default.
+fn host(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse() {
+        return Ok(address);
+    }
+    let found: Vec<IpAddr> = match (bare, 0).to_socket_addrs() {
+        Ok(found) => found.map(|address| address.ip()).collect(),
+        Err(error) => return Err(format!("{text:?} is no address and no name of one: {error}")),
+    };
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("{text:?} has no address"))
 }
 
 fn listen(

@@ -1,11 +1,31 @@
 //! The configuration, read anew while the server runs.
 
-use crate::flags::{FIXED, Flags};
+use crate::flags::Flags;
 use crate::settings::{cheap_hashes, config};
 use log::Level;
 use porter::cli::{Given, Setting, Source};
 use porter::server::{NewSettings, ReloadLine};
 use std::ffi::OsString;
+
+/// The flags that a running server keeps as they were when it started: what it listens on, what it is, where its files
+/// are, and how much of what is already under way it takes.
+const FIXED: &[&str] = &[
+    "mode",
+    "data",
+    "host",
+    "port",
+    "strict-port",
+    "listen",
+    "share-port",
+    "tls",
+    "plaintext",
+    "tls-cert",
+    "tls-key",
+    "log-file",
+    "max-frame",
+    "output-limit",
+    "output-total",
+];
 
 /// What is needed to read the same command line and its file once more.
 pub(crate) struct Reread {

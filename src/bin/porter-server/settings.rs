@@ -80,6 +80,16 @@ pub(crate) fn open_host(hosts: &[IpAddr]) -> Option<IpAddr> {
     hosts.iter().copied().find(|host| !host.to_canonical().is_loopback())
 }
 
+#[cfg(target_os = "linux")]
+pub(crate) fn shares_port(flags: &Flags) -> bool {
+    flags.share_port
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn shares_port(_: &Flags) -> bool {
+    false
+}
+
 /// What --check-config shows.
 ///
 /// # Errors

@@ -17,6 +17,8 @@ pub(crate) use server::{Server, Setup};
 pub(crate) use siege::Siege;
 pub(crate) use visitor::{Said, Visitor, frame};
 
+use std::fmt::Display;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// The longest that any wait may take before its test fails. Nothing depends on it being short, and a machine may be busy.
@@ -25,6 +27,13 @@ pub(crate) const CEILING: Duration = Duration::from_secs(100);
 pub(crate) const PASSWORD: &str = "open sesame";
 /// A rounds value that no test waits for: some 20 s of hashing.
 pub(crate) const FOREVER_ROUNDS: &str = "100000000";
+
+/// Says what is not tested for want of a program, past the harness, which shows what passing tests print to nobody.
+pub(crate) fn left_out(what: &str, package: &str, error: &dyn Display) {
+    let line = format!("LEFT OUT: {what}: {error}; apt-get install {package}\n");
+    // With stderr gone there is nobody to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
 
 /// Looks again and again until `look` sees something: for what has no event that a test could wait for, such as a
 /// line in a file.

@@ -1,0 +1,275 @@
+//! Files for packagers, each read by the program that it is for.
+
+use super::{Command, Output, Stdio, run_with, text};
+use crate::support::{PASSWORD, Said, Setup, Visitor, left_out};
+use porter::protocol::Wanted;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const PROGRAMS: [Option<&str>; 4] = [
+    Some(env!("CARGO_BIN_EXE_porter-server")),
+    option_env!("CARGO_BIN_EXE_porter-client"),
+    option_env!("CARGO_BIN_EXE_porter-load"),
+    Some(env!("CARGO_BIN_EXE_porter-admin")),
+];
+
+fn programs() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.into_iter().flatten().filter_map(|path| Path::new(path).file_name()?.to_str())
+}
+
+fn generate(kind: &str, directory: &Path) -> Output {
+    // No data directory is looked for.
+    run_with(Path::new("/nowhere"), &["generate", kind, directory.to_str().unwrap()], "")
+}
+
+fn generated(kind: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let output = generate(kind, folder.path());
+    let count = files(folder.path()).len();
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(text(&output.stdout), format!("wrote {count} files to {}\n", folder.path().display()));
+    folder
+}
+
+/// All files of a folder and its folders, hidden ones too.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// What another program says about it, on both streams; `None`, and a loud word, where that is not installed.
+fn asked(program: &str, package: &str, words: &[&str]) -> Option<(bool, String)> {
+    let output = Command::new(program).args(words).stdin(Stdio::null()).output();
+    match output {
+        Ok(output) => Some((output.status.success(), text(&output.stdout) + &text(&output.stderr))),
+        Err(error) => {
+            left_out(&format!("what {program} says of generated files"), package, &error);
+            None
+        }
+    }
+}
+
+#[test]
+fn manual_pages_are_there_for_each_command_and_groff_has_no_complaint() {
+    let folder = generated("man");
+    let pages = files(folder.path());
+    for program in programs() {
+        assert!(folder.path().join(format!("{program}.1")).exists(), "{program}");
+    }
+    let is_there = |name: &str| folder.path().join(name).exists();
+    assert!(is_there("porter-admin-users-add.1") && is_there("porter-admin-generate.1"));
+    let paths: Vec<&str> = pages.iter().map(|page| page.to_str().unwrap()).collect();
+    if let Some((is_well, said)) =
+        asked("groff", "groff-base", &[&["-man", "-ww", "-z", "-Kutf8", "-Tutf8"][..], &paths].concat())
+    {
+        assert!(is_well && said.is_empty(), "{said}");
+    }
+    let page = folder.path().join("porter-server.1");
+    if let Some((is_well, said)) = asked("man", "man-db", &["-l", page.to_str().unwrap()]) {
+        assert!(is_well && said.contains("--hash-rounds") && said.contains("WHERE IT LISTENS"), "{said}");
+    }
+}
+
+/// Each shell reads its script and offers what is then there to be chosen.
+#[test]
+fn completions_complete_in_their_shells() {
+    let folder = generated("completions");
+    let place = |name: String| folder.path().join(name).display().to_string();
+    for program in programs() {
+        let bash = place(format!("{program}.bash"));
+        let function = format!("_{}", program.replace('-', "__"));
+        let script = format!(
+            ". {bash} && complete -p {program} >/dev/null && COMP_WORDS=({program} --) COMP_CWORD=1 \
+             && {function} {program} -- {program} && printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let zsh = place(format!("_{program}"));
+        let zsh_script = format!(
+            "autoload -U compinit; compinit -D -u; . {zsh}; print $_comps[{program}] --help; whence -f _{program}"
+        );
+        let fish_script = format!("source {}; complete -C '{program} --'", place(format!("{program}.fish")));
+        for (shell, words) in [
+            ("bash", ["--norc", "-c", &script]),
+            ("zsh", ["-f", "-c", &zsh_script]),
+            ("fish", ["--no-config", "-c", &fish_script]),
+        ] {
+            if let Some((is_well, said)) = asked(shell, shell, &words) {
+                assert!(is_well && said.contains("--help"), "{shell} {program}: {said}");
+                let own = if program == "porter-admin" { "--json" } else { "--plaintext" };
+                assert!(said.contains(own), "{shell} {program}: {said}");
+            }
+        }
+    }
+}
+
+/// systemd takes the units. Before 253 it does not know the kind of service that reloads, and says so.
+#[test]
+fn systemd_takes_the_units() {
+    let folder = generated("systemd");
+    let unit = folder.path().join("porter.service");
+    let written = fs::read_to_string(&unit).unwrap();
+    // Which need not be installed.
+    fs::write(&unit, written.replace("/usr/bin/porter-server", env!("CARGO_BIN_EXE_porter-server"))).unwrap();
+    let socket = folder.path().join("porter.socket");
+    let words = ["verify", "--man=no", unit.to_str().unwrap(), socket.to_str().unwrap()];
+    if let Some((is_well, said)) = asked("systemd-analyze", "systemd", &words) {
+        let said: Vec<&str> =
+            said.lines().filter(|line| !line.ends_with("ignoring: notify-reload")).collect();
+        assert!(is_well && said.is_empty(), "{said:?}");
+    }
+    let started =
+        written.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/porter-server ")).unwrap();
+    for flag in started.split(' ').filter(|word| word.starts_with("--")) {
+        assert!(
+            text(&Command::new(env!("CARGO_BIN_EXE_porter-server")).arg("--help").output().unwrap().stdout)
+                .contains(flag),
+            "{flag}"
+        );
+    }
+}
+
+/// The filter finds who guesses in the log of a real server, and nobody whom a guesser would have it find.
+#[test]
+fn fail2ban_finds_who_guesses_and_nobody_else() {
+    let mut server =
+        Setup::new(&["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--penalty", "0"]).start();
+    let second = server.stdout.wait_for_line(|line| line.contains("[::1]"));
+    let sixth: SocketAddr = second.trim_start_matches("listening on ").parse().unwrap();
+    drop(Visitor::logged_in(&server, "ann"));
+    let guess = |mut visitor: Visitor| {
+        visitor.expect_hello();
+        visitor.identify("ann");
+        visitor.expect(Said::Wanted(Wanted::Login));
+        visitor.login("a wrong password");
+        visitor.expect_error(4);
+    };
+    guess(Visitor::connect_from("127.0.0.2", &server));
+    guess(Visitor::of(TcpStream::connect(sixth).unwrap()));
+    let forged = "INFO wrong password conn=1 peer=192.0.2.66:1 name=x";
+    for name in [
+        "x peer=192.0.2.66:1 name=x".to_owned(),
+        format!("x\n2026-11-28T12:00:00.000000Z {forged}"),
+        forged.to_owned(),
+    ] {
+        let mut visitor = Visitor::arrive(&server);
+        visitor.identify(&name);
+        visitor.next();
+        visitor.login(PASSWORD);
+        visitor.next();
+    }
+    server.folder.log_lines(&["wrong password"], 2);
+    let folder = server.terminate();
+    let mut log = folder.log_text();
+    // And what no server writes.
+    log += &format!(
+        "2026-11-28T12:00:00.000000Z INFO refused conn=1 peer=192.0.2.67:1 why=Malformed ({forged})\n"
+    );
+    log += "2026-11-28T12:00:00.000000Z INFO wrong password conn=1 peer=192.0.2.68:1 name=x peer=192.0.2.66:1 name=y\n";
+    fs::write(folder.log(), log).unwrap();
+    let filters = generated("fail2ban");
+    let filter = filters.path().join("filter.d/porter.conf");
+    let words = ["-o", "<ip>", folder.log().to_str().unwrap(), filter.to_str().unwrap()].map(str::to_owned);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Some((is_well, said)) = asked("fail2ban-regex", "fail2ban", &words) {
+        assert!(is_well);
+        assert_eq!(said.lines().collect::<Vec<_>>(), ["127.0.0.2", "::1"]);
+    }
+    // As the journal shows the same.
+    let words = [
+        "-o",
+        "<ip>",
+        "Nov 28 12:00:00 host porter-server[7]: <6>wrong password conn=1 peer=192.0.2.1:4 name=ann",
+    ];
+    let words = [&words[..], &[filter.to_str().unwrap()], &["-d", "^%b %d %H:%M:%S"]].concat();
+    if let Some((_, said)) = asked("fail2ban-regex", "fail2ban", &words) {
+        assert_eq!(said.trim(), "192.0.2.1");
+    }
+}
+
+/// What was there is replaced, and not written through.
+#[test]
+fn old_files_are_replaced_and_links_are_not_followed() {
+    let folder = TempDir::new().unwrap();
+    let (directory, other) = (folder.path().join("deep/er"), folder.path().join("other"));
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(&other, "mine").unwrap();
+    symlink(&other, directory.join("porter.service")).unwrap();
+    fs::write(directory.join("porter.socket"), "old ".repeat(10_000)).unwrap();
+    let output = generate("systemd", &directory);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+    let whole = generated("systemd");
+    for name in ["porter.service", "porter.socket"] {
+        let bytes = fs::read(directory.join(name)).unwrap();
+        assert_eq!(bytes, fs::read(whole.path().join(name)).unwrap());
+        assert!(fs::symlink_metadata(directory.join(name)).unwrap().is_file());
+    }
+    assert_eq!(files(&directory).len(), 2);
+}
+
+/// One line that names what is in the way; and what was there is there as it was, with nothing beside it.
+#[test]
+fn what_cannot_be_written_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    let dangling = folder.path().join("dangling");
+    symlink("/nowhere/at/all", &dangling).unwrap();
+    for bad in
+        [&file, &file.join("deeper"), &dangling, Path::new("/proc/porter"), Path::new("")].map(PathBuf::from)
+    {
+        let said = refused_to("man", &bad);
+        assert!(said.contains("DIR"), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+
+    let taken = folder.path().join("taken");
+    fs::create_dir_all(taken.join("porter.socket")).unwrap();
+    fs::write(taken.join("porter.service"), "mine").unwrap();
+    let said = refused_to("systemd", &taken);
+    assert!(said.contains("porter.socket is a directory"), "{said}");
+    assert_eq!(files(&taken), [taken.join("porter.service")]);
+    assert_eq!(fs::read_to_string(taken.join("porter.service")).unwrap(), "mine");
+
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    // Root may.
+    if !rustix::process::getuid().is_root() {
+        let said = refused_to("systemd", &closed);
+        assert!(said.contains("cannot write") && said.contains("porter.service"), "{said}");
+    }
+}
+
+fn refused_to(kind: &str, directory: &Path) -> String {
+    let output = generate(kind, directory);
+    let said = text(&output.stderr);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+#[test]
+fn what_there_is_to_generate_is_named() {
+    let output = generate("nonsense", Path::new("/nowhere/at/all"));
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    for kind in ["man", "completions", "systemd", "fail2ban"] {
+        assert!(said.contains(kind), "{said}");
+    }
+    let folder = TempDir::new().unwrap();
+    for redirection in [">&-", ">/dev/full", "| true"] {
+        let script = format!("\"$0\" generate systemd \"$1\" {redirection}");
+        let program = env!("CARGO_BIN_EXE_porter-admin");
+        let output = Command::new("sh").args(["-c", &script, program]).arg(folder.path()).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(said.lines().count(), usize::from(redirection.contains("full")), "{redirection} {said}");
+        assert_eq!(files(folder.path()).len(), 2, "{redirection}");
+    }
+}
