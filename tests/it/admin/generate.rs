@@ -134,6 +134,37 @@ fn systemd_takes_the_units() {
     }
 }
 
+/// What the package's configuration says is the default is.
+#[test]
+fn the_configuration_of_the_package_is_taken_and_has_the_defaults() {
+    let given = include_str!("../../../src/bin/porter-server/porter.toml");
+    let is_key = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let setting = |line: &str| {
+        let line = line.strip_prefix("# ")?;
+        is_key(line.split_once(" = ")?.0).then(|| line.to_owned())
+    };
+    let defaults: Vec<String> = given.lines().filter_map(setting).collect();
+    assert!(defaults.len() > 10, "{defaults:?}");
+    let folder = TempDir::new().unwrap();
+    let checked = |text: &str| {
+        let path = folder.path().join("porter.toml");
+        fs::write(&path, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_porter-server"))
+            .args(["--check-config", "--config"])
+            .arg(path)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", self::text(&output.stderr));
+        self::text(&output.stdout)
+    };
+    let shown = checked(given);
+    assert!(shown.contains("strict-port = true"));
+    checked(&defaults.join("\n"));
+    for default in &defaults {
+        assert!(shown.contains(&format!("{default}  # default\n")), "{default} in {shown}");
+    }
+}
+
 /// The filter finds who guesses in the log of a real server, and nobody whom a guesser would have it find.
 #[test]
 fn fail2ban_finds_who_guesses_and_nobody_else() {
