@@ -179,8 +179,9 @@ impl ToSocketAddrs for ListenAt {
 
 /// As other servers take it: a port alone is on all addresses, and an address alone has the usual port.
 fn listen_at(text: &str) -> Result<ListenAt, String> {
-    if let Ok(port) = text.parse() {
-        return Ok(ListenAt { host: None, port });
+    // A number that is too large for a port is not to be looked up: as an address, 65536 is 0.1.0.0.
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(ListenAt { host: None, port: port(text)? });
     }
     let (host, given) = match text.strip_prefix('*').map(|rest| (rest, rest.strip_prefix(':'))) {
         Some(("", _)) => (None, None),
