@@ -86,6 +86,11 @@ impl Answers {
         self.running.get(&id).is_some_and(|running| !running.ready.is_empty() || running.listing.is_some())
     }
 
+    /// Whether the console waits for an answer.
+    pub(super) fn has_typed(&self) -> bool {
+        !self.typed.is_empty()
+    }
+
     /// Whether a list is to be gone on with for the console.
     pub(super) fn is_listing_for_console(&self) -> bool {
         self.typed.iter().any(|id| self.running.get(id).is_some_and(|running| running.listing.is_some()))

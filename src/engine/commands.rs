@@ -28,6 +28,7 @@ impl<S: Store> Engine<S> {
 
     /// A command that asks for files to be read again, which is for whoever has files: it is to be
     /// [answered](Engine::handle_reloaded).
+    #[inline]
     pub fn poll_reload(&mut self) -> Option<CommandId> {
         self.registry.reloads.pop()
     }

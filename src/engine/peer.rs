@@ -16,6 +16,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// The address without its port.
+    #[inline]
     pub(super) fn ip(self) -> IpAddr {
         Ipv6Addr::from(self.octets).to_canonical()
     }

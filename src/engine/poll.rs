@@ -46,7 +46,10 @@ impl<S: Store> Engine<S> {
 
     /// Whether a turn's share has left something to be done in the next, whatever happens.
     pub fn has_work(&self) -> bool {
-        self.is_working() || self.registry.has_outputs() || self.registry.answers.is_listing_for_console()
+        let answers = &self.registry.answers;
+        self.is_working()
+            || self.registry.has_outputs()
+            || (answers.has_typed() && answers.is_listing_for_console())
     }
 
     /// A connection that could not be served and now has a [read budget](Engine::read_budget).
@@ -72,6 +75,9 @@ impl<S: Store> Engine<S> {
     pub fn poll_console_line(&mut self) -> Option<String> {
         if let Some(line) = self.registry.console.pop() {
             return Some(line);
+        }
+        if !self.registry.answers.has_typed() {
+            return None;
         }
         self.show_answers();
         self.registry.console.pop()

@@ -121,12 +121,14 @@ impl<S: Store> Server<S> {
 
 #[cfg(feature = "admin")]
 impl<S: Store> Server<S> {
+    #[inline]
     pub(super) fn take_control_event(&mut self, token: mio::Token) -> bool {
         self.control.as_mut().is_some_and(|control| control.take_event(token))
     }
 
+    #[inline]
     pub(super) fn serve_control(&mut self, now: Moment) {
-        if let Some(control) = &mut self.control {
+        if let Some(control) = self.control.as_mut().filter(|control| !control.is_idle()) {
             control.serve(&mut self.engine, self.poll.registry(), now);
         }
     }
@@ -142,12 +144,14 @@ impl<S: Store> Server<S> {
         lines.push(ReloadLine { level, text });
     }
 
+    #[inline]
     pub(super) fn has_control_work(&self) -> bool {
-        self.control.as_ref().is_some_and(|control| control.has_work(&self.engine))
+        self.control.as_ref().is_some_and(|control| !control.is_idle() && control.has_work(&self.engine))
     }
 
+    #[inline]
     pub(super) fn next_control_deadline(&self) -> Option<Moment> {
-        self.control.as_ref().and_then(Control::next_deadline)
+        self.control.as_ref().filter(|control| !control.is_idle()).and_then(Control::next_deadline)
     }
 }
 

@@ -83,13 +83,16 @@ impl Control {
         true
     }
 
+    /// Whether nobody is connected, nor about to be.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.count == 0 && !self.is_ready
+    }
+
     /// Does a share of what there is to be done.
     pub(super) fn serve<S: Store>(&mut self, engine: &mut Engine<S>, registry: &Registry, now: Moment) {
         if self.is_ready {
             self.accept(registry, now);
-        }
-        if self.count == 0 {
-            return;
         }
         for slot in &mut self.connections {
             if let Some(connection) = slot
@@ -104,18 +107,12 @@ impl Control {
 
     /// Whether there is more to be done though nothing happens.
     pub(super) fn has_work<S: Store>(&self, engine: &Engine<S>) -> bool {
-        if self.count == 0 {
-            return self.is_ready;
-        }
         let may_accept = self.is_ready && self.count < CONTROL_CONNECTIONS;
         may_accept || self.connections.iter().flatten().any(|connection| connection.has_work(engine))
     }
 
     /// When somebody has been idle for too long.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        if self.count == 0 {
-            return None;
-        }
         self.connections.iter().flatten().map(ControlConnection::deadline).min()
     }
 
