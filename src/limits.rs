@@ -236,6 +236,12 @@ pub const CONTROL_LINE_BYTES: usize = CONSOLE_LINE_BYTES;
 pub const CONTROL_OUTPUT_BYTES: usize = 64 * 1024;
 /// How long a control connection may be idle, or take nothing of what is said to it.
 pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
+/// Connections that ask for metrics at once.
+pub const METRICS_CONNECTIONS: usize = 16;
+/// Bytes of a request for metrics: what a browser or a proxy says with it has room.
+pub const METRICS_REQUEST_BYTES: usize = 8 * 1024;
+/// How long a request for metrics may take, from accept until its answer is taken.
+pub const METRICS_TIME: Duration = Duration::from_secs(5);
 /// Bytes of a line typed at the console.
 pub const CONSOLE_LINE_BYTES: usize = 64 * 1024;
 

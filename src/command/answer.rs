@@ -110,6 +110,37 @@ impl fmt::Display for Answer {
 pub struct Figures {
     /// For a person.
     pub lines: Vec<String>,
-    /// For a program: names with their units, and values.
-    pub values: Vec<(&'static str, f64)>,
+    /// For a program.
+    pub values: Vec<Figure>,
+}
+
+/// One figure for a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// What it is called, with its unit; that of a counter ends in `_total`.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub help: &'static str,
+    /// How much it is.
+    pub value: FigureValue,
+}
+
+/// How much a figure is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FigureValue {
+    /// A sum since the start.
+    Counter(f64),
+    /// As it is now.
+    Gauge(f64),
+    /// Sums since the start, told apart by a label of this name.
+    Counters(&'static str, Vec<(String, f64)>),
+    /// As they are now, likewise.
+    Gauges(&'static str, Vec<(String, f64)>),
+    /// How many were up to so many seconds, class by class, and their sum in seconds.
+    Histogram {
+        /// The upper end of each class, and how many are in it.
+        classes: Vec<(f64, u64)>,
+        /// All of them together.
+        sum: f64,
+    },
 }

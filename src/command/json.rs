@@ -1,6 +1,6 @@
 //! Answers as JSON, an object a line: what the control socket says.
 
-use super::Answer;
+use super::{Answer, FigureValue};
 use crate::store::Account;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,8 @@ impl Answer {
                 json!({ "online": online, "lost": lost, "not_logged_in": strangers })
             }
             Answer::Figures(figures) => {
-                let values = figures.values.iter().map(|(name, value)| ((*name).to_owned(), number(*value)));
+                let values =
+                    figures.values.iter().map(|figure| (figure.name.to_owned(), value(&figure.value)));
                 Value::Object(values.collect::<Map<_, _>>())
             }
             Answer::Policy { hash_rounds, min_password_characters } => {
@@ -40,6 +41,21 @@ impl Answer {
             Answer::Hash(hash) => json!({ "password": hash.to_phc() }),
             Answer::Done(text) => json!({ "done": text }),
             Answer::Failed(text) => json!({ "error": text }),
+        }
+    }
+}
+
+fn value(value: &FigureValue) -> Value {
+    match value {
+        FigureValue::Counter(value) | FigureValue::Gauge(value) => number(*value),
+        FigureValue::Counters(_, values) | FigureValue::Gauges(_, values) => {
+            Value::Object(values.iter().map(|(label, value)| (label.clone(), number(*value))).collect())
+        }
+        FigureValue::Histogram { classes, sum } => {
+            // JSON knows no infinity.
+            let end = |end: f64| if end.is_finite() { end.to_string() } else { "+Inf".to_owned() };
+            let classes: Map<_, _> = classes.iter().map(|(most, count)| (end(*most), json!(count))).collect();
+            json!({ "classes": classes, "sum": sum })
         }
     }
 }

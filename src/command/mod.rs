@@ -13,7 +13,7 @@ mod json;
 mod line;
 mod table;
 
-pub use answer::{Answer, Figures};
+pub use answer::{Answer, Figure, FigureValue, Figures};
 pub use line::{Line, import_line};
 pub use table::{Argument, Spec, TABLE};
 

@@ -5,7 +5,7 @@ use super::delivery::Delivery;
 use super::{Engine, accounts::AccountWork};
 use crate::Moment;
 use crate::auth::{Name, Origin};
-use crate::command::{Answer, Command, Figures, Line, TABLE};
+use crate::command::{Answer, Command, Line, TABLE};
 use crate::limits::TOKEN_BYTES;
 use crate::store::{AccountChange, Lookup, Store};
 
@@ -122,44 +122,5 @@ impl<S: Store> Engine<S> {
             true => self.registry.answers.done(id, ""),
             false => self.registry.answers.failed(id, notes.join("; ")),
         }
-    }
-
-    fn figures(&self) -> Figures {
-        let t = self.registry.totals;
-        let (up, held) = (self.registry.now.since_start(), self.registry.held_output_bytes());
-        let connections = self.registry.connections.len();
-        let (sessions, lost) = (self.registry.sessions.len(), self.registry.sessions.lost_count());
-        let (users, debtors) = (self.store.user_count(), self.admission.throttle.len());
-        let hashes = self.admission.hashing.len();
-        let mut lines = vec![
-            format!("up {} s", up.as_secs()),
-            format!("connections: {connections} now, {} since the start", t.connections),
-            format!("sessions: {sessions}, of them lost: {lost}"),
-            format!("users: {users}, logins: {}", t.logins),
-            format!("messages: {} in, {} out", t.messages_in, t.messages_out),
-            format!("bytes: {} in, {} out", t.bytes_in, t.bytes_out),
-            format!("passwords waiting to be hashed: {hashes}"),
-            format!("addresses in debt: {debtors}"),
-            format!("output: {held} bytes of memory held, and of texts for many"),
-            self.registry.turns.told(),
-        ];
-        lines.extend(self.store.figures());
-        let values = [
-            ("uptime_seconds", up.as_secs_f64()),
-            ("connections", connections as f64),
-            ("connections_total", t.connections as f64),
-            ("sessions", sessions as f64),
-            ("sessions_lost", lost as f64),
-            ("users", users as f64),
-            ("logins_total", t.logins as f64),
-            ("messages_in_total", t.messages_in as f64),
-            ("messages_out_total", t.messages_out as f64),
-            ("bytes_in_total", t.bytes_in as f64),
-            ("bytes_out_total", t.bytes_out as f64),
-            ("hash_queue", hashes as f64),
-            ("addresses_in_debt", debtors as f64),
-            ("output_held_bytes", held as f64),
-        ];
-        Figures { lines, values: values.to_vec() }
     }
 }

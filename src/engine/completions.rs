@@ -85,6 +85,7 @@ impl<S: Store> Engine<S> {
 
     fn finish_hash(&mut self, job: Job<Purpose>, hash: [u8; HASH_BYTES]) {
         let Job { origin, password, salt, rounds, purpose } = job;
+        self.registry.totals.hash_rounds += u64::from(rounds);
         let hashed = PasswordHash { rounds, salt, hash };
         match purpose {
             Purpose::Register { conn, name } => self.store_user(conn, name, password, hashed),
@@ -228,6 +229,7 @@ impl<S: Store> Engine<S> {
         if !self.end_waiting(id) {
             return;
         }
+        self.registry.totals.wrong_passwords += 1;
         self.registry.log_wrong_password(id, name);
         let max_attempts = self.registry.config.max_attempts;
         let wrong_passwords =

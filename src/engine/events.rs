@@ -53,6 +53,7 @@ impl Registry {
 
     /// Logs that somebody was refused who is no connection.
     pub(super) fn log_unconnected(&mut self, peer: Peer, code: Code, explanation: &str) {
+        self.totals.refused[code.index()] += 1;
         let level = self.stranger_level(peer, StrangerEvent::Refused(code));
         log::log!(level, "refused peer={peer} why={code} ({explanation})");
     }

@@ -103,7 +103,10 @@ impl<S: Store> Engine<S> {
         if recognised == Some(true) {
             return match (change, stored) {
                 (Some(new), Some(verified)) => self.hash_new_password(id, name, password, verified, *new),
-                _ => self.authenticate(id, name),
+                _ => {
+                    self.registry.totals.logins_remembered += 1;
+                    self.authenticate(id, name);
+                }
             };
         }
         let is_charged = is_exempt || recognised == Some(false);
@@ -143,6 +146,7 @@ impl<S: Store> Engine<S> {
             return;
         };
         self.begin_session(id, session);
+        self.registry.totals.resumed += 1;
         self.registry.log_login("resumed", id, &name);
         self.registry
             .send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello again, {name}") });
@@ -265,6 +269,7 @@ impl<S: Store> Engine<S> {
         };
         let explanation =
             seconds_first(wait, "until this address may try again: too many wrong passwords came from it");
+        self.registry.totals.throttled += 1;
         self.registry.refuse(id, Code::Throttled, &explanation);
         true
     }

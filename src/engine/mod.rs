@@ -24,6 +24,7 @@ mod delivery;
 mod entropy;
 mod events;
 mod fan_out;
+mod figures;
 mod frames;
 mod login;
 mod output;

@@ -81,6 +81,17 @@ pub(super) struct Totals {
     pub(super) messages_out: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    /// By the code's place among all.
+    pub(super) refused: [u64; Code::ALL.len()],
+    /// Of the logins, those whose password needed no hash.
+    pub(super) logins_remembered: u64,
+    pub(super) resumed: u64,
+    pub(super) wrong_passwords: u64,
+    pub(super) throttled: u64,
+    pub(super) hash_rounds: u64,
+    pub(super) handshakes: u64,
+    pub(super) handshakes_failed: u64,
+    pub(super) log_lines_dropped: u64,
 }
 
 /// Lines for the person at the console, bounded.
@@ -164,6 +175,7 @@ impl Registry {
         if self.is_closing(id) {
             return;
         }
+        self.totals.refused[code.index()] += 1;
         self.log_refusal(id, code, explanation);
         let reply = Reply::Error { code: code.number(), explanation };
         if code.closes() {

@@ -142,6 +142,7 @@ impl Registry {
         if is_closing {
             self.flushed(id);
         } else {
+            self.totals.handshakes_failed += 1;
             self.log_transport_failure(id, reason);
             self.begin_close(id, CloseReason::Tls);
         }

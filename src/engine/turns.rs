@@ -1,5 +1,6 @@
 //! How long the turns were of whoever calls the engine: everybody waits for the longest.
 
+use crate::command::FigureValue;
 use std::time::Duration;
 
 /// Upper ends of the classes.
@@ -18,6 +19,7 @@ const CLASSES: [Duration; 7] = [
 pub(super) struct Turns {
     counts: [u64; CLASSES.len() + 1],
     longest: Duration,
+    together: Duration,
 }
 
 impl Turns {
@@ -25,7 +27,14 @@ impl Turns {
     pub(super) fn record(&mut self, took: Duration) {
         let class = CLASSES.iter().position(|end| took <= *end).unwrap_or(CLASSES.len());
         self.counts[class] += 1;
+        self.together += took;
         self.longest = self.longest.max(took);
+    }
+
+    /// For a program.
+    pub(super) fn figure(&self) -> FigureValue {
+        let ends = CLASSES.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
+        FigureValue::Histogram { classes: ends.zip(self.counts).collect(), sum: self.together.as_secs_f64() }
     }
 
     /// For the person at the console.

@@ -49,6 +49,12 @@ pub enum Code {
 }
 
 impl Code {
+    /// Its place in [`ALL`](Code::ALL).
+    pub(crate) fn index(self) -> usize {
+        let number = self as usize;
+        if number < 100 { number - 1 } else { number - 100 + 8 }
+    }
+
     /// Every code, in the order of their numbers.
     pub const ALL: [Code; 18] = [
         Code::BadName,

@@ -5,6 +5,8 @@
 use super::console::Console;
 #[cfg(feature = "admin")]
 use super::control::Control;
+#[cfg(feature = "admin")]
+use super::metrics::Metrics;
 use super::reload::ReloadLine;
 use super::signals::{SignalAction, Signals};
 use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError};
@@ -43,6 +45,18 @@ impl<S: Store> Server<S> {
     pub fn attach_control(&mut self, data: &std::path::Path) -> std::io::Result<()> {
         self.control = Some(Control::bind(data, self.poll.registry())?);
         Ok(())
+    }
+
+    /// Has figures and health told over HTTP at this address. Says where that is.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(feature = "admin")]
+    pub fn attach_metrics(&mut self, address: std::net::SocketAddr) -> std::io::Result<std::net::SocketAddr> {
+        let metrics = Metrics::bind(address, self.poll.registry())?;
+        let address = metrics.address()?;
+        self.metrics = Some(metrics);
+        Ok(address)
     }
 
     pub(super) fn handle_wake(&mut self, now: Moment) {
@@ -114,6 +128,7 @@ impl<S: Store> Server<S> {
         let due = *self.log_due.get_or_insert(now + LOG_DELAY);
         if due <= now || log.is_urgent() {
             log.flush();
+            self.engine.note_log_lines_dropped(log.dropped_lines());
             self.log_due = log.is_waiting().then(|| now + LOG_RETRY);
         }
     }
@@ -124,12 +139,16 @@ impl<S: Store> Server<S> {
     #[inline]
     pub(super) fn take_control_event(&mut self, token: mio::Token) -> bool {
         self.control.as_mut().is_some_and(|control| control.take_event(token))
+            || self.metrics.as_mut().is_some_and(|metrics| metrics.take_event(token))
     }
 
     #[inline]
     pub(super) fn serve_control(&mut self, now: Moment) {
         if let Some(control) = self.control.as_mut().filter(|control| !control.is_idle()) {
             control.serve(&mut self.engine, self.poll.registry(), now);
+        }
+        if let Some(metrics) = &mut self.metrics {
+            metrics.serve(&self.engine, self.poll.registry(), now);
         }
     }
 
@@ -147,11 +166,14 @@ impl<S: Store> Server<S> {
     #[inline]
     pub(super) fn has_control_work(&self) -> bool {
         self.control.as_ref().is_some_and(|control| !control.is_idle() && control.has_work(&self.engine))
+            || self.metrics.as_ref().is_some_and(Metrics::has_work)
     }
 
     #[inline]
     pub(super) fn next_control_deadline(&self) -> Option<Moment> {
-        self.control.as_ref().filter(|control| !control.is_idle()).and_then(Control::next_deadline)
+        let control = self.control.as_ref().filter(|control| !control.is_idle());
+        let metrics = self.metrics.as_ref().and_then(Metrics::next_deadline);
+        control.and_then(Control::next_deadline).into_iter().chain(metrics).min()
     }
 }
 

@@ -35,6 +35,8 @@ struct Sink {
     /// Whole lines that wait to be written.
     waiting: Vec<u8>,
     dropped_lines: u64,
+    /// The same since the start, and told already.
+    dropped_before: u64,
     /// What was written last is the beginning of a line; the rest of it waits.
     within_line: bool,
     /// A line that waits is a warning or worse.
@@ -98,6 +100,11 @@ impl LogFile {
         self.with_sink(|sink| sink.urgent)
     }
 
+    /// How many lines were dropped since the start.
+    pub(super) fn dropped_lines(&self) -> u64 {
+        self.with_sink(|sink| sink.dropped_before + sink.dropped_lines)
+    }
+
     fn with_sink<T>(&self, what: impl FnOnce(&mut Sink) -> T) -> T {
         // A sink is whole after every statement, so one that a panic left behind can be used.
         let mut sink = self.shared.sink.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,6 +128,7 @@ impl Sink {
             file: None,
             waiting: Vec::new(),
             dropped_lines: 0,
+            dropped_before: 0,
             within_line: false,
             urgent: false,
             failing: false,
@@ -200,6 +208,7 @@ impl Sink {
                 "({} lines of the log were dropped here: it could not be written)\n",
                 self.dropped_lines
             );
+            self.dropped_before += self.dropped_lines;
             self.dropped_lines = 0;
             self.waiting.extend_from_slice(line.as_bytes());
             return self.try_write();

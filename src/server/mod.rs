@@ -40,6 +40,8 @@ mod logfile;
 #[cfg(not(feature = "programs"))]
 #[path = "unlogged.rs"]
 mod logfile;
+#[cfg(feature = "admin")]
+mod metrics;
 mod proxied;
 mod reload;
 mod signals;
@@ -141,6 +143,8 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     /// It goes before the store does, whose lock guards its name.
     #[cfg(feature = "admin")]
     control: Option<control::Control>,
+    #[cfg(feature = "admin")]
+    metrics: Option<metrics::Metrics>,
     engine: Engine<S>,
     listeners: Option<Listeners>,
     /// Where those wait whose proxy has yet to say for whom it has connected.

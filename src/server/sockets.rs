@@ -182,6 +182,7 @@ impl<S: Store> Server<S> {
         slice.add(0, written);
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
         if socket.has_just_opened() {
+            self.engine.note_handshake();
             self.handshakes.leave(conn);
         }
         match self.engine.read_budget(conn) {

@@ -161,6 +161,8 @@ impl<S: Store> Server<S> {
             clock,
             #[cfg(feature = "admin")]
             control: None,
+            #[cfg(feature = "admin")]
+            metrics: None,
             engine,
             listeners: Some(listeners),
             proxied: Proxied::new(options.proxies),

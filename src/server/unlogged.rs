@@ -13,6 +13,10 @@ impl LogFile {
         match *self {}
     }
 
+    pub(super) fn dropped_lines(&self) -> u64 {
+        match *self {}
+    }
+
     pub(super) fn is_waiting(&self) -> bool {
         match *self {}
     }

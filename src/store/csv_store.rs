@@ -133,6 +133,14 @@ impl<D: Disk> Store for DiskStore<D> {
         self.addresses.visits_end()
     }
 
+    fn sync_figures(&self) -> SyncFigures {
+        self.spacing.figures()
+    }
+
+    fn trouble(&self) -> Option<&str> {
+        self.users.trouble()
+    }
+
     fn figures(&self) -> Vec<String> {
         let syncs = self.sync_figures();
         let milliseconds = |span: Duration| span.as_secs_f64() * 1e3;

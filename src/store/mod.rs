@@ -142,6 +142,16 @@ pub trait Store {
         (end < self.visits_end()).then_some(end)
     }
 
+    /// What syncs cost since the start.
+    fn sync_figures(&self) -> SyncFigures {
+        SyncFigures::default()
+    }
+
+    /// Why nobody can be stored now, if so.
+    fn trouble(&self) -> Option<&str> {
+        None
+    }
+
     /// Figures for a person, a line each.
     fn figures(&self) -> Vec<String> {
         Vec::new()

@@ -54,6 +54,11 @@ impl<F> Users<F> {
         }
     }
 
+    /// Why nobody can be stored now, if so.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.table.len()
     }

@@ -258,7 +258,7 @@ fn the_server_is_asked_and_stopped() {
     assert_eq!(done(&data, &["throttled"]), "");
     let stats = done(&data, &["--json", "stats"]);
     let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
-    assert_eq!((&stats["sessions"], &stats["users"]), (&1.into(), &1.into()), "{stats}");
+    assert_eq!((&stats["sessions"]["attached"], &stats["users"]), (&1.into(), &1.into()), "{stats}");
     assert!(done(&data, &["reload"]).ends_with("reloaded\n"));
     server.folder.log_line(&["log reopened"]);
     server.type_line("/reload");

@@ -36,6 +36,8 @@ mod limits;
 mod listening;
 #[cfg(feature = "load")]
 mod load;
+#[cfg(feature = "admin")]
+mod metrics;
 mod names;
 mod operator;
 mod output_total;

@@ -60,6 +60,10 @@ pub(crate) struct Flags {
     /// client's for everything
     #[arg(long, help_heading = LISTENING, value_name = "CIDR,..", value_delimiter = ',', value_parser = network)]
     pub(crate) proxy_from: Vec<IpNet>,
+    /// Tell figures (/metrics) and health (/health) over HTTP there, to whoever asks
+    #[cfg(feature = "admin")]
+    #[arg(long, help_heading = LISTENING, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Encrypt on a loopback address too; any other is encrypted always
     #[cfg(feature = "tls")]
     #[arg(long, help_heading = ENCRYPTION, conflicts_with = "plaintext")]

@@ -31,6 +31,10 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let places = listed(&given)?;
     let (host, port) = if places.is_empty() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
     let flags = given.flags;
+    #[cfg(feature = "admin")]
+    let metrics = flags.metrics;
+    #[cfg(not(feature = "admin"))]
+    let metrics = None;
     let hosts: Vec<IpAddr> = match places.is_empty() {
         true => vec![host],
         false => places.iter().flatten().map(SocketAddr::ip).collect(),
@@ -59,7 +63,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         Mode::Operator => Box::new(Operator::default()),
         Mode::Chat => Box::new(Chat),
     };
-    listen(options, handler, flags.mode, &log, reread).inspect_err(|failure| {
+    listen(options, handler, flags.mode, &log, (reread, metrics)).inspect_err(|failure| {
         log::error!("failed reason={:?}", failure.to_string());
         log.flush();
     })
@@ -110,7 +114,7 @@ fn listen(
     handler: Box<dyn Handler>,
     mode: Mode,
     log: &LogFile,
-    reread: Option<Reread>,
+    (reread, metrics): (Option<Reread>, Option<SocketAddr>),
 ) -> Result<(), Failure> {
     let (wanted_port, data) = (options.port, options.data.clone());
     let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
@@ -121,6 +125,7 @@ fn listen(
         server.attach_configuration(Box::new(move || reread.read()));
     }
     attach_control(&mut server, &data);
+    attach_metrics(&mut server, metrics)?;
     let addresses = server.addresses().map_err(Failure::failed)?;
     addresses.iter().for_each(|address| log::info!("listening addr={address}"));
     let port = addresses.first().map_or(0, SocketAddr::port);
@@ -144,6 +149,20 @@ fn listen(
         let _ = writeln!(stdout, "{}", introduction(mode)).and_then(|()| stdout.flush());
     }
     server.run().map_err(Failure::failed)
+}
+
+/// Whoever has asked for figures wants them: without them there is no start.
+fn attach_metrics(server: &mut Server, address: Option<SocketAddr>) -> Result<(), Failure> {
+    #[cfg(feature = "admin")]
+    if let Some(address) = address {
+        let bound = server.attach_metrics(address).map_err(|error| {
+            Failure::failed(format_args!("--metrics {address} cannot be listened on: {error}"))
+        })?;
+        log::info!("metrics addr={bound}");
+    }
+    #[cfg(not(feature = "admin"))]
+    let _ = (server, address);
+    Ok(())
 }
 
 /// A server that cannot be administered serves its clients nevertheless.

@@ -1,0 +1,193 @@
+//! Figures and health over HTTP, for monitoring systems.
+//!
+#![doc = include_str!("metrics.md")]
+//!
+//! This module must not know what the figures are.
+
+mod http;
+
+use crate::Moment;
+use crate::engine::Engine;
+use crate::limits::{METRICS_CONNECTIONS, METRICS_REQUEST_BYTES, METRICS_TIME};
+use crate::store::Store;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+/// Tokens from here on are these. Those of the control socket are smaller, and those of clients greater.
+const FIRST_TOKEN: usize = 1 << 17;
+/// Connections taken in one turn.
+const ACCEPT_SHARE: usize = 4;
+
+/// The listening socket and those who ask.
+pub(super) struct Metrics {
+    listener: TcpListener,
+    is_ready: bool,
+    connections: Vec<Option<Asking>>,
+    count: usize,
+}
+
+/// One connection, which asks once.
+struct Asking {
+    stream: TcpStream,
+    is_ready: bool,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+    written: usize,
+    state: State,
+    deadline: Moment,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Reading,
+    Writing,
+    /// All is said; what the peer still sends is discarded until it closes, or the answer could be lost by a reset.
+    Discarding,
+}
+
+impl Metrics {
+    /// # Errors
+    /// What the system says.
+    pub(super) fn bind(address: SocketAddr, registry: &Registry) -> io::Result<Metrics> {
+        let mut listener = TcpListener::bind(address)?;
+        registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;
+        let connections = (0..METRICS_CONNECTIONS).map(|_| None).collect();
+        Ok(Metrics { listener, is_ready: true, connections, count: 0 })
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Whether an event is one of these; it is noted.
+    pub(super) fn take_event(&mut self, token: Token) -> bool {
+        let Some(number) = token.0.checked_sub(FIRST_TOKEN).filter(|number| *number <= METRICS_CONNECTIONS)
+        else {
+            return false;
+        };
+        match number.checked_sub(1) {
+            None => self.is_ready = true,
+            Some(index) => self.connections[index].iter_mut().for_each(|asking| asking.is_ready = true),
+        }
+        true
+    }
+
+    /// Does a share of what there is to be done.
+    pub(super) fn serve<S: Store>(&mut self, engine: &Engine<S>, registry: &Registry, now: Moment) {
+        if self.is_ready && self.count < METRICS_CONNECTIONS {
+            self.accept(registry, now);
+        }
+        if self.count == 0 {
+            return;
+        }
+        for slot in &mut self.connections {
+            if let Some(asking) = slot
+                && !asking.serve(engine, now)
+            {
+                *slot = None;
+                self.count -= 1;
+            }
+        }
+    }
+
+    /// Whether there is more to be done though nothing happens.
+    pub(super) fn has_work(&self) -> bool {
+        let may_accept = self.is_ready && self.count < METRICS_CONNECTIONS;
+        may_accept || (self.count > 0 && self.connections.iter().flatten().any(|asking| asking.is_ready))
+    }
+
+    /// When somebody has had all its time.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.connections.iter().flatten().map(|asking| asking.deadline).min()
+    }
+
+    fn accept(&mut self, registry: &Registry, now: Moment) {
+        for _ in 0..ACCEPT_SHARE {
+            // Those who are too many wait in the backlog.
+            let Some(index) = self.connections.iter().position(Option::is_none) else { return };
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    self.is_ready = error.kind() == io::ErrorKind::Interrupted;
+                    return;
+                }
+            };
+            let token = Token(FIRST_TOKEN + 1 + index);
+            if let Err(error) = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
+            {
+                log::warn!("request for metrics not served reason=\"{error}\"");
+                continue;
+            }
+            self.connections[index] = Some(Asking::new(stream, now));
+            self.count += 1;
+        }
+    }
+}
+
+impl Asking {
+    fn new(stream: TcpStream, now: Moment) -> Asking {
+        Asking {
+            stream,
+            is_ready: true,
+            request: Vec::new(),
+            answer: Vec::new(),
+            written: 0,
+            state: State::Reading,
+            deadline: now + METRICS_TIME,
+        }
+    }
+
+    /// Whether it goes on.
+    fn serve<S: Store>(&mut self, engine: &Engine<S>, now: Moment) -> bool {
+        if self.deadline <= now {
+            return false;
+        }
+        if !self.is_ready {
+            return true;
+        }
+        let went_on = match self.state {
+            State::Reading => self.read(engine),
+            State::Writing => self.write(),
+            State::Discarding => self.discard(),
+        };
+        match went_on {
+            Ok(goes_on) => goes_on,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_ready = false;
+                true
+            }
+            Err(error) => error.kind() == io::ErrorKind::Interrupted,
+        }
+    }
+
+    fn read<S: Store>(&mut self, engine: &Engine<S>) -> io::Result<bool> {
+        let mut buffer = [0; METRICS_REQUEST_BYTES + 1];
+        let room = METRICS_REQUEST_BYTES + 1 - self.request.len();
+        let count = self.stream.read(&mut buffer[..room])?;
+        self.request.extend_from_slice(&buffer[..count]);
+        let answer = match http::wanted(&self.request) {
+            Some(wanted) => http::answer(wanted, || engine.figures().values, &engine.health()),
+            // It ends in the middle.
+            None if count == 0 => return Ok(false),
+            None => return Ok(true),
+        };
+        self.answer = answer;
+        self.state = State::Writing;
+        Ok(true)
+    }
+
+    fn write(&mut self) -> io::Result<bool> {
+        self.written += self.stream.write(&self.answer[self.written..])?;
+        if self.written == self.answer.len() {
+            self.state = State::Discarding;
+            self.stream.shutdown(Shutdown::Write)?;
+        }
+        Ok(true)
+    }
+
+    fn discard(&mut self) -> io::Result<bool> {
+        Ok(self.stream.read(&mut [0; METRICS_REQUEST_BYTES])? > 0)
+    }
+}
