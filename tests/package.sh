@@ -67,7 +67,7 @@ fi
 
 # What the unit starts, in this root.
 unit=$root/usr/lib/systemd/system/porter.service
-read -r -a command < <(sed -n "s#^ExecStart=/usr#$root/usr#; s# /etc# $root/etc#; s#%S#$root/var/lib#; s#^$root#&#p" "$unit")
+read -r -a command < <(sed -n "s#^ExecStart=/usr#$root/usr#; s# /etc# $root/etc#; s#%S#$root/var/lib#; s#%L#$root/var/log#; s#^$root#&#p" "$unit")
 mkdir -p "$root/var/lib"
 mkfifo "$root/stdout"
 (cd "$root" && exec "${command[@]}" --port 0 </dev/null >stdout 2>said) &

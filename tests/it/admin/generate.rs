@@ -108,19 +108,15 @@ fn completions_complete_in_their_shells() {
     }
 }
 
-/// systemd takes the units. Before 253 it does not know the kind of service that reloads, and says so.
 #[test]
-fn systemd_takes_the_units() {
+fn systemd_takes_the_unit() {
     let folder = generated("systemd");
     let unit = folder.path().join("porter.service");
     let written = fs::read_to_string(&unit).unwrap();
     // Which need not be installed.
     fs::write(&unit, written.replace("/usr/bin/porter-server", env!("CARGO_BIN_EXE_porter-server"))).unwrap();
-    let socket = folder.path().join("porter.socket");
-    let words = ["verify", "--man=no", unit.to_str().unwrap(), socket.to_str().unwrap()];
+    let words = ["verify", "--man=no", unit.to_str().unwrap()];
     if let Some((is_well, said)) = asked("systemd-analyze", "systemd", &words) {
-        let said: Vec<&str> =
-            said.lines().filter(|line| !line.ends_with("ignoring: notify-reload")).collect();
         assert!(is_well && said.is_empty(), "{said:?}");
     }
     let started =
@@ -228,15 +224,16 @@ fn fail2ban_finds_who_guesses_and_nobody_else() {
 fn old_files_are_replaced_and_links_are_not_followed() {
     let folder = TempDir::new().unwrap();
     let (directory, other) = (folder.path().join("deep/er"), folder.path().join("other"));
-    fs::create_dir_all(&directory).unwrap();
+    fs::create_dir_all(directory.join("filter.d")).unwrap();
+    fs::create_dir_all(directory.join("jail.d")).unwrap();
     fs::write(&other, "mine").unwrap();
-    symlink(&other, directory.join("porter.service")).unwrap();
-    fs::write(directory.join("porter.socket"), "old ".repeat(10_000)).unwrap();
-    let output = generate("systemd", &directory);
+    symlink(&other, directory.join("filter.d/porter.conf")).unwrap();
+    fs::write(directory.join("jail.d/porter.conf"), "old ".repeat(10_000)).unwrap();
+    let output = generate("fail2ban", &directory);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
-    let whole = generated("systemd");
-    for name in ["porter.service", "porter.socket"] {
+    let whole = generated("fail2ban");
+    for name in ["filter.d/porter.conf", "jail.d/porter.conf"] {
         let bytes = fs::read(directory.join(name)).unwrap();
         assert_eq!(bytes, fs::read(whole.path().join(name)).unwrap());
         assert!(fs::symlink_metadata(directory.join(name)).unwrap().is_file());
@@ -261,12 +258,14 @@ fn what_cannot_be_written_changes_nothing() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
 
     let taken = folder.path().join("taken");
-    fs::create_dir_all(taken.join("porter.socket")).unwrap();
-    fs::write(taken.join("porter.service"), "mine").unwrap();
-    let said = refused_to("systemd", &taken);
-    assert!(said.contains("porter.socket is a directory"), "{said}");
-    assert_eq!(files(&taken), [taken.join("porter.service")]);
-    assert_eq!(fs::read_to_string(taken.join("porter.service")).unwrap(), "mine");
+    let filter = taken.join("filter.d/porter.conf");
+    fs::create_dir_all(taken.join("jail.d/porter.conf")).unwrap();
+    fs::create_dir_all(taken.join("filter.d")).unwrap();
+    fs::write(&filter, "mine").unwrap();
+    let said = refused_to("fail2ban", &taken);
+    assert!(said.contains("porter.conf is a directory"), "{said}");
+    assert_eq!(files(&taken), [filter.clone()]);
+    assert_eq!(fs::read_to_string(filter).unwrap(), "mine");
 
     let closed = folder.path().join("closed");
     fs::create_dir(&closed).unwrap();
@@ -301,6 +300,6 @@ fn what_there_is_to_generate_is_named() {
         let output = Command::new("sh").args(["-c", &script, program]).arg(folder.path()).output().unwrap();
         let said = text(&output.stderr);
         assert_eq!(said.lines().count(), usize::from(redirection.contains("full")), "{redirection} {said}");
-        assert_eq!(files(folder.path()).len(), 2, "{redirection}");
+        assert_eq!(files(folder.path()).len(), 1, "{redirection}");
     }
 }
