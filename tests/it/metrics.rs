@@ -133,7 +133,7 @@ fn those_who_never_finish_are_closed_and_keep_nobody_out() {
     ann.message("hi");
     ann.expect_echo("hi");
     let mut rest = Vec::new();
-    let _ = endless.read_to_end(&mut rest);
+    endless.read_to_end(&mut rest).unwrap();
     assert!(rest.is_empty());
     drop(idle);
     expect_line(&figures(address), "porter_connections{state=\"logged_in\"} 1.0");
