@@ -264,7 +264,7 @@ fn what_cannot_be_written_changes_nothing() {
     fs::write(&filter, "mine").unwrap();
     let said = refused_to("fail2ban", &taken);
     assert!(said.contains("porter.conf is a directory"), "{said}");
-    assert_eq!(files(&taken), [filter.clone()]);
+    assert_eq!(files(&taken), std::slice::from_ref(&filter));
     assert_eq!(fs::read_to_string(filter).unwrap(), "mine");
 
     let closed = folder.path().join("closed");
