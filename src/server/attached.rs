@@ -94,8 +94,12 @@ impl<S: Store> Server<S> {
         }
     }
 
-    /// Carries out what was asked of the server itself, at the console or elsewhere.
-    pub(super) fn run_commands(&mut self, now: Moment) {
+    /// Serves those who administer, and carries out what was asked of the server itself, by them or at the console.
+    #[inline]
+    pub(super) fn administer(&mut self, now: Moment) {
+        if self.is_administered() {
+            self.serve_control(now);
+        }
         while let Some(command) = self.engine.poll_reload() {
             let report = self.reload(now);
             self.engine.handle_reloaded(command, report.into_iter().map(|line| line.text));
@@ -142,9 +146,17 @@ impl<S: Store> Server<S> {
             || self.metrics.as_mut().is_some_and(|metrics| metrics.take_event(token))
     }
 
+    /// Whether somebody is at the control socket or asks for figures, or may be. Nearly always nobody does, and then a turn
+    /// pays for this look alone.
     #[inline]
+    pub(super) fn is_administered(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| !control.is_idle())
+            || self.metrics.as_ref().is_some_and(|metrics| !metrics.is_idle())
+    }
+
+    #[cold]
     pub(super) fn serve_control(&mut self, now: Moment) {
-        if let Some(control) = self.control.as_mut().filter(|control| !control.is_idle()) {
+        if let Some(control) = &mut self.control {
             control.serve(&mut self.engine, self.poll.registry(), now);
         }
         if let Some(metrics) = &mut self.metrics {
@@ -163,15 +175,15 @@ impl<S: Store> Server<S> {
         lines.push(ReloadLine { level, text });
     }
 
-    #[inline]
+    #[cold]
     pub(super) fn has_control_work(&self) -> bool {
-        self.control.as_ref().is_some_and(|control| !control.is_idle() && control.has_work(&self.engine))
+        self.control.as_ref().is_some_and(|control| control.has_work(&self.engine))
             || self.metrics.as_ref().is_some_and(Metrics::has_work)
     }
 
-    #[inline]
+    #[cold]
     pub(super) fn next_control_deadline(&self) -> Option<Moment> {
-        let control = self.control.as_ref().filter(|control| !control.is_idle());
+        let control = self.control.as_ref();
         let metrics = self.metrics.as_ref().and_then(Metrics::next_deadline);
         control.and_then(Control::next_deadline).into_iter().chain(metrics).min()
     }
@@ -181,6 +193,10 @@ impl<S: Store> Server<S> {
 #[cfg(not(feature = "admin"))]
 impl<S: Store> Server<S> {
     pub(super) fn take_control_event(&mut self, _: mio::Token) -> bool {
+        false
+    }
+
+    pub(super) fn is_administered(&self) -> bool {
         false
     }
 

@@ -219,8 +219,7 @@ impl<S: Store> Server<S> {
         if self.engine.has_command() {
             self.close(began, began);
         }
-        self.serve_control(began);
-        self.run_commands(began);
+        self.administer(began);
         if self.store() | self.hash(began) {
             let now = self.clock.now();
             self.write(began, now);
@@ -251,11 +250,13 @@ impl<S: Store> Server<S> {
 
     fn wait_timeout(&mut self) -> Option<Duration> {
         self.take_unblocked();
+        let is_administered = self.is_administered();
         self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
         if self.proxied.has_any() {
             self.due = Moment::first_of([Some(self.due), self.proxied.next_deadline()]);
         }
-        let has_ready = self.has_ready() || self.proxied.has_ready() || self.has_control_work();
+        let has_ready =
+            self.has_ready() || self.proxied.has_ready() || (is_administered && self.has_control_work());
         let has_work = has_ready || self.engine.is_hashing() || self.engine.has_command();
         if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
             self.deadlines.goes_on();
@@ -266,7 +267,7 @@ impl<S: Store> Server<S> {
             self.engine.store_mut().next_commit(),
             self.listeners.as_ref().and_then(Listeners::next_attempt),
             self.log_due,
-            self.next_control_deadline(),
+            if is_administered { self.next_control_deadline() } else { None },
             self.console.as_ref().and_then(Console::next_look),
             self.stopping_until,
         ]);
