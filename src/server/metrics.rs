@@ -92,13 +92,13 @@ impl Metrics {
         }
     }
 
-    /// Whether there is more to be done though nothing happens.
     /// Whether nobody is connected, nor about to be.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.count == 0 && !self.is_ready
     }
 
+    /// Whether there is more to be done though nothing happens.
     pub(super) fn has_work(&self) -> bool {
         let may_accept = self.is_ready && self.count < METRICS_CONNECTIONS;
         may_accept || (self.count > 0 && self.connections.iter().flatten().any(|asking| asking.is_ready))
