@@ -11,6 +11,7 @@
 
 mod connection;
 
+use super::places::Places;
 use crate::Moment;
 use crate::engine::Engine;
 use crate::limits::CONTROL_CONNECTIONS;
@@ -30,19 +31,13 @@ pub const CONTROL_FILE: &str = "control";
 /// Tokens from here on are the control socket's and its connections'. Those of whatever listens for clients or
 /// serves them are greater, all others smaller.
 const FIRST_TOKEN: usize = 1 << 16;
-/// Connections taken in one turn.
-const ACCEPT_SHARE: usize = 4;
-
 /// The socket and those who are connected to it.
 pub(super) struct Control {
     path: PathBuf,
     listener: UnixListener,
     /// Device and inode of the socket's file.
     identity: (u64, u64),
-    is_ready: bool,
-    connections: Vec<Option<ControlConnection>>,
-    /// How many there are: nearly always none, and then a turn must not pay for them.
-    count: usize,
+    connections: Places<ControlConnection>,
 }
 
 impl Control {
@@ -53,8 +48,7 @@ impl Control {
     pub(super) fn bind(directory: &Path, registry: &Registry) -> io::Result<Control> {
         let path = directory.join(CONTROL_FILE);
         let (listener, identity) = listen(&path, registry)?;
-        let connections = (0..CONTROL_CONNECTIONS).map(|_| None).collect();
-        Ok(Control { path, listener, identity, is_ready: true, connections, count: 0 })
+        Ok(Control { path, listener, identity, connections: Places::new(FIRST_TOKEN, CONTROL_CONNECTIONS) })
     }
 
     /// Makes the socket again if its file has gone. Says whether it had.
@@ -66,80 +60,50 @@ impl Control {
             return Ok(false);
         }
         (self.listener, self.identity) = listen(&self.path, registry)?;
-        self.is_ready = true;
+        self.connections.notice_ready();
         Ok(true)
     }
 
     /// Whether an event is one of these; it is noted.
     pub(super) fn take_event(&mut self, token: Token) -> bool {
-        let Some(number) = token.0.checked_sub(FIRST_TOKEN).filter(|number| *number <= CONTROL_CONNECTIONS)
-        else {
-            return false;
-        };
-        match number.checked_sub(1) {
-            None => self.is_ready = true,
-            Some(index) => self.connections[index].iter_mut().for_each(ControlConnection::notice_ready),
-        }
-        true
+        self.connections.take_event(token, ControlConnection::notice_ready)
     }
 
     /// Whether nobody is connected, nor about to be.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.count == 0 && !self.is_ready
+        self.connections.is_idle()
     }
 
     /// Does a share of what there is to be done.
     pub(super) fn serve<S: Store>(&mut self, engine: &mut Engine<S>, registry: &Registry, now: Moment) {
-        if self.is_ready {
-            self.accept(registry, now);
-        }
-        for slot in &mut self.connections {
-            if let Some(connection) = slot
-                && !connection.serve(engine, now)
-            {
-                connection.leave(engine);
-                *slot = None;
-                self.count -= 1;
+        let listener = &self.listener;
+        let accept = || {
+            let (stream, _) = listener.accept()?;
+            if !is_allowed(&stream) {
+                log::warn!("control connection of another user refused");
+                return Ok(None);
             }
-        }
+            Ok(Some(stream))
+        };
+        self.connections.accept(registry, accept, |stream| ControlConnection::new(stream, now));
+        self.connections.serve(|connection| {
+            let goes_on = connection.serve(engine, now);
+            if !goes_on {
+                connection.leave(engine);
+            }
+            goes_on
+        });
     }
 
     /// Whether there is more to be done though nothing happens.
     pub(super) fn has_work<S: Store>(&self, engine: &Engine<S>) -> bool {
-        let may_accept = self.is_ready && self.count < CONTROL_CONNECTIONS;
-        may_accept || self.connections.iter().flatten().any(|connection| connection.has_work(engine))
+        self.connections.may_accept() || self.connections.iter().any(|connection| connection.has_work(engine))
     }
 
     /// When somebody has been idle for too long.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.connections.iter().flatten().map(ControlConnection::deadline).min()
-    }
-
-    fn accept(&mut self, registry: &Registry, now: Moment) {
-        for _ in 0..ACCEPT_SHARE {
-            // Those who are too many wait in the backlog.
-            let Some(index) = self.connections.iter().position(Option::is_none) else { return };
-            let mut stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    self.is_ready = error.kind() == io::ErrorKind::Interrupted;
-                    return;
-                }
-            };
-            if !is_allowed(&stream) {
-                log::warn!("control connection of another user refused");
-                continue;
-            }
-            let token = Token(FIRST_TOKEN + 1 + index);
-            if let Err(error) = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
-            {
-                log::warn!("control connection not served reason=\"{error}\"");
-                continue;
-            }
-            self.connections[index] = Some(ControlConnection::new(stream, now));
-            self.count += 1;
-        }
+        self.connections.iter().map(ControlConnection::deadline).min()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod http;
 
+use super::places::Places;
 use crate::Moment;
 use crate::engine::Engine;
 use crate::limits::{METRICS_CONNECTIONS, METRICS_REQUEST_BYTES, METRICS_TIME};
@@ -17,15 +18,11 @@ use std::net::{Shutdown, SocketAddr};
 
 /// Tokens from here on are these. Those of the control socket are smaller, and those of clients greater.
 const FIRST_TOKEN: usize = 1 << 17;
-/// Connections taken in one turn.
-const ACCEPT_SHARE: usize = 4;
 
 /// The listening socket and those who ask.
 pub(super) struct Metrics {
     listener: TcpListener,
-    is_ready: bool,
-    connections: Vec<Option<Asking>>,
-    count: usize,
+    connections: Places<Asking>,
 }
 
 /// One connection, which asks once.
@@ -53,8 +50,7 @@ impl Metrics {
     pub(super) fn bind(address: SocketAddr, registry: &Registry) -> io::Result<Metrics> {
         let mut listener = TcpListener::bind(address)?;
         registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;
-        let connections = (0..METRICS_CONNECTIONS).map(|_| None).collect();
-        Ok(Metrics { listener, is_ready: true, connections, count: 0 })
+        Ok(Metrics { listener, connections: Places::new(FIRST_TOKEN, METRICS_CONNECTIONS) })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
@@ -63,72 +59,31 @@ impl Metrics {
 
     /// Whether an event is one of these; it is noted.
     pub(super) fn take_event(&mut self, token: Token) -> bool {
-        let Some(number) = token.0.checked_sub(FIRST_TOKEN).filter(|number| *number <= METRICS_CONNECTIONS)
-        else {
-            return false;
-        };
-        match number.checked_sub(1) {
-            None => self.is_ready = true,
-            Some(index) => self.connections[index].iter_mut().for_each(|asking| asking.is_ready = true),
-        }
-        true
+        self.connections.take_event(token, |asking| asking.is_ready = true)
     }
 
     /// Does a share of what there is to be done.
     pub(super) fn serve<S: Store>(&mut self, engine: &Engine<S>, registry: &Registry, now: Moment) {
-        if self.is_ready && self.count < METRICS_CONNECTIONS {
-            self.accept(registry, now);
-        }
-        if self.count == 0 {
-            return;
-        }
-        for slot in &mut self.connections {
-            if let Some(asking) = slot
-                && !asking.serve(engine, now)
-            {
-                *slot = None;
-                self.count -= 1;
-            }
-        }
+        let listener = &self.listener;
+        let accept = || listener.accept().map(|(stream, _)| Some(stream));
+        self.connections.accept(registry, accept, |stream| Asking::new(stream, now));
+        self.connections.serve(|asking| asking.serve(engine, now));
     }
 
     /// Whether nobody is connected, nor about to be.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.count == 0 && !self.is_ready
+        self.connections.is_idle()
     }
 
     /// Whether there is more to be done though nothing happens.
     pub(super) fn has_work(&self) -> bool {
-        let may_accept = self.is_ready && self.count < METRICS_CONNECTIONS;
-        may_accept || (self.count > 0 && self.connections.iter().flatten().any(|asking| asking.is_ready))
+        self.connections.may_accept() || self.connections.iter().any(|asking| asking.is_ready)
     }
 
     /// When somebody has had all its time.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.connections.iter().flatten().map(|asking| asking.deadline).min()
-    }
-
-    fn accept(&mut self, registry: &Registry, now: Moment) {
-        for _ in 0..ACCEPT_SHARE {
-            // Those who are too many wait in the backlog.
-            let Some(index) = self.connections.iter().position(Option::is_none) else { return };
-            let mut stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    self.is_ready = error.kind() == io::ErrorKind::Interrupted;
-                    return;
-                }
-            };
-            let token = Token(FIRST_TOKEN + 1 + index);
-            if let Err(error) = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
-            {
-                log::warn!("request for metrics not served reason=\"{error}\"");
-                continue;
-            }
-            self.connections[index] = Some(Asking::new(stream, now));
-            self.count += 1;
-        }
+        self.connections.iter().map(|asking| asking.deadline).min()
     }
 }
 

@@ -42,6 +42,8 @@ mod logfile;
 mod logfile;
 #[cfg(feature = "admin")]
 mod metrics;
+#[cfg(feature = "admin")]
+mod places;
 mod proxied;
 mod reload;
 mod signals;
@@ -128,8 +130,6 @@ const LOG_RETRY: Duration = Duration::from_secs(1);
 /// How long an orderly stop may take: each connection's last word and its discarded input, and some to spare for the
 /// deadlines' being met a little late.
 const STOP: Duration = Duration::from_secs(CLOSE_FLUSH.as_secs() + CLOSE_DISCARD.as_secs() + 1);
-
-const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index and its generation");
 
 /// A server that listens.
 ///

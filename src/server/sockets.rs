@@ -14,6 +14,8 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
+const _: () = assert!(usize::BITS >= 64, "an event's token holds a slot's index and its generation");
+
 impl<S: Store> Server<S> {
     /// Remembers what an event says of a socket; events are hints.
     pub(super) fn take_socket_event(&mut self, conn: ConnId, event: &Event, now: Moment) {
