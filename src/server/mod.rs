@@ -33,6 +33,7 @@ mod error;
 mod handle;
 #[cfg(feature = "tls")]
 mod handshake_queue;
+mod hashing;
 mod listener;
 mod listeners;
 #[cfg(feature = "programs")]
@@ -113,14 +114,6 @@ const WRITE_FOR_MANY_SHARE: PhaseShare = PhaseShare::micros(400, 2_200);
 const CLOSE_SHARE: PhaseShare = PhaseShare::micros(300, 2_500);
 /// Connections that are looked at between two looks at the clock while texts are handed out.
 const WORK_LOOKS: usize = 256;
-/// A hash's share of a turn in which nobody else had anything to do: what a message that comes just now waits.
-const HASH_SLICE: Duration = Duration::from_micros(250);
-/// Its least share of a turn in which others did.
-const HASH_SLICE_LEAST: Duration = Duration::from_micros(100);
-/// Its greatest: after a long turn it gets a ninth of that turn's time, but never more than this.
-const HASH_SLICE_MOST: Duration = Duration::from_micros(500);
-/// A slice looks at the clock about so many times a second.
-const HASH_PORTIONS_PER_SECOND: u64 = 25_000;
 /// What is logged waits so long for what else there is, unless it is a warning: a write for each line would cost more
 /// than the line's client.
 const LOG_DELAY: Duration = Duration::from_millis(100);
@@ -361,30 +354,6 @@ impl<S: Store> Server<S> {
         let done = self.clock.now();
         self.unmeasured = self.unmeasured.map(|began| began + done.since(now));
         self.engine.handle_completions(done);
-        true
-    }
-
-    /// Advances the hashes under way, for a time that is short when others have something to do. Says whether there were
-    /// any.
-    fn hash(&mut self, began: Moment) -> bool {
-        if !self.engine.is_hashing() {
-            return false;
-        }
-        let mut now = self.clock.now();
-        let slice = if self.busy {
-            (now.since(began) / 9).clamp(HASH_SLICE_LEAST, HASH_SLICE_MOST)
-        } else {
-            HASH_SLICE
-        };
-        let end = now + slice;
-        while now < end && self.engine.is_hashing() {
-            self.engine.handle_hashing(self.hash_portion_rounds, now);
-            now = self.clock.now();
-        }
-        // A store that has nothing to commit may have answered at once.
-        if self.engine.is_storing() && self.engine.store_mut().next_commit().is_none() {
-            self.engine.handle_completions(now);
-        }
         true
     }
 }

@@ -2,10 +2,11 @@
 
 use super::deadlines::Deadlines;
 use super::encryption::{Encryption, Handshakes};
+use super::hashing::portion_rounds;
 use super::listeners::Listeners;
 use super::proxied::Proxied;
 use super::stderr::warn_stderr;
-use super::{HASH_PORTIONS_PER_SECOND, Server, ServerError, ServerHandle, WAKER, descriptors};
+use super::{Server, ServerError, ServerHandle, WAKER, descriptors};
 use crate::Clock;
 use crate::Moment;
 use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
@@ -148,8 +149,7 @@ impl<S: Store> Server<S> {
         let config = &mut options.config;
         fit_descriptors(config);
         (config.hash_rounds_per_second, config.hash_lane_costs) = measured_hash_pace(&clock);
-        let hash_portion_rounds =
-            (config.hash_rounds_per_second / HASH_PORTIONS_PER_SECOND).clamp(1, 1_000_000) as u32;
+        let hash_portion_rounds = portion_rounds(config.hash_rounds_per_second);
         let sockets = Vec::with_capacity(options.config.max_connections.min(CONNECTIONS_ROOM_MOST));
         let mut listeners = Listeners::bind(&options)?;
         let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
