@@ -39,6 +39,7 @@
 //! |---|---|---|
 //! | [`limits`] | every bound, its unit and its reason | anything else |
 //! | [`cli`] | what the programs share at their command lines | what the programs do |
+//! | [`editor`] | a line that a person types at a terminal (feature `programs`) | who reads the line, sockets |
 //! | [`tls`] | what both ends share of the encryption between them | sockets, frames, whom to trust |
 //! | [`proxy_header`] | for whom a proxy has connected | sockets, whose header is believed |
 //! | [`protocol`] | what the bytes mean | who speaks, what is allowed when, that sockets exist |
@@ -164,6 +165,8 @@ pub mod cli;
 pub mod client;
 mod clock;
 pub mod command;
+#[cfg(feature = "programs")]
+pub mod editor;
 pub mod engine;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

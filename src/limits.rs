@@ -287,7 +287,7 @@ pub const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
 pub const COUNT_WAIT: Duration = Duration::from_secs(1);
 /// Bytes that wait for whoever reads the client's output; above it nothing more is taken from the server.
 pub const SHOWN_WAITING_BYTES: usize = 64 * 1024;
-/// Lines that the client's line editor remembers.
+/// Lines that the line editor remembers.
 pub const HISTORY_LINES: usize = 1_000;
 /// Bytes of them.
 pub const HISTORY_BYTES: usize = 1024 * 1024;

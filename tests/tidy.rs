@@ -18,6 +18,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("keepalive", &["limits"]),
     ("cli", &["limits"]),
+    ("editor", &["limits", "text"]),
     ("slots", &[]),
     ("tls", &["limits"]),
     ("proxy_header", &["limits"]),
@@ -70,17 +71,17 @@ const ROOT_NAMES: &[(&str, &str)] = &[("Moment", "moment"), ("Clock", "clock"), 
 /// Words of the world outside, and the only modules that may name them: the rest has the world handed in.
 const WORLD: &[(&str, &[&str])] = &[
     ("mio", &["server", "load"]),
-    ("signal_hook", &["server", "load", "bin"]),
+    ("signal_hook", &["editor", "server", "load", "bin"]),
     ("signal_hook_mio", &["server"]),
     // The command line asks and complains on streams that others may have made non-blocking.
-    ("rustix", &["clock", "cli", "server", "store", "client", "load", "bin"]),
+    ("rustix", &["clock", "cli", "editor", "server", "store", "client", "load", "bin"]),
     ("getrandom", &["server", "load", "bin"]),
     ("TcpStream", &["server", "client", "load"]),
     ("TcpListener", &["server", "load"]),
     ("Instant", &["server", "store", "client", "load", "bin"]),
     ("SystemTime", &["store", "server"]),
-    ("std::fs", &["cli", "server", "store", "client", "load", "bin"]),
-    ("std::env", &["cli", "bin"]),
+    ("std::fs", &["cli", "editor", "server", "store", "client", "load", "bin"]),
+    ("std::env", &["cli", "editor", "bin"]),
     // The client finds hosts, connects and shakes hands on a thread of its own: those calls cannot be given up, and the
     // keyboard and signals do not wait for them. The server is one thread.
     ("std::thread", &["client"]),

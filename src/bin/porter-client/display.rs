@@ -4,10 +4,10 @@
 //! terminal at which somebody types, whatever is shown appears above the row in which they do. Nothing here waits for
 //! whoever reads. This module must not know the protocol.
 
-use crate::editor::{ERASE_ROW, Editor};
 use crate::output::Output;
 use porter::auth::Name;
 use porter::cli::Failure;
+use porter::editor::{Editor, Row};
 use porter::limits::{LAST_WORDS_WAIT, SHOWN_WAITING_BYTES};
 use porter::text::{escaped, escaped_but_tabs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,7 +48,7 @@ pub(crate) struct Display {
     /// Which of stdout and stderr are terminals.
     seen: (bool, bool),
     last: Channel,
-    row_is_drawn: bool,
+    row: Row,
     tells_all: bool,
     /// Lines that a stderr which nobody reads did not take.
     left_out: usize,
@@ -64,7 +64,7 @@ impl Display {
             session: None,
             seen,
             last: Channel::Stdout,
-            row_is_drawn: false,
+            row: Row::default(),
             tells_all: detail == Detail::Verbose || detail == Detail::WhereSeen && seen.1,
             left_out: 0,
             stdout_error: None,
@@ -127,24 +127,25 @@ impl Display {
 
     /// Draws the row in which somebody types, if it is not there as it should be.
     pub(crate) fn draw(&mut self, editor: &mut Editor, columns: usize) {
-        if !self.is_crowded() && (!self.row_is_drawn || editor.is_changed()) {
-            let row = editor.row(columns, self.row_is_drawn);
+        if self.is_crowded() {
+            return;
+        }
+        if let Some(row) = self.row.draw(editor, columns) {
             self.push(self.screen(), &row);
-            self.row_is_drawn = true;
         }
     }
 
     /// What was typed is entered: it stays where it is, and what comes next comes below.
     pub(crate) fn leave_row(&mut self, editor: &mut Editor, entered: &str) {
-        let row = editor.done_row(entered, self.row_is_drawn);
+        let row = self.row.leave(editor, entered);
         self.push(self.screen(), &row);
-        self.row_is_drawn = false;
     }
 
     /// Takes the row away.
     pub(crate) fn erase_row(&mut self) {
-        if std::mem::take(&mut self.row_is_drawn) {
-            self.push(self.screen(), ERASE_ROW);
+        let erased = self.row.erase();
+        if !erased.is_empty() {
+            self.push(self.screen(), erased);
         }
     }
 

@@ -2,7 +2,6 @@
 
 mod backoff;
 mod display;
-mod editor;
 mod flags;
 mod input;
 mod login;
@@ -14,7 +13,6 @@ mod send_queue;
 mod session;
 mod signals;
 mod tally;
-mod terminal;
 
 use display::Detail;
 use flags::Flags;

@@ -2,10 +2,10 @@
 //!
 //! This module must not know what is done about them.
 
+use porter::editor::is_ignored;
 use rustix::io::read;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::{flag, low_level};
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -41,8 +41,7 @@ impl Signals {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let (mut came, is_leaving) = (Vec::new(), Arc::new(AtomicBool::new(false)));
-        let ignored = ignored_signals();
-        for signal in LEAVING.into_iter().chain(OTHERS).filter(|signal| !ignores(ignored, *signal)) {
+        for signal in LEAVING.into_iter().chain(OTHERS).filter(|signal| !is_ignored(*signal)) {
             if LEAVING.contains(&signal) {
                 // A second one ends the program at once, whatever it is doing.
                 flag::register_conditional_default(signal, Arc::clone(&is_leaving))?;
@@ -77,26 +76,4 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
-}
-
-/// Ends this process as the signal would have, so that whoever started it sees by what it ended; or stops it.
-pub(crate) fn act_as_default(signal: i32) {
-    // A signal that cannot be raised leaves nothing to do but to go on.
-    let _ = low_level::emulate_default_handler(signal);
-}
-
-/// Stops this process until it is continued.
-pub(crate) fn stop() {
-    act_as_default(SIGTSTP);
-}
-
-/// The mask of signals that this process ignores, where the system says.
-fn ignored_signals() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
-fn ignores(mask: u64, signal: i32) -> bool {
-    mask >> (signal - 1) & 1 == 1
 }

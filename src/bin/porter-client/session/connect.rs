@@ -147,7 +147,7 @@ impl Session {
     }
 
     pub(super) fn questions_are_over(&mut self) {
-        self.editor.begin_message();
+        self.editor.end_question();
         if let Some(terminal) = self.terminal.as_mut().filter(|_| !self.is_edited) {
             terminal.give_back();
         }

@@ -3,10 +3,10 @@
 use super::{Link, Session, now};
 use crate::backoff::Backoff;
 use crate::display::failed;
-use crate::signals::act_as_default;
 use crate::tally::losses;
 use porter::cli::Failure;
 use porter::client::ClientError;
+use porter::editor::act_as_default;
 use porter::limits::{COUNT_WAIT, LEAVE_WAIT, RECONNECT_GIVE_UP, RECONNECT_MOST};
 use porter::protocol::{Code, Reply, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

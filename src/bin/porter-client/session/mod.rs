@@ -12,22 +12,23 @@ mod sending;
 use self::ending::{Stop, Trouble};
 use crate::backoff::Backoff;
 use crate::display::{Detail, Display, failed};
-use crate::editor::Editor;
 use crate::input::Lines;
 use crate::login::{Dialogue, Next};
+use crate::output::session_terminal;
 use crate::prompter::Prompter;
 use crate::receipts::Receipts;
 use crate::send_queue::SendQueue;
 use crate::signals::{Asked, Signals};
 use crate::tally::Tally;
-use crate::terminal::Terminal;
 use porter::auth::Token;
 use porter::cli::Failure;
 use porter::client::{ClientError, ConnectAttempt, Connection, Protection};
-use porter::limits::{ANSWER_WAIT, HASH_ANSWER_WAIT, OPENING_WAIT};
+use porter::editor::{Editor, Terminal, act_as_default};
+use porter::limits::{ANSWER_WAIT, HASH_ANSWER_WAIT, OPENING_WAIT, TYPED_LINE_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio;
+use signal_hook::consts::SIGTSTP;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -149,9 +150,9 @@ impl Session {
         let mut terminal = if display.is_seen() { Terminal::at_stdin() } else { None };
         if terminal.is_none()
             && (name.is_none() || password.is_none())
-            && let Some((reading, writing)) = Terminal::of_session()
+            && let (Some(reading), Some(writing)) = (session_terminal(), session_terminal())
         {
-            terminal = Some(reading);
+            terminal = Some(Terminal::opened(reading));
             display.ask_at(writing);
         }
         let is_edited = terminal.as_ref().is_some_and(Terminal::is_input);
@@ -175,7 +176,7 @@ impl Session {
             receipts: Receipts::default(),
             tally: Tally::default(),
             terminal,
-            editor: Editor::new(),
+            editor: Editor::new(TYPED_LINE_BYTES),
             is_edited,
             lines: Lines::default(),
             portion: Zeroizing::new(vec![0; READ_BYTES]),
@@ -329,7 +330,7 @@ impl Session {
         if let Some(terminal) = &mut self.terminal {
             terminal.give_back();
         }
-        crate::signals::stop();
+        act_as_default(SIGTSTP);
         if let Some(terminal) = self.terminal.as_mut().filter(|_| had_keys) {
             terminal.take_keys();
         }

@@ -3,10 +3,9 @@
 use super::ending::Stop;
 use super::{Link, Session, now};
 use crate::display::failed;
-use crate::editor::Typed;
 use crate::input::Line;
-use crate::terminal::stop_if_somebody_can_continue;
 use porter::auth::{Name, addressed};
+use porter::editor::{Typed, stop_if_somebody_can_continue};
 use porter::limits::{HEADER_BYTES, TOKEN_BYTES, TYPED_WAITING_BYTES};
 use porter::protocol::Request;
 use rustix::io::{Errno, read};
@@ -121,7 +120,7 @@ impl Session {
     pub(super) fn take_typed(&mut self) -> Result<(), Stop> {
         while self.is_typed() && self.wants_input() {
             let is_asked = self.prompter.is_asked();
-            let line = match self.editor.next() {
+            let line = match self.editor.next_typed() {
                 None if !self.input_has_ended => return Ok(()),
                 None | Some(Typed::End) if is_asked => {
                     return Err(Stop::Failed(failed("the input ended before the question was answered")));
@@ -133,6 +132,10 @@ impl Session {
                 Some(Typed::Suspend) => {
                     stop_if_somebody_can_continue();
                     return Ok(());
+                }
+                Some(Typed::Tab) => {
+                    self.editor.insert("\t");
+                    continue;
                 }
                 Some(Typed::Line(line)) => Some(line),
                 Some(Typed::TooLong) => None,

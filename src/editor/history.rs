@@ -2,11 +2,11 @@
 //!
 //! This module must not know how a line is edited.
 
-use porter::limits::{HISTORY_BYTES, HISTORY_LINES};
+use crate::limits::{HISTORY_BYTES, HISTORY_LINES};
 use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
-pub(crate) struct History {
+pub(super) struct History {
     lines: VecDeque<String>,
     bytes: usize,
     /// How far back the person is: 0 is the line that they are writing.
@@ -17,7 +17,7 @@ pub(crate) struct History {
 
 impl History {
     /// Notes a line that was entered; the same again, or an empty one, is not noted.
-    pub(crate) fn push(&mut self, line: &str) {
+    pub(super) fn push(&mut self, line: &str) {
         self.back = 0;
         self.draft.clear();
         if line.is_empty() || line.len() > HISTORY_BYTES || self.lines.back().is_some_and(|last| last == line)
@@ -32,7 +32,7 @@ impl History {
     }
 
     /// The line before the one that is shown, which is noted as the draft if it is being written.
-    pub(crate) fn older(&mut self, shown: &str) -> Option<&str> {
+    pub(super) fn older(&mut self, shown: &str) -> Option<&str> {
         let index = self.lines.len().checked_sub(self.back + 1)?;
         if self.back == 0 {
             shown.clone_into(&mut self.draft);
@@ -42,7 +42,7 @@ impl History {
     }
 
     /// The line after the one that is shown; the last is the draft.
-    pub(crate) fn newer(&mut self) -> Option<&str> {
+    pub(super) fn newer(&mut self) -> Option<&str> {
         self.back = self.back.checked_sub(1)?;
         match self.back {
             0 => Some(&self.draft),

@@ -1,35 +1,70 @@
-//! A line editor that never waits: it is fed the bytes of a terminal, and says what was entered and what to draw.
+//! A line editor that never waits, for a person at a client's or a server's terminal: it is fed the bytes of the terminal,
+//! and says what was entered and what to draw.
 //!
 //! The editors that others keep (rustyline, reedline) read the terminal themselves, and nobody can take it from them
-//! while they do. Here the same loop waits for keys, the server and signals, a question may come at any time, and a
-//! terminal that takes no output holds up nothing. The line is drawn in one row, which scrolls sideways: whatever is
-//! typed, the row can be taken away and drawn again when something is to be shown above it.
+//! while they do. Here the same loop waits for keys, the server or its clients, and signals, a question may come at any
+//! time, and a terminal that takes no output holds up nothing. The line is drawn in one row, which scrolls sideways:
+//! whatever is typed, the row can be taken away and drawn again when something is to be shown above it.
 //!
-//! This module must not know terminals: it knows bytes, texts and columns.
+//! Three types share the work, and a program's loop holds one of each:
+//!
+//! - A [`Terminal`] owns the modes of the terminal. Bytes that it hands over go to the editor.
+//! - An [`Editor`] owns the line that is typed. It knows bytes, texts and columns, and no terminal.
+//! - A [`Row`] says what to write so that the editor's line stands on the screen. What is to be shown above it is written
+//!   behind [`Row::erase`], and [`Row::draw`] comes last, when all that there is has been shown.
+//!
+//! ```
+//! use porter::editor::{Editor, Row, Typed};
+//!
+//! let (mut editor, mut row) = (Editor::new(1_000), Row::default());
+//! let mut screen = String::new();
+//! screen += &row.draw(&mut editor, 80).unwrap_or_default();
+//! // A person types, and something arrives in between.
+//! editor.feed(b"/wh");
+//! assert!(editor.next_typed().is_none());
+//! screen += &row.draw(&mut editor, 80).unwrap_or_default();
+//! screen += row.erase();
+//! screen += "ann: hello\n";
+//! screen += &row.draw(&mut editor, 80).unwrap_or_default();
+//! editor.feed(b"o\r");
+//! let Some(Typed::Line(line)) = editor.next_typed() else { panic!("no line") };
+//! screen += &row.leave(&mut editor, &line);
+//! assert_eq!(*line, "/who");
+//! assert_eq!(screen, "\r\x1b[K> /wh\r\x1b[Kann: hello\n\r\x1b[K> /who\n");
+//! ```
+//!
+//! This module must not know who reads the line, nor sockets.
 
 mod history;
+mod job_control;
 mod keys;
 mod line;
+mod row;
 mod screen;
+mod terminal;
+
+pub use self::job_control::{act_as_default, is_ignored, stop_if_somebody_can_continue};
+pub use self::row::Row;
+pub use self::terminal::{Terminal, is_dumb};
 
 use self::history::History;
 use self::keys::{Decoder, Key};
 use self::line::EditLine;
-use porter::limits::{PASSWORD_LINE_BYTES, TYPED_LINE_BYTES};
-use porter::text::{escaped, escaped_but_tabs};
+use crate::limits::PASSWORD_LINE_BYTES;
+use crate::text::{escaped, escaped_but_tabs};
 use std::collections::VecDeque;
 use unicode_width::UnicodeWidthStr;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Takes away the row that the cursor is in.
-pub(crate) const ERASE_ROW: &str = "\r\x1b[K";
+const ERASE_ROW: &str = "\r\x1b[K";
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
-const MESSAGE_PROMPT: &str = "> ";
+const PROMPT: &str = "> ";
 /// Bytes of an entered line that are shown when it is done; the rest of a longer one is not.
 const SHOWN_BYTES: usize = 64 * 1024;
 
 /// What a person did that is more than editing.
-pub(crate) enum Typed {
+pub enum Typed {
     /// A line was entered.
     Line(Zeroizing<String>),
     /// A line was entered of which the end did not fit.
@@ -38,13 +73,17 @@ pub(crate) enum Typed {
     End,
     /// The key that stops a program until the shell continues it.
     Suspend,
+    /// The key that [completes](Editor::complete) a line, or else [is](Editor::insert) a tab.
+    Tab,
 }
 
-pub(crate) struct Editor {
+/// A line that is being typed, and those typed before.
+pub struct Editor {
     decoder: Decoder,
     /// Bytes that came and are not yet keys: after a line was entered the next is another matter.
     pending: VecDeque<u8>,
     line: EditLine,
+    line_bytes_most: usize,
     is_too_long: bool,
     history: History,
     /// What was cut last.
@@ -52,7 +91,7 @@ pub(crate) struct Editor {
     prompt: String,
     is_question: bool,
     is_hidden: bool,
-    /// The message that was being written when a question came.
+    /// The line that was being typed when a question came.
     draft: Option<EditLine>,
     must_clear: bool,
     is_changed: bool,
@@ -61,15 +100,17 @@ pub(crate) struct Editor {
 }
 
 impl Editor {
-    pub(crate) fn new() -> Editor {
+    /// One for lines of so many bytes at most.
+    pub fn new(line_bytes_most: usize) -> Editor {
         Editor {
             decoder: Decoder::default(),
             pending: VecDeque::new(),
             line: EditLine::default(),
+            line_bytes_most,
             is_too_long: false,
             history: History::default(),
             cut: Zeroizing::default(),
-            prompt: MESSAGE_PROMPT.to_owned(),
+            prompt: PROMPT.to_owned(),
             is_question: false,
             is_hidden: false,
             draft: None,
@@ -79,9 +120,9 @@ impl Editor {
         }
     }
 
-    /// From now on the answer to a question is typed; a message that was begun waits. If it is the same question as
+    /// From now on the answer to a question is typed; a line that was begun waits. If it is the same question as
     /// before, an answer that was begun stays.
-    pub(crate) fn begin_question(&mut self, prompt: &str, is_hidden: bool) {
+    pub fn begin_question(&mut self, prompt: &str, is_hidden: bool) {
         let prompt = escaped(prompt).to_string();
         if self.is_question && self.prompt == prompt {
             return;
@@ -96,27 +137,27 @@ impl Editor {
         (self.is_too_long, self.is_changed) = (false, true);
     }
 
-    /// From now on messages are typed, the one that was begun first.
-    pub(crate) fn begin_message(&mut self) {
+    /// From now on lines are typed again, the one that was begun first.
+    pub fn end_question(&mut self) {
         if std::mem::take(&mut self.is_question) {
             self.line = self.draft.take().unwrap_or_default();
         }
-        MESSAGE_PROMPT.clone_into(&mut self.prompt);
+        PROMPT.clone_into(&mut self.prompt);
         (self.is_hidden, self.is_changed) = (false, true);
     }
 
     /// Takes what was typed.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         self.pending.extend(bytes);
     }
 
-    /// Whether something was typed that [`next`](Editor::next) has not looked at.
-    pub(crate) fn has_pending(&self) -> bool {
+    /// Whether something was typed that [`next_typed`](Editor::next_typed) has not looked at.
+    pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// The next thing that a person did, once it is complete.
-    pub(crate) fn next(&mut self) -> Option<Typed> {
+    pub fn next_typed(&mut self) -> Option<Typed> {
         while let Some(byte) = self.pending.front_mut() {
             let taken = *byte;
             byte.zeroize();
@@ -128,13 +169,34 @@ impl Editor {
         None
     }
 
-    /// Whether what [`row`](Editor::row) gives is no longer what it gave.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.is_changed
+    /// What was typed up to the cursor.
+    pub fn begun(&self) -> &str {
+        self.line.before()
+    }
+
+    /// Puts a text where the cursor is.
+    pub fn insert(&mut self, text: &str) {
+        self.is_changed = true;
+        let most = if self.is_question { PASSWORD_LINE_BYTES } else { self.line_bytes_most };
+        if self.line.text().len() + text.len() > most {
+            self.is_too_long = true;
+        } else {
+            self.line.insert(text);
+        }
+    }
+
+    /// Goes on with what was [begun](Editor::begun), as far as all these texts, which begin with it, go on alike. Says
+    /// whether they do.
+    pub fn complete<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> bool {
+        let begun = self.begun();
+        let rests = texts.into_iter().filter_map(|text| text.strip_prefix(begun));
+        let rest = rests.reduce(alike).unwrap_or_default().to_owned();
+        self.insert(&rest);
+        !rest.is_empty()
     }
 
     /// What to draw into the row of the cursor. If it `is_drawn` as it was drawn last, that is only what is new.
-    pub(crate) fn row(&mut self, columns: usize, is_drawn: bool) -> String {
+    fn row(&mut self, columns: usize, is_drawn: bool) -> String {
         self.is_changed = false;
         // The last column stays free: a terminal that wraps early would begin another row.
         let room = columns.saturating_sub(self.prompt.width() + 1);
@@ -158,7 +220,7 @@ impl Editor {
     }
 
     /// What to draw when the line is done, so that all of it stays.
-    pub(crate) fn done_row(&mut self, entered: &str, is_drawn: bool) -> String {
+    fn done_row(&mut self, entered: &str, is_drawn: bool) -> String {
         let entered = if self.is_hidden { "" } else { entered };
         let end = (0..=SHOWN_BYTES.min(entered.len())).rev().find(|end| entered.is_char_boundary(*end));
         let (shown, rest) = entered.split_at(end.unwrap_or_default());
@@ -183,6 +245,7 @@ impl Editor {
             Key::Enter => return Some(self.enter()),
             Key::DeleteOrEnd if self.line.text().is_empty() => return Some(Typed::End),
             Key::Suspend => return Some(Typed::Suspend),
+            Key::Tab => return Some(Typed::Tab),
             Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
             Key::Backspace => _ = self.line.take_out(EditLine::left),
             Key::Delete | Key::DeleteOrEnd => _ = self.line.take_out(EditLine::right),
@@ -228,15 +291,6 @@ impl Editor {
         Typed::Line(line)
     }
 
-    fn insert(&mut self, text: &str) {
-        let most = if self.is_question { PASSWORD_LINE_BYTES } else { TYPED_LINE_BYTES };
-        if self.line.text().len() + text.len() > most {
-            self.is_too_long = true;
-        } else {
-            self.line.insert(text);
-        }
-    }
-
     /// Takes a piece out, to be put back with Ctrl-Y; of a hidden line nothing is kept.
     fn cut(&mut self, go: impl FnOnce(&mut EditLine)) {
         let piece = self.line.take_out(go);
@@ -246,22 +300,32 @@ impl Editor {
     }
 }
 
+/// As much of both as is alike, in whole characters.
+fn alike<'a>(one: &'a str, other: &str) -> &'a str {
+    let alike = one.chars().zip(other.chars()).take_while(|(a, b)| a == b);
+    &one[..alike.map(|(c, _)| c.len_utf8()).sum()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const LINE_BYTES: usize = 1_000;
 
     fn entered(editor: &mut Editor) -> Option<String> {
-        match editor.next()? {
+        match editor.next_typed()? {
             Typed::Line(line) => Some(line.to_string()),
             Typed::TooLong => Some("too long".into()),
             Typed::End => Some("end".into()),
             Typed::Suspend => Some("suspend".into()),
+            Typed::Tab => Some("tab".into()),
         }
     }
 
     #[test]
     fn keys_edit_and_lines_come_one_at_a_time() {
-        let mut editor = Editor::new();
+        let mut editor = Editor::new(LINE_BYTES);
         editor.feed(b"helo\x1b[Dl\r\x1b[A!\rpasted\r\x04");
         for line in ["hello", "hello!", "pasted", "end"] {
             assert_eq!(entered(&mut editor).as_deref(), Some(line));
@@ -276,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_question_lets_the_begun_message_wait_and_a_password_is_never_drawn() {
-        let mut editor = Editor::new();
+        let mut editor = Editor::new(LINE_BYTES);
         editor.feed(b"half a mess");
         assert_eq!(entered(&mut editor), None);
         editor.begin_question("Password for \x1b: ", true);
@@ -285,7 +349,7 @@ mod tests {
         assert_eq!(entered(&mut editor).as_deref(), Some("secret"));
         assert_eq!(editor.row(80, true), "");
         assert_eq!(editor.done_row("secret", true), "\n");
-        editor.begin_message();
+        editor.end_question();
         assert_eq!(entered(&mut editor).as_deref(), Some("half a message"));
         editor.feed(b"\x19");
         assert_eq!(entered(&mut editor), None);
@@ -293,8 +357,38 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_completed_as_far_as_its_completions_are_alike() {
+        let mut editor = Editor::new(LINE_BYTES);
+        editor.feed("/kick \u{e9} behind\x01\x1bf\x1bf".as_bytes());
+        assert_eq!(entered(&mut editor), None);
+        assert_eq!(editor.begun(), "/kick \u{e9}");
+        assert!(!editor.complete([]));
+        assert!(!editor.complete(["/kick \u{e9}"]));
+        assert!(editor.complete(["/kick \u{e9}va\u{e9}", "/kick \u{e9}va\u{e8}", "/kick \u{e9}van"]));
+        assert_eq!(editor.line.text(), "/kick \u{e9}va behind");
+        assert!(!editor.complete(["/kick \u{e9}va\u{e9}", "/kick \u{e9}va\u{e8}"]));
+        editor.feed(b"\t");
+        assert_eq!(entered(&mut editor).as_deref(), Some("tab"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_draw_more_than_a_row(bytes: Vec<u8>, columns in 0..100_usize) {
+            let mut editor = Editor::new(LINE_BYTES);
+            editor.feed(&bytes);
+            while editor.has_pending() {
+                let _ = editor.next_typed();
+                let row = editor.row(columns, false);
+                let shown = row.rsplit(ERASE_ROW).next().unwrap().split('\r').next().unwrap();
+                prop_assert!(shown.width() < columns.max(PROMPT.width() + 1), "{row:?}");
+                prop_assert!(!shown.contains(char::is_control), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_row_fits_the_screen_and_a_line_that_is_too_long_is_said_to_be() {
-        let mut editor = Editor::new();
+        let mut editor = Editor::new(LINE_BYTES);
         editor.feed("李".repeat(100).as_bytes());
         editor.feed(b"\x1b[H");
         assert_eq!(entered(&mut editor), None);

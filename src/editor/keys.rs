@@ -7,7 +7,7 @@ const SEQUENCE_BYTES: usize = 16;
 
 /// A key, by what it means to a line of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(super) enum Key {
     Char(char),
     Enter,
     Backspace,
@@ -27,13 +27,14 @@ pub(crate) enum Key {
     KillWordLeft,
     KillWordRight,
     Yank,
+    Tab,
     Redraw,
     Suspend,
 }
 
 /// Makes keys of bytes that come in any portions.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub(super) struct Decoder {
     begun: Begun,
 }
 
@@ -52,7 +53,7 @@ enum Begun {
 
 impl Decoder {
     /// Takes the next byte, and gives the key that it completes.
-    pub(crate) fn take(&mut self, byte: u8) -> Option<Key> {
+    pub(super) fn take(&mut self, byte: u8) -> Option<Key> {
         match std::mem::take(&mut self.begun) {
             Begun::Nothing => self.first(byte),
             Begun::Escape => self.after_escape(byte),
@@ -121,7 +122,7 @@ impl Decoder {
 fn control(byte: u8) -> Option<Key> {
     Some(match byte {
         b'\r' | b'\n' => Key::Enter,
-        b'\t' => Key::Char('\t'),
+        b'\t' => Key::Tab,
         0x01 => Key::Home,
         0x02 => Key::Left,
         0x04 => Key::DeleteOrEnd,
@@ -180,7 +181,7 @@ mod tests {
         assert_eq!(keys(b"\x1b[3~\x1b[200~x\x1b[201~\x1b[99m\x1b[I"), [Delete, Char('x')]);
         assert_eq!(keys("\x1bb\x1bf\x1bé\r".as_bytes()).last(), Some(&Enter));
         assert_eq!(keys("é李👩".as_bytes()), [Char('é'), Char('李'), Char('👩')]);
-        assert_eq!(keys(b"\xff\t\x7f"), [Char('\u{fffd}'), Char('\t'), Backspace]);
+        assert_eq!(keys(b"\xff\t\x7f"), [Char('\u{fffd}'), Tab, Backspace]);
         assert_eq!(keys(&[b"\x1b[".as_slice(), &[b'1'; 99], b"~z"].concat()), [Char('z')]);
     }
 

@@ -7,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use zeroize::Zeroizing;
 
 #[derive(Default)]
-pub(crate) struct EditLine {
+pub(super) struct EditLine {
     text: Zeroizing<String>,
     /// In bytes; always between two characters.
     cursor: usize,
@@ -15,55 +15,55 @@ pub(crate) struct EditLine {
 
 impl EditLine {
     /// With room for so many bytes from the start.
-    pub(crate) fn with_room(bytes: usize) -> EditLine {
+    pub(super) fn with_room(bytes: usize) -> EditLine {
         EditLine { text: Zeroizing::new(String::with_capacity(bytes)), cursor: 0 }
     }
 
-    pub(crate) fn of(text: &str) -> EditLine {
+    pub(super) fn of(text: &str) -> EditLine {
         EditLine { text: Zeroizing::new(text.to_owned()), cursor: text.len() }
     }
 
-    pub(crate) fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    pub(crate) fn into_text(self) -> Zeroizing<String> {
+    pub(super) fn into_text(self) -> Zeroizing<String> {
         self.text
     }
 
-    pub(crate) fn insert(&mut self, text: &str) {
+    pub(super) fn insert(&mut self, text: &str) {
         self.text.insert_str(self.cursor, text);
         self.cursor += text.len();
     }
 
-    pub(crate) fn left(&mut self) {
+    pub(super) fn left(&mut self) {
         self.cursor -= self.before().graphemes(true).next_back().map_or(0, str::len);
     }
 
-    pub(crate) fn right(&mut self) {
+    pub(super) fn right(&mut self) {
         self.cursor += self.behind().graphemes(true).next().map_or(0, str::len);
     }
 
-    pub(crate) fn home(&mut self) {
+    pub(super) fn home(&mut self) {
         self.cursor = 0;
     }
 
-    pub(crate) fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.cursor = self.text.len();
     }
 
-    pub(crate) fn word_left(&mut self) {
+    pub(super) fn word_left(&mut self) {
         let words = self.before().trim_end_matches(|c: char| !c.is_alphanumeric());
         self.cursor = words.trim_end_matches(char::is_alphanumeric).len();
     }
 
-    pub(crate) fn word_right(&mut self) {
+    pub(super) fn word_right(&mut self) {
         let words = self.behind().trim_start_matches(|c: char| !c.is_alphanumeric());
         self.cursor = self.text.len() - words.trim_start_matches(char::is_alphanumeric).len();
     }
 
     /// Takes out what lies between the cursor and where `go` leads.
-    pub(crate) fn take_out(&mut self, go: impl FnOnce(&mut EditLine)) -> Zeroizing<String> {
+    pub(super) fn take_out(&mut self, go: impl FnOnce(&mut EditLine)) -> Zeroizing<String> {
         let from = self.cursor;
         go(self);
         let (start, end) = (from.min(self.cursor), from.max(self.cursor));
@@ -73,7 +73,8 @@ impl EditLine {
         taken
     }
 
-    fn before(&self) -> &str {
+    /// What is before the cursor.
+    pub(super) fn before(&self) -> &str {
         &self.text[..self.cursor]
     }
 
@@ -82,7 +83,7 @@ impl EditLine {
     }
 
     /// As much of the line as fits into so many columns, the cursor in it, as it is drawn; and the cursor's column.
-    pub(crate) fn window(&self, columns: usize) -> (String, usize) {
+    pub(super) fn window(&self, columns: usize) -> (String, usize) {
         // While there is something behind the cursor a little of it is shown.
         let most = if self.behind().is_empty() { columns } else { columns - columns / 4 };
         let (mut column, mut shown) = (0, Vec::new());

@@ -2,12 +2,12 @@
 //!
 //! This module must not know what is typed there.
 
-use crate::output::session_terminal;
 use rustix::io::{Errno, read};
-use rustix::process::{getpgrp, getpid, getsid, kill_process_group};
+use rustix::process::getpgrp;
 use rustix::stdio;
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize,
+    tcsetattr,
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,7 +16,8 @@ const COLUMNS_DEFAULT: usize = 80;
 /// What a special character is set to so that no key gives it.
 const NO_KEY: u8 = 0;
 
-pub(crate) struct Terminal {
+/// A terminal, and the modes that it had before its keys were read one by one. It has them again when this is dropped.
+pub struct Terminal {
     device: Device,
     /// Its modes before keys were read one by one; `None` while they are not.
     before: Option<Termios>,
@@ -24,29 +25,33 @@ pub(crate) struct Terminal {
 
 enum Device {
     Stdin,
-    /// Stdin is something else.
-    Session(OwnedFd),
+    /// Opened for the purpose.
+    Other(OwnedFd),
 }
 
 impl Terminal {
     /// The terminal at stdin, if one is there.
-    pub(crate) fn at_stdin() -> Option<Terminal> {
+    pub fn at_stdin() -> Option<Terminal> {
         isatty(stdio::stdin()).then_some(Terminal { device: Device::Stdin, before: None })
     }
 
-    /// The terminal of this session, whatever stdin is; and the same once more, to write to.
-    pub(crate) fn of_session() -> Option<(Terminal, OwnedFd)> {
-        let terminal = Terminal { device: Device::Session(session_terminal()?), before: None };
-        Some((terminal, session_terminal()?))
+    /// One that was opened, whatever stdin is.
+    pub fn opened(device: OwnedFd) -> Terminal {
+        Terminal { device: Device::Other(device), before: None }
     }
 
     /// Whether what is typed there is this process's input as well.
-    pub(crate) fn is_input(&self) -> bool {
+    pub fn is_input(&self) -> bool {
         matches!(self.device, Device::Stdin)
     }
 
+    /// Whether it is for this process to read and to set; where there is no job control it always is.
+    pub fn is_foreground(&self) -> bool {
+        tcgetpgrp(&self.device).map_or(true, |group| group == getpgrp())
+    }
+
     /// From now on each key is handed over at once and not shown. What was typed before is not lost.
-    pub(crate) fn take_keys(&mut self) {
+    pub fn take_keys(&mut self) {
         let Ok(before) = tcgetattr(&self.device) else { return };
         let mut modes = before.clone();
         // ISIG stays: the keys for signals are the person's choice, and reach the whole process group.
@@ -62,20 +67,22 @@ impl Terminal {
         self.before.get_or_insert(before);
     }
 
-    /// Gives the terminal its modes back.
-    pub(crate) fn give_back(&mut self) {
-        if let Some(before) = self.before.take() {
+    /// Gives the terminal its modes back. One that somebody else has by now has theirs, and setting it would stop this
+    /// process.
+    pub fn give_back(&mut self) {
+        if let Some(before) = self.before.take().filter(|_| self.is_foreground()) {
             // A terminal that has gone needs no modes.
             let _ = tcsetattr(&self.device, OptionalActions::Now, &before);
         }
     }
 
     /// Whether keys are handed over one by one.
-    pub(crate) fn has_keys(&self) -> bool {
+    pub fn has_keys(&self) -> bool {
         self.before.is_some()
     }
 
-    pub(crate) fn columns(&self) -> usize {
+    /// How wide it is.
+    pub fn columns(&self) -> usize {
         match tcgetwinsize(&self.device) {
             Ok(size) if size.ws_col > 0 => size.ws_col.into(),
             _ => COLUMNS_DEFAULT,
@@ -86,7 +93,7 @@ impl Terminal {
     ///
     /// # Errors
     /// What the system gives; `AGAIN` and `INTR` among them.
-    pub(crate) fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
+    pub fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
         read(&self.device, into)
     }
 }
@@ -107,16 +114,12 @@ impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Device::Stdin => stdio::stdin(),
-            Device::Session(terminal) => terminal.as_fd(),
+            Device::Other(terminal) => terminal.as_fd(),
         }
     }
 }
 
-/// Stops the process group, as the key for that does, if there is a shell to continue it. The process that leads the
-/// session of its terminal, as in a container, has none.
-pub(crate) fn stop_if_somebody_can_continue() {
-    if getsid(None).is_ok_and(|session| session != getpid()) {
-        // One that cannot be stopped goes on.
-        let _ = kill_process_group(getpgrp(), rustix::process::Signal::TSTP);
-    }
+/// Whether the terminal is one that draws nothing but letters, as its person's environment says.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|kind| kind == "dumb")
 }
