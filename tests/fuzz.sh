@@ -16,7 +16,7 @@ found=${CARGO_TARGET_DIR:-target}/fuzz
 host=$(rustc -vV | sed -n 's/^host: //p')
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-RUSTFLAGS="-D warnings --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 $coverage" \
+RUSTFLAGS="-D warnings --cfg fuzzing -Cdebug-assertions $coverage" \
     cargo build --locked --release --manifest-path tests/fuzz/Cargo.toml --target "$host" --target-dir "$found/build"
 for target in "$@"; do
     mkdir -p "$found/corpus/$target" "$found/artifacts/$target"
