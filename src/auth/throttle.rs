@@ -4,13 +4,14 @@ use crate::Moment;
 use crate::limits::{DEBT_MOST, DEBT_TOLERATED, DEBTORS};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Bound;
 use std::time::Duration;
 
 /// Whom a stranger's behaviour is put down to: an IPv4 address (mapped ones too), or an IPv6 /64, which is what one
 /// subscriber has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin(IpAddr);
 
 impl Origin {
@@ -20,6 +21,16 @@ impl Origin {
             IpAddr::V6(v6) => Origin(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()),
             v4 => Origin(v4),
         }
+    }
+}
+
+/// In one piece: `IpAddr` hands its kind and its length to the hasher too, and origins are looked up several times a visit.
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(match self.0 {
+            IpAddr::V4(v4) => v4.to_bits().into(),
+            IpAddr::V6(network) => (network.to_bits() >> 64) as u64,
+        });
     }
 }
 

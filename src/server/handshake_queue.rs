@@ -85,6 +85,9 @@ impl HandshakeQueue {
 
     /// A connection's handshake is done, or it is closing.
     pub(super) fn leave(&mut self, conn: ConnId) {
+        if self.waiting.is_empty() && self.begun.is_empty() {
+            return;
+        }
         if let Some(origin) = self.waiting.remove(&conn) {
             let Some(queue) = self.origins.get_mut(&origin) else { return };
             queue.conns.remove(&conn.pack());
