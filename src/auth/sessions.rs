@@ -136,7 +136,7 @@ impl Sessions {
         token: Token,
         connection: Key,
     ) -> Option<Key> {
-        self.forget_presented(id);
+        self.confirm(id);
         self.forget_token(id);
         let session = self.slots.get_mut(id.0)?;
         session.token = token;
@@ -158,7 +158,10 @@ impl Sessions {
     /// The session's own token has been used: the one presented at the last Resume is dead.
     #[inline]
     pub fn confirm(&mut self, id: SessionId) {
-        self.forget_presented(id);
+        // It mostly is, and then nothing is worth a hash.
+        if !self.presented.is_empty() {
+            self.forget_presented(id);
+        }
     }
 
     /// The session's connection is gone; it can be resumed until `expires`.
@@ -174,7 +177,7 @@ impl Sessions {
 
     /// Ends a session and says whose it was, and whether it was the last of that name.
     pub fn end(&mut self, id: SessionId) -> Option<(Session, bool)> {
-        self.forget_presented(id);
+        self.confirm(id);
         self.forget_token(id);
         let last = self.leave_ring(id.0)?;
         if let Some(session) = self.slots.get_mut(id.0) {
@@ -279,12 +282,7 @@ impl Sessions {
         }
     }
 
-    #[inline]
     fn forget_presented(&mut self, id: SessionId) {
-        // Mostly so, and then nothing is worth a hash.
-        if self.presented.is_empty() {
-            return;
-        }
         let Some(before) = self.presented.remove(&id) else { return };
         let entry =
             self.by_presented.find_entry(self.hasher.hash_one(half(before.expose())), |other| *other == id);
