@@ -28,7 +28,8 @@
 //!
 //! With `default-features = false` this is what a handler and a server need, and plain TCP. `tls` adds encryption; `programs`
 //! command lines and the server's log file, for `porter-server`; `client` and `load` what their programs need beside that.
-//! The library logs through the `log` crate, wherever the program has it go.
+//! The library logs through the `log` crate, wherever the program has it go: an event's fields stand in its text, and are its
+//! record's key-values too.
 //!
 //! Passwords are hashed at a rate that does not depend much on how the library is compiled: a program that is built
 //! without optimisation needs two to three times as long for a first login as one that is.
@@ -156,6 +157,9 @@
 //! assert_eq!(Reply::decode(&receive(&mut porter, ann)?)?, Reply::Message { sender: "", text: "hi" });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#[macro_use]
+mod log_event;
 
 pub mod auth;
 #[cfg(feature = "load")]

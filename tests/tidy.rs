@@ -12,6 +12,7 @@ use std::fs;
 /// The modules from the bottom to the top, each with those that it may use. A row may name earlier rows only, so that
 /// there can be no cycle.
 const MODULES: &[(&str, &[&str])] = &[
+    ("log_event", &[]),
     ("limits", &[]),
     ("moment", &[]),
     ("clock", &["moment"]),

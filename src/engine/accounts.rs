@@ -9,6 +9,7 @@ use super::tasks::Report;
 use crate::auth::{Name, PasswordHash};
 use crate::command::Answer;
 use crate::store::{Account, AccountChange, Lookup, Store};
+use log::Level;
 
 /// What is done to a known user's account.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn finish_new_user(&mut self, id: CommandId, name: &Name, stored: Result<(), String>) {
         match stored {
             Ok(()) => {
-                log::info!("registered name={name} by=admin");
+                log_event!(Level::Info, "registered", name = %name, by = %"admin");
                 self.registry.answers.done(id, format!("added {name}"));
             }
             Err(reason) => self.registry.answers.failed(id, format!("{name} is not added: {reason}")),
@@ -124,11 +125,11 @@ impl<S: Store> Engine<S> {
                 ("is removed", "the account was removed", CloseReason::Removed)
             }
             AccountWork::Change(AccountChange::Enable) => {
-                log::info!("account name={name} is enabled");
+                log_event!(Level::Info, "account changed", name = %name; "is enabled");
                 return self.registry.answers.done(id, format!("{name} is enabled"));
             }
         };
-        log::info!("account name={name} {done}");
+        log_event!(Level::Info, "account changed", name = %name; done);
         self.admission.cache.forget(name);
         self.registry.end_sessions(name, reason, why, Report::Account(id, format!("{name} {done}")));
     }
@@ -145,7 +146,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn finish_import(&mut self, id: CommandId, count: usize, stored: Result<(), String>) {
         match stored {
             Ok(()) => {
-                log::info!("imported users={count}");
+                log_event!(Level::Info, "imported", users = #count);
                 self.registry.answers.done(id, format!("imported {count} users"));
             }
             Err(reason) => self.registry.answers.failed(id, format!("nobody is imported: {reason}")),

@@ -8,6 +8,7 @@ use crate::auth::{Name, Origin};
 use crate::command::{Answer, Command, Line, TABLE};
 use crate::limits::TOKEN_BYTES;
 use crate::store::{AccountChange, Lookup, Store};
+use log::Level;
 
 impl<S: Store> Engine<S> {
     /// Somebody who may ask for everything asks for something. What it comes to is to be [polled](Engine::poll_answer).
@@ -76,7 +77,7 @@ impl<S: Store> Engine<S> {
             Command::Forgive(address) => {
                 let origin = Origin::of(address);
                 let owed = self.admission.throttle.forgive(origin, self.registry.now);
-                log::info!("forgiven peer={origin} owed={:.3}", owed.as_secs_f64());
+                log_event!(Level::Info, "forgiven", peer = %origin, owed = #owed.as_millis() as f64 / 1_000.0);
                 answers.done(id, format!("{origin} owed {} s", owed.as_secs_f64().ceil()));
             }
             Command::Reload => self.registry.reloads.push(id),

@@ -9,6 +9,7 @@ use crate::auth::{Name, Origin, Password, PasswordHash};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use crate::protocol::{Code, Reply, Wanted};
 use crate::store::{Lookup, Store};
+use log::Level;
 use subtle::ConstantTimeEq;
 
 impl<S: Store> Engine<S> {
@@ -48,7 +49,9 @@ impl<S: Store> Engine<S> {
                     match completion.outcome {
                         // The record that the cache vouched for is no more.
                         Ok(()) => self.admission.cache.forget(&name),
-                        Err(reason) => log::error!("rehash not stored name={name} reason={reason:?}"),
+                        Err(reason) => {
+                            log_event!(Level::Error, "rehash not stored", name = %name, reason = ?reason);
+                        }
                     }
                 }
                 Storing::NewPassword(hashed) => self.finish_change(hashed, completion.outcome),
@@ -198,11 +201,11 @@ impl<S: Store> Engine<S> {
                     self.registry.log_registration(id, name);
                     self.registry.send(id, &Reply::PasswordWanted(Wanted::Login));
                 } else {
-                    log::info!("registered name={name} (its client has gone)");
+                    log_event!(Level::Info, "registered", name = %name; "its client has gone");
                 }
             }
             Err(reason) => {
-                log::error!("registration not stored name={name} reason={reason:?}");
+                log_event!(Level::Error, "registration not stored", name = %name, reason = ?reason);
                 if let Some(unauthenticated) = self.unauthenticated(id).filter(|_| here) {
                     unauthenticated.login = LoginState::Registering { name: name.clone() };
                 }
@@ -256,7 +259,8 @@ impl<S: Store> Engine<S> {
         }
         if let Err(EntropyError(reason)) = self.entropy.fill(&mut salt) {
             self.admission.rehashing.remove(&name);
-            return log::error!("rehash given up name={name} reason={reason:?}");
+            log_event!(Level::Error, "rehash given up", name = %name, reason = ?reason);
+            return;
         }
         let rounds = self.registry.config.hash_rounds;
         self.push_job(Job { origin, password, salt, rounds, purpose: Purpose::Rehash { name, replaces } });

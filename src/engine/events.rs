@@ -46,8 +46,10 @@ impl Registry {
             connection.announced = if level == Level::Info { Announced::InFull } else { Announced::SummedUp };
         }
         match proxy {
-            Some(proxy) => log::log!(level, "connected conn={} peer={peer} proxy={proxy}", id.generation()),
-            None => log::log!(level, "connected conn={} peer={peer}", id.generation()),
+            Some(proxy) => {
+                log_event!(level, "connected", conn = #id.generation(), peer = %peer, proxy = %proxy);
+            }
+            None => log_event!(level, "connected", conn = #id.generation(), peer = %peer),
         }
     }
 
@@ -55,7 +57,7 @@ impl Registry {
     pub(super) fn log_unconnected(&mut self, peer: Peer, code: Code, explanation: &str) {
         self.totals.refused[code.index()] += 1;
         let level = self.stranger_level(peer, StrangerEvent::Refused(code));
-        log::log!(level, "refused peer={peer} why={code} ({explanation})");
+        log_event!(level, "refused", peer = %peer, why = %code; explanation);
     }
 
     /// Logs that a connection's client is now known by this name.
@@ -66,19 +68,21 @@ impl Registry {
         if was == Announced::InFull {
             self.stranger_log.take_back(Origin::of(peer.ip()));
         }
-        log::info!("{event} conn={} peer={peer} name={name}", id.generation());
+        log_event!(Level::Info, event, conn = #id.generation(), peer = %peer, name = %name);
     }
 
     pub(super) fn log_registration(&self, id: ConnId, name: &Name) {
         if let Some(connection) = self.connections.get(id) {
-            log::info!("registered conn={} peer={} name={name}", id.generation(), connection.peer);
+            let (conn, peer) = (id.generation(), connection.peer);
+            log_event!(Level::Info, "registered", conn = #conn, peer = %peer, name = %name);
         }
     }
 
     pub(super) fn log_wrong_password(&mut self, id: ConnId, name: &Name) {
         let level = self.refusal_level(id, StrangerEvent::WrongPassword);
         if let Some(connection) = self.connections.get(id) {
-            log::log!(level, "wrong password conn={} peer={} name={name}", id.generation(), connection.peer);
+            let (conn, peer) = (id.generation(), connection.peer);
+            log_event!(level, "wrong password", conn = #conn, peer = %peer, name = %name);
         }
     }
 
@@ -91,17 +95,18 @@ impl Registry {
         let Some(connection) = self.connections.get(id) else { return };
         let (conn, peer) = (id.generation(), connection.peer);
         if code.closes() {
-            log::log!(level, "refused conn={conn} peer={peer} why={code} ({explanation})");
+            log_event!(level, "refused", conn = #conn, peer = %peer, why = %code; explanation);
         } else {
             // Without the explanation: it may name whom a message was for, which is part of the message's text.
-            log::log!(level, "refused conn={conn} peer={peer} why={code}");
+            log_event!(level, "refused", conn = #conn, peer = %peer, why = %code);
         }
     }
 
     pub(super) fn log_transport_failure(&mut self, id: ConnId, reason: &str) {
         let level = self.refusal_level(id, StrangerEvent::TransportFailed);
         if let Some(connection) = self.connections.get(id) {
-            log::log!(level, "refused conn={} peer={} why=Tls ({reason})", id.generation(), connection.peer);
+            let (conn, peer) = (id.generation(), connection.peer);
+            log_event!(level, "refused", conn = #conn, peer = %peer, why = %"Tls"; reason);
         }
     }
 
@@ -116,15 +121,11 @@ impl Registry {
         };
         let (conn, peer, t) = (id.generation(), connection.peer, connection.traffic);
         if connection.announced == Announced::No {
-            log::log!(level, "connected conn={conn} peer={peer}");
+            log_event!(level, "connected", conn = #conn, peer = %peer);
         }
-        log::log!(
-            level,
-            "disconnected conn={conn} peer={peer} why={why} bytes_in={} bytes_out={} messages_in={} messages_out={}",
-            t.bytes_in,
-            t.bytes_out,
-            t.messages_in,
-            t.messages_out
+        log_event!(
+            level, "disconnected", conn = #conn, peer = %peer, why = %why, bytes_in = #t.bytes_in,
+            bytes_out = #t.bytes_out, messages_in = #t.messages_in, messages_out = #t.messages_out
         );
     }
 

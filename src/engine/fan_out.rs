@@ -19,6 +19,7 @@ use crate::limits::{
     FAN_OUT_CHUNK_BYTES, FAN_OUT_CHUNK_TEXTS, FAN_OUT_QUEUE_BYTES, HEADER_BYTES, NAME_BYTES,
 };
 use crate::protocol::{Code, Reply, SharedFrames};
+use log::Level;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -366,9 +367,9 @@ impl Registry {
             let traffic = &mut connection.traffic;
             traffic.messages_out = traffic.messages_out.saturating_add(parts.len() as u32);
         }
-        if log::log_enabled!(log::Level::Debug) {
+        if log::log_enabled!(Level::Debug) {
             for part in parts {
-                log::debug!("message sent conn={} bytes={}", id.generation(), part.text_bytes);
+                log_event!(Level::Debug, "message sent", conn = #id.generation(), bytes = #part.text_bytes);
             }
         }
     }

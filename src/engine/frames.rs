@@ -9,6 +9,7 @@ use crate::handler::Speaker;
 use crate::limits::{SHARE_FRAMES, TOKEN_BYTES};
 use crate::protocol::{BadLength, Code, Lent, Request};
 use crate::store::Store;
+use log::Level;
 use zeroize::Zeroize;
 
 /// What is kept while a connection's frames are served.
@@ -181,7 +182,7 @@ impl<S: Store> Engine<S> {
         }
         let Some(name) = &served.name else { return };
         self.registry.note_text(id, session);
-        log::debug!("message received conn={} bytes={}", id.generation(), text.len());
+        log_event!(Level::Debug, "message received", conn = #id.generation(), bytes = #text.len());
         let from = Speaker { session, name };
         self.handler.message(from, text, &mut Delivery { registry: &mut self.registry, author: Some(id) });
     }

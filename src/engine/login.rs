@@ -12,6 +12,7 @@ use crate::auth::{Name, Password, Token};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply, Wanted};
 use crate::store::{Lookup, Store};
+use log::Level;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -357,7 +358,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn random(&mut self, id: ConnId, bytes: &mut [u8]) -> bool {
         let filled = self.entropy.fill(bytes);
         if let Err(EntropyError(reason)) = &filled {
-            log::error!("no random bytes reason={reason:?}");
+            log_event!(Level::Error, "no random bytes", reason = ?reason);
             self.registry.refuse(id, Code::Internal, "the server has no random bytes");
         }
         filled.is_ok()

@@ -6,6 +6,7 @@ use super::registry::{Registry, Totals};
 use super::transport;
 use crate::auth::Name;
 use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
+use log::Level;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -116,7 +117,7 @@ impl Registry {
         if !self.send(id, &Reply::Message { sender, text }) {
             return false;
         }
-        log::debug!("message sent conn={} bytes={}", id.generation(), text.len());
+        log_event!(Level::Debug, "message sent", conn = #id.generation(), bytes = #text.len());
         true
     }
 

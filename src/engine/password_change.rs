@@ -9,6 +9,7 @@ use crate::auth::{Name, Password, PasswordHash, SessionId};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply};
 use crate::store::Store;
+use log::Level;
 
 impl<S: Store> Engine<S> {
     pub(super) fn change_password(
@@ -93,13 +94,13 @@ impl<S: Store> Engine<S> {
                     self.registry.log_login("password changed", conn, &name);
                     self.registry.send(conn, &Reply::PasswordChanged);
                 } else {
-                    log::info!("password changed name={name} (its client has gone)");
+                    log_event!(Level::Info, "password changed", name = %name; "its client has gone");
                 }
                 let reason = "the password was changed in another session";
                 self.registry.end_other_sessions(&name, session, reason, CloseReason::PasswordChanged);
             }
             Err(reason) => {
-                log::error!("password not stored name={name} reason={reason:?}");
+                log_event!(Level::Error, "password not stored", name = %name, reason = ?reason);
                 if is_here {
                     let explanation = "the server could not store it; the old password stays";
                     self.registry.refuse(conn, Code::StorageFailed, explanation);

@@ -4,6 +4,7 @@
 
 use crate::store::{Disk, OsDisk};
 use crate::tls::{ALPN, Fingerprint, VERSIONS, is_out_of_date, provider};
+use log::Level;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -60,7 +61,7 @@ impl CertificateFiles {
             // A key alone is what a crash left of making both: nobody has seen it.
             (false, _) => {
                 make_own(disk, hosts).map_err(|reason| format!("cannot make {certificate}: {reason}"))?;
-                log::info!("certificate made file={certificate:?}");
+                log_event!(Level::Info, "certificate made", file = ?certificate);
             }
         }
         Ok(CertificateFiles { certificate: certificate.into(), key: key.into() })

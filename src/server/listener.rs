@@ -2,6 +2,7 @@
 
 use crate::keepalive::{detect_dead_path, set_probe_time};
 use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_IDLE_LEAST};
+use log::Level;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -67,7 +68,9 @@ impl Listener {
                     return Ok(None);
                 }
                 // The peer gave up while it waited, or the call was interrupted: the next one, please.
-                Err(error) if is_passing(&error) => log::debug!("accept failed reason={error:?}"),
+                Err(error) if is_passing(&error) => {
+                    log_event!(Level::Debug, "accept failed", reason = ?error)
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -84,7 +87,7 @@ impl Listener {
         let steps = (KEEPALIVE_IDLE - KEEPALIVE_IDLE_LEAST).as_secs() as u32 + 1;
         let earlier = Duration::from_secs(u64::from(self.accepted / PROBES_ALIKE % steps));
         if let Err(error) = set_probe_time(&self.socket, KEEPALIVE_IDLE - earlier) {
-            log::debug!("probes not spread reason={error:?}");
+            log_event!(Level::Debug, "probes not spread", reason = ?error);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::listener::Listener;
 use super::{LISTENERS_FIRST, Options, Server, ServerError};
 use crate::Moment;
 use crate::store::Store;
+use log::Level;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
@@ -112,7 +113,7 @@ impl Listeners {
         self.paused_until = Some(now + PAUSE);
         if self.pause_logged.is_none_or(|logged| now.since(logged) >= PAUSE_LOGGED_EVERY) {
             self.pause_logged = Some(now);
-            log::warn!("accepting paused reason=\"{error}\"; it goes on when a connection closes");
+            log_event!(Level::Warn, "accepting paused", reason = ?error; "it goes on when a connection closes");
         }
     }
 }
@@ -170,7 +171,7 @@ fn listen_at(name: &[SocketAddr], share_port: bool) -> Result<Vec<Listener>, Ser
             Err(ServerError::Listen { address, choice: PortChoice::Listed, error })
         }
         Some((address, error)) => {
-            log::warn!("not listening on {address}: {error}; the same name has other addresses");
+            log_event!(Level::Warn, "not listening", addr = %address, reason = ?error; "the same name has other addresses");
             Ok(listeners)
         }
         None => Ok(listeners),

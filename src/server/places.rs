@@ -2,6 +2,7 @@
 //!
 //! This module must not know what is said in them.
 
+use log::Level;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io;
@@ -93,7 +94,7 @@ impl<C> Places<C> {
             let token = Token(self.first_token + 1 + index);
             if let Err(error) = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
             {
-                log::warn!("connection beside the clients' not served reason=\"{error}\"");
+                log_event!(Level::Warn, "connection beside the clients' not served", reason = ?error);
                 continue;
             }
             self.places[index] = Some(connection(stream));

@@ -11,6 +11,7 @@ use crate::limits::{PROXY_HEADER_BYTES, PROXY_HEADERS, PROXY_HEADERS_LEAST, SHAR
 use crate::proxy_header::{ProxyClient, ProxyHeader};
 use crate::store::Store;
 use ipnet::IpNet;
+use log::Level;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -185,7 +186,7 @@ impl<S: Store> Server<S> {
         let token = Token(PROXIED_FIRST + index);
         let Some(waiting) = self.proxied.waiting.get_mut(index) else { return };
         if let Err(error) = self.poll.registry().register(&mut waiting.stream, token, Interest::READABLE) {
-            log::warn!("connection not watched proxy={proxy} reason={error:?}");
+            log_event!(Level::Warn, "connection not watched", proxy = %proxy, reason = ?error);
             self.proxied.remove(index);
             return;
         }
@@ -226,7 +227,7 @@ impl<S: Store> Server<S> {
             Look::Wrong(reason) => self.end_header(index, HeaderFault::Malformed(reason), now),
             Look::HealthCheck => {
                 waiting.is_health_check = true;
-                log::debug!("health check proxy={}", waiting.proxy);
+                log_event!(Level::Debug, "health check", proxy = %waiting.proxy);
                 if waiting.is_read_closed {
                     self.proxied.remove(index);
                 }

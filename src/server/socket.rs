@@ -4,6 +4,7 @@ use super::ConnId;
 use crate::engine::{Output, Unsent, Written};
 use crate::keepalive::set_path_timeout;
 use crate::limits::PATH_TIMEOUT;
+use log::Level;
 use mio::net::TcpStream;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -179,7 +180,7 @@ impl Socket {
         if std::mem::replace(&mut self.is_stalled, is_stalled) != is_stalled {
             let timeout = (!is_stalled).then_some(PATH_TIMEOUT);
             if let Err(error) = set_path_timeout(&self.stream, timeout) {
-                log::debug!("path timeout not set conn={} reason={error:?}", self.generation);
+                log_event!(Level::Debug, "path timeout not set", conn = #self.generation, reason = ?error);
             }
         }
     }
@@ -309,7 +310,7 @@ impl Socket {
     /// A peer that has reset the connection meanwhile is found out by reading.
     pub(super) fn shut_down_plain(&mut self) {
         if let Err(error) = self.stream.shutdown(Shutdown::Write) {
-            log::debug!("shutdown failed conn={} reason={error:?}", self.generation);
+            log_event!(Level::Debug, "shutdown failed", conn = #self.generation, reason = ?error);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::Moment;
 use crate::engine::{ReadBudget, SocketCommand, TransportEvent};
 use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
 use crate::store::Store;
+use log::Level;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -90,7 +91,7 @@ impl<S: Store> Server<S> {
         }
         self.sockets[conn.index()] = Some(socket);
         if let Err(error) = registered {
-            log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
+            log_event!(Level::Warn, "connection not watched", conn = #conn.generation(), reason = ?error);
             self.engine.handle_transport(conn, TransportEvent::Reset, now);
         } else if is_open {
             // Who speaks without waiting to be greeted has done so by now, and is answered in one with the greeting.
@@ -280,7 +281,7 @@ impl<S: Store> Server<S> {
         let token = Token(conn.pack() as usize);
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().reregister(socket.source(), token, both) {
-            log::warn!("connection not watched conn={} reason={error:?}", conn.generation());
+            log_event!(Level::Warn, "connection not watched", conn = #conn.generation(), reason = ?error);
             self.engine.handle_transport(conn, TransportEvent::Reset, now);
         }
     }

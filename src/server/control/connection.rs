@@ -5,6 +5,7 @@ use crate::command::{Answer, Line, import_line};
 use crate::engine::{CommandId, Engine};
 use crate::limits::{CONTROL_IDLE, CONTROL_LINE_BYTES, CONTROL_OUTPUT_BYTES};
 use crate::store::{Account, Store};
+use log::Level;
 use mio::net::UnixStream;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -85,7 +86,7 @@ impl ControlConnection {
         if self.may_read()
             && let Err(error) = self.read(now)
         {
-            log::debug!("control connection lost reason=\"{error}\"");
+            log_event!(Level::Debug, "control connection lost", reason = ?error);
             return false;
         }
         while self.understand_line(engine, now) {}
