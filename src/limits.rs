@@ -91,6 +91,12 @@ pub const STRANGER_LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub const STRANGER_EVENTS_LOGGED: u32 = 20;
 /// Events of all addresses together that are: with a line of 120 bytes for each, strangers write some 100 MB a day.
 pub const STRANGER_EVENTS_LOGGED_IN_ALL: u32 = 100;
+/// Wrong passwords of one address that are logged in full in that time, whoever logged in before too: as many as programs
+/// that shut out guessers by the log usually wait for, so that one interval is enough.
+pub const WRONG_PASSWORDS_LOGGED: u32 = 5;
+/// Wrong passwords of all addresses together that are: those of twenty guessers, whom others follow once they are shut
+/// out. As many bytes a day again.
+pub const WRONG_PASSWORDS_LOGGED_IN_ALL: u32 = 100;
 /// Addresses whose events are counted apart.
 pub const STRANGER_ORIGINS: usize = 1_024;
 /// Descriptors that are not connections: console, log, files, signals, and some to spare.
@@ -300,6 +306,7 @@ pub const fn output_limit_least_bytes(max_frame_bytes: u32) -> usize {
 const _: () = assert!(NAME_BYTES <= u8::MAX as usize);
 const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > NAMES_HEAD_BYTES);
 const _: () = assert!(STRANGER_FRAME_BYTES as usize > PASSWORD_BYTES + 1);
+const _: () = assert!(STRANGER_ORIGINS > WRONG_PASSWORDS_LOGGED_IN_ALL as usize);
 const _: () = assert!(MAX_FRAME_BYTES_LEAST as usize > PASSWORD_BYTES + 1);
 const _: () = assert!(REPLY_EXTRA_BYTES as usize + HEADER_BYTES <= 70);
 const _: () = assert!(output_limit_least_bytes(MAX_FRAME_BYTES_DEFAULT) <= OUTPUT_LIMIT_BYTES_DEFAULT);

@@ -78,12 +78,15 @@ impl Registry {
         }
     }
 
+    /// Logs a wrong password in a line that does not change: programs that shut out guessers read it. A warning, so that
+    /// they see it at every usual level; bounded for each address, whoever has logged in before.
     pub(super) fn log_wrong_password(&mut self, id: ConnId, name: &Name) {
-        let level = self.refusal_level(id, StrangerEvent::WrongPassword);
-        if let Some(connection) = self.connections.get(id) {
-            let (conn, peer) = (id.generation(), connection.peer);
-            log_event!(level, "wrong password", conn = #conn, peer = %peer, name = %name);
-        }
+        self.announce(id);
+        let Some(peer) = self.connections.get(id).map(|connection| connection.peer) else { return };
+        let is_admitted =
+            self.stranger_log.admits(StrangerEvent::WrongPassword, Origin::of(peer.ip()), self.now);
+        let level = if is_admitted { Level::Warn } else { Level::Debug };
+        log_event!(level, "wrong password", conn = #id.generation(), peer = %peer, name = %name);
     }
 
     /// A wrong password has its own line.

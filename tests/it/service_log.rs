@@ -209,6 +209,34 @@ fn a_flood_of_strangers_is_summed_up() {
     assert!(wrong.iter().all(|line| line.contains(" peer=127.0.0.2:") && line.ends_with(" name=ann")));
 }
 
+/// Whoever guesses, and connects for each guess, is to be seen often enough to be shut out by the log, at the level of
+/// warnings too; and what is summed up names the worst.
+#[test]
+fn a_guesser_is_seen_five_times_whatever_else_it_does() {
+    let server = Server::start(&["--penalty", "0", "--log-level", "warn"]);
+    Visitor::logged_in(&server, "ann").exit();
+    for _ in 0..30 {
+        Visitor::connect_from("127.0.0.2", &server).reset();
+        let mut guesser = Visitor::connect_from("127.0.0.2", &server).greeted();
+        guesser.identify("ann");
+        guesser.expect(Said::Wanted(Wanted::Login));
+        guesser.login("not the password");
+        guesser.expect_error(4);
+    }
+    let log = server.terminate().log_text();
+    let wrong: Vec<_> = log.lines().filter(|line| line.contains(" WARN wrong password conn=")).collect();
+    assert!(wrong.len() >= 5, "{log}");
+    let summed_up = log.lines().filter(|line| line.contains(" WARN summed up "));
+    let summed_up: usize = summed_up
+        .map(|line| {
+            assert!(line.contains(" most_wrong=127.0.0.2 wrong_of_most="), "{line}");
+            let count = line.split(" wrong_passwords=").nth(1).unwrap();
+            count.split(' ').next().unwrap().parse::<usize>().unwrap()
+        })
+        .sum();
+    assert_eq!(wrong.len() + summed_up, 30, "{log}");
+}
+
 /// Clients that log in cause nothing that is summed up, however many they are.
 #[test]
 fn visits_are_logged_in_full() {

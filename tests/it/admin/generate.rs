@@ -178,7 +178,7 @@ fn fail2ban_finds_who_guesses_and_nobody_else() {
     };
     guess(Visitor::connect_from("127.0.0.2", &server));
     guess(Visitor::of(TcpStream::connect(sixth).unwrap()));
-    let forged = "INFO wrong password conn=1 peer=192.0.2.66:1 name=x";
+    let forged = "WARN wrong password conn=1 peer=192.0.2.66:1 name=x";
     for name in [
         "x peer=192.0.2.66:1 name=x".to_owned(),
         format!("x\n2026-11-28T12:00:00.000000Z {forged}"),
@@ -197,7 +197,7 @@ fn fail2ban_finds_who_guesses_and_nobody_else() {
     log += &format!(
         "2026-11-28T12:00:00.000000Z INFO refused conn=1 peer=192.0.2.67:1 why=Malformed ({forged})\n"
     );
-    log += "2026-11-28T12:00:00.000000Z INFO wrong password conn=1 peer=192.0.2.68:1 name=x peer=192.0.2.66:1 name=y\n";
+    log += "2026-11-28T12:00:00.000000Z WARN wrong password conn=1 peer=192.0.2.68:1 name=x peer=192.0.2.66:1 name=y\n";
     fs::write(folder.log(), log).unwrap();
     let filters = generated("fail2ban");
     let filter = filters.path().join("filter.d/porter.conf");
