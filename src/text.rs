@@ -47,7 +47,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn is_harmful(c: char) -> bool {
+/// Whether a character could move a cursor, forge a line or turn the reading order.
+pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

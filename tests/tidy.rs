@@ -35,6 +35,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "limits",
             "moment",
             "clock",
+            "text",
             "keepalive",
             "slots",
             "tls",

@@ -133,7 +133,8 @@ impl<S: Store> Server<S> {
         if due <= now || log.is_urgent() {
             log.flush();
             self.engine.note_log_lines_dropped(log.dropped_lines());
-            self.log_due = log.is_waiting().then(|| now + LOG_RETRY);
+            let retry = if log.is_moving() { LOG_DELAY } else { LOG_RETRY };
+            self.log_due = log.is_waiting().then(|| now + retry);
         }
     }
 }

@@ -4,24 +4,22 @@
 //! set non-blocking. Input is read only after readiness, one read at a time; output goes through a descriptor of our
 //! own where one can be had. Whatever they are, they never stop the service.
 
+use super::stream::{BLOCKING_WRITE_BYTES, is_foreground, is_ready, may_write_terminal, reopened};
 use crate::Moment;
 use crate::limits::{CONSOLE_BUFFER_BYTES, CONSOLE_LINE_BYTES};
+use log::Level;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::LocalModes;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 /// What one read of the console takes: a turn handles no more lines than these bytes hold.
 const READ_BYTES: usize = 4096;
-/// What may be written at once to a descriptor that blocks, after it said that it is writable.
-const BLOCKING_WRITE_BYTES: usize = 512;
 
 /// How often a terminal is looked at that has a line while somebody else has the terminal.
 const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
@@ -67,11 +65,11 @@ impl Console {
                 look_again: None,
             }),
             Err(error) => {
-                log::info!("console not read: standard input cannot be waited for reason=\"{error}\"");
+                log_event!(Level::Info, "console not read", reason = ?error; "standard input cannot be waited for");
                 None
             }
         };
-        let own = reopened_stdout();
+        let own = reopened(stdout());
         let descriptor = own.as_ref().map_or(stdout(), AsFd::as_fd).as_raw_fd();
         // A file need not be waited for: it is always writable.
         let _ = registry.register(&mut SourceFd(&descriptor), output_token, Interest::WRITABLE);
@@ -97,7 +95,7 @@ impl Console {
         if !is_ready(stdin(), PollFlags::IN) {
             return Vec::new();
         }
-        if input.is_terminal && !is_foreground() {
+        if input.is_terminal && !is_foreground(stdin()) {
             // What is typed now is for somebody else, and reading it would stop the process.
             input.look_again = Some(now + BACKGROUND_LOOK);
             return Vec::new();
@@ -152,13 +150,13 @@ impl Console {
     pub(super) fn flush(&mut self) {
         let Some(output) = &mut self.output else { return };
         if let Err(error) = output.write_out() {
-            log::info!("console not written any more reason=\"{error}\"");
+            log_event!(Level::Info, "console not written any more", reason = ?error);
             self.output = None;
         }
     }
 
     fn end_input(&mut self, registry: &Registry, reason: &str) -> Vec<String> {
-        log::info!("console not read any more reason=\"{reason}\"");
+        log_event!(Level::Info, "console not read any more", reason = ?reason);
         let _ = registry.deregister(&mut SourceFd(&stdin().as_raw_fd()));
         self.input.take().and_then(|input| input.lines.rest()).into_iter().collect()
     }
@@ -167,7 +165,7 @@ impl Console {
 impl Output {
     fn write_out(&mut self) -> io::Result<()> {
         while !self.waiting.is_empty() {
-            if self.is_terminal && !may_write_terminal() {
+            if self.is_terminal && !may_write_terminal(stdout()) {
                 return Ok(());
             }
             let (bytes, _) = self.waiting.as_slices();
@@ -229,36 +227,6 @@ impl LineBuffer {
     fn rest(self) -> Option<String> {
         (!self.bytes.is_empty()).then(|| String::from_utf8_lossy(&self.bytes).into_owned())
     }
-}
-
-/// A descriptor of our own for the terminal or pipe that standard output is. It has flags of its own, so that it can
-/// be non-blocking without the shell's becoming so.
-fn reopened_stdout() -> Option<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    if rustix::termios::isatty(stdout()) {
-        let path = rustix::termios::ttyname(stdout(), Vec::new()).ok()?;
-        return rustix::fs::open(path, flags, Mode::empty()).ok();
-    }
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(stdout()).ok()?.st_mode);
-    (kind == FileType::Fifo).then(|| rustix::fs::open("/dev/fd/1", flags, Mode::empty()).ok()).flatten()
-}
-
-/// Whether the terminal is ours to read; where there is no job control it always is.
-fn is_foreground() -> bool {
-    rustix::termios::tcgetpgrp(stdin()).map_or(true, |group| group == rustix::process::getpgrp())
-}
-
-/// Whether writing to the terminal would not stop the process.
-fn may_write_terminal() -> bool {
-    is_foreground()
-        || rustix::termios::tcgetattr(stdout())
-            .map_or(true, |modes| !modes.local_modes.contains(LocalModes::TOSTOP))
-}
-
-/// Whether reading or writing would not block, or would fail at once.
-fn is_ready(descriptor: BorrowedFd<'_>, direction: PollFlags) -> bool {
-    let mut ready = [PollFd::new(&descriptor, direction)];
-    matches!(poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
 }
 
 #[cfg(test)]

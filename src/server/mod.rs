@@ -53,6 +53,7 @@ mod socket;
 mod sockets;
 mod start;
 mod stderr;
+mod stream;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -65,10 +66,10 @@ pub use control::CONTROL_FILE;
 pub use encryption::Encryption;
 pub use error::{PortChoice, ServerError};
 pub use handle::ServerHandle;
-#[cfg(feature = "programs")]
-pub use logfile::LogFile;
 #[cfg(not(feature = "programs"))]
 use logfile::LogFile;
+#[cfg(feature = "programs")]
+pub use logfile::{LogFile, LogFormat, LogOptions, LogPlace};
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
 pub use start::{Options, OsEntropy};
 
@@ -117,7 +118,7 @@ const WORK_LOOKS: usize = 256;
 /// What is logged waits so long for what else there is, unless it is a warning: a write for each line would cost more
 /// than the line's client.
 const LOG_DELAY: Duration = Duration::from_millis(100);
-/// How often a log that could not be written is tried again while nothing else happens.
+/// How often a log that takes nothing is tried again while nothing else happens. One whose reader is slow is tried sooner.
 const LOG_RETRY: Duration = Duration::from_secs(1);
 
 /// How long an orderly stop may take: each connection's last word and its discarded input, and some to spare for the

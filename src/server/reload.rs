@@ -45,10 +45,10 @@ impl<S: Store> Server<S> {
     /// Reads everything anew, and says what came of each; it is logged too. Whatever cannot be read stays as it was.
     pub(super) fn reload(&mut self, now: Moment) -> Vec<ReloadLine> {
         let mut lines = Vec::new();
-        if let Some(log) = &self.log {
+        if let Some(log) = self.log.as_ref().filter(|log| log.is_file()) {
             log.reopen();
+            lines.push(ReloadLine { level: Level::Info, text: "log reopened".to_owned() });
         }
-        lines.push(ReloadLine { level: Level::Info, text: "log reopened".to_owned() });
         self.handshakes.reload(&mut lines);
         self.keep_control(&mut lines);
         self.engine.handle_reload(now);

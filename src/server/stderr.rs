@@ -1,14 +1,33 @@
 //! What is said on stderr when the log may not be read, or cannot be.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use super::stream::{BLOCKING_WRITE_BYTES, is_ready};
+use log::Level;
+use rustix::event::PollFlags;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Says something on stderr, unless that would block: stderr may be a pipe that nobody reads.
+/// Whether stderr has the log. Both are the whole process's.
+static HAS_LOG: AtomicBool = AtomicBool::new(false);
+
+/// From now on what is logged is on stderr already.
+#[cfg(feature = "programs")]
+pub(super) fn give_log() {
+    HAS_LOG.store(true, Ordering::Relaxed);
+}
+
+/// Whether a line that is logged at this level is on stderr by that.
+pub(super) fn has_log_at(level: Level) -> bool {
+    HAS_LOG.load(Ordering::Relaxed) && level <= log::max_level()
+}
+
+/// Says what is logged as a warning on stderr too, unless that would block: stderr may be a pipe that nobody reads.
 pub(super) fn warn_stderr(text: &str) {
+    if has_log_at(Level::Warn) {
+        return;
+    }
     let stderr = rustix::stdio::stderr();
-    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
-    if matches!(poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1)) {
-        // Short enough for any pipe that is writable; with stderr gone there is nobody left to tell.
-        let line: String = format!("porter-server: {text}\n").chars().take(500).collect();
+    if is_ready(stderr, PollFlags::OUT) {
+        // With stderr gone there is nobody left to tell.
+        let line: String = format!("porter-server: {text}\n").chars().take(BLOCKING_WRITE_BYTES).collect();
         let _ = rustix::io::write(stderr, line.as_bytes());
     }
 }

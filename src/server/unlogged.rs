@@ -13,11 +13,19 @@ impl LogFile {
         match *self {}
     }
 
+    pub(super) fn is_file(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) fn dropped_lines(&self) -> u64 {
         match *self {}
     }
 
     pub(super) fn is_waiting(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn is_moving(&self) -> bool {
         match *self {}
     }
 

@@ -36,6 +36,8 @@ mod limits;
 mod listening;
 #[cfg(feature = "load")]
 mod load;
+mod log_format;
+mod log_on_stderr;
 #[cfg(feature = "admin")]
 mod metrics;
 mod names;

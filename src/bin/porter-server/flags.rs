@@ -79,9 +79,12 @@ pub(crate) struct Flags {
     #[cfg(feature = "tls")]
     #[arg(long, help_heading = ENCRYPTION, value_name = "FILE", requires = "tls_cert", conflicts_with = "plaintext")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Log file; its folder is made
+    /// Log file, whose folder is made; - is stderr
     #[arg(long, help_heading = LOG, value_name = "FILE", default_value = "logs/server.log")]
     pub(crate) log_file: PathBuf,
+    /// text, or json: an object a line
+    #[arg(long, help_heading = LOG, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: Format,
     /// off, error, warn, info, debug or trace
     #[arg(long, help_heading = LOG, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub(crate) log_level: LevelFilter,
@@ -143,6 +146,13 @@ pub(crate) enum Mode {
     Echo,
     Operator,
     Chat,
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

@@ -6,12 +6,14 @@ mod settings;
 
 use clap::ValueEnum;
 use flags::{Flags, Mode, port};
+use log::Level;
 use porter::cli::{self, Failure, Given, Source};
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::limits::LISTENERS;
+use porter::log_event;
 use porter::server::{Encryption, LogFile, Options, Server};
 use reread::Reread;
-use settings::{cheap_hashes, checked, config, encryption, open_host, shares_port};
+use settings::{cheap_hashes, checked, config, encryption, log_options, open_host, shares_port};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -40,11 +42,12 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         false => places.iter().flatten().map(SocketAddr::ip).collect(),
     };
     let encryption = encryption(&flags, &hosts)?;
-    let log = LogFile::install(&flags.log_file, flags.log_level).map_err(Failure::failed)?;
+    let log = LogFile::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
-    log::info!("start version={} mode={mode} data={:?}", env!("CARGO_PKG_VERSION"), flags.data);
-    cheap_hashes(config.hash_rounds).iter().for_each(|text| warn(text));
-    warn_of_plaintext(&encryption, &hosts);
+    let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());
+    log_event!(Level::Info, "start", version = %version, mode = %mode, data = ?data);
+    cheap_hashes(config.hash_rounds).iter().for_each(|text| warn(&log, text));
+    warn_of_plaintext(&log, &encryption, &hosts);
     let options = Options {
         host,
         port,
@@ -63,9 +66,11 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         Mode::Operator => Box::new(Operator::default()),
         Mode::Chat => Box::new(Chat),
     };
-    listen(options, handler, flags.mode, &log, (reread, metrics)).inspect_err(|failure| {
-        log::error!("failed reason={:?}", failure.to_string());
+    listen(options, handler, flags.mode, &log, (reread, metrics)).map_err(|failure| {
+        log_event!(Level::Error, "failed", reason = ?failure);
         log.flush();
+        // Once is enough.
+        if log.tells_stderr(Level::Error) && !log.is_waiting() { Failure::silent() } else { failure }
     })
 }
 
@@ -124,16 +129,14 @@ fn listen(
     if let Some(mut reread) = reread {
         server.attach_configuration(Box::new(move || reread.read()));
     }
-    attach_control(&mut server, &data);
+    attach_control(&mut server, &data, log);
     attach_metrics(&mut server, metrics)?;
     let addresses = server.addresses().map_err(Failure::failed)?;
-    addresses.iter().for_each(|address| log::info!("listening addr={address}"));
+    addresses.iter().for_each(|address| log_event!(Level::Info, "listening", addr = %address));
     let port = addresses.first().map_or(0, SocketAddr::port);
     if wanted_port != 0 && port != wanted_port {
         let text = format!("{wanted_port} is in use, listening on {port}");
-        log::warn!("{text}");
-        // With stderr gone the log still has it.
-        let _ = writeln!(io::stderr(), "porter-server: {text}");
+        tell(log, &text, &text);
     }
     let mut stdout = io::stdout();
     // With stdout gone the service is still wanted; the log has the addresses too.
@@ -158,7 +161,7 @@ fn attach_metrics(server: &mut Server, address: Option<SocketAddr>) -> Result<()
         let bound = server.attach_metrics(address).map_err(|error| {
             Failure::failed(format_args!("--metrics {address} cannot be listened on: {error}"))
         })?;
-        log::info!("metrics addr={bound}");
+        log_event!(Level::Info, "metrics", addr = %bound);
     }
     #[cfg(not(feature = "admin"))]
     let _ = (server, address);
@@ -166,14 +169,17 @@ fn attach_metrics(server: &mut Server, address: Option<SocketAddr>) -> Result<()
 }
 
 /// A server that cannot be administered serves its clients nevertheless.
-fn attach_control(server: &mut Server, data: &Path) {
+fn attach_control(server: &mut Server, data: &Path, log: &LogFile) {
     #[cfg(feature = "admin")]
     if let Err(error) = server.attach_control(data) {
         let path = data.join(porter::server::CONTROL_FILE);
-        warn(&format!("porter-admin cannot reach this server: {} cannot be made: {error}", path.display()));
+        warn(
+            log,
+            &format!("porter-admin cannot reach this server: {} cannot be made: {error}", path.display()),
+        );
     }
     #[cfg(not(feature = "admin"))]
-    let _ = (server, data);
+    let _ = (server, data, log);
 }
 
 /// What the person at the terminal reads about the mode, and where to find out more.
@@ -187,16 +193,24 @@ fn introduction(mode: Mode) -> String {
     format!("{told}{help}")
 }
 
-fn warn_of_plaintext(encryption: &Encryption, hosts: &[IpAddr]) {
+fn warn_of_plaintext(log: &LogFile, encryption: &Encryption, hosts: &[IpAddr]) {
     if let (Encryption::Plaintext, Some(host)) = (encryption, open_host(hosts)) {
-        warn(&format!(
+        let text = format!(
             "--plaintext on {host}: passwords and messages travel unencrypted, for anyone on the way to read and change"
-        ));
+        );
+        warn(log, &text);
     }
 }
 
-fn warn(text: &str) {
+fn warn(log: &LogFile, text: &str) {
+    tell(log, text, &format!("warning: {text}"));
+}
+
+/// Logs a warning, and says it on stderr, in its own words, if the log is not there.
+fn tell(log: &LogFile, text: &str, said: &str) {
     log::warn!("{text}");
-    // With stderr gone the log still has it.
-    let _ = writeln!(io::stderr(), "porter-server: warning: {text}");
+    if !log.tells_stderr(Level::Warn) {
+        // With stderr gone the log still has it.
+        let _ = writeln!(io::stderr(), "porter-server: {said}");
+    }
 }

@@ -22,6 +22,7 @@ const FIXED: &[&str] = &[
     "tls-cert",
     "tls-key",
     "log-file",
+    "log-format",
     "metrics",
     "max-frame",
     "output-limit",

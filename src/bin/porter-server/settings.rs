@@ -1,12 +1,12 @@
 //! What the flags come to: the engine's settings, and whether the server encrypts.
 
-use crate::flags::{Flags, Registration};
+use crate::flags::{Flags, Format, Registration};
 use porter::cli::{Failure, Given};
 use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
-use porter::server::Encryption;
+use porter::server::{Encryption, LogFormat, LogOptions, LogPlace};
 use std::net::IpAddr;
 
 /// The engine's settings.
@@ -50,6 +50,22 @@ pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
         resume_window: flags.resume_window,
         ..Config::default()
     })
+}
+
+/// How the server logs.
+pub(crate) fn log_options(flags: &Flags) -> LogOptions {
+    LogOptions {
+        place: match flags.log_file.as_os_str() == "-" {
+            true => LogPlace::Stderr,
+            false => LogPlace::File(flags.log_file.clone()),
+        },
+        format: match flags.log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        },
+        level: flags.log_level,
+        journal_stream: std::env::var("JOURNAL_STREAM").ok(),
+    }
 }
 
 /// On loopback addresses plain TCP unless something else is asked for; with any other among them TLS, unless it is turned off.

@@ -4,6 +4,7 @@ use super::{Command, Output, Stdio, run_with, text};
 use crate::support::{PASSWORD, Said, Setup, Visitor, left_out};
 use porter::protocol::Wanted;
 use std::fs;
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -207,15 +208,57 @@ fn fail2ban_finds_who_guesses_and_nobody_else() {
         assert!(is_well);
         assert_eq!(said.lines().collect::<Vec<_>>(), ["127.0.0.2", "::1"]);
     }
-    // As the journal shows the same.
-    let words = [
-        "-o",
-        "<ip>",
-        "Nov 28 12:00:00 host porter-server[7]: <6>wrong password conn=1 peer=192.0.2.1:4 name=ann",
-    ];
-    let words = [&words[..], &[filter.to_str().unwrap()], &["-d", "^%b %d %H:%M:%S"]].concat();
+}
+
+/// The same in every other place where the log may be found, and in its other form.
+#[test]
+fn fail2ban_finds_who_guesses_in_json_and_in_the_journal() {
+    let mut found = String::new();
+    for (number, (format, is_journal)) in
+        [("text", false), ("text", true), ("json", false), ("json", true)].into_iter().enumerate()
+    {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let stat = rustix::fs::fstat(&writer).unwrap();
+        let stream = if is_journal { format!("{}:{}", stat.st_dev, stat.st_ino) } else { String::new() };
+        let server = Setup::new(&["--log-file", "-", "--log-format", format])
+            .environment("JOURNAL_STREAM", &stream)
+            .stderr(writer)
+            .start();
+        drop(Visitor::logged_in(&server, "ann"));
+        let mut guesser = Visitor::connect_from(&format!("127.0.0.{}", 2 + number), &server).greeted();
+        guesser.identify("ann");
+        guesser.expect(Said::Wanted(Wanted::Login));
+        guesser.login("wrong\",\"peer\":\"192.0.2.66:1");
+        guesser.expect_error(4);
+        let mut forger = Visitor::arrive(&server);
+        forger.identify("x\"}\n{\"message\":\"wrong password\",\"conn\":7,\"peer\":\"192.0.2.66:1\"");
+        forger.next();
+        drop((guesser, forger));
+        server.terminate();
+        let mut log = String::new();
+        reader.read_to_string(&mut log).unwrap();
+        for line in log.lines() {
+            // The journal takes the prefix away, and has its own stamp.
+            found += &match line.strip_prefix('<').and_then(|line| line.split_once('>')) {
+                Some((_, rest)) => format!("2026-11-28T12:00:00.000000Z host porter-server[7]: {rest}\n"),
+                None => format!("{line}\n"),
+            };
+        }
+    }
+    // And what no server writes.
+    let forged = "\"level\":\"WARN\",\"message\":\"wrong password\",\"conn\":1,\"peer\":\"192.0.2.66:1\",\"name\":\"x\"}";
+    for said in [forged.to_owned(), forged.replace('"', "\\\"")] {
+        found += &format!(
+            "{{\"time\":\"2026-11-28T12:00:00.000000Z\",\"level\":\"WARN\",\"message\":\"refused\",\"note\":\"{said}\"}}\n"
+        );
+    }
+    let (folder, filters) = (TempDir::new().unwrap(), generated("fail2ban"));
+    let (log, filter) = (folder.path().join("log"), filters.path().join("filter.d/porter.conf"));
+    fs::write(&log, &found).unwrap();
+    let words = ["-o", "<ip>", log.to_str().unwrap(), filter.to_str().unwrap()];
     if let Some((_, said)) = asked("fail2ban-regex", "fail2ban", &words) {
-        assert_eq!(said.trim(), "192.0.2.1");
+        let addresses: Vec<_> = said.lines().collect();
+        assert_eq!(addresses, ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"], "{found}");
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Setup {
     flags: Vec<String>,
     folder: Rc<Folder>,
     stdin: Stdio,
+    stderr: Stdio,
+    environment: Vec<(&'static str, String)>,
     wrapper: Option<&'static str>,
 }
 
@@ -24,6 +26,8 @@ impl Setup {
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             folder: Rc::new(Folder::new()),
             stdin: Stdio::piped(),
+            stderr: Stdio::piped(),
+            environment: Vec::new(),
             wrapper: None,
         }
     }
@@ -35,6 +39,18 @@ impl Setup {
 
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Setup {
         self.stdin = stdin.into();
+        self
+    }
+
+    /// Its stderr is this, and none of its lines is collected.
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Setup {
+        self.stderr = stderr.into();
+        self
+    }
+
+    /// An environment variable of its.
+    pub(crate) fn environment(mut self, key: &'static str, value: &str) -> Setup {
+        self.environment.push((key, value.to_owned()));
         self
     }
 
@@ -76,12 +92,15 @@ impl Setup {
         };
         command.args(self.arguments()).current_dir(self.folder.path());
         command.stdin(std::mem::replace(&mut self.stdin, Stdio::null()));
+        // What the tests themselves may run under is not the server's.
+        command.env_remove("JOURNAL_STREAM").envs(self.environment.drain(..));
         command
     }
 
     /// Starts it and waits until it listens.
     pub(crate) fn start(mut self) -> Server {
-        let child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = self.command();
+        let child = command.stdout(Stdio::piped()).stderr(self.stderr).spawn().unwrap();
         Server::of(child, self.folder)
     }
 

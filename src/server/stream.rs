@@ -1,0 +1,42 @@
+//! Standard streams, which the server shares with whoever started it: none of them is ever set non-blocking, since the
+//! shell's end would become so with it.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::termios::LocalModes;
+
+/// What may be written at once to a descriptor that blocks, after it said that it is writable.
+pub(super) const BLOCKING_WRITE_BYTES: usize = 512;
+
+/// A descriptor of our own for the terminal or pipe that a stream is. It has flags of its own, so that it can be
+/// non-blocking without the shell's becoming so. `None` where there is no such way: what it is, or the right to open it.
+pub(super) fn reopened(stream: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if rustix::termios::isatty(stream) {
+        let path = rustix::termios::ttyname(stream, Vec::new()).ok()?;
+        return rustix::fs::open(path, flags, Mode::empty()).ok();
+    }
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(stream).ok()?.st_mode);
+    // Elsewhere what looks like a new descriptor is the old one.
+    let path = format!("/proc/self/fd/{}", stream.as_raw_fd());
+    (kind == FileType::Fifo).then(|| rustix::fs::open(path, flags, Mode::empty()).ok()).flatten()
+}
+
+/// Whether the terminal is ours to read; where there is no job control it always is.
+pub(super) fn is_foreground(terminal: BorrowedFd<'_>) -> bool {
+    rustix::termios::tcgetpgrp(terminal).map_or(true, |group| group == rustix::process::getpgrp())
+}
+
+/// Whether writing to the terminal would not stop the process.
+pub(super) fn may_write_terminal(terminal: BorrowedFd<'_>) -> bool {
+    is_foreground(terminal)
+        || rustix::termios::tcgetattr(terminal)
+            .map_or(true, |modes| !modes.local_modes.contains(LocalModes::TOSTOP))
+}
+
+/// Whether reading or writing would not block, or would fail at once.
+pub(super) fn is_ready(descriptor: BorrowedFd<'_>, direction: PollFlags) -> bool {
+    let mut ready = [PollFd::new(&descriptor, direction)];
+    matches!(poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
+}
