@@ -222,6 +222,9 @@ pub const ADDRESS_COMPACTION_PAUSE: Duration = Duration::from_secs(1);
 pub const ADDRESS_RETRY: Duration = Duration::from_secs(1);
 /// After a sync that took t the next waits this many t: syncs take at most a fifth of the time from others.
 pub const SYNC_PAUSE_FACTOR: u32 = 4;
+/// How long a store that could not store a user is said to be in trouble, unless it is known that it is not: whom monitoring
+/// keeps newcomers from would else never find out that its disk has room again.
+pub const STORE_TROUBLE: Duration = Duration::from_secs(60);
 /// Bytes of log lines that wait for a file or pipe that does not take them.
 pub const LOG_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of console output that wait for the terminal or pipe.

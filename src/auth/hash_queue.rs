@@ -13,6 +13,7 @@ mod lengths;
 use super::derivation::{self, Derivation};
 use super::lane_costs::LaneCosts;
 use super::{Origin, Password};
+use crate::Moment;
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use crate::slots::{Key, Slots};
 use lengths::Lengths;
@@ -30,6 +31,8 @@ pub(crate) struct Job<T> {
     pub(crate) password: Password,
     pub(crate) salt: [u8; SALT_BYTES],
     pub(crate) rounds: u32,
+    /// When it was handed in.
+    pub(crate) asked: Moment,
     pub(crate) purpose: T,
 }
 

@@ -54,8 +54,9 @@ fn value(value: &FigureValue) -> Value {
         FigureValue::Histogram { classes, sum } => {
             // JSON knows no infinity.
             let end = |end: f64| if end.is_finite() { end.to_string() } else { "+Inf".to_owned() };
+            let all: u64 = classes.iter().map(|(_, count)| count).sum();
             let classes: Map<_, _> = classes.iter().map(|(most, count)| (end(*most), json!(count))).collect();
-            json!({ "classes": classes, "sum": sum })
+            json!({ "classes": classes, "count": all, "sum": sum })
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::accounts::AccountWork;
 use super::answers::CommandId;
+use super::hash_times::HashTimes;
 use super::{Config, ConnId};
 use crate::Moment;
 use crate::auth::decoys::Decoys;
@@ -103,6 +104,7 @@ pub(super) struct EarlyLogin {
 pub(super) struct Admission {
     pub(super) hashing: HashQueue<Purpose>,
     pub(super) hash_rate: HashRate,
+    pub(super) hash_times: HashTimes,
     pub(super) cache: LoginCache,
     pub(super) throttle: Throttle,
     pub(super) decoys: Decoys,
@@ -122,6 +124,7 @@ impl Admission {
         Admission {
             hashing: HashQueue::new(config.hash_lane_costs.clone()),
             hash_rate: HashRate::new(config.hash_rounds_per_second),
+            hash_times: HashTimes::default(),
             cache: LoginCache::new(cache_key, config.login_cache),
             throttle: Throttle::new(config.penalty),
             decoys: Decoys::new(decoy_key),
@@ -208,6 +211,11 @@ impl Admission {
 impl Purpose {
     fn is_login(&self) -> bool {
         matches!(self, Purpose::Login { .. })
+    }
+
+    /// Whether somebody waits for it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !matches!(self, Purpose::Rehash { .. })
     }
 
     /// Whether a password may yet prove wrong that nobody was charged for.

@@ -60,7 +60,7 @@ impl<S: Store> Engine<S> {
             }
             Command::Who => self.registry.list_who_is_here(id),
             Command::Stats => {
-                let figures = self.figures();
+                let figures = self.figures(self.registry.now);
                 self.registry.answers.push(id, Answer::Figures(figures));
                 self.registry.answers.done(id, "");
             }

@@ -79,6 +79,7 @@ impl<S: Store> Engine<S> {
                 }
             };
             if !is_refused {
+                self.admission.hash_times.note_begun(&job, self.registry.now);
                 self.admission.hashing.start((id, job));
                 return true;
             }
@@ -87,7 +88,8 @@ impl<S: Store> Engine<S> {
     }
 
     fn finish_hash(&mut self, job: Job<Purpose>, hash: [u8; HASH_BYTES]) {
-        let Job { origin, password, salt, rounds, purpose } = job;
+        self.admission.hash_times.note_done(&job, self.registry.now);
+        let Job { origin, password, salt, rounds, purpose, .. } = job;
         self.registry.totals.hash_rounds += u64::from(rounds);
         let hashed = PasswordHash { rounds, salt, hash };
         match purpose {
@@ -103,7 +105,8 @@ impl<S: Store> Engine<S> {
                     let prepared = Some(password);
                     // One guess, one charge, whatever it takes to judge it.
                     let purpose = Purpose::Login { conn, name, stored, is_charged: true, prepared, change };
-                    return self.hash_more(conn, Job { origin, password: typed, salt, rounds, purpose });
+                    let (password, asked) = (typed, self.registry.now);
+                    return self.hash_more(conn, Job { origin, password, salt, rounds, asked, purpose });
                 }
                 let is_outdated = prepared.is_some() || rounds != self.registry.config.hash_rounds;
                 let password = prepared.unwrap_or(password);
@@ -263,6 +266,7 @@ impl<S: Store> Engine<S> {
             return;
         }
         let rounds = self.registry.config.hash_rounds;
-        self.push_job(Job { origin, password, salt, rounds, purpose: Purpose::Rehash { name, replaces } });
+        let (asked, purpose) = (self.registry.now, Purpose::Rehash { name, replaces });
+        self.push_job(Job { origin, password, salt, rounds, asked, purpose });
     }
 }

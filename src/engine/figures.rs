@@ -3,6 +3,7 @@
 //! They are sums that run along, and counts that are known anyway: nothing here looks at connections or users one by one.
 
 use super::Engine;
+use crate::Moment;
 use crate::auth::Origin;
 use crate::command::{Figure, FigureValue, Figures};
 use crate::protocol::Code;
@@ -10,13 +11,21 @@ use crate::store::Store;
 use FigureValue::{Counter, Counters, Gauge, Gauges};
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Handshakes that are not done, as far as was told last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PendingHandshakes {
+    waiting: usize,
+    under_way: usize,
+}
+
 impl<S: Store> Engine<S> {
     /// All figures as they are now.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self, now: Moment) -> Figures {
         let mut values = self.figures_of_clients();
-        values.extend(self.figures_of_logins());
-        values.extend(self.figures_of_work());
-        Figures { lines: self.figure_lines(), values }
+        values.extend(self.figures_of_traffic());
+        values.extend(self.figures_of_logins(now));
+        values.extend(self.figures_of_work(now));
+        Figures { lines: self.figure_lines(now), values }
     }
 
     /// So many of the log's lines were dropped since the start.
@@ -29,17 +38,22 @@ impl<S: Store> Engine<S> {
         self.registry.totals.handshakes += 1;
     }
 
+    /// So many connections wait for their handshake to begin, and so many are in the midst of it. Who does not tell has none.
+    pub fn note_pending_handshakes(&mut self, waiting: usize, under_way: usize) {
+        self.registry.pending_handshakes = PendingHandshakes { waiting, under_way };
+    }
+
     /// Why nobody is to be sent here now, if so.
-    pub fn health(&self) -> Result<(), String> {
+    pub fn health(&self, now: Moment) -> Result<(), String> {
         if self.stopping {
             return Err("stopping".to_owned());
         }
-        self.store.trouble().map_or(Ok(()), |_| Err("users cannot be stored".to_owned()))
+        self.store.trouble(now).map_or(Ok(()), |_| Err("users cannot be stored".to_owned()))
     }
 
-    fn figure_lines(&self) -> Vec<String> {
+    fn figure_lines(&self, now: Moment) -> Vec<String> {
         let t = self.registry.totals;
-        let (up, held) = (self.registry.now.since_start(), self.registry.held_output_bytes());
+        let (up, held) = (now.since_start(), self.registry.held_output_bytes());
         let connections = self.registry.connections.len();
         let (sessions, lost) = (self.registry.sessions.len(), self.registry.sessions.lost_count());
         let (users, debtors) = (self.store.user_count(), self.admission.throttle.len());
@@ -71,12 +85,9 @@ impl<S: Store> Engine<S> {
             ("logged_in", online),
             ("closing", all.saturating_sub(strangers + online)),
         ];
-        let attachment = [("attached", online), ("lost", lost)];
-        let labelled = |values: &[(&str, usize)]| {
-            values.iter().map(|(label, count)| ((*label).to_owned(), *count as f64)).collect()
-        };
+        let PendingHandshakes { waiting, under_way } = registry.pending_handshakes;
         vec![
-            figure("connections", "Connections by state.", Gauges("state", labelled(&states))),
+            figure("connections", "Connections by state.", by_state(&states)),
             figure(
                 "connections_accepted_total",
                 "Connections accepted and greeted.",
@@ -85,28 +96,53 @@ impl<S: Store> Engine<S> {
             figure(
                 "sessions",
                 "Sessions, with a connection or without.",
-                Gauges("state", labelled(&attachment)),
+                by_state(&[("attached", online), ("lost", lost)]),
             ),
-            figure("messages_in_total", "Messages received.", Counter(t.messages_in as f64)),
-            figure("messages_out_total", "Messages sent.", Counter(t.messages_out as f64)),
-            figure("bytes_in_total", "Bytes received, without encryption.", Counter(t.bytes_in as f64)),
-            figure("bytes_out_total", "Bytes sent, without encryption.", Counter(t.bytes_out as f64)),
+            figure(
+                "sessions_lost_total",
+                "Times that a session lost its connection and could be resumed.",
+                Counter(t.sessions_lost as f64),
+            ),
+            figure(
+                "sessions_resumed_total",
+                "Times that a client came back to a lost session.",
+                Counter(t.sessions_resumed as f64),
+            ),
+            figure(
+                "handshakes_pending",
+                "TLS handshakes that wait to begin or are under way.",
+                by_state(&[("waiting", waiting), ("under_way", under_way)]),
+            ),
+            figure("handshakes_total", "TLS handshakes done.", Counter(t.handshakes as f64)),
+            figure(
+                "handshakes_failed_total",
+                "Connections whose TLS failed, in the handshake or later.",
+                Counter(t.handshakes_failed as f64),
+            ),
+        ]
+    }
+
+    fn figures_of_traffic(&self) -> Vec<Figure> {
+        let t = &self.registry.totals;
+        vec![
+            figure("received_messages_total", "Messages received.", Counter(t.messages_in as f64)),
+            figure("sent_messages_total", "Messages sent.", Counter(t.messages_out as f64)),
+            figure("received_bytes_total", "Bytes received, without encryption.", Counter(t.bytes_in as f64)),
+            figure("sent_bytes_total", "Bytes sent, without encryption.", Counter(t.bytes_out as f64)),
             figure(
                 "output_held_bytes",
                 "Memory that output takes which waits to be written.",
-                Gauge(registry.held_output_bytes() as f64),
+                Gauge(self.registry.held_output_bytes() as f64),
             ),
             figure(
                 "slow_consumers_total",
                 "Connections cut off because their output was not taken.",
                 Counter(t.refused[Code::SlowConsumer.index()] as f64),
             ),
-            figure("handshakes_total", "TLS handshakes done.", Counter(t.handshakes as f64)),
-            figure("handshakes_failed_total", "TLS that failed.", Counter(t.handshakes_failed as f64)),
         ]
     }
 
-    fn figures_of_logins(&self) -> Vec<Figure> {
+    fn figures_of_logins(&self, now: Moment) -> Vec<Figure> {
         let t = &self.registry.totals;
         let refused =
             Code::ALL.iter().map(|code| (code.to_string(), t.refused[code.index()] as f64)).collect();
@@ -120,7 +156,7 @@ impl<S: Store> Engine<S> {
         let logins = logins.map(|(outcome, count)| (outcome.to_owned(), count as f64)).to_vec();
         // Somebody of whom nothing waits.
         let newcomer = Origin::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let wait = self.admission.wait(newcomer, true, self.registry.now);
+        let wait = self.admission.wait(newcomer, true, now);
         vec![
             figure("refused_total", "Refusals by the code that was sent.", Counters("code", refused)),
             figure("logins_total", "Logins by what came of them.", Counters("outcome", logins)),
@@ -131,7 +167,17 @@ impl<S: Store> Engine<S> {
             ),
             figure(
                 "hash_wait_seconds",
-                "How long the hash of a newcomer would wait.",
+                "From when a password came until its hash was begun.",
+                self.admission.hash_times.until_begun(),
+            ),
+            figure(
+                "hash_seconds",
+                "From when a password came until it was hashed, the wait included.",
+                self.admission.hash_times.until_done(),
+            ),
+            figure(
+                "hash_wait_expected_seconds",
+                "How long the password of a newcomer would wait now, as estimated.",
                 Gauge(wait.as_secs_f64()),
             ),
             figure("hash_rounds_total", "Rounds of the hashes that are done.", Counter(t.hash_rounds as f64)),
@@ -144,9 +190,9 @@ impl<S: Store> Engine<S> {
         ]
     }
 
-    fn figures_of_work(&self) -> Vec<Figure> {
+    fn figures_of_work(&self, now: Moment) -> Vec<Figure> {
         let syncs = self.store.sync_figures();
-        let is_up = self.store.trouble().is_none();
+        let is_up = self.store.trouble(now).is_none();
         let version = vec![(env!("CARGO_PKG_VERSION").to_owned(), 1.0)];
         let dropped = self.registry.totals.log_lines_dropped;
         vec![
@@ -159,11 +205,7 @@ impl<S: Store> Engine<S> {
                 Gauge(f64::from(u8::from(is_up))),
             ),
             figure("log_lines_dropped_total", "Lines of the log dropped.", Counter(dropped as f64)),
-            figure(
-                "uptime_seconds",
-                "Time since the start.",
-                Gauge(self.registry.now.since_start().as_secs_f64()),
-            ),
+            figure("uptime_seconds", "Time since the start.", Gauge(now.since_start().as_secs_f64())),
             figure("build_info", "The version that runs.", Gauges("version", version)),
         ]
     }
@@ -171,4 +213,8 @@ impl<S: Store> Engine<S> {
 
 fn figure(name: &'static str, help: &'static str, value: FigureValue) -> Figure {
     Figure { name, help, value }
+}
+
+fn by_state(counts: &[(&str, usize)]) -> FigureValue {
+    Gauges("state", counts.iter().map(|(state, count)| ((*state).to_owned(), *count as f64)).collect())
 }

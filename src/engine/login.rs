@@ -105,8 +105,8 @@ impl<S: Store> Engine<S> {
             return match (change, stored) {
                 (Some(new), Some(verified)) => self.hash_new_password(id, name, password, verified, *new),
                 _ => {
-                    self.registry.totals.logins_remembered += 1;
-                    self.authenticate(id, name);
+                    let is_in = self.authenticate(id, name);
+                    self.registry.totals.logins_remembered += u64::from(is_in);
                 }
             };
         }
@@ -140,6 +140,7 @@ impl<S: Store> Engine<S> {
         let Some(token) = self.draw_token(id) else { return };
         let welcome = Zeroizing::new(*token.expose());
         let before = self.registry.sessions.resume(session, presented, token, id);
+        self.registry.totals.sessions_resumed += u64::from(before.is_none());
         if let Some(before) = before {
             self.registry.bye(before, "the session goes on in another connection", CloseReason::TakenOver);
         }
@@ -181,7 +182,8 @@ impl<S: Store> Engine<S> {
                 seconds_first(wait, "until the passwords before this one are hashed; come back then");
             return self.registry.refuse(id, Code::Busy, &explanation);
         }
-        let job = self.push_job(Job { origin, password, salt, rounds, purpose });
+        let asked = self.registry.now;
+        let job = self.push_job(Job { origin, password, salt, rounds, asked, purpose });
         self.begin_waiting(id, name, PendingWork::Hash(job));
     }
 
@@ -301,9 +303,12 @@ impl<S: Store> Engine<S> {
         self.admission.early_logins.entry(name).or_default().push(EarlyLogin { conn: id, password });
     }
 
-    pub(super) fn authenticate(&mut self, id: ConnId, name: Name) {
-        let Some(token) = self.draw_token(id) else { return };
-        let Some(peer) = self.registry.connections.get(id).map(|connection| connection.peer) else { return };
+    /// Opens a session for whoever has proved to be this user; false if that cannot be done.
+    pub(super) fn authenticate(&mut self, id: ConnId, name: Name) -> bool {
+        let Some(token) = self.draw_token(id) else { return false };
+        let Some(peer) = self.registry.connections.get(id).map(|connection| connection.peer) else {
+            return false;
+        };
         let welcome = Zeroizing::new(*token.expose());
         let first = !self.registry.sessions.has_any(&name);
         let session = self.registry.sessions.open(name.clone(), token, id);
@@ -315,6 +320,7 @@ impl<S: Store> Engine<S> {
         if first {
             self.registry.changes.push_back(Change::Joined { session, name });
         }
+        true
     }
 
     fn begin_session(&mut self, id: ConnId, session: crate::auth::SessionId) {

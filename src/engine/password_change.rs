@@ -55,7 +55,8 @@ impl<S: Store> Engine<S> {
         let purpose = Purpose::NewPassword(Box::new(change));
         if self.is_waiting(conn) {
             // It has waited for the old one, and is not sent away now.
-            self.hash_more(conn, Job { origin, password, salt, rounds, purpose });
+            let asked = self.registry.now;
+            self.hash_more(conn, Job { origin, password, salt, rounds, asked, purpose });
         } else {
             self.hash(conn, name, password, salt, rounds, purpose);
         }

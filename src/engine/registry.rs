@@ -5,6 +5,7 @@ use super::close_reason::CloseReason;
 use super::connection::{Connection, ConnectionState, Input};
 use super::cut_off::CutOff;
 use super::fan_out::FanOut;
+use super::figures::PendingHandshakes;
 use super::output::Outputs;
 use super::roll::Roll;
 use super::stranger_log::StrangerLog;
@@ -37,6 +38,7 @@ pub(super) struct Registry {
     /// Commands that ask for files to be read again.
     pub(super) reloads: Vec<CommandId>,
     pub(super) totals: Totals,
+    pub(super) pending_handshakes: PendingHandshakes,
     pub(super) stranger_log: StrangerLog,
     pub(super) outputs: Outputs,
     pub(super) fan_out: FanOut,
@@ -86,6 +88,9 @@ pub(super) struct Totals {
     /// Of the logins, those whose password needed no hash.
     pub(super) logins_remembered: u64,
     pub(super) resumed: u64,
+    pub(super) sessions_lost: u64,
+    /// Of the lost ones, those that a client has come back to.
+    pub(super) sessions_resumed: u64,
     pub(super) wrong_passwords: u64,
     pub(super) throttled: u64,
     pub(super) hash_rounds: u64,
@@ -148,6 +153,7 @@ impl Registry {
             answers: Answers::default(),
             reloads: Vec::new(),
             totals: Totals::default(),
+            pending_handshakes: PendingHandshakes::default(),
             stranger_log: StrangerLog::new(),
             outputs: Outputs::default(),
             fan_out: FanOut::default(),
@@ -360,6 +366,7 @@ impl Registry {
     }
 
     fn lose_session(&mut self, session: SessionId) {
+        self.totals.sessions_lost += 1;
         self.sessions.lose(session, self.now + self.config.resume_window);
         if self.sessions.lost_count() > self.config.max_connections
             && let Some((_, oldest)) = self.sessions.first_lost()

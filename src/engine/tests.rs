@@ -15,6 +15,7 @@ use std::time::Duration;
 mod costs;
 mod crowds;
 mod disabled;
+mod figures;
 mod guesses;
 mod hashing;
 mod leftovers;

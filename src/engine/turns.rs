@@ -1,10 +1,11 @@
 //! How long the turns were of whoever calls the engine: everybody waits for the longest.
 
+use super::durations::Durations;
 use crate::command::FigureValue;
 use std::time::Duration;
 
 /// Upper ends of the classes.
-const CLASSES: [Duration; 7] = [
+static CLASSES: [Duration; 7] = [
     Duration::from_micros(100),
     Duration::from_micros(250),
     Duration::from_micros(500),
@@ -15,40 +16,37 @@ const CLASSES: [Duration; 7] = [
 ];
 
 /// Turns by their length.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Turns {
-    counts: [u64; CLASSES.len() + 1],
-    longest: Duration,
-    together: Duration,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turns(Durations<{ CLASSES.len() }>);
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns(Durations::new(&CLASSES))
+    }
 }
 
 impl Turns {
     #[inline]
     pub(super) fn record(&mut self, took: Duration) {
-        let class = CLASSES.iter().position(|end| took <= *end).unwrap_or(CLASSES.len());
-        self.counts[class] += 1;
-        self.together += took;
-        self.longest = self.longest.max(took);
+        self.0.record(took);
     }
 
     /// For a program.
     pub(super) fn figure(&self) -> FigureValue {
-        let ends = CLASSES.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
-        FigureValue::Histogram { classes: ends.zip(self.counts).collect(), sum: self.together.as_secs_f64() }
+        self.0.figure()
     }
 
     /// For the person at the console.
     pub(super) fn told(&self) -> String {
         let shown = |took: Duration| format!("{} ms", took.as_micros() as f64 / 1000.0);
-        let ends = CLASSES.iter().map(|end| format!("up to {}", shown(*end)));
-        let beyond = CLASSES.last().map(|end| format!("beyond {}", shown(*end)));
-        let classes: Vec<String> = ends
-            .chain(beyond)
-            .zip(self.counts)
-            .filter(|(_, count)| *count > 0)
-            .map(|(class, count)| format!("{count} {class}"))
-            .collect();
-        let longest = shown(self.longest);
+        let longest_end = CLASSES.last().copied().unwrap_or_default();
+        let class = |end: Option<Duration>| match end {
+            Some(end) => format!("up to {}", shown(end)),
+            None => format!("beyond {}", shown(longest_end)),
+        };
+        let counted = self.0.classes().filter(|(_, count)| *count > 0);
+        let classes: Vec<String> = counted.map(|(end, count)| format!("{count} {}", class(end))).collect();
+        let longest = shown(self.0.longest());
         format!("turns without syncs: {}; the longest {longest}", classes.join(", "))
     }
 }

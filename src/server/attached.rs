@@ -157,6 +157,9 @@ impl<S: Store> Server<S> {
 
     #[cold]
     pub(super) fn serve_control(&mut self, now: Moment) {
+        // Nobody else asks, so that it need not be known at other times.
+        let (waiting, under_way) = self.handshakes.counts();
+        self.engine.note_pending_handshakes(waiting, under_way);
         if let Some(control) = &mut self.control {
             control.serve(&mut self.engine, self.poll.registry(), now);
         }

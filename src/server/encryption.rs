@@ -96,6 +96,12 @@ impl Handshakes {
         self.queue.has_next()
     }
 
+    /// How many connections wait for a handshake, and how many are in the midst of it.
+    #[cfg(feature = "admin")]
+    pub(super) fn counts(&self) -> (usize, usize) {
+        self.queue.counts()
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.queue.next_deadline()
     }

@@ -54,6 +54,12 @@ impl HandshakeQueue {
         queue.conns.insert(conn.pack());
     }
 
+    /// How many wait, and how many are under way.
+    #[cfg(feature = "admin")]
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.waiting.len(), self.begun.len())
+    }
+
     /// Whether a connection waits in it.
     pub(super) fn has(&self, conn: ConnId) -> bool {
         self.waiting.contains_key(&conn)

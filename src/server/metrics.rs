@@ -109,7 +109,7 @@ impl Asking {
             return true;
         }
         let went_on = match self.state {
-            State::Reading => self.read(engine),
+            State::Reading => self.read(engine, now),
             State::Writing => self.write(),
             State::Discarding => self.discard(),
         };
@@ -123,13 +123,13 @@ impl Asking {
         }
     }
 
-    fn read<S: Store>(&mut self, engine: &Engine<S>) -> io::Result<bool> {
+    fn read<S: Store>(&mut self, engine: &Engine<S>, now: Moment) -> io::Result<bool> {
         let mut buffer = [0; METRICS_REQUEST_BYTES + 1];
         let room = METRICS_REQUEST_BYTES + 1 - self.request.len();
         let count = self.stream.read(&mut buffer[..room])?;
         self.request.extend_from_slice(&buffer[..count]);
         let answer = match http::wanted(&self.request) {
-            Some(wanted) => http::answer(wanted, || engine.figures().values, &engine.health()),
+            Some(wanted) => http::answer(wanted, || engine.figures(now).values, &engine.health(now)),
             // It ends in the middle.
             None if count == 0 => return Ok(false),
             None => return Ok(true),

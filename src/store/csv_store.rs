@@ -137,8 +137,8 @@ impl<D: Disk> Store for DiskStore<D> {
         self.spacing.figures()
     }
 
-    fn trouble(&self) -> Option<&str> {
-        self.users.trouble()
+    fn trouble(&self, now: Moment) -> Option<&str> {
+        self.users.trouble(now)
     }
 
     fn figures(&self) -> Vec<String> {

@@ -148,7 +148,8 @@ pub trait Store {
     }
 
     /// Why nobody can be stored now, if so.
-    fn trouble(&self) -> Option<&str> {
+    fn trouble(&self, now: Moment) -> Option<&str> {
+        let _ = now;
         None
     }
 

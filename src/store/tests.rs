@@ -8,6 +8,7 @@ mod holes;
 mod imports;
 mod random;
 mod reload;
+mod trouble;
 
 use super::faulty::{Fault, FaultyDisk, Plan};
 use super::*;

@@ -12,7 +12,9 @@ use super::report::{Notice, OpenError};
 use super::stamp::Stamp;
 use super::table::Table;
 use super::{Account, AccountChange, Completion, Lookup, Ticket};
+use crate::Moment;
 use crate::auth::{Name, PasswordHash};
+use crate::limits::STORE_TROUBLE;
 use requests::{Requests, changed};
 use rewrite::NEW_FILE;
 pub(super) use scan::ScannedUsers;
@@ -32,12 +34,14 @@ pub(super) struct Users<F> {
     broken: Option<String>,
     /// Somebody else is at the file, or at the directory's lock, and that has been said.
     astray: bool,
+    /// When and why something could not be stored, if that was the last that was tried.
+    failed: Option<(Moment, String)>,
 }
 
 impl<F> Users<F> {
     fn new(journal: Journal<F>, table: Table) -> Users<F> {
         let (requests, answered) = (Requests::default(), VecDeque::new());
-        Users { journal, table, requests, answered, broken: None, astray: false }
+        Users { journal, table, requests, answered, broken: None, astray: false, failed: None }
     }
 
     pub(super) fn find(&self, name: &Name) -> Lookup {
@@ -54,9 +58,11 @@ impl<F> Users<F> {
         }
     }
 
-    /// Why nobody can be stored now, if so.
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.broken.as_deref()
+    /// Why nobody can be stored now, if so. What a full disk has refused may have room by now: that is not told for ever.
+    pub(super) fn trouble(&self, now: Moment) -> Option<&str> {
+        let is_so_still = |at: Moment| self.astray || now < at + STORE_TROUBLE;
+        let failed = self.failed.as_ref().filter(|(at, _)| is_so_still(*at)).map(|(_, reason)| reason);
+        self.broken.as_ref().or(failed).map(String::as_str)
     }
 
     pub(super) fn count(&self) -> usize {
@@ -236,6 +242,17 @@ impl<F> Users<F> {
         notices: &mut VecDeque<Notice>,
         store: impl FnOnce(&mut Users<F>, &mut D) -> Result<(), Undurable>,
     ) -> Result<(), String> {
+        let outcome = self.write_if_ours(disk, notices, store);
+        self.failed = outcome.clone().err().map(|reason| (disk.now(), reason));
+        outcome
+    }
+
+    fn write_if_ours<D: Disk<File = F>>(
+        &mut self,
+        disk: &mut D,
+        notices: &mut VecDeque<Notice>,
+        store: impl FnOnce(&mut Users<F>, &mut D) -> Result<(), Undurable>,
+    ) -> Result<(), String> {
         // Where the file has gone the lock has often gone with it, and says less.
         if self.journal.check(disk).is_ok()
             && let Err(error) = keep_locked(disk, notices)
@@ -284,6 +301,7 @@ impl<F> Users<F> {
             return say(log::Level::Error, format!("{reason}; not even a reload can tell, restart"));
         }
         if self.journal.is_untouched(disk) {
+            self.failed = None;
             return say(log::Level::Info, format!("{place} is as it was left"));
         }
         match self.read_anew(disk) {
@@ -323,7 +341,7 @@ impl<F> Users<F> {
     /// Takes the place of what was known; who waits goes on waiting, unless the new file says otherwise.
     fn succeed(&mut self, new: Users<F>) {
         let before = std::mem::replace(&mut self.table, new.table);
-        (self.journal, self.broken, self.astray) = (new.journal, None, false);
+        (self.journal, self.broken, self.astray, self.failed) = (new.journal, None, false, None);
         for ticket in self.requests.take_overtaken(&before, &self.table) {
             self.answer(ticket, Err(format!("{FILE} was reloaded, and says otherwise")));
         }

@@ -13,6 +13,7 @@ fn job(address: [u8; 4], purpose: u32) -> Job<u32> {
         password: Password::new(b"secret"),
         salt: [0; SALT_BYTES],
         rounds: 10,
+        asked: Moment::START,
         purpose,
     }
 }
