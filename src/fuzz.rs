@@ -11,6 +11,8 @@ mod memory;
 
 #[cfg(feature = "programs")]
 pub use environment::configuration;
+#[cfg(any(feature = "admin", feature = "fuzz"))]
+pub use environment::http;
 pub use environment::{phc, proxy_header};
 pub use lines::{console, control};
 
@@ -38,6 +40,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("control", control),
     ("phc", phc),
     ("proxy_header", proxy_header),
+    #[cfg(any(feature = "admin", feature = "fuzz"))]
+    ("http", http),
     #[cfg(feature = "programs")]
     ("configuration", configuration),
 ];

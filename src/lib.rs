@@ -43,6 +43,7 @@
 //! | [`editor`] | a line that a person types at a terminal (feature `programs`) | who reads the line, sockets |
 //! | [`tls`] | what both ends share of the encryption between them | sockets, frames, whom to trust |
 //! | [`proxy_header`] | for whom a proxy has connected | sockets, whose header is believed |
+//! | [`http`] | what a monitoring system asks for | sockets, what the figures are |
 //! | [`protocol`] | what the bytes mean | who speaks, what is allowed when, that sockets exist |
 //! | [`auth`] | who may speak: names, passwords, tokens, sessions | sockets, files, the clock, randomness |
 //! | [`handler`] | what a message does: echo, operator, chat, or yours | connections, frames, time |
@@ -175,6 +176,8 @@ pub mod engine;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod handler;
+#[cfg(any(feature = "admin", feature = "fuzz"))]
+pub mod http;
 mod keepalive;
 pub mod limits;
 #[cfg(feature = "load")]

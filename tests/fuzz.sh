@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- frames messages conversation users addresses console control phc proxy_header configuration
+[ $# -gt 0 ] || set -- frames messages conversation users addresses console control phc proxy_header http configuration
 found=${CARGO_TARGET_DIR:-target}/fuzz
 # With a target named the flags are for the programs alone, not for what builds them. They have libFuzzer told of every
 # edge and comparison that is passed.

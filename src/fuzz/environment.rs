@@ -1,4 +1,5 @@
-//! What the machine around a server hands it: PROXY headers, the configuration file, and stored passwords.
+//! What the machine around a server hands it: PROXY headers, requests for metrics, the configuration file, and stored
+//! passwords.
 
 use crate::auth::PasswordHash;
 use crate::proxy_header::ProxyHeader;
@@ -24,6 +25,24 @@ pub fn proxy_header(bytes: &[u8]) {
     assert_eq!(ProxyHeader::of(&bytes[..length]), whole);
     for cut in 0..length {
         assert_eq!(ProxyHeader::of(&bytes[..cut]), ProxyHeader::Incomplete);
+    }
+}
+
+/// Whoever sends more gets the same answer, in whatever portions it comes; and no request is longer than its bound.
+///
+/// The first byte is the length of the portions; the rest is what is sent.
+#[cfg(any(feature = "admin", feature = "fuzz"))]
+pub fn http(input: &[u8]) {
+    use crate::http::HttpRequest;
+    let [portion, bytes @ ..] = input else { return };
+    let whole = HttpRequest::of(bytes);
+    let portion = usize::from(*portion) + 1;
+    let ends = (1..=bytes.len().div_ceil(portion)).map(|count| (portion * count).min(bytes.len()));
+    let judged = ends.map(|end| HttpRequest::of(&bytes[..end])).find(Option::is_some).flatten();
+    assert_eq!(judged, whole);
+    assert!(whole.is_some() || bytes.len() <= crate::limits::METRICS_REQUEST_BYTES);
+    if whole.is_some() {
+        assert_eq!(HttpRequest::of(&[bytes, b"\r\n\r\n"].concat()), whole);
     }
 }
 

@@ -4,11 +4,12 @@
 //!
 //! This module must not know what the figures are.
 
-mod http;
+mod exposition;
 
 use super::places::Places;
 use crate::Moment;
 use crate::engine::Engine;
+use crate::http::{HttpRequest, Wanted};
 use crate::limits::{METRICS_CONNECTIONS, METRICS_REQUEST_BYTES, METRICS_TIME};
 use crate::store::Store;
 use mio::net::{TcpListener, TcpStream};
@@ -18,6 +19,8 @@ use std::net::{Shutdown, SocketAddr};
 
 /// Tokens from here on are these. Those of the control socket are smaller, and those of clients greater.
 const FIRST_TOKEN: usize = 1 << 17;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// The listening socket and those who ask.
 pub(super) struct Metrics {
@@ -67,7 +70,8 @@ impl Metrics {
         let listener = &self.listener;
         let accept = || listener.accept().map(|(stream, _)| Some(stream));
         self.connections.accept(registry, accept, |stream| Asking::new(stream, now));
-        self.connections.serve(|asking| asking.serve(engine, now));
+        let mut may_answer = true;
+        self.connections.serve(|asking| asking.serve(engine, &mut may_answer, now));
     }
 
     /// Whether nobody is connected, nor about to be.
@@ -100,8 +104,8 @@ impl Asking {
         }
     }
 
-    /// Whether it goes on.
-    fn serve<S: Store>(&mut self, engine: &Engine<S>, now: Moment) -> bool {
+    /// Whether it goes on. One is answered in a turn: what that takes is a share of the turn for one alone.
+    fn serve<S: Store>(&mut self, engine: &Engine<S>, may_answer: &mut bool, now: Moment) -> bool {
         if self.deadline <= now {
             return false;
         }
@@ -109,7 +113,8 @@ impl Asking {
             return true;
         }
         let went_on = match self.state {
-            State::Reading => self.read(engine, now),
+            State::Reading if !*may_answer => return true,
+            State::Reading => self.read(engine, may_answer, now),
             State::Writing => self.write(),
             State::Discarding => self.discard(),
         };
@@ -123,19 +128,18 @@ impl Asking {
         }
     }
 
-    fn read<S: Store>(&mut self, engine: &Engine<S>, now: Moment) -> io::Result<bool> {
+    fn read<S: Store>(&mut self, engine: &Engine<S>, may_answer: &mut bool, now: Moment) -> io::Result<bool> {
         let mut buffer = [0; METRICS_REQUEST_BYTES + 1];
         let room = METRICS_REQUEST_BYTES + 1 - self.request.len();
         let count = self.stream.read(&mut buffer[..room])?;
         self.request.extend_from_slice(&buffer[..count]);
-        let answer = match http::wanted(&self.request) {
-            Some(wanted) => http::answer(wanted, || engine.figures(now).values, &engine.health(now)),
-            // It ends in the middle.
-            None if count == 0 => return Ok(false),
-            None => return Ok(true),
+        let Some(request) = HttpRequest::of(&self.request) else {
+            // Unless it ends in the middle.
+            return Ok(count > 0);
         };
-        self.answer = answer;
+        self.answer = answer(engine, request, now);
         self.state = State::Writing;
+        *may_answer = false;
         Ok(true)
     }
 
@@ -150,5 +154,20 @@ impl Asking {
 
     fn discard(&mut self) -> io::Result<bool> {
         Ok(self.stream.read(&mut [0; METRICS_REQUEST_BYTES])? > 0)
+    }
+}
+
+/// The whole answer, head and body.
+fn answer<S: Store>(engine: &Engine<S>, request: HttpRequest, now: Moment) -> Vec<u8> {
+    match request.wanted {
+        Wanted::Metrics(format) => match exposition::written(engine.figures(now).values, format) {
+            Ok(text) => request.answer("200 OK", format.media_type(), &text),
+            Err(_) => request.answer("500 Internal Server Error", PLAIN, "no figures\n"),
+        },
+        Wanted::Health => match engine.health(now) {
+            Ok(()) => request.answer("200 OK", PLAIN, "ok\n"),
+            Err(reason) => request.answer("503 Service Unavailable", PLAIN, &format!("{reason}\n")),
+        },
+        Wanted::Refused(status) => request.answer(status, PLAIN, &format!("{status}\n")),
     }
 }

@@ -48,7 +48,7 @@ fn expect_echo(client: &mut Client<TlsStream>, text: &str) {
 }
 
 /// A connection whose every step the test takes itself. It trusts the server's own certificate.
-struct Stranger {
+pub(crate) struct Stranger {
     socket: TcpStream,
     channel: Channel,
 }
@@ -74,7 +74,7 @@ impl Stranger {
     }
 
     /// Says its first words, and does not listen to the answer.
-    fn says_hello(server: &Server) -> Stranger {
+    pub(crate) fn says_hello(server: &Server) -> Stranger {
         let mut stranger = Stranger::new(server);
         stranger.channel.flush(&mut stranger.socket).unwrap();
         stranger
