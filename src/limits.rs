@@ -237,6 +237,8 @@ pub const SHARE_VISITS: usize = 4_096;
 pub const IMPORT_USERS: usize = 1_000_000;
 /// Users that a list at the console shows; whoever wants more of them wants a file.
 pub const CONSOLE_USERS: usize = 1_000;
+/// Names that are offered to complete one that is typed at the console: more than a person reads.
+pub const CONSOLE_COMPLETIONS: usize = 100;
 /// Connections to the control socket at once.
 pub const CONTROL_CONNECTIONS: usize = 16;
 /// Bytes of a line from a control connection: a text that all clients may read, and some to spare.

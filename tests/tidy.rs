@@ -38,6 +38,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "clock",
             "text",
             "keepalive",
+            "editor",
             "slots",
             "tls",
             "proxy_header",

@@ -2,6 +2,7 @@
 
 use super::Name;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The names that are online, always in the order of their bytes: sorting ten thousand of them for whoever asks would
 /// hold up everybody else.
@@ -16,6 +17,12 @@ impl Online {
     /// The names, in the order of their bytes.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.connected.keys()
+    }
+
+    /// Those of them that begin with a text.
+    pub fn names_that_begin(&self, text: &str) -> impl Iterator<Item = &Name> {
+        let behind = self.connected.range::<str, _>((Bound::Included(text), Bound::Unbounded));
+        behind.map(|(name, _)| name).take_while(move |name| name.as_str().starts_with(text))
     }
 
     /// How many names.

@@ -8,12 +8,14 @@
 //! This module must not know who carries a command out.
 
 mod answer;
+mod completion;
 #[cfg(feature = "admin")]
 mod json;
 mod line;
 mod table;
 
 pub use answer::{Answer, Figure, FigureValue, Figures};
+pub use completion::completions;
 pub use line::{Line, import_line};
 pub use table::{Argument, Spec, TABLE};
 

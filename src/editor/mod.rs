@@ -29,6 +29,7 @@
 //! editor.feed(b"o\r");
 //! let Some(Typed::Line(line)) = editor.next_typed() else { panic!("no line") };
 //! screen += &row.leave(&mut editor, &line);
+//! screen += "\n";
 //! assert_eq!(*line, "/who");
 //! assert_eq!(screen, "\r\x1b[K> /wh\r\x1b[Kann: hello\n\r\x1b[K> /who\n");
 //! ```
@@ -219,7 +220,7 @@ impl Editor {
         format!("{clear}{ERASE_ROW}{whole}{back}")
     }
 
-    /// What to draw when the line is done, so that all of it stays.
+    /// What to draw when the line is done, so that all of it stays. What comes next begins another line.
     fn done_row(&mut self, entered: &str, is_drawn: bool) -> String {
         let entered = if self.is_hidden { "" } else { entered };
         let end = (0..=SHOWN_BYTES.min(entered.len())).rev().find(|end| entered.is_char_boundary(*end));
@@ -228,7 +229,7 @@ impl Editor {
         let whole = format!("{}{}{more}", self.prompt, escaped_but_tabs(shown));
         let row = self.added(&whole, is_drawn);
         self.drawn = None;
-        row + "\n"
+        row
     }
 
     /// What makes `whole` of the row as it stands.
@@ -348,7 +349,7 @@ mod tests {
         assert_eq!(editor.row(80, false), "\r\x1b[KPassword for \\u{1b}: ");
         assert_eq!(entered(&mut editor).as_deref(), Some("secret"));
         assert_eq!(editor.row(80, true), "");
-        assert_eq!(editor.done_row("secret", true), "\n");
+        assert_eq!(editor.done_row("secret", true), "");
         editor.end_question();
         assert_eq!(entered(&mut editor).as_deref(), Some("half a message"));
         editor.feed(b"\x19");

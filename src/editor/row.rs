@@ -22,7 +22,7 @@ impl Row {
         (!was_drawn || editor.is_changed).then(|| editor.row(columns, was_drawn))
     }
 
-    /// What makes it stay where it is with all that was entered: what is shown next comes below it.
+    /// What makes it stay where it is with all that was entered. A line end is to follow: what is shown next comes below it.
     pub fn leave(&mut self, editor: &mut Editor, entered: &str) -> String {
         let was_drawn = std::mem::take(&mut self.is_drawn);
         editor.done_row(entered, was_drawn)

@@ -3,9 +3,9 @@
 use super::Engine;
 use super::delivery::Delivery;
 use crate::auth::{Name, addressed, is_meant_for_one};
-use crate::command::{Command, Line, TABLE};
+use crate::command::{Command, Line, TABLE, completions};
 use crate::handler::Context;
-use crate::limits::CONSOLE_USERS;
+use crate::limits::{CONSOLE_COMPLETIONS, CONSOLE_USERS};
 use crate::store::Store;
 
 /// What can be typed.
@@ -43,6 +43,23 @@ impl ConsoleLine<'_> {
 }
 
 impl<S: Store> Engine<S> {
+    /// What a line of the console that is begun may go on as: commands, and names of those who are online.
+    pub fn console_completions(&self, begun: &str) -> Vec<String> {
+        let names = |begun: &str| {
+            let mut online = self.registry.sessions.online().names_that_begin(begun);
+            let mut names: Vec<String> =
+                online.by_ref().take(CONSOLE_COMPLETIONS).map(Name::to_string).collect();
+            // Of which nothing is known but that they begin so.
+            names.extend(online.next().map(|_| format!("{begun} ...")));
+            names
+        };
+        match (begun.strip_prefix('/'), begun.strip_prefix('@')) {
+            (Some(command), _) => completions(command, names).iter().map(|line| format!("/{line}")).collect(),
+            (_, Some(name)) => names(name).iter().map(|name| format!("@{name} ")).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn run_line(&mut self, line: &str) {
         match ConsoleLine::parse(line, |name| self.is_known(name)) {
             Ok(None) => {}

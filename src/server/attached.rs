@@ -9,21 +9,27 @@ use super::control::Control;
 use super::metrics::Metrics;
 use super::reload::ReloadLine;
 use super::signals::{SignalAction, Signals};
-use super::{CONSOLE_INPUT, CONSOLE_OUTPUT, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError};
+use super::{
+    CONSOLE_INPUT, CONSOLE_OUTPUT, CONSOLE_SIGNALS, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError,
+};
 use crate::Moment;
 use crate::store::Store;
 #[cfg(feature = "admin")]
 use log::Level;
 use mio::Interest;
 
-/// What the person at the terminal is told at a signal to stop, below what the key for it has shown.
-const STOPPING: &str = "\nstopping: clients are told goodbye; Ctrl-C again ends the server at once";
+/// What the person at the terminal is told at a signal to stop.
+const STOPPING: &str = "stopping: clients are told goodbye; Ctrl-C again ends the server at once";
 
 impl<S: Store> Server<S> {
     /// Takes part at this process's stdin and stdout: what is typed there are commands, and what clients write is shown
     /// there where the handler wants it.
+    ///
+    /// With the feature `programs`, and where both are terminals of a kind that is not `dumb`, lines are typed in the
+    /// [line editor](crate::editor). SIGTSTP and SIGQUIT do then what they do by default when the terminal is as it was.
     pub fn attach_console(&mut self) {
-        self.console = Some(Console::new(self.poll.registry(), CONSOLE_INPUT, CONSOLE_OUTPUT));
+        let tokens = [CONSOLE_INPUT, CONSOLE_OUTPUT, CONSOLE_SIGNALS];
+        self.console = Some(Console::new(self.poll.registry(), tokens));
     }
 
     /// From now on SIGINT and SIGTERM stop the server in order, and SIGHUP has it read files anew.
@@ -68,8 +74,23 @@ impl<S: Store> Server<S> {
 
     pub(super) fn read_console(&mut self, now: Moment) {
         let Some(console) = &mut self.console else { return };
-        for line in console.read_lines(self.poll.registry(), now) {
+        console.read(self.poll.registry(), now);
+        loop {
+            let completions = |begun: &str| self.engine.console_completions(begun);
+            let Some(line) = console.next_line(self.poll.registry(), completions) else { return };
             self.engine.handle_console_line(&line, now);
+            // On the screen each answer is below its own line.
+            while console.is_edited()
+                && let Some(line) = self.engine.poll_console_line()
+            {
+                console.show(&line);
+            }
+        }
+    }
+
+    pub(super) fn take_console_signals(&mut self) {
+        if let Some(console) = &mut self.console {
+            console.take_signals();
         }
     }
 
@@ -79,7 +100,7 @@ impl<S: Store> Server<S> {
             match action {
                 SignalAction::Stop => {
                     if let Some(console) = &mut self.console {
-                        console.tell(STOPPING);
+                        console.tell_below_key(STOPPING);
                     }
                     self.begin_stopping(now);
                 }
@@ -115,7 +136,15 @@ impl<S: Store> Server<S> {
                 console.show(&line);
             }
         }
-        self.flush_console();
+        let Some(console) = self.console.as_mut().filter(|console| console.is_waiting()) else { return };
+        console.flush();
+        if console.is_asked() {
+            // The turn is not as long as the process is stopped.
+            let stopped = self.clock.now();
+            console.act_on_signal();
+            let continued = self.clock.now();
+            self.unmeasured = self.unmeasured.map(|began| began + continued.since(stopped));
+        }
     }
 
     pub(super) fn flush_console(&mut self) {

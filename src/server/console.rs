@@ -3,24 +3,39 @@
 //! Standard input and output usually share one open file with the shell that started the server, so neither is ever
 //! set non-blocking. Input is read only after readiness, one read at a time; output goes through a descriptor of our
 //! own where one can be had. Whatever they are, they never stop the service.
+//!
+//! Where both are terminals, what is typed is edited by the [line editor](crate::editor), and what is shown appears above
+//! it. A key goes from [`Console::read`] to the editor, and what it completes comes out of [`Console::next_line`]; a line
+//! for the person goes to [`Console::show`], which takes the row away in which they type; and at the end of the turn
+//! [`Console::flush`] writes what waits and draws the row. While somebody else has the terminal it is left as it is, and
+//! nothing is read; and from the moment when the server begins to stop it edits its lines itself again.
 
-use super::stream::{BLOCKING_WRITE_BYTES, is_foreground, is_ready, may_write_terminal, reopened};
+mod lines;
+mod output;
+#[cfg(feature = "programs")]
+mod typing;
+#[cfg(not(feature = "programs"))]
+#[path = "console/untyped.rs"]
+mod typing;
+
+use self::lines::{LineBuffer, warn_of_long_line};
+use self::output::Output;
+use self::typing::Typing;
+use super::stream::{is_foreground, is_ready};
 use crate::Moment;
-use crate::limits::{CONSOLE_BUFFER_BYTES, CONSOLE_LINE_BYTES};
+use crate::limits::CONSOLE_LINE_BYTES;
 use log::Level;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::AsRawFd;
 use rustix::io::Errno;
-use rustix::stdio::{stdin, stdout};
+use rustix::stdio::stdin;
 use std::collections::VecDeque;
-use std::io;
 use std::time::Duration;
 
 /// What one read of the console takes: a turn handles no more lines than these bytes hold.
 const READ_BYTES: usize = 4096;
-
 /// How often a terminal is looked at that has a line while somebody else has the terminal.
 const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 
@@ -32,36 +47,43 @@ const INPUT_ENDED: &str =
 pub(super) struct Console {
     input: Option<Input>,
     output: Option<Output>,
+    typing: Option<Typing>,
+    /// Lines that were typed and are not taken yet.
+    lines: VecDeque<String>,
+    /// Something is to be done when the turn ends: written, drawn, or asked for by a signal.
+    is_waiting: bool,
 }
 
 struct Input {
     token: Token,
     is_terminal: bool,
-    lines: LineBuffer,
+    buffer: LineBuffer,
     /// The terminal has a line, and somebody else has the terminal: when to look again, since no event tells of its
     /// coming back.
     look_again: Option<Moment>,
 }
 
-struct Output {
-    /// A non-blocking descriptor of our own; without one, standard output itself is used with care.
-    own: Option<OwnedFd>,
-    is_terminal: bool,
-    waiting: VecDeque<u8>,
-    dropped_lines: u64,
+/// What came of keys.
+#[cfg_attr(not(feature = "programs"), expect(dead_code, reason = "without programs there is no line editor"))]
+enum Entered {
+    Line(String),
+    TooLong,
+    /// The end of the input.
+    End,
+    /// What a line that is begun may go on as.
+    Choice(Vec<String>),
 }
 
 impl Console {
     /// Takes part in the poll, where the system lets it: a file or `/dev/null` cannot be waited for, and then there
     /// is nobody at the console to wait for either.
-    pub(super) fn new(registry: &Registry, input_token: Token, output_token: Token) -> Console {
-        let registered =
-            registry.register(&mut SourceFd(&stdin().as_raw_fd()), input_token, Interest::READABLE);
+    pub(super) fn new(registry: &Registry, [input, output, signals]: [Token; 3]) -> Console {
+        let registered = registry.register(&mut SourceFd(&stdin().as_raw_fd()), input, Interest::READABLE);
         let input = match registered {
             Ok(()) => Some(Input {
-                token: input_token,
+                token: input,
                 is_terminal: rustix::termios::isatty(stdin()),
-                lines: LineBuffer::default(),
+                buffer: LineBuffer::default(),
                 look_again: None,
             }),
             Err(error) => {
@@ -69,17 +91,10 @@ impl Console {
                 None
             }
         };
-        let own = reopened(stdout());
-        let descriptor = own.as_ref().map_or(stdout(), AsFd::as_fd).as_raw_fd();
-        // A file need not be waited for: it is always writable.
-        let _ = registry.register(&mut SourceFd(&descriptor), output_token, Interest::WRITABLE);
-        let output = Output {
-            own,
-            is_terminal: rustix::termios::isatty(stdout()),
-            waiting: VecDeque::new(),
-            dropped_lines: 0,
-        };
-        Console { input, output: Some(output) }
+        let output = Output::new(registry, output);
+        let is_typed_at = input.is_some() && output.is_terminal();
+        let typing = if is_typed_at { Typing::begin(registry, signals) } else { None };
+        Console { input, output: Some(output), is_waiting: typing.is_some(), typing, lines: VecDeque::new() }
     }
 
     /// When to read though no event says so.
@@ -87,18 +102,18 @@ impl Console {
         self.input.as_ref().and_then(|input| input.look_again)
     }
 
-    /// Input may be ready: reads once and gives the lines that are whole.
-    pub(super) fn read_lines(&mut self, registry: &Registry, now: Moment) -> Vec<String> {
-        let Some(input) = &mut self.input else { return Vec::new() };
+    /// Input may be ready: reads once, for [`next_line`](Console::next_line) to give the lines that are whole.
+    pub(super) fn read(&mut self, registry: &Registry, now: Moment) {
+        let Some(input) = &mut self.input else { return };
         input.look_again = None;
         // Whoever else has the terminal may have taken the line meanwhile, and then reading would block.
         if !is_ready(stdin(), PollFlags::IN) {
-            return Vec::new();
+            return;
         }
         if input.is_terminal && !is_foreground(stdin()) {
             // What is typed now is for somebody else, and reading it would stop the process.
             input.look_again = Some(now + BACKGROUND_LOOK);
-            return Vec::new();
+            return;
         }
         let mut buffer = [0; READ_BYTES];
         match rustix::io::read(stdin(), &mut buffer) {
@@ -106,148 +121,171 @@ impl Console {
                 if input.is_terminal {
                     self.tell(INPUT_ENDED);
                 }
-                self.end_input(registry, "it has ended")
+                self.end_input(registry, "it has ended");
             }
             Ok(count) => {
-                let lines = input.lines.take(&buffer[..count]);
+                match self.typing.as_mut().filter(|typing| typing.is_editing()) {
+                    Some(typing) => {
+                        typing.feed(&buffer[..count]);
+                        self.is_waiting = true;
+                    }
+                    None => self.lines.extend(input.buffer.take(&buffer[..count])),
+                }
                 // More may be there, of which no event would tell: ask for a new one.
                 let again =
                     registry.reregister(&mut SourceFd(&stdin().as_raw_fd()), input.token, Interest::READABLE);
                 if let Err(error) = again {
                     self.end_input(registry, &error.to_string());
                 }
-                lines
             }
-            Err(Errno::INTR | Errno::AGAIN) => Vec::new(),
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => self.end_input(registry, &error.to_string()),
         }
+    }
+
+    /// The next line that was typed. What a line that is begun may go on as is asked for by it.
+    pub(super) fn next_line(
+        &mut self,
+        registry: &Registry,
+        completions: impl Fn(&str) -> Vec<String>,
+    ) -> Option<String> {
+        while let Some((entered, row)) =
+            self.typing.as_mut().and_then(|typing| typing.next_entered(&completions))
+        {
+            if let (Some(output), Some(row)) = (&mut self.output, row) {
+                output.push_line(&row);
+            }
+            match entered {
+                Entered::Line(line) => return Some(line),
+                Entered::TooLong => {
+                    warn_of_long_line();
+                    self.show(&format!("not taken: a line has at most {CONSOLE_LINE_BYTES} bytes"));
+                }
+                Entered::End => {
+                    self.tell(INPUT_ENDED);
+                    self.end_input(registry, "it has ended");
+                }
+                Entered::Choice(texts) => self.show(&texts.join("  ")),
+            }
+        }
+        self.lines.pop_front()
     }
 
     /// Puts a line into the queue.
     pub(super) fn show(&mut self, line: &str) {
         let Some(output) = &mut self.output else { return };
-        if output.waiting.len() + line.len() >= CONSOLE_BUFFER_BYTES {
-            output.dropped_lines += 1;
-            return;
+        if let Some(typing) = &mut self.typing {
+            output.push(typing.erase());
         }
-        output.note_dropped_lines();
-        output.waiting.extend(line.bytes().chain(*b"\n"));
+        output.push_line(line);
+        self.is_waiting = true;
     }
 
     /// Puts a line into the queue that is for a person: where the output is no terminal, nobody is told.
     pub(super) fn tell(&mut self, line: &str) {
-        if self.output.as_ref().is_some_and(|output| output.is_terminal) {
+        if self.output.as_ref().is_some_and(Output::is_terminal) {
             self.show(line);
         }
     }
 
-    /// Whether lines wait to be written.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.output.as_ref().is_some_and(|output| !output.waiting.is_empty())
+    /// The same, where a key for a signal may be what was typed last.
+    pub(super) fn tell_below_key(&mut self, line: &str) {
+        match self.is_edited() {
+            true => self.tell(line),
+            // The terminal has shown the key, and nothing behind it.
+            false => self.tell(&format!("\n{line}")),
+        }
     }
 
-    /// Writes what the terminal or pipe takes.
+    /// Whether there is anything for [`flush`](Console::flush) to do.
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// Writes what the terminal or pipe takes, and draws the row in which somebody types.
     pub(super) fn flush(&mut self) {
-        let Some(output) = &mut self.output else { return };
-        if let Err(error) = output.write_out() {
+        let outcome = self.output.as_mut().map_or(Ok(()), |output| {
+            output.write_out()?;
+            // One row waits at most, and with it nothing that was before it.
+            let row = self.typing.as_mut().filter(|_| !output.is_waiting()).and_then(Typing::draw);
+            row.map_or(Ok(()), |row| {
+                output.push(&row);
+                output.write_out()
+            })
+        });
+        if let Err(error) = outcome {
             log_event!(Level::Info, "console not written any more", reason = ?error);
             self.output = None;
+            self.end_editing();
+        }
+        self.is_waiting = self.output.as_ref().is_some_and(Output::is_waiting) || self.is_asked();
+    }
+
+    /// Signals for those who have the terminal may have come.
+    pub(super) fn take_signals(&mut self) {
+        let Some(typing) = &mut self.typing else { return };
+        if typing.take_signals()
+            && let Some(output) = &mut self.output
+        {
+            output.push(typing.erase());
+        }
+        self.is_waiting = true;
+    }
+
+    /// Whether this process is to be stopped, or ended, by a signal that would have done so at once.
+    pub(super) fn is_asked(&self) -> bool {
+        self.typing.as_ref().is_some_and(Typing::is_asked)
+    }
+
+    /// Has the signal do so, with the terminal as it was before. When this returns the process was continued.
+    pub(super) fn act_on_signal(&mut self) {
+        self.erase();
+        if let Some(output) = &mut self.output {
+            // What cannot be written now is written when the process is continued.
+            let _ = output.write_out();
+        }
+        if let Some(typing) = &mut self.typing {
+            typing.act();
+        }
+        self.is_waiting = true;
+    }
+
+    /// From now on the terminal edits lines itself, for good: whatever ends the process leaves it as it was.
+    pub(super) fn end_editing(&mut self) {
+        self.erase();
+        if let Some(typing) = &mut self.typing {
+            typing.end();
+        }
+        self.is_waiting = true;
+    }
+
+    /// Whether lines are typed in the editor.
+    pub(super) fn is_edited(&self) -> bool {
+        self.typing.as_ref().is_some_and(Typing::is_editing)
+    }
+
+    fn erase(&mut self) {
+        if let (Some(output), Some(typing)) = (&mut self.output, &mut self.typing) {
+            output.push(typing.erase());
         }
     }
 
-    fn end_input(&mut self, registry: &Registry, reason: &str) -> Vec<String> {
+    fn end_input(&mut self, registry: &Registry, reason: &str) {
         log_event!(Level::Info, "console not read any more", reason = ?reason);
         let _ = registry.deregister(&mut SourceFd(&stdin().as_raw_fd()));
-        self.input.take().and_then(|input| input.lines.rest()).into_iter().collect()
+        self.lines.extend(self.input.take().and_then(|input| input.buffer.rest()));
+        self.end_editing();
     }
 }
 
-impl Output {
-    fn write_out(&mut self) -> io::Result<()> {
-        while !self.waiting.is_empty() {
-            if self.is_terminal && !may_write_terminal(stdout()) {
-                return Ok(());
-            }
-            let (bytes, _) = self.waiting.as_slices();
-            let written = match &self.own {
-                Some(own) => rustix::io::write(own, bytes),
-                None if !is_ready(stdout(), PollFlags::OUT) => return Ok(()),
-                None => rustix::io::write(stdout(), &bytes[..bytes.len().min(BLOCKING_WRITE_BYTES)]),
-            };
-            match written {
-                Ok(count) => drop(self.waiting.drain(..count)),
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            self.note_dropped_lines();
+/// Whatever ends the server, be it a panic, the row is not left on the screen. The terminal's modes are given back by their
+/// owner.
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.erase();
+        if let Some(output) = &mut self.output {
+            let _ = output.write_out();
         }
-        self.waiting.shrink_to(0);
-        Ok(())
-    }
-
-    fn note_dropped_lines(&mut self) {
-        if self.dropped_lines > 0 && self.waiting.len() < CONSOLE_BUFFER_BYTES / 2 {
-            let note =
-                format!("({} lines were not shown: the console did not take them)\n", self.dropped_lines);
-            self.dropped_lines = 0;
-            self.waiting.extend(note.bytes());
-        }
-    }
-}
-
-/// Bytes on their way to being lines.
-#[derive(Debug, Default)]
-struct LineBuffer {
-    bytes: Vec<u8>,
-    /// The line has been too long: the rest of it is dropped.
-    skipping: bool,
-}
-
-impl LineBuffer {
-    fn take(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut lines = Vec::new();
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.bytes.len() + part.len() > CONSOLE_LINE_BYTES {
-                self.skipping = true;
-                self.bytes = Vec::new();
-                log::warn!("console line dropped: it was longer than {CONSOLE_LINE_BYTES} bytes");
-            }
-            if !self.skipping {
-                self.bytes.extend_from_slice(part);
-            }
-            if part.ends_with(b"\n") && !std::mem::take(&mut self.skipping) {
-                lines.push(String::from_utf8_lossy(&std::mem::take(&mut self.bytes)).into_owned());
-            }
-        }
-        lines
-    }
-
-    /// A last line without an end.
-    fn rest(self) -> Option<String> {
-        (!self.bytes.is_empty()).then(|| String::from_utf8_lossy(&self.bytes).into_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_come_whole_from_any_portions() {
-        let mut buffer = LineBuffer::default();
-        assert!(buffer.take(b"on").is_empty());
-        assert_eq!(buffer.take(b"e\ntwo\nth"), ["one\n", "two\n"]);
-        assert_eq!(buffer.rest().as_deref(), Some("th"));
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_dropped_and_the_next_is_not() {
-        let mut buffer = LineBuffer::default();
-        for _ in 0..=CONSOLE_LINE_BYTES / 1000 {
-            assert!(buffer.take(&[b'x'; 1000]).is_empty());
-            assert!(buffer.bytes.len() <= CONSOLE_LINE_BYTES);
-        }
-        assert_eq!(buffer.take(b"x\nshort\n"), ["short\n"]);
     }
 }

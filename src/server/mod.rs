@@ -96,6 +96,7 @@ const SIGNALS: Token = Token(1);
 const CONSOLE_INPUT: Token = Token(2);
 const CONSOLE_OUTPUT: Token = Token(3);
 const WAKER: Token = Token(4);
+const CONSOLE_SIGNALS: Token = Token(5);
 /// The first of the listening sockets' tokens.
 const LISTENERS_FIRST: usize = 1 << 18;
 /// The first token of what waits for its PROXY header. A connection's is larger than any of them.
@@ -307,6 +308,7 @@ impl<S: Store> Server<S> {
                 SIGNALS => self.handle_signals(now),
                 CONSOLE_INPUT => self.read_console(now),
                 CONSOLE_OUTPUT => self.flush_console(),
+                CONSOLE_SIGNALS => self.take_console_signals(),
                 WAKER => self.handle_wake(now),
                 token if self.take_control_event(token) => {}
                 Token(word) => {
@@ -330,6 +332,10 @@ impl<S: Store> Server<S> {
             return;
         }
         log::info!("stopping");
+        if let Some(console) = &mut self.console {
+            console.end_editing();
+        }
+        // Not before: a second signal ends the process with the terminal as it is.
         if let Some(signals) = &self.signals {
             signals.begin_stopping();
         }

@@ -3,7 +3,7 @@
 mod convenience;
 mod editing;
 mod fake;
-pub(crate) mod on_terminal;
+mod on_terminal;
 mod patience;
 mod promises;
 mod signals;

@@ -20,6 +20,7 @@ mod chat_rate;
 #[cfg(feature = "client")]
 mod client;
 mod configuration;
+mod console_editing;
 mod console_input;
 mod conversation;
 mod crowds;

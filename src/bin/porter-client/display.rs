@@ -137,7 +137,7 @@ impl Display {
 
     /// What was typed is entered: it stays where it is, and what comes next comes below.
     pub(crate) fn leave_row(&mut self, editor: &mut Editor, entered: &str) {
-        let row = self.row.leave(editor, entered);
+        let row = self.row.leave(editor, entered) + "\n";
         self.push(self.screen(), &row);
     }
 

@@ -1,7 +1,7 @@
 //! Passwords asked for on a terminal.
 
 use super::{add, done_with, states};
-use crate::client::on_terminal::Terminal;
+use crate::support::Terminal;
 use crate::support::{Folder, PASSWORD};
 use pty_process::blocking::Command;
 use rustix::process::{Signal, kill_process};

@@ -1,7 +1,7 @@
 //! Short ways to say things to the client, and what it tells a person on the side.
 
 use super::fake::{NAME, PASSWORD, Program, Server, TOKEN};
-use super::on_terminal::Terminal;
+use crate::support::Terminal;
 use porter::protocol::{Code, Reply};
 use std::process::Command;
 

@@ -2,7 +2,7 @@
 
 use super::SECOND_TOKEN;
 use super::fake::{Server, TOKEN};
-use super::on_terminal::Terminal;
+use crate::support::Terminal;
 
 #[test]
 fn keys_edit_what_is_typed_and_bring_back_what_was() {

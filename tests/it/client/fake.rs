@@ -1,29 +1,19 @@
 //! A server that says what a test wants, and the real client as a process. Nothing here waits for ever, and nothing
 //! depends on time but a ceiling after which a test has failed.
 
+use crate::support::{CEILING, await_input};
 use porter::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
-use std::time::Duration;
 
-const CEILING: Duration = Duration::from_secs(60);
 pub(super) const NAME: &str = "ann";
 pub(super) const PASSWORD: &str = "open sesame 93";
 pub(super) const TOKEN: [u8; 16] = *b"first-token-7a1b";
-
-/// Fails the test if nothing can be read or accepted here before the ceiling.
-pub(super) fn await_input(fd: impl AsFd) {
-    let ceiling = Timespec::try_from(CEILING).unwrap();
-    let mut ports = [PollFd::new(&fd, PollFlags::IN)];
-    assert_eq!(poll(&mut ports, Some(&ceiling)).unwrap(), 1, "nothing came within {CEILING:?}");
-}
 
 pub(super) struct Server {
     listener: TcpListener,

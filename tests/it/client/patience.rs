@@ -2,7 +2,7 @@
 
 use super::SECOND_TOKEN;
 use super::fake::{NAME, PASSWORD, Program, Server, TOKEN};
-use super::on_terminal::Terminal;
+use crate::support::Terminal;
 use porter::protocol::{Reply, Request, Wanted};
 
 /// Peers that freeze, each at another point; all at once, since each takes as long as the client waits.

@@ -1,19 +1,13 @@
 //! Signals end a conversation with Exit, and leave the terminal as it was.
 
 use super::fake::{NAME, PASSWORD, Program, Server, TOKEN};
-use super::on_terminal::Terminal;
-use crate::support::eventually;
+use crate::support::Terminal;
+use crate::support::{eventually, is_stopped};
 use porter::protocol::{Reply, Request, Wanted};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 const LEAVING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
-
-fn is_stopped(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
-}
 
 fn await_stop(pid: Pid) {
     eventually("the client has stopped", || is_stopped(pid).then_some(()));

@@ -1,7 +1,7 @@
 //! Streams that are slow, that nobody reads, or that others have made non-blocking: nothing is lost, nothing is stuck.
 
 use super::fake::{NAME, PASSWORD, Program, Server, TOKEN, file_with};
-use super::on_terminal::Terminal;
+use crate::support::Terminal;
 use porter::protocol::{FrameRead, Reply, Request};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::read;

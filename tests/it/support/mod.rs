@@ -6,19 +6,23 @@ mod lines;
 mod process;
 mod server;
 mod siege;
+mod terminal;
 mod visitor;
 
 pub(crate) use folder::{Folder, SLOW_PASSWORD, stored_password};
 pub(crate) use lines::Lines;
 pub(crate) use process::{
-    allow_many_descriptors, cpu_time, descriptors, limit, rss, stdin_is_non_blocking, stop,
+    allow_many_descriptors, cpu_time, descriptors, is_stopped, limit, rss, stdin_is_non_blocking, stop,
 };
 pub(crate) use server::{Server, Setup};
 pub(crate) use siege::Siege;
+pub(crate) use terminal::Terminal;
 pub(crate) use visitor::{Said, Visitor, frame};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// The longest that any wait may take before its test fails. Nothing depends on it being short, and a machine may be busy.
@@ -46,4 +50,11 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
         assert!(start.elapsed() < CEILING, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Fails the test if nothing can be read or accepted here before the ceiling.
+pub(crate) fn await_input(fd: impl AsFd) {
+    let ceiling = Timespec::try_from(CEILING).unwrap();
+    let mut ports = [PollFd::new(&fd, PollFlags::IN)];
+    assert_eq!(poll(&mut ports, Some(&ceiling)).unwrap(), 1, "nothing came within {CEILING:?}");
 }

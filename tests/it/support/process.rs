@@ -26,10 +26,13 @@ pub(crate) fn rss(pid: Pid) -> u64 {
 /// Stops the process until it is told to continue; it does nothing more when this returns.
 pub(crate) fn stop(pid: Pid) {
     kill_process(pid, Signal::STOP).unwrap();
-    eventually("the process has stopped", || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")).then_some(())
-    });
+    eventually("the process has stopped", || is_stopped(pid).then_some(()));
+}
+
+/// Whether the process does nothing until it is told to continue.
+pub(crate) fn is_stopped(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
 }
 
 /// How many descriptors the process has open.
