@@ -27,6 +27,20 @@ pub(super) enum Announced {
     LoggedIn,
 }
 
+/// Logs a message at debug, its length alone. Every message passes here, and hardly any is logged: so how it is logged
+/// stands elsewhere.
+#[inline]
+pub(super) fn log_message(event: &str, id: ConnId, bytes: usize) {
+    #[cold]
+    #[inline(never)]
+    fn log(event: &str, id: ConnId, bytes: usize) {
+        log_event!(Level::Debug, event, conn = #id.generation(), bytes = #bytes);
+    }
+    if log::max_level() >= Level::Debug {
+        log(event, id, bytes);
+    }
+}
+
 impl Registry {
     /// Logs that somebody has connected, unless that is done.
     pub(super) fn announce(&mut self, id: ConnId) {

@@ -12,6 +12,7 @@
 
 use super::close_reason::CloseReason;
 use super::connection::{Connection, ConnectionState};
+use super::events::log_message;
 use super::registry::Registry;
 use super::{Config, ConnId};
 use crate::auth::{Name, Session, SessionId};
@@ -369,7 +370,7 @@ impl Registry {
         }
         if log::log_enabled!(Level::Debug) {
             for part in parts {
-                log_event!(Level::Debug, "message sent", conn = #id.generation(), bytes = #part.text_bytes);
+                log_message("message sent", id, part.text_bytes);
             }
         }
     }

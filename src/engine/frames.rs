@@ -3,13 +3,13 @@
 use super::close_reason::CloseReason;
 use super::connection::ConnectionState;
 use super::delivery::Delivery;
+use super::events::log_message;
 use super::{ConnId, Engine};
 use crate::auth::{Name, Password, Session, SessionId};
 use crate::handler::Speaker;
 use crate::limits::{SHARE_FRAMES, TOKEN_BYTES};
 use crate::protocol::{BadLength, Code, Lent, Request};
 use crate::store::Store;
-use log::Level;
 use zeroize::Zeroize;
 
 /// What is kept while a connection's frames are served.
@@ -182,7 +182,7 @@ impl<S: Store> Engine<S> {
         }
         let Some(name) = &served.name else { return };
         self.registry.note_text(id, session);
-        log_event!(Level::Debug, "message received", conn = #id.generation(), bytes = #text.len());
+        log_message("message received", id, text.len());
         let from = Speaker { session, name };
         self.handler.message(from, text, &mut Delivery { registry: &mut self.registry, author: Some(id) });
     }

@@ -2,11 +2,11 @@
 
 use super::ConnId;
 use super::connection::{Connection, Listed};
+use super::events::log_message;
 use super::registry::{Registry, Totals};
 use super::transport;
 use crate::auth::Name;
 use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
-use log::Level;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -117,7 +117,7 @@ impl Registry {
         if !self.send(id, &Reply::Message { sender, text }) {
             return false;
         }
-        log_event!(Level::Debug, "message sent", conn = #id.generation(), bytes = #text.len());
+        log_message("message sent", id, text.len());
         true
     }
 

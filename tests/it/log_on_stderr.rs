@@ -4,7 +4,7 @@ use crate::storage::is_utc_time;
 use crate::support::{CEILING, Folder, Said, Setup, Visitor, eventually, left_out};
 use pty_process::blocking::open;
 use rustix::fs::{Mode, fchmod, fcntl_getfl};
-use rustix::process::{Pid, Signal, getuid, kill_process};
+use rustix::process::{Signal, getuid};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
@@ -146,31 +146,31 @@ fn a_pipe_that_may_not_be_opened() {
     }
 }
 
-/// Nothing is said twice: what else the server would say on stderr is in the log there.
+/// Others who have the file go on where the server stopped, and it where they did. And nothing is said twice: what else the
+/// server would say on stderr is in the log there.
 #[test]
 fn a_file_is_shared_with_others_and_nothing_is_said_twice() {
     let folder = Rc::new(Folder::new());
     let path = folder.path().join("stderr");
-    // Not opened for appending: each who writes goes on where the last one stopped.
-    let server = setup()
-        .stderr(File::create(&path).unwrap())
-        .folder(folder)
-        .wrapper(r#"echo before >&2; "$0" "$@"; echo after >&2"#)
-        .start();
+    let mut file = File::create(&path).unwrap();
+    file.write_all(b"before\n").unwrap();
+    let server = setup().stderr(file.try_clone().unwrap()).folder(folder).start();
+    let text = || fs::read_to_string(&path).unwrap();
+    let logged = |part: &str| eventually(part, || text().contains(part).then_some(()));
     drop(Visitor::logged_in(&server, "ann"));
-    let pid = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).unwrap();
-    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-    kill_process(pid, Signal::HUP).unwrap();
-    eventually("the rereading", || fs::read_to_string(&path).unwrap().contains("disconnected").then_some(()));
-    kill_process(pid, Signal::TERM).unwrap();
-    let text = eventually("the shell's last word", || {
-        Some(fs::read_to_string(&path).unwrap()).filter(|text| text.ends_with("after\n"))
-    });
+    logged(" disconnected conn=");
+    file.write_all(b"between\n").unwrap();
+    server.signal(Signal::HUP);
+    drop(Visitor::logged_in(&server, "bob"));
+    logged(" name=bob\n");
+    let _folder = server.terminate();
+    file.write_all(b"after\n").unwrap();
+    let text = text();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "before");
-    assert!(lines[1..lines.len() - 1].iter().all(|line| is_whole(line)), "{text}");
+    let others: Vec<&str> = lines.iter().filter(|line| !is_whole(line)).copied().collect();
+    assert_eq!(others, ["before", "between", "after"], "{text}");
     assert_eq!(text.matches("makes stolen hashes cheap to guess").count(), 1, "{text}");
-    assert!(!text.contains("porter-server:") && text.contains(" INFO stopped\n"), "{text}");
+    assert!(text.contains(" INFO stopped\n") && !text.contains("log reopened"), "{text}");
 }
 
 /// With nothing that takes lines, clients are served and the server ends as it should.
