@@ -27,6 +27,12 @@ impl Clock {
         let since_start = since_start + slow::look();
         Moment::at_nanoseconds(since_start)
     }
+
+    /// A moment by the system's monotonic clock, in nanoseconds.
+    pub(crate) fn system_time(&self, moment: Moment) -> u64 {
+        let since_start = u64::try_from(moment.since_start().as_nanos()).unwrap_or(u64::MAX);
+        self.start.saturating_add(since_start)
+    }
 }
 
 /// Since a start that is the system's own.

@@ -56,6 +56,11 @@ mod stderr;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(target_os = "linux")]
+mod timer;
+#[cfg(not(target_os = "linux"))]
+#[path = "untimed.rs"]
+mod timer;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -91,12 +96,14 @@ use socket::Socket;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
+use timer::Timer;
 
 const SIGNALS: Token = Token(1);
 const CONSOLE_INPUT: Token = Token(2);
 const CONSOLE_OUTPUT: Token = Token(3);
 const WAKER: Token = Token(4);
 const CONSOLE_SIGNALS: Token = Token(5);
+const TIMER: Token = Token(6);
 /// The first of the listening sockets' tokens.
 const LISTENERS_FIRST: usize = 1 << 18;
 /// The first token of what waits for its PROXY header. A connection's is larger than any of them.
@@ -167,6 +174,7 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     /// turn was over.
     due: Moment,
     deadlines: Deadlines,
+    timer: Timer,
     /// What every read is lent from.
     buffer: Box<[u8]>,
     hash_portion_rounds: u32,
@@ -274,7 +282,7 @@ impl<S: Store> Server<S> {
             return None;
         }
         self.deadlines.waits(now, due);
-        Some(due.since(now))
+        self.timer.timeout(due, now, &self.clock)
     }
 
     /// The turn before is over at this moment, which is known for other reasons.
@@ -310,6 +318,7 @@ impl<S: Store> Server<S> {
                 CONSOLE_OUTPUT => self.flush_console(),
                 CONSOLE_SIGNALS => self.take_console_signals(),
                 WAKER => self.handle_wake(now),
+                TIMER => self.timer.is_over(),
                 token if self.take_control_event(token) => {}
                 Token(word) => {
                     if let Some(conn) = Key::unpack(word as u64) {

@@ -6,6 +6,7 @@ use super::hashing::portion_rounds;
 use super::listeners::Listeners;
 use super::proxied::Proxied;
 use super::stderr::warn_stderr;
+use super::timer::Timer;
 use super::{Server, ServerError, ServerHandle, WAKER, descriptors};
 use crate::Clock;
 use crate::Moment;
@@ -156,6 +157,7 @@ impl<S: Store> Server<S> {
         let poll = Poll::new().map_err(system)?;
         listeners.register(poll.registry()).map_err(system)?;
         let handle = ServerHandle::new(poll.registry(), WAKER).map_err(system)?;
+        let timer = Timer::new(poll.registry()).map_err(system)?;
         Ok(Server {
             poll,
             clock,
@@ -180,6 +182,7 @@ impl<S: Store> Server<S> {
             log_due: None,
             due: Moment::NEVER,
             deadlines: Deadlines::default(),
+            timer,
             buffer: vec![0; SHARE_BYTES].into_boxed_slice(),
             hash_portion_rounds,
             stopping_until: None,
