@@ -1,6 +1,7 @@
 //! What is in the engine, counted: for whoever wants to be sure that nothing is left.
 
 use super::Engine;
+use crate::Moment;
 use crate::store::Store;
 
 /// How many of everything that is held for somebody.
@@ -33,6 +34,15 @@ pub struct Statistics {
 }
 
 impl<S: Store> Engine<S> {
+    /// How it fares, on one short line. It looks at no connection.
+    pub fn summary(&self, now: Moment) -> String {
+        let trouble = self.health(now).err().map_or(String::new(), |trouble| trouble + "; ");
+        let (connections, sessions) = (self.registry.connections.len(), &self.registry.sessions);
+        let logged_in = sessions.len() - sessions.lost_count();
+        let users = self.store.user_count();
+        format!("{trouble}connections: {connections}, logged in: {logged_in}, users: {users}")
+    }
+
     /// Counts what is in the engine. It looks at every connection, so it is nothing for every turn of a server.
     pub fn statistics(&self) -> Statistics {
         let connections = || self.registry.connections.iter().map(|(_, connection)| connection);

@@ -47,6 +47,7 @@ mod metrics;
 mod places;
 mod proxied;
 mod reload;
+mod service_manager;
 mod signals;
 mod slice;
 mod socket;
@@ -76,6 +77,7 @@ use logfile::LogFile;
 #[cfg(feature = "programs")]
 pub use logfile::{LogFile, LogFormat, LogOptions, LogPlace};
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
+pub use service_manager::ServiceManager;
 pub use start::{Options, OsEntropy};
 
 use crate::Clock;
@@ -90,6 +92,7 @@ use encryption::Handshakes;
 use listeners::Listeners;
 use mio::{Events, Poll, Token};
 use proxied::Proxied;
+use service_manager::ServiceState;
 use signals::Signals;
 use slice::PhaseShare;
 use socket::Socket;
@@ -168,10 +171,11 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     signals: Option<Signals>,
     log: Option<LogFile>,
     read_settings: Option<ReadSettings>,
+    service_manager: Option<ServiceManager>,
     /// When what was logged is to be written.
     log_due: Option<Moment>,
-    /// When the engine or a handshake has something to do though nothing happens, as far as it was known when the last
-    /// turn was over.
+    /// When the engine or a handshake has something to do, or something is to be sent to the service manager, though nothing
+    /// happens, as far as it was known when the last turn was over.
     due: Moment,
     deadlines: Deadlines,
     timer: Timer,
@@ -195,6 +199,7 @@ impl<S: Store> Server<S> {
     /// [`ServerError::Events`].
     pub fn run(mut self) -> Result<(), ServerError> {
         let mut events = Events::with_capacity(EVENTS);
+        self.notify(ServiceState::Ready);
         while !self.is_done() {
             self.turn(&mut events).map_err(ServerError::Events)?;
         }
@@ -254,7 +259,11 @@ impl<S: Store> Server<S> {
     fn wait_timeout(&mut self) -> Option<Duration> {
         self.take_unblocked();
         let is_administered = self.is_administered();
-        self.due = Moment::first_of([self.engine.next_deadline(), self.handshakes.next_deadline()]);
+        self.due = Moment::first_of([
+            self.engine.next_deadline(),
+            self.handshakes.next_deadline(),
+            self.service_manager.as_ref().map(ServiceManager::due),
+        ]);
         if self.proxied.has_any() {
             self.due = Moment::first_of([Some(self.due), self.proxied.next_deadline()]);
         }
@@ -297,6 +306,7 @@ impl<S: Store> Server<S> {
         if now < self.due && !self.deadlines.has_hold() {
             return;
         }
+        self.notify_if_due(now);
         if !self.deadlines.is_after_pause(now) {
             self.end_overdue_handshake(now);
         }
@@ -352,6 +362,7 @@ impl<S: Store> Server<S> {
         self.proxied.clear();
         self.stopping_until = Some(now + STOP);
         self.engine.handle_shutdown(now);
+        self.notify(ServiceState::Stopping);
     }
 
     fn is_done(&self) -> bool {

@@ -3,6 +3,7 @@
 //! This module must not know where a configuration comes from.
 
 use super::Server;
+use super::service_manager::ServiceState;
 use super::start::fit_descriptors;
 use crate::Moment;
 use crate::engine::Config;
@@ -44,6 +45,7 @@ impl<S: Store> Server<S> {
 
     /// Reads everything anew, and says what came of each; it is logged too. Whatever cannot be read stays as it was.
     pub(super) fn reload(&mut self, now: Moment) -> Vec<ReloadLine> {
+        self.notify(ServiceState::Reloading);
         let mut lines = Vec::new();
         if let Some(log) = self.log.as_ref().filter(|log| log.is_file()) {
             log.reopen();
@@ -59,6 +61,7 @@ impl<S: Store> Server<S> {
         for ReloadLine { level, text } in &lines {
             log::log!(*level, "{text}");
         }
+        self.notify_reloaded(&lines);
         lines
     }
 

@@ -179,6 +179,7 @@ impl<S: Store> Server<S> {
             signals: None,
             log: None,
             read_settings: None,
+            service_manager: None,
             log_due: None,
             due: Moment::NEVER,
             deadlines: Deadlines::default(),

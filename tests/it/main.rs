@@ -51,6 +51,7 @@ mod resume;
 mod secrets;
 mod service;
 mod service_log;
+mod service_manager;
 mod siege;
 mod storage;
 mod storage_faults;

@@ -1,10 +1,12 @@
 //! The server: flags, asked-for values, and then [`porter::server`].
 
+mod environment;
 mod flags;
 mod reread;
 mod settings;
 
 use clap::ValueEnum;
+use environment::service_manager;
 use flags::{Flags, Mode, port};
 use log::Level;
 use porter::cli::{self, Failure, Given, Source};
@@ -131,6 +133,7 @@ fn listen(
     }
     attach_control(&mut server, &data, log);
     attach_metrics(&mut server, metrics)?;
+    attach_service_manager(&mut server, log);
     let addresses = server.addresses().map_err(Failure::failed)?;
     addresses.iter().for_each(|address| log_event!(Level::Info, "listening", addr = %address));
     let port = addresses.first().map_or(0, SocketAddr::port);
@@ -166,6 +169,15 @@ fn attach_metrics(server: &mut Server, address: Option<SocketAddr>) -> Result<()
     #[cfg(not(feature = "admin"))]
     let _ = (server, address);
     Ok(())
+}
+
+/// A server whose service manager cannot be notified serves its clients nevertheless.
+fn attach_service_manager(server: &mut Server, log: &LogFile) {
+    match service_manager() {
+        Ok(Some(manager)) => server.attach_service_manager(manager),
+        Ok(None) => {}
+        Err(reason) => warn(log, &reason),
+    }
 }
 
 /// A server that cannot be administered serves its clients nevertheless.
