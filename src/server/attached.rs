@@ -65,6 +65,19 @@ impl<S: Store> Server<S> {
         Ok(address)
     }
 
+    /// The same at a socket that listens already.
+    ///
+    /// # Errors
+    /// What the system says, or that it does not listen.
+    #[cfg(feature = "admin")]
+    pub fn attach_metrics_socket(
+        &mut self,
+        socket: &std::net::TcpListener,
+    ) -> std::io::Result<std::net::SocketAddr> {
+        self.metrics = Some(Metrics::adopt(socket, self.poll.registry())?);
+        socket.local_addr()
+    }
+
     pub(super) fn handle_wake(&mut self, now: Moment) {
         if self.handle.is_stop_asked() {
             self.begin_stopping(now);

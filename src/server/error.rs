@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 
 /// Why a server does not start, or cannot go on. One line, with the way out where there is one.
 #[derive(Debug)]
@@ -24,6 +25,13 @@ pub enum ServerError {
         /// How it was chosen.
         choice: PortChoice,
         /// What the system said.
+        error: io::Error,
+    },
+    /// A socket that it was given cannot be used.
+    Socket {
+        /// Its file descriptor.
+        fd: RawFd,
+        /// What is wrong with it.
         error: io::Error,
     },
     /// The random source gives nothing.
@@ -63,6 +71,9 @@ impl fmt::Display for ServerError {
                 }
                 _ => write!(f, "cannot listen on {address}: {error}; choose another --host or --port"),
             },
+            ServerError::Socket { fd, error } => {
+                write!(f, "file descriptor {fd} cannot be used: {error}; pass a TCP socket that listens")
+            }
             ServerError::Entropy(error) => error.fmt(f),
             ServerError::Events(error) => {
                 write!(f, "cannot wait for events: {error}; the system is short of something")
@@ -76,7 +87,9 @@ impl Error for ServerError {
         match self {
             ServerError::Store(error) => Some(error),
             ServerError::Entropy(error) => Some(error),
-            ServerError::Listen { error, .. } | ServerError::Events(error) => Some(error),
+            ServerError::Listen { error, .. }
+            | ServerError::Socket { error, .. }
+            | ServerError::Events(error) => Some(error),
             ServerError::Config(_) | ServerError::Certificate(_) => None,
         }
     }

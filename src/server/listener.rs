@@ -4,9 +4,9 @@ use crate::keepalive::{detect_dead_path, set_probe_time};
 use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_IDLE_LEAST};
 use log::Level;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::time::Duration;
 
 /// So many are accepted with the same time of silence before they are probed: each change costs a call of the system.
@@ -32,6 +32,16 @@ impl Listener {
     /// What the system says.
     pub(super) fn bind(address: SocketAddr, is_exact: bool, shares_port: bool) -> io::Result<Listener> {
         let socket = listen(address, is_exact, shares_port)?;
+        Ok(Listener { socket, ready: true, accepted: 0 })
+    }
+
+    /// Takes over a socket that listens already.
+    ///
+    /// # Errors
+    /// What the system says, or that it does not listen.
+    pub(super) fn adopt(socket: &net::TcpListener) -> io::Result<Listener> {
+        let socket = adopt(socket)?;
+        make_inheritable(SockRef::from(&socket))?;
         Ok(Listener { socket, ready: true, accepted: 0 })
     }
 
@@ -105,11 +115,39 @@ fn listen(address: SocketAddr, is_exact: bool, shares_port: bool) -> io::Result<
         share_port(&socket)?;
     }
     socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    detect_dead_path(&socket)?;
+    make_inheritable(SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// A socket that another process has made, as this one needs it.
+///
+/// # Errors
+/// What the system says, or that it does not listen.
+pub(super) fn adopt(socket: &net::TcpListener) -> io::Result<TcpListener> {
+    if !does_listen(socket)? {
+        return Err(io::Error::other("it does not listen"));
+    }
+    socket.set_nonblocking(true)?;
+    socket.try_clone().map(TcpListener::from_std)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn does_listen(socket: &net::TcpListener) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
+/// The system does not say, and accepting will.
+#[cfg(target_vendor = "apple")]
+fn does_listen(_: &net::TcpListener) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Sets on a listening socket what those that it accepts inherit.
+fn make_inheritable(socket: SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    detect_dead_path(&*socket)
 }
 
 #[cfg(target_os = "linux")]
@@ -132,7 +170,6 @@ fn is_passing(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::limits::SHARE_ACCEPTS;
-    use socket2::SockRef;
     use std::collections::BTreeMap;
     use std::net::TcpStream;
 

@@ -11,6 +11,7 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// Further ports that are tried when the one asked for is busy.
@@ -32,16 +33,22 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Listens at every address that is asked for, or at one whose port is looked for.
+    /// Takes over what listens already, or listens at every address that is asked for, or at one whose port is looked for.
     ///
     /// # Errors
-    /// [`ServerError::Listen`].
+    /// [`ServerError::Listen`], [`ServerError::Socket`].
     pub(super) fn bind(options: &Options) -> Result<Listeners, ServerError> {
         let mut listeners = Vec::new();
-        for name in &options.listen {
-            listeners.extend(listen_at(name, options.share_port)?);
+        for socket in &options.sockets {
+            let fd = socket.as_raw_fd();
+            listeners.push(Listener::adopt(socket).map_err(|error| ServerError::Socket { fd, error })?);
         }
-        if options.listen.is_empty() {
+        if listeners.is_empty() {
+            for name in &options.listen {
+                listeners.extend(listen_at(name, options.share_port)?);
+            }
+        }
+        if listeners.is_empty() {
             listeners.push(listen_near(options)?);
         }
         Ok(Listeners { listeners, is_ready: true, turn: 0, paused_until: None, pause_logged: None })

@@ -6,6 +6,7 @@
 
 mod exposition;
 
+use super::listener::adopt;
 use super::places::Places;
 use crate::Moment;
 use crate::engine::Engine;
@@ -15,7 +16,7 @@ use crate::store::Store;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{self, Shutdown, SocketAddr};
 
 /// Tokens from here on are these. Those of the control socket are smaller, and those of clients greater.
 const FIRST_TOKEN: usize = 1 << 17;
@@ -51,7 +52,18 @@ impl Metrics {
     /// # Errors
     /// What the system says.
     pub(super) fn bind(address: SocketAddr, registry: &Registry) -> io::Result<Metrics> {
-        let mut listener = TcpListener::bind(address)?;
+        Metrics::of(TcpListener::bind(address)?, registry)
+    }
+
+    /// Takes over a socket that listens already.
+    ///
+    /// # Errors
+    /// What the system says, or that it does not listen.
+    pub(super) fn adopt(socket: &net::TcpListener, registry: &Registry) -> io::Result<Metrics> {
+        Metrics::of(adopt(socket)?, registry)
+    }
+
+    fn of(mut listener: TcpListener, registry: &Registry) -> io::Result<Metrics> {
         registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;
         Ok(Metrics { listener, connections: Places::new(FIRST_TOKEN, METRICS_CONNECTIONS) })
     }

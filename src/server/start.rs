@@ -18,8 +18,9 @@ use crate::store::{DiskStore, Notice, OpenError, OsDisk, Store};
 use ipnet::IpNet;
 use mio::Poll;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroize;
 
@@ -35,6 +36,8 @@ pub struct Options {
     /// Addresses to listen on instead, if there are any: each entry has those of one name, at one of which at least the
     /// server listens, and passes over those that this machine does not have.
     pub listen: Vec<Vec<SocketAddr>>,
+    /// Sockets to use instead, if there are any, which listen already: a service manager has made them, say.
+    pub sockets: Vec<Arc<TcpListener>>,
     /// Whether other servers may listen there too, and the system shares out who connects; on Linux only.
     pub share_port: bool,
     /// From where connections begin with a PROXY header, whose address is then the client's.
@@ -55,6 +58,7 @@ impl Default for Options {
             port: 9090,
             strict_port: false,
             listen: Vec::new(),
+            sockets: Vec::new(),
             share_port: false,
             proxies: Vec::new(),
             data: "data".into(),
@@ -67,6 +71,9 @@ impl Default for Options {
 impl Options {
     /// The addresses that it is all about.
     fn hosts(&self) -> Vec<IpAddr> {
+        if !self.sockets.is_empty() {
+            return self.sockets.iter().filter_map(|socket| Some(socket.local_addr().ok()?.ip())).collect();
+        }
         match self.listen.is_empty() {
             true => vec![self.host],
             false => self.listen.iter().flatten().map(SocketAddr::ip).collect(),

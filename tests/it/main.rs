@@ -44,6 +44,7 @@ mod metrics;
 mod names;
 mod operator;
 mod output_total;
+mod passed_sockets;
 mod passwords;
 mod pauses;
 mod proxies;

@@ -6,7 +6,7 @@ mod reread;
 mod settings;
 
 use clap::ValueEnum;
-use environment::service_manager;
+use environment::{passed, service_manager};
 use flags::{Flags, Mode, port};
 use log::Level;
 use porter::cli::{self, Failure, Given, Source};
@@ -18,7 +18,9 @@ use reread::Reread;
 use settings::{cheap_hashes, checked, config, encryption, log_options, open_host, shares_port};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(feature = "admin")]
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,22 +34,28 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     }
     let config = config(&given)?;
     let reread = given.flags.config.is_some().then(|| Reread::new(arguments, &given));
-    let places = listed(&given)?;
-    let (host, port) = if places.is_empty() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
+    let passed = passed()?;
+    let are_passed = !passed.clients.is_empty();
+    let places = if are_passed { Vec::new() } else { listed(&given)? };
+    let is_asked_for = places.is_empty() && !are_passed;
+    let (host, port) = if is_asked_for { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
+    let unused = passed.unused(&given);
     let flags = given.flags;
     #[cfg(feature = "admin")]
     let metrics = flags.metrics;
     #[cfg(not(feature = "admin"))]
     let metrics = None;
-    let hosts: Vec<IpAddr> = match places.is_empty() {
-        true => vec![host],
-        false => places.iter().flatten().map(SocketAddr::ip).collect(),
+    let hosts: Vec<IpAddr> = match (are_passed, places.is_empty()) {
+        (true, _) => passed.hosts(),
+        (false, true) => vec![host],
+        (false, false) => places.iter().flatten().map(SocketAddr::ip).collect(),
     };
     let encryption = encryption(&flags, &hosts)?;
     let log = LogFile::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());
     log_event!(Level::Info, "start", version = %version, mode = %mode, data = ?data);
+    passed.log(&unused);
     cheap_hashes(config.hash_rounds).iter().for_each(|text| warn(&log, text));
     warn_of_plaintext(&log, &encryption, &hosts);
     let options = Options {
@@ -55,6 +63,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         port,
         strict_port: flags.strict_port,
         listen: places,
+        sockets: passed.clients,
         share_port: shares_port(&flags),
         proxies: flags.proxy_from,
         data: flags.data,
@@ -68,6 +77,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         Mode::Operator => Box::new(Operator::default()),
         Mode::Chat => Box::new(Chat),
     };
+    let metrics = (passed.metrics, metrics);
     listen(options, handler, flags.mode, &log, (reread, metrics)).map_err(|failure| {
         log_event!(Level::Error, "failed", reason = ?failure);
         log.flush();
@@ -121,7 +131,7 @@ fn listen(
     handler: Box<dyn Handler>,
     mode: Mode,
     log: &LogFile,
-    (reread, metrics): (Option<Reread>, Option<SocketAddr>),
+    (reread, metrics): (Option<Reread>, (Option<TcpListener>, Option<SocketAddr>)),
 ) -> Result<(), Failure> {
     let (wanted_port, data) = (options.port, options.data.clone());
     let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
@@ -158,16 +168,27 @@ fn listen(
 }
 
 /// Whoever has asked for figures wants them: without them there is no start.
-fn attach_metrics(server: &mut Server, address: Option<SocketAddr>) -> Result<(), Failure> {
+fn attach_metrics(
+    server: &mut Server,
+    (passed, address): (Option<TcpListener>, Option<SocketAddr>),
+) -> Result<(), Failure> {
     #[cfg(feature = "admin")]
-    if let Some(address) = address {
+    if let Some(socket) = passed {
+        let bound = server.attach_metrics_socket(&socket).map_err(|error| {
+            let fd = socket.as_raw_fd();
+            Failure::failed(format_args!(
+                "file descriptor {fd} was passed for metrics and cannot be used: {error}"
+            ))
+        })?;
+        log_event!(Level::Info, "metrics", addr = %bound);
+    } else if let Some(address) = address {
         let bound = server.attach_metrics(address).map_err(|error| {
             Failure::failed(format_args!("--metrics {address} cannot be listened on: {error}"))
         })?;
         log_event!(Level::Info, "metrics", addr = %bound);
     }
     #[cfg(not(feature = "admin"))]
-    let _ = (server, address);
+    let _ = (server, passed, address);
     Ok(())
 }
 
