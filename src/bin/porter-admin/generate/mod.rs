@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Man,
     /// Completions for bash, zsh and fish
     Completions,
-    /// A unit
+    /// A service, and a socket that starts it
     Systemd,
     /// A filter, and a jail that is not enabled
     Fail2ban,
@@ -45,7 +45,10 @@ pub(crate) fn generate(kind: Kind, directory: &Path, is_json: bool) -> Result<()
     let files = match kind {
         Kind::Man => manual_pages(),
         Kind::Completions => completions(),
-        Kind::Systemd => texts(&[("porter.service", include_str!("porter.service"))]),
+        Kind::Systemd => texts(&[
+            ("porter.service", include_str!("porter.service")),
+            ("porter.socket", include_str!("porter.socket")),
+        ]),
         Kind::Fail2ban => texts(&[
             ("filter.d/porter.conf", include_str!("filter.conf")),
             ("jail.d/porter.conf", include_str!("jail.conf")),
