@@ -14,7 +14,7 @@ use std::os::unix::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The watchdog of most tests: half of it is soon over, and a busy machine is not held against anybody.
@@ -66,7 +66,10 @@ impl Manager {
     }
 
     fn wait_for(&self, line: &str) {
-        while !self.next().iter().any(|found| found == line) {}
+        let start = Instant::now();
+        while !self.next().iter().any(|found| found == line) {
+            assert!(start.elapsed() < CEILING, "waited in vain for {line}");
+        }
     }
 
     /// What it has been sent and has not looked at.
