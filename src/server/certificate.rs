@@ -106,6 +106,8 @@ impl CertificateFiles {
                 format!("{} with the key {}", unusable(&self.certificate, &error), self.key.display())
             })?;
         config.alpn_protocols = vec![ALPN.to_vec()];
+        // Most clients would have another first, and any suite of TLS 1.3 will do.
+        config.ignore_client_order = true;
         // Each connection is verified anew; no ticket outlives one.
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;

@@ -25,8 +25,16 @@ pub const ALPN: &[u8] = b"porter/1";
 pub(crate) const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 /// The cryptography of every connection.
+///
+/// The suite that every implementation of TLS 1.3 has (RFC 8446, section 9.1) comes first: its hash, SHA-256, is the one that
+/// processors help with, and a handshake hashes much.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    use ring::cipher_suite::{
+        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    let cipher_suites =
+        vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+    Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() })
 }
 
 /// Whether it is a certificate's dates that an error is about: it has expired, or is not valid yet.

@@ -53,6 +53,8 @@ fn openssl_sees_the_version_and_the_protocol() {
     let server = Server::start(&["--tls"]);
     let (said, content) = openssl(&server, &["-alpn", "porter/1"]);
     assert!(content && said.contains("TLSv1.3") && said.contains("ALPN protocol: porter/1"), "{said}");
+    // Its own first choice is TLS_AES_256_GCM_SHA384.
+    assert!(said.contains("Cipher is TLS_AES_128_GCM_SHA256"), "{said}");
     // Who offers no protocol is taken for one of us; who offers only others is not.
     let (said, content) = openssl(&server, &[]);
     assert!(content && said.contains("TLSv1.3") && said.contains("No ALPN negotiated"), "{said}");
