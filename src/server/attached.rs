@@ -9,12 +9,12 @@ use super::control::Control;
 use super::metrics::Metrics;
 use super::reload::ReloadLine;
 use super::signals::{SignalAction, Signals};
+use super::stderr::{has_log_at, has_warned};
 use super::{
     CONSOLE_INPUT, CONSOLE_OUTPUT, CONSOLE_SIGNALS, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError,
 };
 use crate::Moment;
 use crate::store::Store;
-#[cfg(feature = "admin")]
 use log::Level;
 use mio::Interest;
 
@@ -172,12 +172,22 @@ impl<S: Store> Server<S> {
             return;
         };
         let due = *self.log_due.get_or_insert(now + LOG_DELAY);
-        if due <= now || log.is_urgent() {
-            log.flush();
-            self.engine.note_log_lines_dropped(log.dropped_lines());
-            let retry = if log.is_moving() { LOG_DELAY } else { LOG_RETRY };
-            self.log_due = log.is_waiting().then(|| now + retry);
+        if due > now && !log.is_urgent() {
+            return;
         }
+        // What is said on a stderr that is the console's terminal stands above what is typed there, too.
+        let mut console = self.console.as_mut().filter(|console| console.shares_stderr());
+        if let Some(console) = console.as_mut().filter(|_| has_log_at(Level::Error)) {
+            console.make_way();
+        }
+        log.flush();
+        if let Some(console) = console.filter(|_| has_warned()) {
+            console.lose_row();
+        }
+        self.engine.note_log_lines_dropped(log.dropped_lines());
+        let retry = if log.is_moving() { LOG_DELAY } else { LOG_RETRY };
+        self.log_due = log.is_waiting().then(|| now + retry);
+        self.flush_console();
     }
 }
 

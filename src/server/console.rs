@@ -30,7 +30,7 @@ use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
-use rustix::stdio::stdin;
+use rustix::stdio::{stderr, stdin};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(super) struct Console {
     input: Option<Input>,
     output: Option<Output>,
     typing: Option<Typing>,
+    /// What is said on stderr is shown where lines are typed.
+    shares_stderr: bool,
     /// Lines that were typed and are not taken yet.
     lines: VecDeque<String>,
     /// Something is to be done when the turn ends: written, drawn, or asked for by a signal.
@@ -94,7 +96,14 @@ impl Console {
         let output = Output::new(registry, output);
         let is_typed_at = input.is_some() && output.is_terminal();
         let typing = if is_typed_at { Typing::begin(registry, signals) } else { None };
-        Console { input, output: Some(output), is_waiting: typing.is_some(), typing, lines: VecDeque::new() }
+        Console {
+            input,
+            output: Some(output),
+            is_waiting: typing.is_some(),
+            typing,
+            shares_stderr: rustix::termios::isatty(stderr()),
+            lines: VecDeque::new(),
+        }
     }
 
     /// When to read though no event says so.
@@ -222,6 +231,29 @@ impl Console {
         self.is_waiting = self.output.as_ref().is_some_and(Output::is_waiting) || self.is_asked();
     }
 
+    /// Whether what is said on stderr would tear what is typed.
+    pub(super) fn shares_stderr(&self) -> bool {
+        self.shares_stderr && self.is_edited()
+    }
+
+    /// Something is about to be said on stderr: the row is away until [`flush`](Console::flush) draws it.
+    pub(super) fn make_way(&mut self) {
+        self.erase();
+        if let Some(output) = &mut self.output {
+            // An error is noticed when the row is drawn.
+            let _ = output.write_out();
+        }
+        self.is_waiting = true;
+    }
+
+    /// Something was said on stderr behind the row: it is drawn anew below.
+    pub(super) fn lose_row(&mut self) {
+        if let Some(typing) = &mut self.typing {
+            typing.lose_row();
+        }
+        self.is_waiting = true;
+    }
+
     /// Signals for those who have the terminal may have come.
     pub(super) fn take_signals(&mut self) {
         let Some(typing) = &mut self.typing else { return };
@@ -240,15 +272,11 @@ impl Console {
 
     /// Has the signal do so, with the terminal as it was before. When this returns the process was continued.
     pub(super) fn act_on_signal(&mut self) {
-        self.erase();
-        if let Some(output) = &mut self.output {
-            // What cannot be written now is written when the process is continued.
-            let _ = output.write_out();
-        }
+        // What cannot be written now is written when the process is continued.
+        self.make_way();
         if let Some(typing) = &mut self.typing {
             typing.act();
         }
-        self.is_waiting = true;
     }
 
     /// From now on the terminal edits lines itself, for good: whatever ends the process leaves it as it was.
@@ -283,9 +311,6 @@ impl Console {
 /// owner.
 impl Drop for Console {
     fn drop(&mut self) {
-        self.erase();
-        if let Some(output) = &mut self.output {
-            let _ = output.write_out();
-        }
+        self.make_way();
     }
 }

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether stderr has the log. Both are the whole process's.
 static HAS_LOG: AtomicBool = AtomicBool::new(false);
 
+/// Whether a warning was said there since somebody asked.
+static HAS_WARNED: AtomicBool = AtomicBool::new(false);
+
 /// From now on what is logged is on stderr already.
 #[cfg(feature = "programs")]
 pub(super) fn give_log() {
@@ -29,5 +32,11 @@ pub(super) fn warn_stderr(text: &str) {
         // With stderr gone there is nobody left to tell.
         let line: String = format!("porter-server: {text}\n").chars().take(BLOCKING_WRITE_BYTES).collect();
         let _ = rustix::io::write(stderr, line.as_bytes());
+        HAS_WARNED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether a warning was said there since the last call.
+pub(super) fn has_warned() -> bool {
+    HAS_WARNED.swap(false, Ordering::Relaxed)
 }

@@ -94,6 +94,36 @@ fn what_arrives_is_shown_above_what_is_typed() {
     assert!(operator.person.is_as_before());
 }
 
+/// The log may go to the same terminal, and otherwise what is wrong with it is said there.
+#[test]
+fn what_is_logged_is_shown_above_what_is_typed() {
+    let command = Command::new(SERVER).env("TERM", "xterm");
+    let mut operator = Operator::started(&["--log-file", "-"], command);
+    operator.person.types("half a li");
+    operator.person.await_text("half a li");
+    let mut ann = Visitor::logged_in_at(operator.address, "ann");
+    operator.person.await_text(" logged in ");
+    operator.person.await_text("\r\n\r\x1b[K> half a li");
+    operator.person.types("\x15/stop\r");
+    ann.expect_bye();
+    assert_eq!(operator.person.ends(), Some(0));
+    for line in operator.person.shown.lines().filter(|line| line.contains(" INFO ")) {
+        let shown = line.rsplit("\r\x1b[K").next().unwrap();
+        assert!(!shown.contains("> "), "{line:?}");
+    }
+
+    let mut operator = Operator::new();
+    operator.person.types("half a li");
+    operator.person.await_text("half a li");
+    let log = operator.folder.log();
+    std::fs::rename(&log, log.with_extension("before")).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    kill_process(operator.server(), Signal::HUP).unwrap();
+    operator.person.await_text("the service goes on without\r\n\r\x1b[K> half a li");
+    operator.person.types("\x15/stop\r");
+    assert_eq!(operator.person.ends(), Some(0));
+}
+
 #[test]
 fn keys_edit_and_tab_completes_commands_and_names() {
     let mut operator = Operator::new();

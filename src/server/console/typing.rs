@@ -97,6 +97,11 @@ impl Typing {
         self.row.erase()
     }
 
+    /// Where the row was there is something else now.
+    pub(super) fn lose_row(&mut self) {
+        self.row = Row::default();
+    }
+
     /// What makes the row be there as it should, if it is not. The terminal's keys are taken for that: the first time,
     /// and whenever somebody else has had it.
     pub(super) fn draw(&mut self) -> Option<String> {
@@ -136,7 +141,7 @@ impl Typing {
         }
         self.terminal.give_back();
         // Where it was there is somebody else's now.
-        self.row = Row::default();
+        self.lose_row();
         false
     }
 
