@@ -72,7 +72,16 @@ impl<S: Store> Engine<S> {
     }
 
     /// A line for the person at the console, with nothing in it that could harm a terminal.
+    #[inline]
     pub fn poll_console_line(&mut self) -> Option<String> {
+        // It is asked in every turn, mostly for nothing.
+        if self.registry.console.is_empty() && !self.registry.answers.has_typed() {
+            return None;
+        }
+        self.pop_console_line()
+    }
+
+    fn pop_console_line(&mut self) -> Option<String> {
         if let Some(line) = self.registry.console.pop() {
             return Some(line);
         }

@@ -126,6 +126,11 @@ impl ConsoleQueue {
         (dropped > 0).then(|| format!("({dropped} lines were too many to show)"))
     }
 
+    /// Whether there is nothing to be said, nor that something was left out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.dropped == 0
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lines.len()
     }
