@@ -329,12 +329,14 @@ impl<S: Store> Server<S> {
                 CONSOLE_SIGNALS => self.take_console_signals(),
                 WAKER => self.handle_wake(now),
                 TIMER => self.timer.is_over(),
-                token if self.take_control_event(token) => {}
-                Token(word) => {
+                token @ Token(word) => {
+                    // Most by far are clients', and pay for no look at anything else.
                     if let Some(conn) = Key::unpack(word as u64) {
                         self.take_socket_event(conn, event, now);
                     } else if word >= PROXIED_FIRST {
                         self.proxied.take_event(word - PROXIED_FIRST, event);
+                    } else if self.take_control_event(token) {
+                        // It is noted.
                     } else if let Some(listeners) = &mut self.listeners {
                         listeners.notice_ready(word.wrapping_sub(LISTENERS_FIRST));
                     }
