@@ -148,9 +148,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Of what the password's profile makes of it: some bytes are a text that is composed otherwise.
     fn reference(password: &[u8], salt: &[u8; SALT_BYTES], rounds: u32) -> [u8; HASH_BYTES] {
         let mut hash = [0; HASH_BYTES];
-        pbkdf2::pbkdf2::<Hmac<Md5>>(password, salt, rounds, &mut hash).unwrap();
+        let password = Password::new(password);
+        pbkdf2::pbkdf2::<Hmac<Md5>>(password.expose(), salt, rounds, &mut hash).unwrap();
         hash
     }
 
@@ -199,6 +201,14 @@ mod tests {
             let hash = hash_password(&Password::new(&password), salt, rounds).hash;
             prop_assert_eq!(hash, reference(&password, &salt, rounds));
         }
+    }
+
+    #[test]
+    fn what_is_hashed_of_a_password_is_what_its_profile_makes_of_it() {
+        let (password, salt) = ("\u{340}".as_bytes(), [7; SALT_BYTES]);
+        let hash = hash_password(&Password::new(password), salt, 3).hash;
+        assert_eq!(hash, hash_password(&Password::new("\u{300}".as_bytes()), salt, 3).hash);
+        assert_eq!(hash, reference(password, &salt, 3));
     }
 
     /// Each width by itself, and each number of hashes that leaves some of its lanes empty.
