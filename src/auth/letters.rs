@@ -167,6 +167,22 @@ mod tests {
         }
     }
 
+    /// In the right order as they are typed, or once they are what they look like: of classes 230 and 220, then 230 and 0;
+    /// and of 230 twice, then 230 and 107.
+    #[test]
+    fn marks_in_order_at_one_step_alone_are_put_in_order() {
+        for name in ["\u{e0}\u{32e}", "\u{e0}\u{30d}"] {
+            assert_eq!(fast(name), skeleton(name));
+        }
+    }
+
+    /// Each `m` becomes two letters.
+    #[test]
+    fn the_longest_skeleton_has_room() {
+        let name = "m".repeat(NAME_BYTES);
+        assert_eq!(fast(&name), skeleton(&name));
+    }
+
     proptest! {
         #[test]
         fn ascii_names_become_the_same_fast(name in "[A-Za-z0-9_.-]{1,32}") {

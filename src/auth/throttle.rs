@@ -231,6 +231,7 @@ mod tests {
         let mut throttle = Throttle::new(PENALTY);
         let (guesser, start) = (origin("192.0.2.7"), Moment::START);
         throttle.charge(guesser, start);
+        assert!(!throttle.is_empty());
         throttle.set_penalty(2 * PENALTY);
         assert_eq!(throttle.owed(guesser, start), PENALTY, "what was charged is owed");
         throttle.charge(guesser, start);

@@ -412,6 +412,17 @@ mod tests {
         assert_eq!(read(&bytes).unwrap_err().0, 3);
     }
 
+    /// What the buffer still holds of a line whose beginning was let go is no line.
+    #[test]
+    fn the_end_of_a_line_longer_than_the_buffer_is_no_record() {
+        let mut bytes = b"a,b,c\n1,2,3\n".to_vec();
+        bytes.resize(12 + BLOCK_BYTES, b'x');
+        bytes.extend_from_slice(b"4,5,6");
+        let (extent, records) = read(&bytes).unwrap();
+        assert_eq!((extent.whole_bytes, extent.torn_bytes), (12, BLOCK_BYTES as u64 + 5));
+        assert_eq!((records.len(), extent.unended), (1, false));
+    }
+
     #[test]
     fn lines_over_many_blocks_keep_their_numbers() {
         let mut bytes = b"a,b,c\n".to_vec();

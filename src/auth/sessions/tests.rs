@@ -72,6 +72,7 @@ fn an_ended_session_leaves_nothing() {
 fn a_crowd_leaves_no_memory_behind() {
     let mut sessions = Sessions::with_room(7);
     let room = sessions.by_token.capacity();
+    assert!(room >= 7 && sessions.slots.room() >= 7, "it is made beforehand");
     let open = |number: usize| {
         let (name, mut token) = (format!("u{number}"), token(0));
         token[..8].copy_from_slice(&number.to_be_bytes());

@@ -121,3 +121,24 @@ pub(super) fn changed(user: User, change: AccountChange) -> Record {
         AccountChange::Remove => Record::Removal(user.registered),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::OffsetDateTime;
+
+    #[test]
+    fn new_users_are_counted_until_they_are_written() {
+        let mut requests = Requests::default();
+        let password = PasswordHash { rounds: 1, salt: [1; 16], hash: [2; 16] };
+        for (number, name) in ["ann", "bob"].into_iter().enumerate() {
+            assert_eq!(requests.pending_count(), number);
+            requests.register(Ticket(number as u64), Name::new(name).unwrap(), password.clone());
+        }
+        let known = User { password, registered: Stamp::of(OffsetDateTime::UNIX_EPOCH), is_disabled: false };
+        requests.change(Ticket(2), Name::new("cid").unwrap(), Record::User(known));
+        assert_eq!(requests.pending_count(), 2, "who changes is not new");
+        requests.take_records(Stamp::of(OffsetDateTime::UNIX_EPOCH));
+        assert_eq!(requests.pending_count(), 0);
+    }
+}
