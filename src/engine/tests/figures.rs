@@ -23,6 +23,16 @@ impl World {
     }
 }
 
+#[test]
+fn whoever_is_greeted_is_counted() {
+    let mut world = world();
+    for _ in 0..3 {
+        let conn = world.connect();
+        world.engine.handle_transport(conn, TransportEvent::Reset, world.now);
+    }
+    assert!(matches!(world.told("connections_accepted_total"), FigureValue::Counter(3.0)));
+}
+
 /// The story: a remembered login that no token could be drawn for was counted, and logins less the remembered ones were less
 /// than none.
 #[test]

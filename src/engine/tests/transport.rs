@@ -32,6 +32,32 @@ fn what_is_held_for_long_is_a_slow_consumers() {
     assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
 }
 
+/// Of those with the most waiting is, too, whose transport has taken it and still holds it.
+#[test]
+fn what_is_held_is_its_connections_when_those_with_the_most_go() {
+    let config = Config {
+        max_frame_bytes: 16_000,
+        output_limit_bytes: 40_000,
+        output_total_bytes: 40_000,
+        ..config()
+    };
+    let mut world = World::new(config, Box::new(Echo));
+    let [ann, bob, cid] = ["ann", "bob", "cid"].map(|name| world.log_in(name));
+    for (conn, _) in [ann, bob, cid] {
+        world.said(conn);
+    }
+    world.send(ann.0, Request::Message { token: &ann.1, text: b"hi" });
+    let held = Written { bytes: world.engine.output(ann.0).len(), has_backlog: true, is_blocked: true };
+    world.engine.handle_writable(ann.0, world.now, |_| held);
+    world.send(ann.0, Request::Message { token: &ann.1, text: b"hi" });
+    for (conn, token) in [bob, cid] {
+        assert!(!world.engine.is_closing(ann.0));
+        world.send(conn, Request::Message { token: &token, text: &[b'x'; 13_000] });
+    }
+    assert!(world.engine.is_closing(ann.0));
+    assert!(!world.engine.is_closing(bob.0) || !world.engine.is_closing(cid.0));
+}
+
 #[test]
 fn after_a_fault_nothing_waits_and_the_session_can_be_resumed() {
     let mut world = world();
