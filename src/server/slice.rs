@@ -78,6 +78,7 @@ mod tests {
     fn a_slice_is_over_after_its_time_whatever_a_piece_takes() {
         assert_eq!(done(Duration::from_micros(10), 0, Duration::ZERO), 40, "eight, and four times eight");
         assert_eq!(done(Duration::from_micros(100), 0, Duration::ZERO), 16);
+        assert_eq!(done(Duration::from_micros(100), 4_000, Duration::ZERO), 16, "a few bytes cost no more");
         let much = 64 * 1024;
         assert_eq!(done(Duration::from_micros(100), much, Duration::ZERO), 4, "each is looked at");
     }

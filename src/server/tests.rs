@@ -7,6 +7,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use tempfile::TempDir;
 
+#[cfg(feature = "admin")]
+mod control;
+
 /// What each look at the clock takes.
 const LOOK: Duration = Duration::from_micros(400);
 /// So many turns are enough for anything that is waited for.
@@ -36,8 +39,13 @@ fn frame(kind: u8, payload: &[&[u8]]) -> Vec<u8> {
 
 impl World {
     fn new() -> World {
+        World::hashing(1)
+    }
+
+    /// Each hash takes so many rounds.
+    fn hashing(hash_rounds: u32) -> World {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config { hash_rounds: 1, ..Config::default() };
+        let config = Config { hash_rounds, ..Config::default() };
         let options = Options { port: 0, data: folder.path().join("data"), config, ..Options::default() };
         let server = Server::bind(options, Box::new(Echo)).unwrap();
         World { server, events: Events::with_capacity(EVENTS), _folder: folder }
@@ -175,4 +183,32 @@ fn who_says_something_does_not_wait_for_a_crowd_that_leaves() {
     assert!(quiet.next_frame().is_some_and(|body| body.ends_with(b"wait for me")));
     assert!(world.server.engine.statistics().connections > 200, "the crowd was not seen off before");
     world.turns_until(|server| server.engine.statistics().connections == 1);
+}
+
+impl World {
+    /// How many turns a hash takes, with this done before each.
+    fn turns_of_a_hash(&mut self, name: &[u8], mut before_each: impl FnMut()) -> usize {
+        let mut stream = self.connect();
+        stream.write_all(&[frame(0x01, &[name]), frame(0x02, &[b"open sesame"])].concat()).unwrap();
+        self.turns_until(|server| server.engine.is_hashing());
+        let mut turns = 0;
+        while self.server.engine.is_hashing() {
+            before_each();
+            self.turn();
+            turns += 1;
+        }
+        turns
+    }
+}
+
+/// A hash has a shorter share of a turn in which there is something to be read, be it of one client alone.
+#[test]
+fn a_hash_gives_way_to_whoever_has_something_to_say() {
+    let mut world = World::hashing(700);
+    let mut talker = world.log_in(true);
+    world.server.hash_portion_rounds = 1;
+    crate::clock::slow::set(LOOK / 10);
+    let alone = world.turns_of_a_hash(b"bob", || {});
+    let beside = world.turns_of_a_hash(b"cid", || talker.say(b"hi"));
+    assert!(beside > alone + alone / 2, "{beside} turns beside somebody who talks, {alone} alone");
 }

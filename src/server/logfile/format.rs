@@ -206,6 +206,8 @@ mod tests {
         assert_eq!(object["message"], "stop\"ped\n");
         assert_eq!(object.as_object().unwrap().len(), 3);
         assert_eq!(written(LogFormat::Text, true, &record), "<6>stop\"ped\\u{a}");
+        let record = Record::builder().level(Level::Info).args(format_args!("two\nlines\n")).build();
+        assert_eq!(written(LogFormat::Text, true, &record), "<6>two\\u{a}lines\\u{a}");
     }
 
     #[test]
