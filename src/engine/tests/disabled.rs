@@ -1,6 +1,7 @@
 //! An account that is disabled: nobody learns from a login whether the password was right.
 
 use super::*;
+use crate::command::{Answer, Command};
 
 const WRONG: &[u8] = b"not the password";
 /// Composed it is another text, which is hashed first.
@@ -101,4 +102,21 @@ fn the_name_of_a_disabled_account_is_taken() {
     let asked = world.connect();
     world.send(asked, Request::Identify(b"ann"));
     assert_eq!(world.said(asked), [[0x82, Wanted::Login as u8]]);
+}
+
+/// The store is not asked for what is so already; this one would not take it.
+#[test]
+fn an_account_that_is_so_already_is_left_alone() {
+    let mut world = world();
+    world.log_in("ann");
+    let name = Name::new("ann").unwrap();
+    for (command, said) in [
+        (Command::EnableUser(name.clone()), "ann is enabled already"),
+        (Command::DisableUser(name.clone()), "ann is disabled already"),
+    ] {
+        let id = world.engine.handle_command(command, world.now);
+        let answer = world.engine.poll_answer(id);
+        assert!(matches!(&answer, Some(Answer::Done(text)) if text == said), "{answer:?}");
+        disable(&mut world, "ann");
+    }
 }
