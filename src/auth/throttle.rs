@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn debts_are_told_in_the_order_of_their_last_charges() {
+        let mut throttle = Throttle::new(PENALTY);
+        let (one, other, start) = (origin("192.0.2.7"), origin("192.0.2.8"), Moment::START);
+        [one, other, one].into_iter().for_each(|guesser| throttle.charge(guesser, start));
+        let told = |after| throttle.debts(after, start).map(|((_, origin), owed)| (origin, owed)).collect();
+        let all: Vec<(Origin, Duration)> = told(None);
+        assert_eq!(all, [(other, PENALTY), (one, 2 * PENALTY)]);
+        let first = throttle.debts(None, start).next().map(|(key, _)| key);
+        assert_eq!(told(first), all[1..]);
+    }
+
+    #[test]
     fn no_penalty_is_no_throttle() {
         let mut throttle = Throttle::new(Duration::ZERO);
         assert_eq!(throttle.charges_left(origin("192.0.2.7"), Moment::START), None);

@@ -5,12 +5,13 @@ use crate::auth::{Name, PasswordHash};
 use crate::handler::{Chat, Echo};
 use crate::limits::{OUTPUT_STALL, REFUSALS_AT_ONCE};
 use crate::protocol::{FrameRead, Reply, Request, Wanted};
-use crate::store::{Completion, Lookup, Ticket};
+use crate::store::{Account, Completion, Lookup, Stamp, Ticket};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
+use time::OffsetDateTime;
 
 mod costs;
 mod crowds;
@@ -19,6 +20,7 @@ mod figures;
 mod guesses;
 mod hashing;
 mod leftovers;
+mod lists;
 mod output;
 mod password_change;
 mod reload;
@@ -71,6 +73,13 @@ impl Store for SlowStore {
     fn rounds(&self, number: usize) -> Option<u32> {
         let users = self.users.values().map(|stored| stored.rounds);
         users.chain(self.removed.iter().copied()).nth(number)
+    }
+
+    fn account(&self, number: usize) -> Option<Account> {
+        let (name, password) = self.users.iter().nth(number)?;
+        let registered = Stamp::of(OffsetDateTime::UNIX_EPOCH);
+        let is_disabled = self.disabled.contains(name);
+        Some(Account { name: name.clone(), password: password.clone(), is_disabled, registered })
     }
 
     fn accounts_end(&self) -> usize {
@@ -359,7 +368,8 @@ fn those_above_the_limit_are_told_so_in_bounded_number() {
     let peer: SocketAddr = ([192, 0, 2, 1], 4000).into();
     for _ in 0..REFUSALS_AT_ONCE {
         let conn = world.engine.handle_connect(peer, world.now).unwrap();
-        assert!(world.expect_error(conn, Code::Busy).starts_with("1 "));
+        let said = world.expect_error(conn, Code::Busy);
+        assert!(said.starts_with("1 ") && said.contains("at its connection limit"), "{said}");
     }
     assert_eq!(world.engine.handle_connect(peer, world.now), None);
     world.engine.handle_transport(first, TransportEvent::Reset, world.now);

@@ -86,3 +86,23 @@ fn a_handlers_end_comes_behind_what_it_sent() {
     let said = world.said(ann);
     assert_eq!(said, [b"\x84\0checkmate".as_slice(), b"\x84\0you lost", b"\x85the game is over"]);
 }
+
+/// A user from before the rules for names is addressed by the name as it is.
+#[test]
+fn a_name_from_before_the_rules_is_spoken_to_under_its_own_spelling() {
+    let mut world = World::new(config(), Box::new(Chat));
+    let (bob, token) = world.log_in("bob");
+    let bobs = world.engine.store_mut().users.values().next().unwrap().clone();
+    world.engine.store_mut().users.insert(Name::stored("\u{24b6}nn").unwrap(), bobs);
+    let old = world.connect();
+    world.send(old, Request::Identify("\u{24b6}nn".as_bytes()));
+    world.send(old, Request::Login(PASSWORD));
+    world.hash();
+    world.said(old);
+    let text = "@\u{24b6}nn hi";
+    world.send(bob, Request::Message { token: &token, text: text.as_bytes() });
+    let said = world.said(old);
+    assert!(
+        matches!(Reply::decode(&said[0]), Ok(Reply::Message { sender: "bob", text: told }) if told == text)
+    );
+}

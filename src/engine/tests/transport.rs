@@ -124,3 +124,19 @@ fn nobody_hashes_for_the_deaf() {
         assert!(world.engine.is_closing(conn));
     }
 }
+
+/// Where it understands plain text.
+#[test]
+fn a_proxy_is_told_what_is_wrong_with_its_header() {
+    let mut world = world();
+    let proxy: SocketAddr = ([192, 0, 2, 9], 4000).into();
+    let (malformed, late) = (HeaderFault::Malformed("no header"), HeaderFault::TimedOut("nothing came"));
+    for (fault, code, reason) in
+        [(malformed, Code::Malformed, "no header"), (late, Code::TimedOut, "nothing came")]
+    {
+        let conn = world.engine.handle_header_fault(proxy, fault, true, world.now).unwrap();
+        assert_eq!(world.expect_error(conn, code), reason);
+        assert_eq!(world.engine.connections_free(), config().max_connections, "it has no place");
+    }
+    assert_eq!(world.engine.handle_header_fault(proxy, malformed, false, world.now), None);
+}
