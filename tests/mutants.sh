@@ -1,11 +1,13 @@
 #!/bin/sh
 # Changes one thing in the code at a time, and lists the changes that no test notices. Needs cargo-mutants
-# (`cargo install cargo-mutants`), and hours: of some 3 500 changes each SEED, from 0 to 23, has its own 24th.
+# (`cargo install cargo-mutants`), and hours: of some 4 600 changes each SEED, from 0 to 23, has its own 24th.
 #
 #     tests/mutants.sh SEED [core|server]        both unless given
 #
 # Changes of protocol, auth, engine and store are to be found by the tests beside the code and the simulation; those of
 # server and tls by the tests beside the code and those of the real programs. What was missed is in target/mutants.
+# Of 150 drawn from all but tls in November 2026 two were missed, and they change nothing: reading or writing again after an
+# interruption, which a call that does not block never has.
 set -eu
 
 cd "$(dirname "$0")/.."
