@@ -106,3 +106,18 @@ fn a_name_from_before_the_rules_is_spoken_to_under_its_own_spelling() {
         matches!(Reply::decode(&said[0]), Ok(Reply::Message { sender: "bob", text: told }) if told == text)
     );
 }
+
+/// The old spelling of a user who has it, the one that the rules make for everybody else.
+#[test]
+fn names_in_commands_are_meant_as_those_of_clients() {
+    use crate::command::{Command, Line};
+    let mut world = world();
+    world.log_in("\u{e5}ke");
+    let ake = world.engine.store_mut().users.values().next().unwrap().clone();
+    let old = Name::stored("\u{24b6}nn").unwrap();
+    world.engine.store_mut().users.insert(old.clone(), ake);
+    for (typed, meant) in [("a\u{30a}ke", Name::new("\u{e5}ke").unwrap()), (old.as_str(), old.clone())] {
+        let line = world.engine.parse_line(&format!("users disable {typed}"));
+        assert_eq!(line, Ok(Line::Command(Command::DisableUser(meant))));
+    }
+}
