@@ -1,6 +1,7 @@
 //! A disk in memory that fails when told to, and forgets at a crash what was not synced.
 
 use super::disk::{Disk, FileState};
+use super::report::OpenError;
 use crate::Moment;
 use rustix::io::Errno;
 use std::cell::RefCell;
@@ -66,6 +67,8 @@ struct World {
     reads: u64,
     /// The mode of all files, unless it is 0600.
     mode: Option<u32>,
+    /// Somebody else has the directory's lock.
+    is_locked_out: bool,
 }
 
 /// A handle on one disk; clones are the same disk.
@@ -92,6 +95,11 @@ impl FaultyDisk {
         world.contents.push(Contents { bytes: bytes.to_vec(), synced: bytes.to_vec(), changes: 0 });
         world.names.insert(name.to_owned(), number);
         world.synced_names.insert(name.to_owned(), number);
+    }
+
+    /// Somebody else takes the directory's lock, or gives it back.
+    pub(super) fn lock_out(&self, is_locked_out: bool) {
+        self.0.borrow_mut().is_locked_out = is_locked_out;
     }
 
     /// Somebody writes a file anew where it stands, without any care.
@@ -226,6 +234,13 @@ fn eio() -> io::Error {
 
 impl Disk for FaultyDisk {
     type File = usize;
+
+    fn keep_locked(&mut self) -> Result<bool, OpenError> {
+        match self.0.borrow().is_locked_out {
+            true => Err(OpenError::Locked { directory: "data".into(), holder: None }),
+            false => Ok(false),
+        }
+    }
 
     fn open(&mut self, name: &str) -> io::Result<Option<usize>> {
         Ok(self.0.borrow().names.get(name).copied())

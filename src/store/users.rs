@@ -295,13 +295,19 @@ impl<F> Users<F> {
     /// Takes the file as it is now, if it was changed and is good; else all stays as it was.
     pub(super) fn reload<D: Disk<File = F>>(&mut self, disk: &mut D, notices: &mut VecDeque<Notice>) {
         let place = disk.place(FILE);
+        // What was astray may have been the lock, and then the file says nothing of that.
+        let is_well = self.broken.is_none()
+            && self.journal.is_untouched(disk)
+            && (!self.astray || keep_locked(disk, notices).is_ok());
         let mut say = |level, text: String| notices.push_back(Notice::new(level, text));
         // What such a file reads like now may not be what is on the disk, and only a restart may take it for that.
         if let Some(reason) = self.broken.as_ref().filter(|_| self.journal.has_name(disk)) {
             return say(log::Level::Error, format!("{reason}; not even a reload can tell, restart"));
         }
         if self.journal.is_untouched(disk) {
-            self.failed = None;
+            if is_well {
+                self.failed = None;
+            }
             return say(log::Level::Info, format!("{place} is as it was left"));
         }
         match self.read_anew(disk) {

@@ -50,3 +50,18 @@ fn a_file_that_is_gone_is_trouble_until_it_is_back() {
     assert_eq!(store.trouble(now(&disk)), None);
     assert!(is_stored(&mut store, "ann"));
 }
+
+/// The users' file is as it was left, and yet nobody can be stored.
+#[test]
+fn a_lock_that_another_has_is_trouble_until_it_is_given_back() {
+    let disk = FaultyDisk::with(USERS, users_file(3).as_bytes());
+    let mut store = open(&disk);
+    disk.lock_out(true);
+    assert!(!is_stored(&mut store, "ann"));
+    store.reload();
+    assert!(store.trouble(now(&disk)).is_some());
+    disk.lock_out(false);
+    store.reload();
+    assert_eq!(store.trouble(now(&disk)), None);
+    assert!(is_stored(&mut store, "ann"));
+}
