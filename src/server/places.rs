@@ -16,12 +16,14 @@ pub(super) struct Places<C> {
     places: Vec<Option<C>>,
     /// How many are taken: nearly always none, and then a turn must not look at each.
     count: usize,
+    /// Who was served first the last time: where only some are served in a turn, it is not always the same ones.
+    first: usize,
     is_ready: bool,
 }
 
 impl<C> Places<C> {
     pub(super) fn new(first_token: usize, most: usize) -> Places<C> {
-        Places { first_token, places: (0..most).map(|_| None).collect(), count: 0, is_ready: true }
+        Places { first_token, places: (0..most).map(|_| None).collect(), count: 0, first: 0, is_ready: true }
     }
 
     /// There may be somebody at the listening socket.
@@ -59,9 +61,11 @@ impl<C> Places<C> {
         self.places.iter().flatten()
     }
 
-    /// Serves each; who does not go on leaves.
+    /// Serves each, beginning behind whoever was first the last time; who does not go on leaves.
     pub(super) fn serve(&mut self, mut goes_on: impl FnMut(&mut C) -> bool) {
-        for place in &mut self.places {
+        self.first = (self.first + 1) % self.places.len();
+        let (behind, before) = self.places.split_at_mut(self.first);
+        for place in before.iter_mut().chain(behind) {
             if let Some(connection) = place
                 && !goes_on(connection)
             {
