@@ -9,7 +9,7 @@ use super::control::Control;
 use super::metrics::Metrics;
 use super::reload::ReloadLine;
 use super::signals::{SignalAction, Signals};
-use super::stderr::{has_log_at, has_warned};
+use super::stderr::{has_log_at, take_warned};
 use super::{
     CONSOLE_INPUT, CONSOLE_OUTPUT, CONSOLE_SIGNALS, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError,
 };
@@ -117,6 +117,8 @@ impl<S: Store> Server<S> {
                     }
                     self.begin_stopping(now);
                 }
+                // Who stops takes nothing new, and has said so.
+                SignalAction::Reload if self.stopping_until.is_some() => {}
                 SignalAction::Reload => drop(self.reload(now)),
             }
         }
@@ -181,7 +183,7 @@ impl<S: Store> Server<S> {
             console.make_way();
         }
         log.flush();
-        if let Some(console) = console.filter(|_| has_warned()) {
+        if let Some(console) = console.filter(|_| take_warned()) {
             console.lose_row();
         }
         self.engine.note_log_lines_dropped(log.dropped_lines());

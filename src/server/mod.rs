@@ -15,6 +15,8 @@
 //! # Limits
 //!
 #![doc = include_str!("limits.md")]
+//!
+#![doc = include_str!("systemd.md")]
 
 mod attached;
 #[cfg(feature = "tls")]
@@ -328,7 +330,7 @@ impl<S: Store> Server<S> {
                 CONSOLE_OUTPUT => self.flush_console(),
                 CONSOLE_SIGNALS => self.take_console_signals(),
                 WAKER => self.handle_wake(now),
-                TIMER => self.timer.is_over(),
+                TIMER => self.timer.note_expired(),
                 token @ Token(word) => {
                     // Most by far are clients', and pay for no look at anything else.
                     if let Some(conn) = Key::unpack(word as u64) {

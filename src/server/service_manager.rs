@@ -4,8 +4,6 @@
 //! The protocol is that of sd_notify(3): datagrams of assignments. Sending never blocks the loop: what is not taken at once
 //! is tried again a little later, and what cannot be sent is dropped.
 //!
-#![doc = include_str!("systemd.md")]
-//!
 //! This module must not know where the socket's name comes from.
 
 use super::Server;

@@ -30,13 +30,17 @@ pub(super) fn warn_stderr(text: &str) {
     let stderr = rustix::stdio::stderr();
     if is_ready(stderr, PollFlags::OUT) {
         // With stderr gone there is nobody left to tell.
-        let line: String = format!("porter-server: {text}\n").chars().take(BLOCKING_WRITE_BYTES).collect();
+        let mut line = format!("porter-server: {text}");
+        while line.len() >= BLOCKING_WRITE_BYTES {
+            line.pop();
+        }
+        line.push('\n');
         let _ = rustix::io::write(stderr, line.as_bytes());
         HAS_WARNED.store(true, Ordering::Relaxed);
     }
 }
 
 /// Whether a warning was said there since the last call.
-pub(super) fn has_warned() -> bool {
+pub(super) fn take_warned() -> bool {
     HAS_WARNED.swap(false, Ordering::Relaxed)
 }

@@ -26,7 +26,7 @@ pub(super) struct Timer {
 
 impl Timer {
     /// # Errors
-    /// What the system gives when it has no more descriptors, or no room to watch one.
+    /// What the system gives when it has no more file descriptors, or no room to watch one.
     pub(super) fn new(registry: &Registry) -> io::Result<Timer> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -35,7 +35,7 @@ impl Timer {
     }
 
     /// It has ended a wait, and ends no other until it is set again.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn note_expired(&mut self) {
         self.set_for = Moment::NEVER;
     }
 
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(timer.timeout(due, clock.now(), clock), None);
         poll.poll(&mut events, None).unwrap();
         assert!(events.iter().all(|event| event.token() == TIMER) && !events.is_empty());
-        timer.is_over();
+        timer.note_expired();
         clock.now()
     }
 
@@ -100,7 +100,7 @@ mod tests {
         // Set anew after it has come and nobody has looked: that it came before is no news.
         assert_eq!(timer.timeout(in_milliseconds(1), clock.now(), &clock), None);
         while clock.now() < timer.set_for {}
-        timer.is_over();
+        timer.note_expired();
         let due = in_milliseconds(20);
         assert!(wait(&mut poll, &mut timer, due, &clock) >= due);
     }

@@ -17,7 +17,7 @@ impl Timer {
     }
 
     /// Nothing was set.
-    pub(super) fn is_over(&mut self) {}
+    pub(super) fn note_expired(&mut self) {}
 
     /// The timeout of a wait that begins now and ends at a moment.
     pub(super) fn timeout(&mut self, due: Moment, now: Moment, _: &Clock) -> Option<Duration> {

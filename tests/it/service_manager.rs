@@ -55,11 +55,12 @@ impl Manager {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The next that is no mere sign of life.
+    /// The next that is no mere watchdog ping.
     fn next_of_note(&self) -> Vec<String> {
         loop {
             let lines = self.next();
-            if lines != ["WATCHDOG=1"] {
+            let is_of_note = |line: &String| line != "WATCHDOG=1" && !line.starts_with("STATUS=");
+            if lines.iter().any(is_of_note) {
                 return lines;
             }
         }
@@ -109,7 +110,10 @@ fn is_told_of_start_and_end(manager: &Manager) {
     let mut ann = Visitor::logged_in(&server, "ann");
     ann.expect_echo("hi");
     server.signal(Signal::TERM);
-    assert_eq!(manager.next(), ["STOPPING=1", &("STATUS=stopping; ".to_owned() + &status(1, 0, 1)[7..])]);
+    assert_eq!(
+        manager.next_of_note(),
+        ["STOPPING=1", &("STATUS=stopping; ".to_owned() + &status(1, 0, 1)[7..])]
+    );
     ann.expect_bye();
     assert_eq!(server.exit_code(), Some(0));
     assert!(!server.folder.log_text().contains("service manager"));
@@ -162,9 +166,9 @@ fn reloads_are_notified_with_their_time_whatever_comes_of_them() {
     server.terminate();
 }
 
-/// A server with nothing to do gives signs of life, one that hashes and serves does, and one that is stuck does not.
+/// A server with nothing to do sends watchdog pings, one that hashes and serves does, and one that is stuck does not.
 #[test]
-fn signs_of_life_come_from_a_loop_that_goes_round() {
+fn watchdog_pings_come_from_a_loop_that_goes_round() {
     let manager = Manager::new();
     let folder = Rc::new(Folder::with_users(&[("bob", SLOW_PASSWORD)]));
     let server = manager.watching(&[]).folder(folder).start();
@@ -194,17 +198,17 @@ fn signs_of_life_come_from_a_loop_that_goes_round() {
     ann.expect_echo("goes on");
 }
 
-/// Whoever watches another process, or none, gets no signs of life; nor does what is no time keep the server from serving.
+/// Whoever watches another process, or none, gets no watchdog pings; nor does what is no time keep the server from serving.
 #[test]
-fn who_does_not_watch_gets_no_signs_of_life() {
-    for (name, value) in [("WATCHDOG_PID", "1"), ("WATCHDOG_USEC", "0")] {
+fn who_does_not_watch_gets_no_watchdog_pings() {
+    for (name, value) in [("WATCHDOG_PID", "1"), ("WATCHDOG_USEC", "0"), ("WATCHDOG_USEC", "x")] {
         let manager = Manager::new();
         let server = manager.setup(&[]).environment("WATCHDOG_USEC", "1").environment(name, value).start();
         assert_eq!(manager.next()[0], "READY=1");
         let mut ann = Visitor::logged_in(&server, "ann");
         (0..20).for_each(|n| ann.expect_echo(&n.to_string()));
         server.signal(Signal::HUP);
-        assert_eq!(manager.next()[0], "RELOADING=1");
+        assert_eq!(manager.next_of_note()[0], "RELOADING=1");
     }
     let manager = Manager::new();
     let own = "export WATCHDOG_PID=$$; exec \"$0\" \"$@\"";

@@ -14,7 +14,7 @@ pub(crate) use lines::Lines;
 pub(crate) use process::{
     allow_many_descriptors, cpu_time, descriptors, is_stopped, limit, rss, stdin_is_non_blocking, stop,
 };
-pub(crate) use server::{Server, Setup};
+pub(crate) use server::{SERVICE_MANAGER_VARIABLES, Server, Setup};
 pub(crate) use siege::Siege;
 pub(crate) use terminal::Terminal;
 pub(crate) use visitor::{Said, Visitor, frame};

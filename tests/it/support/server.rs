@@ -92,8 +92,10 @@ impl Setup {
         };
         command.args(self.arguments()).current_dir(self.folder.path());
         command.stdin(std::mem::replace(&mut self.stdin, Stdio::null()));
-        // What the tests themselves may run under is not the server's.
-        command.env_remove("JOURNAL_STREAM").envs(self.environment.drain(..));
+        for name in SERVICE_MANAGER_VARIABLES {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.drain(..));
         command
     }
 
@@ -212,3 +214,14 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+/// What a service manager under which the tests may run has for itself.
+pub(crate) const SERVICE_MANAGER_VARIABLES: [&str; 7] = [
+    "JOURNAL_STREAM",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];

@@ -1,6 +1,6 @@
 //! A program with a person at a terminal, who types when they see that it is time.
 
-use super::await_input;
+use super::{SERVICE_MANAGER_VARIABLES, await_input};
 use pty_process::blocking::{Command, Pty, open};
 use rustix::process::Pid;
 use rustix::termios::{LocalModes, tcgetattr};
@@ -21,6 +21,8 @@ impl Terminal {
     /// The program is the first on the terminal.
     pub(crate) fn of(command: Command) -> Terminal {
         let (pty, pts) = open().unwrap();
+        let command =
+            SERVICE_MANAGER_VARIABLES.iter().fold(command, |command, name| command.env_remove(name));
         let child = command.env_remove("PORTER_PASSWORD").spawn(pts).unwrap();
         Terminal { pty, child, shown: String::new(), answered: 0 }
     }
