@@ -1,6 +1,6 @@
 //! What a line of the console that is begun may go on as, by the table.
 
-use super::table::{Argument, TABLE};
+use super::table::{ALIASES, Argument, TABLE};
 use std::collections::BTreeSet;
 
 /// The lines, without the console's `/`, that begin with this one and go on to the end of the word that it is in. Which
@@ -20,6 +20,10 @@ pub fn completions(begun: &str, names: impl Fn(&str) -> Vec<String>) -> BTreeSet
             lines.extend(names(name).iter().map(|name| format!("{words} {name}")));
         }
     }
+    let aliases = ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| alias.starts_with(begun));
+    // One that other lines begin with is gone on with as they are.
+    let alone = aliases.filter(|alias| !TABLE.iter().any(|spec| spec.words.first() == Some(alias)));
+    lines.extend(alone.map(str::to_owned));
     lines
 }
 
@@ -43,6 +47,7 @@ mod tests {
         assert_eq!(lines("users disable b"), ["users disable bob"]);
         assert_eq!(lines("s"), ["stats", "stop"]);
         assert_eq!(lines("who"), ["who"]);
+        assert_eq!(lines("q"), ["quit"]);
         assert_eq!(lines("us"), ["users "]);
         assert_eq!(lines("users "), ["users disable ", "users enable ", "users list", "users remove "]);
         for nothing in ["x", "users add", "kick ann ", "who a", "forgive 1", "say "] {
