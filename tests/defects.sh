@@ -31,10 +31,10 @@ trap 'exit 1' INT TERM
 # A directory of its own: cargo takes the scratch copy for the project itself, and would test what is planted there later on.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/defects"
 
-# What the simulation needs is built alone; the programs are built with encryption, and without client and load tester.
+# What the simulation needs is built alone; the server and porter-admin are built with encryption, without client and load tester.
 cargo_test() {
     features=
-    [ "$by" = sim ] || features=programs,tls
+    [ "$by" = sim ] || features=admin,tls
     (cd "$scratch" && cargo test -q --no-default-features --features "$features" --test "$by" "$@") 2>&1
 }
 
