@@ -27,7 +27,7 @@
 //! # Features
 //!
 //! With `default-features = false` this is what a handler and a server need, and plain TCP. `tls` adds encryption; `programs`
-//! command lines and the server's log file, for `porter-server`; `client` and `load` what their programs need beside that.
+//! command lines, a line editor and the server's log, for `porter-server`; `client` and `load` what their programs need beside that.
 //! The library logs through the `log` crate, wherever the program has it go: an event's fields stand in its text, and are its
 //! record's key-values too.
 //!

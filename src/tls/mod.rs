@@ -27,7 +27,7 @@ pub(crate) const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TL
 /// The cryptography of every connection.
 ///
 /// The suite that every implementation of TLS 1.3 has (RFC 8446, section 9.1) comes first: its hash, SHA-256, is the one that
-/// processors help with, and a handshake hashes much.
+/// CPUs have instructions for, and a handshake hashes much.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     use ring::cipher_suite::{
         TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
