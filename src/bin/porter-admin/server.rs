@@ -84,6 +84,10 @@ impl Porter for Server {
                 "the server has not answered: {error}; whether it was done is not known"
             ))
         };
+        // What is behind a line end would be another command.
+        if lines.iter().any(|line| line.contains(['\n', '\r'])) {
+            return Err(Failure::usage("an argument has a line end in it, and nothing was done"));
+        }
         // If it has refused already, that is what it is to be read.
         let sent = lines
             .iter()
