@@ -85,12 +85,12 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let porter = |words: &[&str]| connect(data, words);
     match asked.words[..] {
         ["users", "add" | "passwd"] => {
-            let mut porter = porter(&asked.words)?;
-            let policy = passwords::policy(&mut *porter, &asked)?;
+            // Nobody is kept waiting while a person thinks of a password: neither a server, nor whoever else wants the files.
+            let policy = passwords::policy(&mut *porter(&asked.words)?, &asked)?;
             let name = asked.text("NAME");
             let password = passwords::new_password(name, &policy, asked.path("password-file"))?;
             let request = line(&format!("{name} {}", policy.hash(&password)?.to_phc()));
-            Shown::new(is_json).show_all(&mut *porter, &[request])
+            Shown::new(is_json).show_all(&mut *porter(&asked.words)?, &[request])
         }
         ["users", "verify"] => {
             let mut porter = porter(&asked.words)?;

@@ -54,3 +54,18 @@ fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
     done_with(&folder.data(), &["users", "verify", "ann", "--password-file", "-"], PASSWORD);
     assert_eq!(states(&folder.data()).len(), 1);
 }
+
+/// Who thinks of a password has nothing that others wait for, and may take as long as that takes.
+#[test]
+fn nobody_waits_for_whoever_is_asked() {
+    let folder = Folder::new();
+    add(&folder.data(), "ann");
+    let mut person = start(&folder, &["users", "add", "cem", "--hash-rounds", "100"]);
+    person.await_text("New password for cem");
+    add(&folder.data(), "bob");
+    person.types(&format!("{PASSWORD}\n"));
+    person.answer("again: ", PASSWORD);
+    person.await_text("added cem");
+    assert_eq!(person.ends(), Some(0));
+    assert_eq!(states(&folder.data()).len(), 3);
+}
