@@ -34,10 +34,17 @@ impl<S: Store> Engine<S> {
         self.registry.reloads.pop()
     }
 
-    /// Files were read again, and this came of it.
-    pub fn handle_reloaded(&mut self, id: CommandId, report: impl IntoIterator<Item = String>) {
-        report.into_iter().for_each(|line| self.registry.answers.push(id, Answer::Text(line)));
-        self.registry.answers.done(id, "reloaded");
+    /// Files were read again, and this came of it: each with whether it failed.
+    pub fn handle_reloaded(&mut self, id: CommandId, report: impl IntoIterator<Item = (String, bool)>) {
+        let mut failures = 0;
+        for (line, has_failed) in report {
+            failures += usize::from(has_failed);
+            self.registry.answers.push(id, Answer::Text(line));
+        }
+        match failures {
+            0 => self.registry.answers.done(id, "reloaded"),
+            _ => self.registry.answers.failed(id, "not all was reloaded; what failed stays as it was"),
+        }
     }
 
     pub(super) fn is_known(&self, name: &Name) -> bool {

@@ -138,7 +138,8 @@ impl<S: Store> Server<S> {
         }
         while let Some(command) = self.engine.poll_reload() {
             let report = self.reload(now);
-            self.engine.handle_reloaded(command, report.into_iter().map(|line| line.text));
+            let report = report.into_iter().map(|line| (line.text, line.level == Level::Error));
+            self.engine.handle_reloaded(command, report);
         }
         if self.engine.is_quit_asked() {
             self.begin_stopping(now);

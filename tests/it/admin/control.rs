@@ -1,6 +1,6 @@
 //! The control socket itself, treated badly.
 
-use super::add;
+use super::{add, done, run_with, states, text};
 use crate::support::{Folder, Server, Setup, Visitor, eventually};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -137,4 +137,47 @@ fn the_sockets_file_is_removed_and_replaced() {
     expect_served(&server);
     let _folder = server.terminate();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+}
+
+/// Whoever hands on somebody else's word to porter-admin hands on no second command.
+#[test]
+fn an_argument_is_one_argument() {
+    let server = Server::start(&[]);
+    let data = server.folder.data();
+    for name in ["ann", "bob"] {
+        add(&data, name);
+    }
+    for words in [
+        &["users", "disable", "bob\nusers remove ann"][..],
+        &["users", "remove", "bob\r\nusers remove ann"],
+        &["kick", "x\nusers remove ann"],
+        &["say", "x\nusers remove ann"],
+        &["forgive", "192.0.2.1\nstop"],
+    ] {
+        let output = run_with(&data, words, "");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains("line end") && said.lines().count() == 1, "{said}");
+    }
+    let active = |name: &str| (name.to_owned(), "active".to_owned());
+    assert_eq!(states(&data), [active("ann"), active("bob")]);
+    expect_served(&server);
+}
+
+/// A script can tell whether what it wrote is in force.
+#[test]
+fn a_reload_that_fails_says_so() {
+    let folder = Folder::new();
+    let file = folder.path().join("porter.toml");
+    std::fs::write(&file, "penalty = 7\n").unwrap();
+    let setup = Setup::new(&["--config", &file.to_string_lossy()]);
+    let server = setup.start();
+    let data = server.folder.data();
+    assert!(done(&data, &["reload"]).ends_with("reloaded\n"));
+    std::fs::write(&file, "penalty = x\n").unwrap();
+    let output = run_with(&data, &["reload"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("not all was reloaded"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("porter.toml:1"), "{}", text(&output.stdout));
+    expect_served(&server);
 }
