@@ -7,8 +7,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use toml_writer::ToTomlValue;
 
@@ -209,8 +210,9 @@ fn read_file(path: &Path, command: &Command) -> Result<Vec<Entry>, Failure> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
     // A pipe would be waited for, by a server that others wait for.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }

@@ -2,6 +2,7 @@
 
 use crate::support::{Folder, PASSWORD, Said, Server, Setup, Visitor};
 use porter::protocol::Wanted;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use std::fs;
 use std::process::{Command, Output};
@@ -236,9 +237,15 @@ fn a_bad_file_keeps_what_was() {
     assert!(line.contains("ERROR") && line.contains("porter.toml:2: max-attempts"), "{line}");
     let line = reload(&server, &folder, "registration = \"open\"\n[", &["not reloaded", "porter.toml:2: "]);
     assert!(line.contains("ERROR"), "{line}");
-    fs::remove_file(folder.path().join("porter.toml")).unwrap();
+    let file = folder.path().join("porter.toml");
+    fs::remove_file(&file).unwrap();
     server.signal(Signal::HUP);
     folder.log_line(&["configuration not reloaded", "No such file"]);
+    // A pipe that nobody writes to is not waited for.
+    mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    server.signal(Signal::HUP);
+    folder.log_line(&["configuration not reloaded", "it is not a file"]);
+    fs::remove_file(&file).unwrap();
     // Closed it is still.
     drop(Visitor::introduced(&server, "bob", Wanted::Login));
     visitor.login(PASSWORD);
