@@ -1,5 +1,6 @@
 //! `porter-client` as a process, without a terminal and on one, against scripted servers.
 
+mod change_password;
 mod convenience;
 mod editing;
 mod fake;

@@ -10,6 +10,7 @@ mod import;
 #[path = "../porter-client/password_file.rs"]
 mod password_file;
 mod passwords;
+mod question;
 mod server;
 mod show;
 mod subcommands;

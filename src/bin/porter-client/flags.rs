@@ -35,6 +35,9 @@ pub(crate) struct Flags {
     /// Send this one message, whatever it begins with, show what comes back, and leave; the input is not read
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) message: Option<String>,
+    /// Change your password, and leave. The new one is asked for twice, or is the next line of an input that is no terminal
+    #[arg(long, conflicts_with = "message")]
+    pub(crate) change_password: bool,
     /// A file or pipe with your password on its first line, or - for the first line of the input; the environment's
     /// PORTER_PASSWORD serves too
     #[arg(long, value_name = "FILE")]

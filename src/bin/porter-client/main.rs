@@ -1,6 +1,7 @@
 //! `porter-client`: talks with a porter server, for a person at a terminal or a pipe.
 
 mod backoff;
+mod change_password;
 mod display;
 mod flags;
 mod input;
@@ -8,12 +9,15 @@ mod login;
 mod output;
 mod password_file;
 mod prompter;
+#[path = "../porter-admin/question.rs"]
+mod question;
 mod receipts;
 mod send_queue;
 mod session;
 mod signals;
 mod tally;
 
+use change_password::Account;
 use display::Detail;
 use flags::Flags;
 use password_file::{password_from_file, password_from_text};
@@ -37,6 +41,9 @@ fn main() -> ExitCode {
         };
         let host = host.host;
         let protection = flags.protection.protection();
+        if flags.change_password {
+            return change_password::run(Account { host, port, protection, name: flags.name, password });
+        }
         let detail = match (flags.quiet, flags.verbose) {
             (true, _) => Detail::Quiet,
             (_, true) => Detail::Verbose,
