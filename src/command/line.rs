@@ -73,7 +73,9 @@ fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result
             command(name(text)?, hash)
         }
         (Argument::Address(command), Some(text), None, _) => {
-            command(text.parse().map_err(|_| format!("{text:?} is no IP address"))?)
+            // As `throttled` has it: in IPv6 it is a network that owes.
+            let address = text.strip_suffix("/64").filter(|bare| bare.contains(':')).unwrap_or(text);
+            command(address.parse().map_err(|_| format!("{text:?} is no IP address"))?)
         }
         (Argument::Users, Some(count), None, _) => {
             let count = count.parse().ok().filter(|count| (1..=IMPORT_USERS).contains(count));
@@ -127,6 +129,8 @@ mod tests {
         assert_eq!(command("users disable ann"), Command::DisableUser(name("ann")));
         assert_eq!(command("say two  words "), Command::Say("two  words ".to_owned()));
         assert_eq!(command("forgive ::1"), Command::Forgive("::1".parse().unwrap()));
+        let network = Command::Forgive("2001:db8:1:2::".parse().unwrap());
+        assert_eq!(command("forgive 2001:db8:1:2::/64"), network);
         let added = Command::AddUser(name("ann"), PasswordHash::from_phc(hash).unwrap());
         assert_eq!(command(&format!("users add ann {hash}")), added);
         assert_eq!(parse("users import 3"), Ok(Line::Import(3)));
@@ -142,6 +146,8 @@ mod tests {
             "kick =x",
             "kick a b",
             "forgive ann",
+            "forgive 192.0.2.1/64",
+            "forgive ::/48",
             "users import 0",
             "users import x",
             "users import 99999999999",
