@@ -8,8 +8,9 @@ use porter::Clock;
 use porter::auth::{Name, Password, hash_passwords};
 use porter::cli::Failure;
 use porter::limits::IMPORT_USERS;
+use serde_json::Value;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
@@ -18,6 +19,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 const HEADER: [&str; 3] = ["name", "password", "registered"];
+/// Longer than a file of as many users as are imported at once, whatever their names.
+const IMPORT_BYTES: u64 = 256 * 1024 * 1024;
 /// How often the progress is shown.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -29,6 +32,8 @@ struct Users {
     hashes: Vec<String>,
     /// Passwords that are to be hashed.
     clear: Vec<Password>,
+    /// By name.
+    lines: HashMap<String, u64>,
 }
 
 /// # Errors
@@ -50,18 +55,48 @@ pub(crate) fn import(
         )
     };
     // The files are not kept from others while passwords are hashed, which may take hours.
-    let policy = policy(&mut *connect(&["policy"])?, asked)?;
+    let mut porter = connect(&["policy"])?;
+    let policy = policy(&mut *porter, asked)?;
     let bad = |line: u64, reason: String| {
         Failure::failed(format_args!("{}: line {line}: {reason}; nobody is imported", path.display()))
     };
-    let mut users = read(source, is_clear.then_some(&policy), bad)?;
+    let mut users = read(source.take(IMPORT_BYTES), is_clear.then_some(&policy), bad)?;
+    // Before hours of hashing, and with the line.
+    let known = known(&mut *porter)?;
+    drop(porter);
+    if let Some((name, _)) = users.rows.iter().find(|(name, _)| known.contains(name)) {
+        return Err(bad(users.lines[name], format!("there is a user {name} already")));
+    }
     if is_clear {
         users.hashes = hash(&users.clear, &policy)?;
     }
     let mut lines = vec![format!("users import {}", users.rows.len())];
     let rows = users.rows.iter().zip(&users.hashes);
     lines.extend(rows.map(|((name, registered), hash)| format!("{name},{hash},{registered}")));
-    Shown::new(is_json).show_all(&mut *connect(&["users", "import"])?, &lines)
+    Shown::new(is_json).show_all(&mut *connect(&["users", "import"])?, &lines).map_err(|failure| {
+        // It says what of whom, and only here it is known in which line that is.
+        let text = failure.to_string();
+        let text = text.strip_prefix("nobody is imported: ").unwrap_or(&text);
+        let of_name =
+            text.split_once(": ").and_then(|(name, reason)| Some((*users.lines.get(name)?, name, reason)));
+        match of_name {
+            Some((line, name, reason)) => {
+                let reason = reason.split(';').next().unwrap_or(reason);
+                bad(line, format!("{name}: {reason}"))
+            }
+            None => failure,
+        }
+    })
+}
+
+/// Who is there already.
+fn known(porter: &mut dyn Porter) -> Result<HashSet<String>, Failure> {
+    let mut names = HashSet::new();
+    porter.ask(&["users list".to_owned()], &mut |object| {
+        names.extend(object.get("name").and_then(Value::as_str).map(str::to_owned));
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 /// Reads all users. `policy` is for passwords that are clear.
@@ -74,8 +109,7 @@ fn read(
     let now =
         now.format(&Rfc3339).map_err(|error| Failure::failed(format_args!("the clock is wrong: {error}")))?;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(source);
-    let mut users = Users { rows: Vec::new(), hashes: Vec::new(), clear: Vec::new() };
-    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut users = Users { rows: Vec::new(), hashes: Vec::new(), clear: Vec::new(), lines: HashMap::new() };
     let mut record = csv::StringRecord::new();
     let mut is_header = true;
     loop {
@@ -102,7 +136,7 @@ fn read(
         // A user from before today's rules keeps its name.
         let name = Name::new(name).or_else(|rule| Name::stored(name).map_err(|_| rule));
         let name = name.map_err(|rule| bad(line, format!("{:?} is no name: {rule}", fields[0])))?.to_string();
-        if let Some(first) = lines.insert(name.clone(), line) {
+        if let Some(first) = users.lines.insert(name.clone(), line) {
             return Err(bad(line, format!("{name} is in line {first} already")));
         }
         let registered = if registered.is_empty() { now.as_str() } else { registered };
@@ -115,6 +149,9 @@ fn read(
             porter::command::import_line(&whole).map_err(|reason| bad(line, reason))?;
         }
         users.rows.push((name, registered.to_owned()));
+    }
+    if reader.position().byte() >= IMPORT_BYTES {
+        return Err(bad(reader.position().line(), "the file is longer than 256 MiB".to_owned()));
     }
     if users.rows.is_empty() {
         return Err(Failure::failed("there is nobody to import"));

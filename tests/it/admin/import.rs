@@ -114,3 +114,20 @@ fn an_import_that_is_cut_short_leaves_all_or_none() {
         assert!(!was_told || count == 3_001, "it was acknowledged");
     }
 }
+
+/// One that is taken is found before passwords are hashed, and one that only looks so is named with its line all the same.
+#[test]
+fn a_name_that_is_taken_is_named_with_its_line() {
+    let server = Server::start(&[]);
+    let offline = Folder::new();
+    for data in [server.folder.data(), offline.data()] {
+        add(&data, "ann");
+        for (name, part) in [("ann", "line 3: there is a user ann already"), ("Ann", "line 3: Ann: ")] {
+            let csv = format!("{HEADER}cem,{PASSWORD},\n{name},{PASSWORD},\n");
+            let words = ["users", "import", "--clear", "--hash-rounds", "100", "-"];
+            let said = refused(&data, &words, &csv);
+            assert!(said.contains(part) && said.matches("imported").count() == 1, "{said}");
+        }
+        assert_eq!(states(&data).len(), 1);
+    }
+}
