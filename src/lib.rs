@@ -191,6 +191,8 @@ pub mod store;
 pub mod text;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(any(feature = "programs", feature = "tls"))]
+mod whole_file;
 
 pub use clock::Clock;
 pub use moment::Moment;

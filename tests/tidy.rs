@@ -18,7 +18,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("clock", &["moment"]),
     ("text", &[]),
     ("keepalive", &["limits"]),
-    ("cli", &["limits"]),
+    ("whole_file", &[]),
+    ("cli", &["limits", "whole_file"]),
     ("editor", &["limits", "text"]),
     ("slots", &[]),
     ("tls", &["limits"]),
@@ -43,6 +44,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "tls",
             "proxy_header",
             "http",
+            "whole_file",
             "auth",
             "handler",
             "store",
@@ -80,14 +82,14 @@ const WORLD: &[(&str, &[&str])] = &[
     ("signal_hook", &["editor", "server", "load", "bin"]),
     ("signal_hook_mio", &["server"]),
     // The command line asks and complains on streams that others may have made non-blocking.
-    ("rustix", &["clock", "cli", "editor", "server", "store", "client", "load", "bin"]),
+    ("rustix", &["clock", "whole_file", "cli", "editor", "server", "store", "client", "load", "bin"]),
     ("getrandom", &["server", "load", "bin"]),
     ("TcpStream", &["server", "client", "load"]),
     // A program takes over what a service manager passes to it.
     ("TcpListener", &["server", "load", "bin"]),
     ("Instant", &["server", "store", "client", "load", "bin"]),
     ("SystemTime", &["store", "server"]),
-    ("std::fs", &["cli", "editor", "server", "store", "client", "load", "bin"]),
+    ("std::fs", &["whole_file", "cli", "editor", "server", "store", "client", "load", "bin"]),
     ("std::env", &["cli", "editor", "bin"]),
     // The client finds hosts, connects and shakes hands on a thread of its own: those calls cannot be given up, and the
     // keyboard and signals do not wait for them. The server is one thread.

@@ -2,19 +2,14 @@
 
 use super::configuration::{self, Entry, FILE, ValueKind, flags, is_list, one_line, reason, value_kind};
 use super::{Failure, HELP_COLUMNS, shown};
+use crate::whole_file::read_whole;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use toml_writer::ToTomlValue;
-
-/// No configuration is longer; somebody may have named another file by mistake.
-const FILE_BYTES: u64 = 1024 * 1024;
 
 /// A program's flags, and where each of their values comes from.
 #[derive(Debug)]
@@ -198,30 +193,15 @@ fn culprit<'e>(
 }
 
 fn read_file(path: &Path, command: &Command) -> Result<Vec<Entry>, Failure> {
-    let bytes = read_bounded(path).map_err(|error| {
+    let bytes = read_whole(path).map_err(|error| {
         Failure::usage(one_line(&format!("cannot read the configuration {}: {error}", path.display())))
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
         fault(path, line, "this is not UTF-8, as TOML is")
     })?;
-    configuration::read(&text, command).map_err(|found| fault(path, found.line, &found.reason))
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would be waited for, by a server that others wait for.
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(bytes)
+    configuration::read(text, command).map_err(|found| fault(path, found.line, &found.reason))
 }
 
 fn fault(path: &Path, line: usize, reason: &str) -> Failure {

@@ -4,6 +4,7 @@
 
 use crate::store::{Disk, OsDisk};
 use crate::tls::{ALPN, Fingerprint, VERSIONS, is_out_of_date, provider};
+use crate::whole_file::read_whole;
 use log::Level;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::client::WebPkiServerVerifier;
@@ -12,11 +13,10 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 use std::fmt::Display;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -24,9 +24,6 @@ use zeroize::Zeroizing;
 const OWN_CERTIFICATE: &str = "tls-cert.pem";
 /// Its key.
 const OWN_KEY: &str = "tls-key.pem";
-
-/// More than any chain of certificates takes.
-const PEM_BYTES: u64 = 1024 * 1024;
 
 /// Where a certificate and its key are, in PEM.
 #[derive(Clone, Debug)]
@@ -79,7 +76,8 @@ impl CertificateFiles {
         // Its group may well be one that is made for keys.
         let open = (mode & 0o007 != 0)
             .then(|| format!("the key {key} is open to every user of this machine; chmod o= {key}"));
-        let leaf = read(&self.certificate).ok().and_then(|text| CertificateDer::from_pem_slice(&text).ok());
+        let leaf =
+            read_whole(&self.certificate).ok().and_then(|text| CertificateDer::from_pem_slice(&text).ok());
         let dates = leaf.and_then(|leaf| dates_fault(&leaf));
         let dates = dates.map(|fault| {
             let certificate = self.certificate.display();
@@ -95,7 +93,7 @@ impl CertificateFiles {
     pub(super) fn read(&self) -> Result<Identity, String> {
         let unusable =
             |path: &PathBuf, reason: &dyn Display| format!("cannot use {}: {reason}", path.display());
-        let text = read(&self.certificate).map_err(|error| unusable(&self.certificate, &error))?;
+        let text = read_whole(&self.certificate).map_err(|error| unusable(&self.certificate, &error))?;
         let chain = CertificateDer::pem_slice_iter(&text)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unusable(&self.certificate, &error))?;
@@ -123,7 +121,7 @@ impl CertificateFiles {
 
 impl CertificateFiles {
     fn read_key(&self) -> Result<PrivateKeyDer<'static>, String> {
-        let text = read(&self.key).map_err(|error| error.to_string())?;
+        let text = read_whole(&self.key).map_err(|error| error.to_string())?;
         let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);
         if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
             let key = self.key.display();
@@ -134,22 +132,6 @@ impl CertificateFiles {
             error => error.to_string(),
         })
     }
-}
-
-/// A file whole; what may be a key in it is wiped. A pipe would be waited for, by a server that others wait for.
-fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    // With room for all of it no copies are left behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(PEM_BYTES as usize + 1));
-    file.take(PEM_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > PEM_BYTES {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(bytes)
 }
 
 /// What is wrong with a certificate's dates. It is verified as its own authority, since that looks at its dates first.

@@ -47,7 +47,9 @@ pub(crate) fn run(account: Account) -> Result<(), Failure> {
         say(&format!("warning: {warning}\n"));
     }
     let mut visit = Visit { connection, handshake: Handshake::new(), is_asked: false };
-    visit.change(&name, &old, &new)?;
+    let outcome = visit.change(&name, &old, &new);
+    visit.leave();
+    outcome?;
     say("the password is changed; other sessions end\n");
     Ok(())
 }
@@ -94,14 +96,18 @@ impl Visit {
                     let (old, new) = (old.as_bytes(), new.as_bytes());
                     self.send(&Request::ChangePassword { token: token.expose(), old, new });
                 }
-                Came::Changed => {
-                    self.send(&Request::Exit);
-                    // The end of the conversation, in order or not, changes nothing any more.
-                    while self.next().is_ok() {}
-                    return Ok(());
-                }
+                Came::Changed => return Ok(()),
                 Came::Nothing => {}
             }
+        }
+    }
+
+    /// Ends the session, if there is one: it would wait for somebody who does not come back. How the conversation ends
+    /// changes nothing any more.
+    fn leave(&mut self) {
+        if self.is_asked {
+            self.send(&Request::Exit);
+            while self.next().is_ok() {}
         }
     }
 

@@ -62,6 +62,8 @@ fn what_is_refused_changes_nothing() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(why) && said.lines().count() == 1, "{said}");
     }
+    // Who was let in has left in order, and waits for nobody.
+    server.folder.log_line(&["why=exit"]);
     expect_counts(&server, "ann", PASSWORD, true);
     drop(Visitor::introduced(&server, "bob", Wanted::Register));
 }
