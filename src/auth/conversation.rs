@@ -17,8 +17,8 @@ pub(crate) struct Unauthenticated {
     pub(crate) login_deadline: Moment,
 }
 
-/// The states of the protocol before Authenticated, one variant each with only its own data, and the one in between: a
-/// password is being seen to.
+/// The states of the protocol before Authenticated, one variant each with only its own data, and the one in between: an
+/// answer is being worked out.
 #[derive(Debug)]
 pub(crate) enum LoginState {
     /// Nobody knows yet who this is.
@@ -27,25 +27,28 @@ pub(crate) enum LoginState {
     Registering { name: Name },
     /// A known user, who is to give the password.
     LoggingIn { name: Name },
-    /// The server sees to a password; no further frame is handled meanwhile.
+    /// The server sees to a password, or its store fetches something; no further frame is handled meanwhile.
     Waiting(Waiting),
 }
 
 /// What a visitor waits for.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub(crate) name: Name,
+    /// The state that it goes on in.
+    pub(crate) then: Box<LoginState>,
     pub(crate) pending: PendingWork,
     pub(crate) since: Moment,
 }
 
-/// Who sees to the password.
+/// Who is at work for a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PendingWork {
     /// The hash queue.
     Hash(JobId),
     /// The store, which has this visitor's registration or somebody else's of the same name.
     Store,
+    /// The store, which fetches something from elsewhere.
+    Fetch,
 }
 
 impl Unauthenticated {
@@ -71,25 +74,44 @@ impl Unauthenticated {
         }
     }
 
-    /// The server sees to a password from now on.
-    pub(crate) fn begin_waiting(&mut self, name: Name, pending: PendingWork, now: Moment) {
-        self.login = LoginState::Waiting(Waiting { name, pending, since: now });
+    /// The server works for the visitor from now on, who is left in the state `then` afterwards.
+    pub(crate) fn begin_waiting(&mut self, then: LoginState, pending: PendingWork, now: Moment) {
+        self.login = LoginState::Waiting(Waiting { then: Box::new(then), pending, since: now });
     }
 
-    /// The server has seen to it; what it took is not the visitor's time. The visitor is left logging in.
+    /// That is done; what it took is not the visitor's time.
     pub(crate) fn end_waiting(&mut self, now: Moment) {
-        if let LoginState::Waiting(waiting) = &self.login {
-            self.login_deadline = self.login_deadline + now.since(waiting.since);
-            self.login = LoginState::LoggingIn { name: waiting.name.clone() };
+        match std::mem::replace(&mut self.login, LoginState::Identifying) {
+            LoginState::Waiting(waiting) => {
+                self.login_deadline = self.login_deadline + now.since(waiting.since);
+                self.login = *waiting.then;
+            }
+            other => self.login = other,
         }
     }
 
     /// The state's name in the protocol.
     pub(crate) fn state_name(&self) -> &'static str {
-        match self.login {
+        self.login.name()
+    }
+}
+
+impl LoginState {
+    fn name(&self) -> &'static str {
+        match self {
             LoginState::Identifying => "Identifying",
             LoginState::Registering { .. } => "Registering",
-            LoginState::LoggingIn { .. } | LoginState::Waiting(_) => "LoggingIn",
+            LoginState::LoggingIn { .. } => "LoggingIn",
+            LoginState::Waiting(waiting) => waiting.then.name(),
+        }
+    }
+
+    /// The user that a visitor is about to be, in this state or after it.
+    pub(crate) fn user(&self) -> Option<&Name> {
+        match self {
+            LoginState::Identifying => None,
+            LoginState::Registering { name } | LoginState::LoggingIn { name } => Some(name),
+            LoginState::Waiting(waiting) => waiting.then.user(),
         }
     }
 }

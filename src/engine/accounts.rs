@@ -5,10 +5,11 @@ use super::Engine;
 use super::admission::{Storing, WaitingChange};
 use super::answers::CommandId;
 use super::close_reason::CloseReason;
+use super::fetches::Fetch;
 use super::tasks::Report;
 use crate::auth::{Name, PasswordHash};
 use crate::command::Answer;
-use crate::store::{Account, AccountChange, Lookup, Store};
+use crate::store::{Account, AccountChange, Failure, Lookup, Store};
 use log::Level;
 
 /// What is done to a known user's account.
@@ -22,14 +23,21 @@ pub(super) enum AccountWork {
 const UNSUPPORTED: &str = "the store of this server cannot do that";
 
 impl<S: Store> Engine<S> {
-    pub(super) fn show_user(&mut self, id: CommandId, name: &Name) {
+    pub(super) fn show_user(&mut self, id: CommandId, name: Name) {
+        match self.store.find(&name) {
+            Lookup::Elsewhere => self.fetch(&name.clone(), Fetch::ShowUser { command: id, name }),
+            found => self.show_found_user(id, &name, found),
+        }
+    }
+
+    pub(super) fn show_found_user(&mut self, id: CommandId, name: &Name, found: Lookup) {
         let answers = &mut self.registry.answers;
-        match self.store.find(name) {
+        match found {
             Lookup::Known(hash) | Lookup::Disabled(hash) => {
                 answers.push(id, Answer::Hash(hash));
                 answers.done(id, "");
             }
-            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => answers.failed(id, no_user(name)),
+            _ => answers.failed(id, no_user(name)),
         }
     }
 
@@ -38,7 +46,7 @@ impl<S: Store> Engine<S> {
             Lookup::Known(_) | Lookup::Disabled(_) => format!("there is a user {name} already"),
             Lookup::Pending => format!("{name} is being registered"),
             Lookup::LookAlike => format!("{name} looks like the name of a user"),
-            Lookup::Unknown => {
+            Lookup::Unknown | Lookup::Elsewhere => {
                 let ticket = self.admission.ticket(Storing::NewUser { command: id, name: name.clone() });
                 return self.store.register(ticket, name, hash);
             }
@@ -46,7 +54,7 @@ impl<S: Store> Engine<S> {
         self.registry.answers.failed(id, refusal);
     }
 
-    pub(super) fn finish_new_user(&mut self, id: CommandId, name: &Name, stored: Result<(), String>) {
+    pub(super) fn finish_new_user(&mut self, id: CommandId, name: &Name, stored: Result<(), Failure>) {
         match stored {
             Ok(()) => {
                 log_event!(Level::Info, "registered", name = %name, by = %"admin");
@@ -63,18 +71,19 @@ impl<S: Store> Engine<S> {
             return waiting.push(WaitingChange::Command(id, work));
         }
         let is_disabled = match self.store.find(&name) {
-            Lookup::Known(_) => false,
-            Lookup::Disabled(_) => true,
+            Lookup::Known(_) => Some(false),
+            Lookup::Disabled(_) => Some(true),
+            Lookup::Elsewhere => None,
             Lookup::Pending => {
                 return self.registry.answers.failed(id, format!("{name} is being registered; try again"));
             }
             Lookup::Unknown | Lookup::LookAlike => return self.registry.answers.failed(id, no_user(&name)),
         };
         match (&work, is_disabled) {
-            (AccountWork::Change(AccountChange::Enable), false) => {
+            (AccountWork::Change(AccountChange::Enable), Some(false)) => {
                 return self.registry.answers.done(id, format!("{name} is enabled already"));
             }
-            (AccountWork::Change(AccountChange::Disable), true) => {
+            (AccountWork::Change(AccountChange::Disable), Some(true)) => {
                 return self.registry.answers.done(id, format!("{name} is disabled already"));
             }
             _ => {}
@@ -101,7 +110,7 @@ impl<S: Store> Engine<S> {
         id: CommandId,
         name: Name,
         work: &AccountWork,
-        stored: Result<(), String>,
+        stored: Result<(), Failure>,
     ) {
         match stored {
             Ok(()) => self.apply_account_work(id, &name, work),
@@ -143,7 +152,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    pub(super) fn finish_import(&mut self, id: CommandId, count: usize, stored: Result<(), String>) {
+    pub(super) fn finish_import(&mut self, id: CommandId, count: usize, stored: Result<(), Failure>) {
         match stored {
             Ok(()) => {
                 log_event!(Level::Info, "imported", users = #count);

@@ -2,6 +2,7 @@
 
 use super::accounts::AccountWork;
 use super::answers::CommandId;
+use super::fetches::Fetch;
 use super::hash_times::HashTimes;
 use super::{Config, ConnId};
 use crate::Moment;
@@ -109,6 +110,8 @@ pub(super) struct Admission {
     pub(super) throttle: Throttle,
     pub(super) decoys: Decoys,
     pub(super) storing: HashMap<Ticket, Storing>,
+    /// What the store was asked to fetch from elsewhere.
+    pub(super) fetching: HashMap<Ticket, Fetch>,
     pub(super) early_logins: HashMap<Name, Vec<EarlyLogin>>,
     /// Users whose new hash is queued, hashed or stored.
     pub(super) rehashing: HashSet<Name>,
@@ -129,6 +132,7 @@ impl Admission {
             throttle: Throttle::new(config.penalty),
             decoys: Decoys::new(decoy_key),
             storing: HashMap::new(),
+            fetching: HashMap::new(),
             early_logins: HashMap::new(),
             rehashing: HashSet::new(),
             changing: HashMap::new(),
@@ -181,9 +185,14 @@ impl Admission {
         })
     }
 
-    pub(super) fn ticket(&mut self, storing: Storing) -> Ticket {
+    pub(super) fn next_ticket(&mut self) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
+        ticket
+    }
+
+    pub(super) fn ticket(&mut self, storing: Storing) -> Ticket {
+        let ticket = self.next_ticket();
         self.storing.insert(ticket, storing);
         ticket
     }

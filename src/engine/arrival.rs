@@ -12,16 +12,16 @@ use super::registry::Registry;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine};
 use crate::Moment;
-use crate::auth::Origin;
 use crate::auth::conversation::Unauthenticated;
+use crate::auth::{Name, Origin};
 use crate::limits::REFUSALS_AT_ONCE;
 use crate::protocol::{Code, Reply, VERSION};
 use crate::store::Store;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// When somebody who found no room may come back.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// When somebody may come back who found no room, or a store that does not answer.
+pub(super) const COME_BACK: Duration = Duration::from_secs(1);
 
 /// What is wrong with the beginning of a connection from a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +139,17 @@ impl<S: Store> Engine<S> {
     fn greet(&mut self, id: ConnId, peer: Peer) {
         self.registry.note_stranger(id, Some(StrangerState::Idle));
         self.registry.totals.connections += 1;
-        let last = self.store.last_visitor(peer.ip());
-        let last_name = last.as_ref().map_or("", |name| name.as_str());
+        if !self.fetch_visitor(id, peer.ip()) {
+            let last = self.store.last_visitor(peer.ip());
+            self.say_hello(id, last.as_ref());
+            self.registry.arm(id);
+        }
+    }
+
+    /// Greets a connection with the name of who was last at its address.
+    pub(super) fn say_hello(&mut self, id: ConnId, last: Option<&Name>) {
+        let last_name = last.map_or("", Name::as_str);
         self.registry.send(id, &Reply::Hello { version: VERSION, last_name });
-        self.registry.arm(id);
     }
 }
 

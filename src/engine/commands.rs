@@ -2,12 +2,13 @@
 
 use super::answers::{CommandId, Listing};
 use super::delivery::Delivery;
+use super::fetches::is_somebodys;
 use super::{Engine, accounts::AccountWork};
 use crate::Moment;
 use crate::auth::{Name, Origin};
 use crate::command::{Answer, Command, Line, TABLE};
 use crate::limits::TOKEN_BYTES;
-use crate::store::{AccountChange, Lookup, Store};
+use crate::store::{AccountChange, Store};
 use log::Level;
 
 impl<S: Store> Engine<S> {
@@ -48,8 +49,7 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn is_known(&self, name: &Name) -> bool {
-        let is_stored = || !matches!(self.store.find(name), Lookup::Unknown | Lookup::LookAlike);
-        self.registry.sessions.has_any(name) || is_stored()
+        self.registry.sessions.has_any(name) || is_somebodys(&self.store.find(name))
     }
 
     /// `users` is how many a list may have.
@@ -94,7 +94,7 @@ impl<S: Store> Engine<S> {
             }
             Command::ListUsers => answers.list(id, Listing::users(users)),
             Command::ExportUsers => answers.list(id, Listing::Records { next: 0 }),
-            Command::ShowUser(name) => self.show_user(id, &name),
+            Command::ShowUser(name) => self.show_user(id, name),
             Command::AddUser(name, hash) => self.add_user(id, name, hash),
             Command::SetPassword(name, hash) => self.work_on_account(id, name, AccountWork::Password(hash)),
             Command::DisableUser(name) => {

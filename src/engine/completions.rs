@@ -8,7 +8,7 @@ use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Origin, Password, PasswordHash};
 use crate::limits::{HASH_BYTES, SALT_BYTES};
 use crate::protocol::{Code, Reply, Wanted};
-use crate::store::{Lookup, Store};
+use crate::store::{Failure, Lookup, Store};
 use log::Level;
 use subtle::ConstantTimeEq;
 
@@ -37,6 +37,7 @@ impl<S: Store> Engine<S> {
 
     /// Carries out what the store has answered.
     pub(super) fn take_completions(&mut self) {
+        self.take_fetched();
         while let Some(completion) = self.store.poll_completion() {
             let Some(storing) = self.admission.storing.remove(&completion.ticket) else { continue };
             match storing {
@@ -50,6 +51,7 @@ impl<S: Store> Engine<S> {
                         // The record that the cache vouched for is no more.
                         Ok(()) => self.admission.cache.forget(&name),
                         Err(reason) => {
+                            let reason = reason.to_string();
                             log_event!(Level::Error, "rehash not stored", name = %name, reason = ?reason);
                         }
                     }
@@ -132,7 +134,12 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn has_record(&self, name: &Name, record: &PasswordHash) -> bool {
-        matches!(self.store.find(name), Lookup::Known(stored) if stored == *record)
+        match self.store.find(name) {
+            Lookup::Known(stored) => stored == *record,
+            // Where it is kept that is found out when it counts.
+            Lookup::Elsewhere => true,
+            _ => false,
+        }
     }
 
     /// Hashes something more for whoever waits already, and goes on waiting.
@@ -177,7 +184,7 @@ impl<S: Store> Engine<S> {
                 self.end_waiting(id);
                 return self.refuse_look_alike(id, name);
             }
-            Lookup::Unknown => {}
+            Lookup::Unknown | Lookup::Elsewhere => {}
         }
         if let Some(unauthenticated) = self.unauthenticated(id)
             && let LoginState::Waiting(waiting) = &mut unauthenticated.login
@@ -194,7 +201,7 @@ impl<S: Store> Engine<S> {
         id: ConnId,
         name: &Name,
         password: &Password,
-        stored: Result<PasswordHash, String>,
+        stored: Result<PasswordHash, Failure>,
     ) {
         let here = self.end_waiting(id);
         match stored {
@@ -207,8 +214,11 @@ impl<S: Store> Engine<S> {
                     log_event!(Level::Info, "registered", name = %name; "its client has gone");
                 }
             }
+            Err(Failure::Taken) if here => self.refuse_taken(id, name.clone()),
+            Err(Failure::LookAlike) if here => self.refuse_look_alike(id, name.clone()),
+            Err(Failure::Away) if here => self.refuse_away(id),
             Err(reason) => {
-                log_event!(Level::Error, "registration not stored", name = %name, reason = ?reason);
+                log_event!(Level::Error, "registration not stored", name = %name, reason = ?reason.to_string());
                 if let Some(unauthenticated) = self.unauthenticated(id).filter(|_| here) {
                     unauthenticated.login = LoginState::Registering { name: name.clone() };
                 }

@@ -1,29 +1,36 @@
-//! The way in: identify, register, log in, resume.
+//! The way in: identify, register, log in.
 
 use super::admission::{EarlyLogin, NewPassword, Purpose};
 use super::close_reason::CloseReason;
 use super::connection::{Connection, ConnectionState, Input};
-use super::registry::{Change, Registry};
+use super::fetches::{Fetch, is_somebodys};
+use super::registry::Registry;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine, EntropyError};
 use crate::auth::conversation::{LoginState, PendingWork, Unauthenticated};
 use crate::auth::hash_queue::{Job, JobId};
-use crate::auth::{Name, Password, Token};
-use crate::limits::{SALT_BYTES, TOKEN_BYTES};
+use crate::auth::{Name, Password};
+use crate::limits::SALT_BYTES;
 use crate::protocol::{Code, Reply, Wanted};
 use crate::store::{Lookup, Store};
 use log::Level;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 impl<S: Store> Engine<S> {
     pub(super) fn identify(&mut self, id: ConnId, name: &str) {
-        let is_known = |name: &Name| !matches!(self.store.find(name), Lookup::Unknown | Lookup::LookAlike);
-        let name = match Name::meant(name, is_known) {
+        let name = match Name::meant(name, |name| is_somebodys(&self.store.find(name))) {
             Ok(name) => name,
             Err(rule) => return self.registry.refuse(id, Code::BadName, &rule.to_string()),
         };
-        let wanted = match self.store.find(&name) {
+        match self.store.find(&name) {
+            Lookup::Elsewhere => self.fetch(&name.clone(), Fetch::Identify { conn: id, name }),
+            found => self.want_password(id, name, &found),
+        }
+    }
+
+    /// Answers who has said a name, by what is known of it.
+    pub(super) fn want_password(&mut self, id: ConnId, name: Name, found: &Lookup) {
+        let wanted = match found {
             Lookup::Unknown if self.registry.config.registration_open => Wanted::Register,
             Lookup::LookAlike if self.registry.config.registration_open => {
                 return self.registry.refuse(id, Code::BadName, &look_alike(&name));
@@ -57,7 +64,8 @@ impl<S: Store> Engine<S> {
             Err(rule) => return self.registry.refuse(id, Code::WeakPassword, &rule.to_string()),
         };
         match self.store.find(&name) {
-            Lookup::Unknown => {}
+            // Where it is kept that is found out when it is stored.
+            Lookup::Unknown | Lookup::Elsewhere => {}
             Lookup::LookAlike => return self.refuse_look_alike(id, name),
             Lookup::Pending | Lookup::Known(_) | Lookup::Disabled(_) => return self.refuse_taken(id, name),
         }
@@ -85,16 +93,34 @@ impl<S: Store> Engine<S> {
         password: Password,
         change: Option<Box<NewPassword>>,
     ) {
+        match self.store.find(&name) {
+            Lookup::Elsewhere if self.refuse_throttled(id) => {}
+            Lookup::Elsewhere => {
+                self.fetch(&name.clone(), Fetch::Password { conn: id, name, password, change });
+            }
+            found => self.check_against(id, name, password, change, found),
+        }
+    }
+
+    /// Compares a password with what is known of the name.
+    pub(super) fn check_against(
+        &mut self,
+        id: ConnId,
+        name: Name,
+        password: Password,
+        change: Option<Box<NewPassword>>,
+        found: Lookup,
+    ) {
         let Some(origin) = self.origin(id) else { return };
         if self.refuse_throttled(id) {
             return;
         }
-        let (stored, disabled) = match self.store.find(&name) {
+        let (stored, disabled) = match found {
             Lookup::Known(stored) => (Some(stored), None),
             // It is hashed like any other, and no password is right.
             Lookup::Disabled(record) => (None, Some(record)),
             Lookup::Pending if change.is_none() => return self.await_store(id, name, password),
-            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending => (None, None),
+            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending | Lookup::Elsewhere => (None, None),
         };
         let is_exempt = self.is_exempt(id);
         let recognised = stored.as_ref().and_then(|stored| {
@@ -127,31 +153,6 @@ impl<S: Store> Engine<S> {
         let users = self.store.user_count().max(self.store.accounts_end());
         let number = self.admission.decoys.number(name, users);
         number.and_then(|number| self.store.rounds(number)).unwrap_or(self.registry.config.hash_rounds)
-    }
-
-    pub(super) fn resume(&mut self, id: ConnId, presented: &[u8; TOKEN_BYTES]) {
-        let Some(session) = self.registry.sessions.resumable(presented) else {
-            return self.registry.refuse(
-                id,
-                Code::NoSuchSession,
-                "no session has this token, or not any more",
-            );
-        };
-        let Some(token) = self.draw_token(id) else { return };
-        let welcome = Zeroizing::new(*token.expose());
-        let before = self.registry.sessions.resume(session, presented, token, id);
-        self.registry.totals.sessions_resumed += u64::from(before.is_none());
-        if let Some(before) = before {
-            self.registry.bye(before, "the session goes on in another connection", CloseReason::TakenOver);
-        }
-        let Some(name) = self.registry.sessions.session(session).map(|session| session.name().clone()) else {
-            return;
-        };
-        self.begin_session(id, session);
-        self.registry.totals.resumed += 1;
-        self.registry.log_login("resumed", id, &name);
-        self.registry
-            .send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello again, {name}") });
     }
 
     /// The unauthenticated of a connection that is not yet authenticated.
@@ -198,7 +199,7 @@ impl<S: Store> Engine<S> {
         let now = self.registry.now;
         match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
             Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                unauthenticated.begin_waiting(name, pending, now);
+                unauthenticated.begin_waiting(LoginState::LoggingIn { name }, pending, now);
                 self.registry.note_stranger(id, Some(StrangerState::Waiting));
             }
             Some(ConnectionState::Authenticated { is_waiting, .. }) => {
@@ -212,7 +213,7 @@ impl<S: Store> Engine<S> {
         self.registry.arm(id);
     }
 
-    /// The password is seen to; false if nobody has waited.
+    /// What a connection has waited for is there; false if it has not waited, or is gone.
     pub(super) fn end_waiting(&mut self, id: ConnId) -> bool {
         let now = self.registry.now;
         let Some(connection) =
@@ -301,63 +302,6 @@ impl<S: Store> Engine<S> {
         }
         self.begin_waiting(id, name.clone(), PendingWork::Store);
         self.admission.early_logins.entry(name).or_default().push(EarlyLogin { conn: id, password });
-    }
-
-    /// Opens a session for whoever has proved to be this user; false if that cannot be done.
-    pub(super) fn authenticate(&mut self, id: ConnId, name: Name) -> bool {
-        let Some(token) = self.draw_token(id) else { return false };
-        let Some(peer) = self.registry.connections.get(id).map(|connection| connection.peer) else {
-            return false;
-        };
-        let welcome = Zeroizing::new(*token.expose());
-        let first = !self.registry.sessions.has_any(&name);
-        let session = self.registry.sessions.open(name.clone(), token, id);
-        self.begin_session(id, session);
-        self.registry.totals.logins += 1;
-        self.registry.log_login("logged in", id, &name);
-        self.store.note_visitor(peer.ip(), &name);
-        self.registry.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
-        if first {
-            self.registry.changes.push_back(Change::Joined { session, name });
-        }
-        true
-    }
-
-    fn begin_session(&mut self, id: ConnId, session: crate::auth::SessionId) {
-        let last_frame = self.registry.now;
-        let admitted = self.registry.fan_out.admit();
-        self.registry.note_stranger(id, None);
-        if let Some(connection) = self.registry.connections.get_mut(id) {
-            let wrong_passwords = match &connection.state {
-                ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.wrong_passwords,
-                _ => 0,
-            };
-            let (is_paused, is_waiting, posts) = (false, false, 0);
-            connection.state = ConnectionState::Authenticated {
-                session,
-                last_frame,
-                is_paused,
-                is_waiting,
-                wrong_passwords,
-                admitted,
-                posts,
-            };
-        }
-        self.registry.pause_if_full(id, session);
-        self.registry.arm(id);
-    }
-
-    fn draw_token(&mut self, id: ConnId) -> Option<Token> {
-        loop {
-            let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-            if !self.random(id, &mut *bytes) {
-                return None;
-            }
-            let token = Token::new(*bytes);
-            if !self.registry.sessions.is_taken(&token) {
-                return Some(token);
-            }
-        }
     }
 
     /// Fills with random bytes; without them the connection cannot be served.

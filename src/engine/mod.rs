@@ -25,6 +25,7 @@ mod durations;
 mod entropy;
 mod events;
 mod fan_out;
+mod fetches;
 mod figures;
 mod frames;
 mod hash_times;
@@ -35,6 +36,7 @@ mod peer;
 mod poll;
 mod registry;
 mod roll;
+mod sessions;
 mod statistics;
 mod stranger_log;
 mod strangers;
@@ -252,7 +254,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether the store owes an answer.
     pub fn is_storing(&self) -> bool {
-        !self.admission.storing.is_empty()
+        !self.admission.storing.is_empty() || !self.admission.fetching.is_empty()
     }
 
     /// Whether a password waits to be hashed.

@@ -8,7 +8,7 @@ use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Password, PasswordHash, SessionId};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply};
-use crate::store::Store;
+use crate::store::{Failure, Store};
 use log::Level;
 
 impl<S: Store> Engine<S> {
@@ -83,7 +83,7 @@ impl<S: Store> Engine<S> {
         self.store.rehash(ticket, name, hash);
     }
 
-    pub(super) fn finish_change(&mut self, hashed: HashedChange, stored: Result<(), String>) {
+    pub(super) fn finish_change(&mut self, hashed: HashedChange, stored: Result<(), Failure>) {
         let HashedChange { change, new, hash } = hashed;
         let PasswordChange { conn, session, name, .. } = *change;
         let is_here = self.end_waiting(conn);
@@ -101,7 +101,7 @@ impl<S: Store> Engine<S> {
                 self.registry.end_other_sessions(&name, session, reason, CloseReason::PasswordChanged);
             }
             Err(reason) => {
-                log_event!(Level::Error, "password not stored", name = %name, reason = ?reason);
+                log_event!(Level::Error, "password not stored", name = %name, reason = ?reason.to_string());
                 if is_here {
                     let explanation = "the server could not store it; the old password stays";
                     self.registry.refuse(conn, Code::StorageFailed, explanation);

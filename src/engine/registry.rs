@@ -346,10 +346,14 @@ impl Registry {
         match self.connections.get(id).map(|connection| &connection.state) {
             Some(ConnectionState::Unauthenticated(unauthenticated)) => {
                 if let LoginState::Waiting(waiting) = &unauthenticated.login {
-                    self.changes.push_back(match waiting.pending {
-                        PendingWork::Hash(job) => Change::Abandoned(job),
-                        PendingWork::Store => Change::EarlyLoginLeft { conn: id, name: waiting.name.clone() },
-                    });
+                    match (waiting.pending, waiting.then.user()) {
+                        (PendingWork::Hash(job), _) => self.changes.push_back(Change::Abandoned(job)),
+                        (PendingWork::Store, Some(name)) => {
+                            self.changes.push_back(Change::EarlyLoginLeft { conn: id, name: name.clone() });
+                        }
+                        // An answer that nobody waits for is dropped when it comes.
+                        (PendingWork::Fetch | PendingWork::Store, _) => {}
+                    }
                 }
             }
             Some(&ConnectionState::Authenticated { session, is_waiting, .. }) => {

@@ -5,9 +5,10 @@ use crate::auth::{Name, PasswordHash};
 use crate::handler::{Chat, Echo};
 use crate::limits::{OUTPUT_STALL, REFUSALS_AT_ONCE};
 use crate::protocol::{FrameRead, Reply, Request, Wanted};
-use crate::store::{Account, Completion, Lookup, Stamp, Ticket};
+use crate::store::{Account, Completion, Failure, Fetched, Found, Lookup, Stamp, Ticket};
+use slow_store::SlowStore;
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 mod costs;
 mod crowds;
 mod disabled;
+mod elsewhere;
 mod figures;
 mod guesses;
 mod hashing;
@@ -24,92 +26,13 @@ mod lists;
 mod output;
 mod password_change;
 mod reload;
+mod slow_store;
 mod transport;
 mod who;
 mod write_rate;
 
 const PASSWORD: &[u8] = b"open sesame";
 const ROUNDS: u32 = 1000;
-
-/// Keeps users in memory, and answers only when a test lets it.
-#[derive(Default)]
-struct SlowStore {
-    users: HashMap<Name, PasswordHash>,
-    /// Those of them who are not let in.
-    disabled: HashSet<Name>,
-    /// Rounds of those who were removed.
-    removed: Vec<u32>,
-    waiting: Vec<(Ticket, Name, PasswordHash)>,
-    answers: Vec<Completion>,
-    /// What a reload finds.
-    changed: Option<HashMap<Name, PasswordHash>>,
-}
-
-impl SlowStore {
-    fn answer(&mut self, outcome: Result<(), String>) {
-        for (ticket, name, password) in self.waiting.drain(..) {
-            if outcome.is_ok() {
-                self.users.insert(name, password);
-            }
-            self.answers.push(Completion { ticket, outcome: outcome.clone() });
-        }
-    }
-}
-
-impl Store for SlowStore {
-    fn find(&self, name: &Name) -> Lookup {
-        match self.users.get(name) {
-            Some(stored) if self.disabled.contains(name) => Lookup::Disabled(stored.clone()),
-            Some(stored) => Lookup::Known(stored.clone()),
-            None if self.waiting.iter().any(|(_, waiting, _)| waiting == name) => Lookup::Pending,
-            None => Lookup::Unknown,
-        }
-    }
-
-    fn user_count(&self) -> usize {
-        self.users.len()
-    }
-
-    fn rounds(&self, number: usize) -> Option<u32> {
-        let users = self.users.values().map(|stored| stored.rounds);
-        users.chain(self.removed.iter().copied()).nth(number)
-    }
-
-    fn account(&self, number: usize) -> Option<Account> {
-        let (name, password) = self.users.iter().nth(number)?;
-        let registered = Stamp::of(OffsetDateTime::UNIX_EPOCH);
-        let is_disabled = self.disabled.contains(name);
-        Some(Account { name: name.clone(), password: password.clone(), is_disabled, registered })
-    }
-
-    fn accounts_end(&self) -> usize {
-        self.users.len() + self.removed.len()
-    }
-
-    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
-        self.waiting.push((ticket, name, password));
-    }
-
-    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
-        self.waiting.push((ticket, name, password));
-    }
-
-    fn reload(&mut self) {
-        if let Some(users) = self.changed.take() {
-            self.users = users;
-        }
-    }
-
-    fn poll_completion(&mut self) -> Option<Completion> {
-        self.answers.pop()
-    }
-
-    fn last_visitor(&self, _: IpAddr) -> Option<Name> {
-        None
-    }
-
-    fn note_visitor(&mut self, _: IpAddr, _: &Name) {}
-}
 
 /// Goes from number to number; dries up when it is told to.
 struct Counter {
@@ -169,7 +92,7 @@ impl World {
     }
 
     fn store(&mut self, outcome: Result<(), String>) {
-        self.engine.store_mut().answer(outcome);
+        self.engine.store_mut().answer(outcome.map_err(Failure::Other));
         self.engine.handle_completions(self.now);
     }
 

@@ -41,6 +41,7 @@ pub use stamp::{BadStamp, Stamp};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 
 /// Names a request to the store; the engine draws them and they come back with the completion.
@@ -60,6 +61,8 @@ pub enum Lookup {
     Known(PasswordHash),
     /// Somebody has it, with this password, and is not let in.
     Disabled(PasswordHash),
+    /// This is kept elsewhere, and is known only when it was [fetched](Store::fetch).
+    Elsewhere,
 }
 
 /// What becomes of a known user's account.
@@ -91,14 +94,81 @@ pub struct Account {
 pub struct Completion {
     /// Which request.
     pub ticket: Ticket,
-    /// Whether it is on stable storage; if not, nothing of it remains, and the text says why.
-    pub outcome: Result<(), String>,
+    /// Whether it is on stable storage; if not, nothing of it remains.
+    pub outcome: Result<(), Failure>,
 }
 
+/// Why something was not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Somebody else has the name meanwhile.
+    Taken,
+    /// Somebody has a name meanwhile that the new one can be taken for.
+    LookAlike,
+    /// What is kept elsewhere cannot be reached.
+    Away,
+    /// For another reason.
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::Taken => "the name is taken",
+            Failure::LookAlike => "the name looks like one that is taken",
+            Failure::Away => AWAY,
+            Failure::Other(reason) => reason,
+        })
+    }
+}
+
+/// What was fetched from elsewhere for one ticket.
+#[derive(Debug)]
+pub struct Fetched {
+    /// What was asked.
+    pub ticket: Ticket,
+    /// The answer to that; `None` if elsewhere cannot be reached.
+    pub answer: Option<Found>,
+}
+
+/// The answer to a question about what is kept elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// To [`fetch`](Store::fetch): never [`Lookup::Elsewhere`].
+    Name(Lookup),
+    /// To [`fetch_visitor`](Store::fetch_visitor): who logged in last from the address.
+    Visitor(Option<Name>),
+}
+
+/// What is said where a store that is elsewhere does not answer.
+pub(crate) const AWAY: &str = "the shared store cannot be reached";
+
 /// Where users and visitors are kept.
+///
+/// A store that has them in memory knows at once. One that keeps them elsewhere says so, by [`Lookup::Elsewhere`] and
+/// [`fetch_visitor`](Store::fetch_visitor): it is then asked to fetch them, and answers later, within a second, be it that
+/// it cannot. What it cannot know when it is asked to store, as that a name is free, it finds out then.
 pub trait Store {
     /// What is known of a name.
     fn find(&self, name: &Name) -> Lookup;
+
+    /// Fetches what is known elsewhere of a name, of which [`find`](Store::find) has said [`Lookup::Elsewhere`]; an answer
+    /// with this ticket [follows](Store::poll_fetched).
+    fn fetch(&mut self, ticket: Ticket, name: &Name) {
+        let _ = (ticket, name);
+    }
+
+    /// Fetches who logged in last from an address; an answer with this ticket follows. False: that is kept here, and
+    /// [`last_visitor`](Store::last_visitor) knows.
+    fn fetch_visitor(&mut self, ticket: Ticket, address: IpAddr) -> bool {
+        let _ = (ticket, address);
+        false
+    }
+
+    /// Something that was fetched since the last call, or could not be.
+    fn poll_fetched(&mut self) -> Option<Fetched> {
+        None
+    }
 
     /// How many users are known, the disabled ones too.
     fn user_count(&self) -> usize;
@@ -159,7 +229,7 @@ pub trait Store {
     }
 
     /// Takes a new user for storing. From now on the name is [`Pending`](Lookup::Pending); a completion with this
-    /// ticket follows. The name must be [`Unknown`](Lookup::Unknown).
+    /// ticket follows. The name must be [`Unknown`](Lookup::Unknown), or [`Elsewhere`](Lookup::Elsewhere).
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
 
     /// Takes a known user's new hash for storing, be it of another password. The old one counts until the completion, and

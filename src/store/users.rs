@@ -11,7 +11,7 @@ use super::record::{Record, User};
 use super::report::{Notice, OpenError};
 use super::stamp::Stamp;
 use super::table::Table;
-use super::{Account, AccountChange, Completion, Lookup, Ticket};
+use super::{Account, AccountChange, Completion, Failure, Lookup, Ticket};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
 use crate::limits::STORE_TROUBLE;
@@ -86,15 +86,17 @@ impl<F> Users<F> {
 
     pub(super) fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         let refusal = match self.find(&name) {
-            _ if self.broken.is_some() => self.broken.clone(),
+            _ if self.broken.is_some() => self.broken.clone().map(Failure::Other),
             Lookup::Unknown if self.table.has_room(self.requests.pending_count() + 1) => None,
-            Lookup::Unknown => Some("there are as many users as this server can hold".to_owned()),
-            Lookup::Pending | Lookup::Known(_) | Lookup::Disabled(_) => Some("the name is taken".to_owned()),
-            Lookup::LookAlike => Some("the name looks like one that is taken".to_owned()),
+            Lookup::Unknown => {
+                Some(Failure::Other("there are as many users as this server can hold".to_owned()))
+            }
+            Lookup::LookAlike => Some(Failure::LookAlike),
+            _ => Some(Failure::Taken),
         };
         match refusal {
             None => self.requests.register(ticket, name, password),
-            Some(reason) => self.answer(ticket, Err(reason)),
+            Some(failure) => self.answered.push_back(Completion { ticket, outcome: Err(failure) }),
         }
     }
 
@@ -354,7 +356,7 @@ impl<F> Users<F> {
     }
 
     fn answer(&mut self, ticket: Ticket, outcome: Result<(), String>) {
-        self.answered.push_back(Completion { ticket, outcome });
+        self.answered.push_back(Completion { ticket, outcome: outcome.map_err(Failure::Other) });
     }
 }
 

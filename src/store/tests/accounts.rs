@@ -6,7 +6,9 @@ use AccountChange::{Disable, Enable, Remove};
 /// Commits, due or not, and gives the answers with their reasons.
 pub(super) fn outcomes(store: &mut DiskStore<FaultyDisk>) -> Vec<(u64, Result<(), String>)> {
     store.commit(Moment::NEVER);
-    std::iter::from_fn(|| store.poll_completion()).map(|answer| (answer.ticket.0, answer.outcome)).collect()
+    std::iter::from_fn(|| store.poll_completion())
+        .map(|answer| (answer.ticket.0, answer.outcome.map_err(|failure| failure.to_string())))
+        .collect()
 }
 
 /// All users with their states, in the order of their numbers.

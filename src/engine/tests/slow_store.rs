@@ -1,0 +1,123 @@
+//! A store that does as it is told.
+
+use super::*;
+use std::collections::HashSet;
+
+/// Keeps users in memory, and answers only when a test lets it.
+#[derive(Default)]
+pub(super) struct SlowStore {
+    pub(super) users: HashMap<Name, PasswordHash>,
+    /// Those of them who are not let in.
+    pub(super) disabled: HashSet<Name>,
+    /// Rounds of those who were removed.
+    pub(super) removed: Vec<u32>,
+    pub(super) waiting: Vec<(Ticket, Name, PasswordHash)>,
+    pub(super) answers: Vec<Completion>,
+    /// What a reload finds.
+    pub(super) changed: Option<HashMap<Name, PasswordHash>>,
+    /// Nothing is known without being fetched.
+    pub(super) is_elsewhere: bool,
+    pub(super) asked: Vec<(Ticket, Asked)>,
+    pub(super) fetched: Vec<Fetched>,
+}
+
+pub(super) enum Asked {
+    Name(Name),
+    Visitor,
+}
+
+impl SlowStore {
+    pub(super) fn known(&self, name: &Name) -> Lookup {
+        match self.users.get(name) {
+            Some(stored) if self.disabled.contains(name) => Lookup::Disabled(stored.clone()),
+            Some(stored) => Lookup::Known(stored.clone()),
+            None if self.waiting.iter().any(|(_, waiting, _)| waiting == name) => Lookup::Pending,
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// Answers what was asked to be fetched, or that nobody knows.
+    pub(super) fn answer_fetches(&mut self, is_away: bool) {
+        for (ticket, asked) in std::mem::take(&mut self.asked) {
+            let found = match asked {
+                Asked::Name(name) => Found::Name(self.known(&name)),
+                Asked::Visitor => Found::Visitor(Name::new("ann").ok()),
+            };
+            self.fetched.push(Fetched { ticket, answer: (!is_away).then_some(found) });
+        }
+    }
+
+    pub(super) fn answer(&mut self, outcome: Result<(), Failure>) {
+        for (ticket, name, password) in self.waiting.drain(..) {
+            if outcome.is_ok() {
+                self.users.insert(name, password);
+            }
+            self.answers.push(Completion { ticket, outcome: outcome.clone() });
+        }
+    }
+}
+
+impl Store for SlowStore {
+    fn find(&self, name: &Name) -> Lookup {
+        if self.is_elsewhere { Lookup::Elsewhere } else { self.known(name) }
+    }
+
+    fn fetch(&mut self, ticket: Ticket, name: &Name) {
+        self.asked.push((ticket, Asked::Name(name.clone())));
+    }
+
+    fn fetch_visitor(&mut self, ticket: Ticket, _: IpAddr) -> bool {
+        if self.is_elsewhere {
+            self.asked.push((ticket, Asked::Visitor));
+        }
+        self.is_elsewhere
+    }
+
+    fn poll_fetched(&mut self) -> Option<Fetched> {
+        self.fetched.pop()
+    }
+
+    fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    fn rounds(&self, number: usize) -> Option<u32> {
+        let users = self.users.values().map(|stored| stored.rounds);
+        users.chain(self.removed.iter().copied()).nth(number)
+    }
+
+    fn account(&self, number: usize) -> Option<Account> {
+        let (name, password) = self.users.iter().nth(number)?;
+        let registered = Stamp::of(OffsetDateTime::UNIX_EPOCH);
+        let is_disabled = self.disabled.contains(name);
+        Some(Account { name: name.clone(), password: password.clone(), is_disabled, registered })
+    }
+
+    fn accounts_end(&self) -> usize {
+        self.users.len() + self.removed.len()
+    }
+
+    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.waiting.push((ticket, name, password));
+    }
+
+    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.waiting.push((ticket, name, password));
+    }
+
+    fn reload(&mut self) {
+        if let Some(users) = self.changed.take() {
+            self.users = users;
+        }
+    }
+
+    fn poll_completion(&mut self) -> Option<Completion> {
+        self.answers.pop()
+    }
+
+    fn last_visitor(&self, _: IpAddr) -> Option<Name> {
+        None
+    }
+
+    fn note_visitor(&mut self, _: IpAddr, _: &Name) {}
+}
