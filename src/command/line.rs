@@ -63,22 +63,24 @@ fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result
     let name = |text: &str| {
         Name::meant(text, |name| is_known(name)).map_err(|rule| format!("{text:?} is no name: {rule}"))
     };
-    let mut words = rest.split_whitespace();
-    let command = match (spec.argument, words.next(), words.next(), words.next()) {
-        (Argument::Text(command), Some(_), ..) => command(rest.to_owned()),
-        (Argument::None(command), None, ..) => command(),
-        (Argument::Name(command), Some(text), None, _) => command(name(text)?),
-        (Argument::Password(command), Some(text), Some(phc), None) => {
-            let hash = PasswordHash::from_phc(phc).map_err(|error| error.to_string())?;
-            command(name(text)?, hash)
+    // An argument is all that follows: of a name with a space in it is to be said that it is no name.
+    let given = rest.trim();
+    let command = match spec.argument {
+        Argument::None(command) if given.is_empty() => command(),
+        Argument::Text(command) if !given.is_empty() => command(rest.to_owned()),
+        Argument::Name(command) if !given.is_empty() => command(name(given)?),
+        Argument::Password(command) => {
+            let (text, phc) = given.rsplit_once(char::is_whitespace).ok_or_else(wrong)?;
+            let name = name(text.trim_end())?;
+            command(name, PasswordHash::from_phc(phc).map_err(|error| error.to_string())?)
         }
-        (Argument::Address(command), Some(text), None, _) => {
+        Argument::Address(command) if !given.is_empty() => {
             // As `throttled` has it: in IPv6 it is a network that owes.
-            let address = text.strip_suffix("/64").filter(|bare| bare.contains(':')).unwrap_or(text);
-            command(address.parse().map_err(|_| format!("{text:?} is no IP address"))?)
+            let address = given.strip_suffix("/64").filter(|bare| bare.contains(':')).unwrap_or(given);
+            command(address.parse().map_err(|_| format!("{given:?} is no IP address"))?)
         }
-        (Argument::Users, Some(count), None, _) => {
-            let count = count.parse().ok().filter(|count| (1..=IMPORT_USERS).contains(count));
+        Argument::Users if !given.is_empty() => {
+            let count = given.parse().ok().filter(|count| (1..=IMPORT_USERS).contains(count));
             return Ok(Line::Import(
                 count.ok_or(format!("users are imported 1 to {IMPORT_USERS} at a time"))?,
             ));
@@ -160,6 +162,28 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_no_name_is_said_to_be_none() {
+        let hash = "$pbkdf2-md5$i=1000$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw";
+        for spec in TABLE {
+            let behind = match spec.argument {
+                Argument::Name(_) => String::new(),
+                Argument::Password(_) => format!(" {hash}"),
+                _ => continue,
+            };
+            for text in ["bo b", "a  b c", "=x", "server", "x\u{3000}y"] {
+                let line = format!("{} {text}{behind}", spec.words.join(" "));
+                let expected = format!("{text:?} is no name: ");
+                let said = Line::parse(&line, |_| false).unwrap_err();
+                assert!(said.starts_with(&expected), "{line}: {said}");
+                if spec.is_for_console {
+                    assert_eq!(Line::typed(&line, |_| false), Err(said));
+                }
+            }
+        }
+        assert_eq!(Line::typed("kick", |_| false), Err("it is: kick NAME".to_owned()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod connection;
 
 use super::places::Places;
 use crate::Moment;
+use crate::command::Answer;
 use crate::engine::Engine;
 use crate::limits::CONTROL_CONNECTIONS;
 use crate::store::Store;
@@ -21,7 +22,7 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,9 @@ pub const CONTROL_FILE: &str = "control";
 /// Tokens from here on are the control socket's and its connections'. Those of whatever listens for clients or
 /// serves them are greater, all others smaller.
 const FIRST_TOKEN: usize = 1 << 16;
+/// What another user is answered.
+const FOR_OTHERS: &str = "refused: the control socket is for the server's own user and root";
+
 /// The socket and those who are connected to it.
 pub(super) struct Control {
     path: PathBuf,
@@ -79,9 +83,12 @@ impl Control {
     pub(super) fn serve<S: Store>(&mut self, engine: &mut Engine<S>, registry: &Registry, now: Moment) {
         let listener = &self.listener;
         let accept = || {
-            let (stream, _) = listener.accept()?;
+            let (mut stream, _) = listener.accept()?;
             if !is_allowed(&stream) {
                 log::warn!("control connection of another user refused");
+                let refusal = Answer::Failed(FOR_OTHERS.to_owned()).to_json();
+                // It fits into what a new socket takes at once.
+                let _ = writeln!(stream, "{refusal}");
                 return Ok(None);
             }
             Ok(Some(stream))

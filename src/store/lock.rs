@@ -79,6 +79,14 @@ impl Drop for Lock {
     }
 }
 
+/// Which process has a data directory, in words, if one has. Nothing is made or changed for a look.
+pub fn holder_of(directory: &Path) -> Option<String> {
+    let file = files::open(&directory.join(FILE), OpenOptions::new().read(true)).ok().flatten()?;
+    // Only where there is somebody it may be: a server that starts at this moment must not find the lock taken by a look.
+    let holder = holder(&file)?;
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then_some(holder)
+}
+
 fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
@@ -138,8 +146,13 @@ mod tests {
         let path = directory.path().join(FILE);
         // What a killed server has left, longer than what takes its place.
         std::fs::write(&path, "99999999999999999\n").unwrap();
+        assert_eq!(holder_of(directory.path()), None);
         let first = Lock::take(directory.path()).unwrap();
         assert!(first.is_effective());
+        assert_eq!(
+            holder_of(directory.path()).map(|holder| refusal(directory.path()).contains(&holder)),
+            Some(true)
+        );
         let number = format!("process {}", std::process::id());
         assert!(refusal(directory.path()).contains(&number));
         for (content, is_told) in
@@ -149,7 +162,9 @@ mod tests {
             assert_eq!(refusal(directory.path()).contains("process"), is_told, "{content:?}");
         }
         drop(first);
+        assert_eq!(holder_of(directory.path()), None, "a number that was left is nobody's");
         Lock::take(directory.path()).unwrap();
+        assert_eq!(holder_of(&directory.path().join("nowhere")), None);
     }
 
     #[test]

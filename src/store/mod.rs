@@ -34,6 +34,7 @@ pub use csv_store::DiskStore;
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
+pub use lock::holder_of;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
 pub use stamp::{BadStamp, Stamp};

@@ -21,6 +21,13 @@ fn command(data: &Path, words: &[&str]) -> Command {
     command
 }
 
+/// The files of a server that never ran: none yet.
+fn offline() -> Folder {
+    let folder = Folder::new();
+    folder.make_data();
+    folder
+}
+
 /// Runs it with this on its stdin.
 fn run_with(data: &Path, words: &[&str], stdin: &str) -> Output {
     let mut child = command(data, words).stdin(Stdio::piped()).spawn().unwrap();
@@ -222,10 +229,40 @@ fn without_a_server_the_same_is_answered() {
         said
     };
     let server = Server::start(&[]);
-    let folder = Folder::new();
-    // One hash is as good as another here.
-    std::fs::create_dir(folder.data()).unwrap();
+    let folder = offline();
     assert_eq!(play(&server.folder.data()), play(&folder.data()));
+}
+
+/// Of a name it is said what is wrong with it, before anything is asked for, whatever is to be done with it.
+#[test]
+fn what_is_no_name_is_said_to_be_none() {
+    let folder = offline();
+    let server = Server::start(&[]);
+    for data in [server.folder.data(), folder.data()] {
+        for words in [
+            &["users", "add"][..],
+            &["users", "passwd"],
+            &["users", "disable"],
+            &["users", "enable"],
+            &["users", "remove"],
+            &["users", "verify"],
+            &["kick"],
+        ] {
+            for (name, rule) in [
+                ("bo b", "letters, digits"),
+                ("", "empty"),
+                (" ", "begins with"),
+                ("ann ", "letters, digits"),
+                ("server", "nobody's name"),
+                ("a\u{2003}b", "letters, digits"),
+            ] {
+                let said = refused(&data, &[words, &[name]].concat(), "");
+                let is_told = said.contains(" is no name: ") && said.contains(rule);
+                assert!(is_told, "{words:?} {name:?}: {said}");
+            }
+        }
+        assert_eq!(states(&data), []);
+    }
 }
 
 /// What needs a server says so, and a directory that is not there is not made by a slip of the pen.
@@ -233,8 +270,19 @@ fn without_a_server_the_same_is_answered() {
 fn where_no_server_runs_that_is_said() {
     let folder = Folder::new();
     let nowhere = folder.path().join("nowhere");
-    assert!(refused(&nowhere, &["users", "list"], "").contains("there is no directory"));
-    assert!(!nowhere.exists());
+    let file = folder.path().join("users");
+    std::fs::write(&file, "name,password,registered\n").unwrap();
+    for words in [
+        &["users", "list"][..],
+        &["users", "add", "ann", "--password-file", "-"],
+        &["users", "import", file.to_str().unwrap()],
+        &["who"],
+    ] {
+        let said = refused(&nowhere, words, PASSWORD);
+        assert!(said.contains("there is no directory") && said.contains("mkdir"), "{said}");
+        assert!(said.contains(nowhere.to_str().unwrap()), "{said}");
+        assert!(!nowhere.exists());
+    }
     std::fs::create_dir(&nowhere).unwrap();
     for words in [&["who"][..], &["stop"], &["throttled"], &["say", "hello"], &["kick", "ann"]] {
         let said = refused(&nowhere, words, "");

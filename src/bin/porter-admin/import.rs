@@ -5,7 +5,7 @@ use crate::ask::Porter;
 use crate::passwords::{Policy, policy, salt};
 use crate::show::Shown;
 use porter::Clock;
-use porter::auth::{Name, Password, hash_passwords};
+use porter::auth::{Password, hash_passwords};
 use porter::cli::Failure;
 use porter::limits::IMPORT_USERS;
 use serde_json::Value;
@@ -133,9 +133,7 @@ fn read(
         if users.rows.len() == IMPORT_USERS {
             return Err(bad(line, format!("at most {IMPORT_USERS} users are imported at once")));
         }
-        // A user from before today's rules keeps its name.
-        let name = Name::new(name).or_else(|rule| Name::stored(name).map_err(|_| rule));
-        let name = name.map_err(|rule| bad(line, format!("{:?} is no name: {rule}", fields[0])))?.to_string();
+        let name = crate::name(name).map_err(|reason| bad(line, reason))?.to_string();
         if let Some(first) = users.lines.insert(name.clone(), line) {
             return Err(bad(line, format!("{name} is in line {first} already")));
         }

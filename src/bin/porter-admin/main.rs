@@ -16,8 +16,9 @@ mod show;
 mod subcommands;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use porter::auth::Name;
 use porter::cli::{self, Failure};
-use server::connect;
+use server::{connect, one_line};
 use show::Shown;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,9 +74,29 @@ impl<'a> Asked<'a> {
         self.matches.get_one::<PathBuf>(name).map(PathBuf::as_path)
     }
 
-    fn text(&self, name: &str) -> &'a str {
-        self.matches.get_one::<String>(name).map_or("", String::as_str)
+    /// The text of an argument, if there is one of this name.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
     }
+
+    /// The name that was given.
+    ///
+    /// # Errors
+    /// [`Failure`] if it cannot be any user's, before anybody is asked for anything.
+    fn name(&self) -> Result<&'a str, Failure> {
+        let text = self.text("NAME").unwrap_or_default();
+        one_line(text)?;
+        name(text).map(|_| text).map_err(Failure::failed)
+    }
+}
+
+/// A name that a user may have: one from before today's rules keeps its own.
+///
+/// # Errors
+/// The rule that it breaks.
+fn name(text: &str) -> Result<Name, String> {
+    let name = Name::new(text).or_else(|rule| Name::stored(text).map_err(|_| rule));
+    name.map_err(|rule| format!("{text:?} is no name: {rule}"))
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -87,15 +108,15 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     match asked.words[..] {
         ["users", "add" | "passwd"] => {
             // Nobody is kept waiting while a person thinks of a password: neither a server, nor whoever else wants the files.
+            let name = asked.name()?;
             let policy = passwords::policy(&mut *porter(&asked.words)?, &asked)?;
-            let name = asked.text("NAME");
             let password = passwords::new_password(name, &policy, asked.path("password-file"))?;
             let request = line(&format!("{name} {}", policy.hash(&password)?.to_phc()));
             Shown::new(is_json).show_all(&mut *porter(&asked.words)?, &[request])
         }
         ["users", "verify"] => {
-            let mut porter = porter(&asked.words)?;
-            passwords::verify(&mut *porter, asked.text("NAME"), asked.path("password-file"))
+            let name = asked.name()?;
+            passwords::verify(&mut *porter(&asked.words)?, name, asked.path("password-file"))
         }
         ["users", "import"] => import::import(&asked, is_json, porter),
         ["generate"] => match asked.matches.get_one::<generate::Kind>("WHAT") {
@@ -105,14 +126,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         ["users", "export"] if !is_json => show::export(&mut *porter(&asked.words)?),
         _ => {
             let words = asked.matches.try_get_many::<String>("TEXT").ok().flatten();
-            let argument = words.map(|words| words.map(String::as_str).collect::<Vec<_>>().join(" "));
-            let argument = argument.unwrap_or_else(|| {
-                ["NAME", "ADDRESS"]
-                    .iter()
-                    .find_map(|id| asked.matches.try_get_one::<String>(id).ok().flatten())
-                    .cloned()
-                    .unwrap_or_default()
-            });
+            let argument = match (words, asked.text("NAME")) {
+                (Some(words), _) => words.map(String::as_str).collect::<Vec<_>>().join(" "),
+                (None, Some(_)) => asked.name()?.to_owned(),
+                (None, None) => asked.text("ADDRESS").unwrap_or_default().to_owned(),
+            };
             Shown::new(is_json).show_all(&mut *porter(&asked.words)?, &[line(&argument)])
         }
     }

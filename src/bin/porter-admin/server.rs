@@ -2,19 +2,23 @@
 
 use crate::ask::{Object, Porter, Take, last};
 use crate::files::Files;
+use crate::question::say;
 use porter::Clock;
 use porter::cli::Failure;
 use porter::command::TABLE;
 use porter::server::CONTROL_FILE;
-use porter::store::OpenError;
+use porter::store::{OpenError, holder_of};
 use rustix::event::{Timespec, poll};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long the files are waited for while another porter-admin has them.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
+/// After which it is said for what.
+const TELL_WAIT: Duration = Duration::from_secs(2);
 /// Between two looks at the lock, of which nothing tells that it is free.
 const LOCK_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// How long a server may be silent: the longest of its turns is one that stores many users.
@@ -31,39 +35,98 @@ struct Server {
 /// [`Failure`] if there is neither, or another process has the files for long.
 pub(crate) fn connect(data: &Path, words: &[&str]) -> Result<Box<dyn Porter>, Failure> {
     let clock = Clock::new();
-    let until = clock.now() + LOCK_WAIT;
+    let began = clock.now();
     let socket = data.join(CONTROL_FILE);
     let is_for_files = TABLE.iter().any(|spec| spec.words == words && spec.is_for_files);
+    let mut is_told = false;
     loop {
-        let refusal = match UnixStream::connect(&socket) {
+        match UnixStream::connect(&socket) {
             Ok(stream) => return Server::new(stream).map(|server| Box::new(server) as Box<dyn Porter>),
-            Err(error) => error,
-        };
-        let is_absent = matches!(refusal.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
-        if !is_absent {
-            return Err(Failure::failed(format_args!("cannot reach {}: {refusal}", socket.display())));
+            Err(error) => refused(&socket, &error)?,
         }
-        // A first user, too, makes the directory; whoever lists those of another has misspelt it.
-        if !data.is_dir() && !matches!(words, ["users", "add" | "import"] | ["policy"]) {
-            let text = format!("there is no directory {}; --data names the server's", data.display());
-            return Err(Failure::failed(text));
+        // Who has misspelt it is not to find a second set of users later, made in passing.
+        if !data.is_dir() {
+            let directory = data.display();
+            return Err(Failure::failed(format_args!(
+                "there is no directory {directory}; --data names the server's; a new one is made by porter-server \
+                 --data {directory}, or by mkdir"
+            )));
         }
         if !is_for_files {
-            let text = format!("no server runs on {}; start porter-server --data there", data.display());
-            return Err(Failure::failed(text));
+            return Err(unanswered(data, &socket));
         }
         match Files::open(data, clock) {
             Ok(files) => return Ok(Box::new(files)),
-            Err(OpenError::Locked { .. }) if clock.now() < until => {
-                // Another porter-admin is done in a moment; a server that starts makes its socket in one.
+            // Another porter-admin is done in a moment; a server that starts makes its socket in one.
+            Err(OpenError::Locked { directory, holder }) => {
+                let (is_admin, waited) = (is_admin(holder.as_deref()), clock.now().since(began));
+                if waited >= LOCK_WAIT && is_admin {
+                    return Err(Failure::failed(OpenError::Locked { directory, holder }));
+                }
+                if !is_admin && (waited >= LOCK_WAIT || is_something_else(&socket)) {
+                    return Err(unanswered(data, &socket));
+                }
+                if !is_told && waited >= TELL_WAIT {
+                    let holder = holder.as_deref().unwrap_or("of which nothing is known");
+                    let directory = data.display();
+                    say(&format!(
+                        "porter-admin: waiting for {directory}, which another process ({holder}) has\n"
+                    ));
+                    is_told = true;
+                }
                 let _ = poll(&mut [], Some(&LOCK_LOOK));
-            }
-            Err(error @ OpenError::Locked { .. }) => {
-                let text = format!("{error}; nothing answers at {}", socket.display());
-                return Err(Failure::failed(text));
             }
             Err(error) => return Err(Failure::failed(error)),
         }
+    }
+}
+
+/// Whether nobody answers there; all else that may have kept somebody from asking is an error.
+fn refused(socket: &Path, error: &io::Error) -> Result<(), Failure> {
+    let way_out = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return Ok(()),
+        io::ErrorKind::PermissionDenied => "; it is for the server's own user and root",
+        _ => "",
+    };
+    Err(Failure::failed(format_args!("cannot reach {}: {error}{way_out}", socket.display())))
+}
+
+/// Why nobody answers, and what to do about it.
+fn unanswered(data: &Path, socket: &Path) -> Failure {
+    let (directory, place) = (data.display(), socket.display());
+    // What a porter-admin has, no server has.
+    let Some(holder) = holder_of(data).filter(|holder| !is_admin(Some(holder))) else {
+        return Failure::failed(format_args!(
+            "no server runs on {directory}; start porter-server --data there"
+        ));
+    };
+    match is_something_else(socket) {
+        true => Failure::failed(format_args!(
+            "another process ({holder}) has {directory}, but {place} is no socket: move it away, and send that process \
+             SIGHUP, which makes the socket again"
+        )),
+        false => Failure::failed(format_args!(
+            "another process ({holder}) has {directory}, but does not answer at {place}: if it is not just starting, send \
+             it SIGHUP, which makes the socket again"
+        )),
+    }
+}
+
+fn is_admin(holder: Option<&str>) -> bool {
+    holder.is_some_and(|holder| holder.ends_with(", porter-admin"))
+}
+
+/// Whether something has the socket's name at which nobody will ever answer.
+fn is_something_else(socket: &Path) -> bool {
+    std::fs::metadata(socket).is_ok_and(|found| !found.file_type().is_socket())
+}
+
+/// # Errors
+/// [`Failure`] if there is a line end in it: what is behind that would be another command.
+pub(crate) fn one_line(text: &str) -> Result<(), Failure> {
+    match text.contains(['\n', '\r']) {
+        true => Err(Failure::usage("an argument has a line end in it, and nothing was done")),
+        false => Ok(()),
     }
 }
 
@@ -84,10 +147,7 @@ impl Porter for Server {
                 "the server has not answered: {error}; whether it was done is not known"
             ))
         };
-        // What is behind a line end would be another command.
-        if lines.iter().any(|line| line.contains(['\n', '\r'])) {
-            return Err(Failure::usage("an argument has a line end in it, and nothing was done"));
-        }
+        lines.iter().try_for_each(|line| one_line(line))?;
         // If it has refused already, that is what it is to be read.
         let sent = lines
             .iter()

@@ -24,7 +24,7 @@ pub(crate) fn command() -> Command {
             Arg::new("data")
                 .long("data")
                 .value_name("DIR")
-                .help("The server's data directory")
+                .help("The server's data directory, which must be there")
                 .default_value("data")
                 .value_parser(value_parser!(PathBuf))
                 .global(true),

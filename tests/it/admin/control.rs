@@ -1,11 +1,15 @@
 //! The control socket itself, treated badly.
 
-use super::{add, done, run_with, states, text};
-use crate::support::{Folder, Server, Setup, Visitor, eventually};
+use super::{add, done, refused, run_with, states, text};
+use crate::support::{Folder, Server, Setup, Visitor, eventually, left_out};
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 use std::rc::Rc;
 
 struct Asker(BufReader<UnixStream>);
@@ -137,6 +141,64 @@ fn the_sockets_file_is_removed_and_replaced() {
     expect_served(&server);
     let _folder = server.terminate();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+}
+
+/// A server runs, and whatever has its socket's name is no way to it: that is said, with the way out, and nothing is done.
+#[test]
+fn a_server_that_cannot_be_asked_is_named() {
+    let server = Server::start(&[]);
+    let data = server.folder.data();
+    let path = data.join("control");
+    let holder = format!("process {}, porter-server", server.pid().as_raw_nonzero());
+    let told = |words: &[&str], part: &str| {
+        let said = refused(&data, words, "");
+        assert!([&holder, "SIGHUP", part].iter().all(|part| said.contains(*part)), "{said}");
+    };
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "mine").unwrap();
+    told(&["who"], "no socket: move it away");
+    told(&["users", "list"], "no socket: move it away");
+    std::fs::remove_file(&path).unwrap();
+    drop(UnixListener::bind(&path).unwrap());
+    told(&["who"], "does not answer");
+    std::fs::remove_file(&path).unwrap();
+    told(&["stop"], "does not answer");
+    // As it says.
+    server.signal(rustix::process::Signal::HUP);
+    eventually("the socket is made again", || path.exists().then_some(()));
+    add(&data, "ann");
+}
+
+/// Whoever has been let at the socket and is neither root nor the server's user is told so.
+#[test]
+fn another_user_is_told_whose_socket_it_is() {
+    if !rustix::process::getuid().is_root() {
+        return left_out("another user at the control socket", "sudo", &"only root can be another user");
+    }
+    let server = Server::start(&[]);
+    let data = server.folder.data();
+    let open = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    // Where the program is others may not look.
+    let program = server.folder.path().join("porter-admin");
+    std::fs::copy(env!("CARGO_BIN_EXE_porter-admin"), &program).unwrap();
+    open(server.folder.path(), 0o711);
+    open(&data, 0o711);
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        let output = command.arg("--data").arg(&data).args(words).uid(65_534).gid(65_534).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    let said = ask(&["who"]);
+    assert!(said.contains("Permission denied") && said.contains("the server's own user"), "{said}");
+    open(&data.join("control"), 0o666);
+    let many = "x".repeat(50_000);
+    for words in [&["who"][..], &["users", "remove", "ann"], &["say", &many]] {
+        let said = ask(words);
+        assert_eq!(said, "porter-admin: refused: the control socket is for the server's own user and root\n");
+    }
+    expect_served(&server);
+    server.folder.log_line(&["control connection of another user refused"]);
 }
 
 /// Whoever hands on somebody else's word to porter-admin hands on no second command.

@@ -1,7 +1,7 @@
 //! Users from files: all or none.
 
-use super::{add, done, done_with, refused, states};
-use crate::support::{Folder, PASSWORD, Server, Visitor};
+use super::{add, done, done_with, offline, refused, states};
+use crate::support::{PASSWORD, Server, Visitor};
 use std::path::Path;
 
 const HEADER: &str = "name,password,registered\n";
@@ -24,7 +24,7 @@ fn what_is_exported_can_be_imported() {
     done(&data, &["users", "disable", "bob"]);
     let exported = done(&data, &["users", "export"]);
     assert!(exported.starts_with(HEADER) && exported.lines().count() == 3, "{exported}");
-    let other = Folder::new();
+    let other = offline();
     assert_eq!(import(&other.data(), &exported), "imported 2 users\n");
     assert_eq!(done(&other.data(), &["users", "export"]), exported);
     let third = Server::start(&[]);
@@ -49,7 +49,7 @@ fn clear_passwords_are_hashed() {
 #[test]
 fn one_bad_line_and_nobody_is_imported() {
     let server = Server::start(&[]);
-    let offline = Folder::new();
+    let offline = offline();
     let good = "$pbkdf2-md5$i=1$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw";
     let line = |name: &str, hash: &str, time: &str| format!("{name},{hash},{time}\n");
     let time = "2026-01-31T08:00:00Z";
@@ -83,16 +83,16 @@ fn one_bad_line_and_nobody_is_imported() {
     }
 }
 
+/// So many users, with hashes.
+fn crowd(count: usize) -> String {
+    const USER: &str = "$pbkdf2-md5$i=1$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw,2026-01-31T08:00:00Z";
+    (0..count).map(|n| format!("u{n},{USER}\n")).collect()
+}
+
 /// A server that is killed while it imports has all of them or none.
 #[test]
 fn an_import_that_is_cut_short_leaves_all_or_none() {
-    let crowd: String = (0..3_000)
-        .map(|n| {
-            format!(
-                "u{n},$pbkdf2-md5$i=1$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw,2026-01-31T08:00:00Z\n"
-            )
-        })
-        .collect();
+    let crowd = crowd(3_000);
     for moment in 0..6 {
         let server = Server::start(&[]);
         let data = server.folder.data();
@@ -119,7 +119,7 @@ fn an_import_that_is_cut_short_leaves_all_or_none() {
 #[test]
 fn a_name_that_is_taken_is_named_with_its_line() {
     let server = Server::start(&[]);
-    let offline = Folder::new();
+    let offline = offline();
     for data in [server.folder.data(), offline.data()] {
         add(&data, "ann");
         for (name, part) in [("ann", "line 3: there is a user ann already"), ("Ann", "line 3: Ann: ")] {

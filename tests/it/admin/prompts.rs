@@ -1,6 +1,6 @@
 //! Passwords asked for on a terminal.
 
-use super::{add, done_with, states};
+use super::{add, done_with, offline, states};
 use crate::support::Terminal;
 use crate::support::{Folder, PASSWORD};
 use pty_process::blocking::Command;
@@ -13,7 +13,7 @@ fn start(folder: &Folder, words: &[&str]) -> Terminal {
 
 #[test]
 fn a_password_is_asked_for_twice_and_not_shown() {
-    let folder = Folder::new();
+    let folder = offline();
     let mut person = start(&folder, &["users", "add", "ann", "--hash-rounds", "100"]);
     person.answer("New password for ann (at least 8 characters): ", "short");
     person.await_text("at least 8 characters");
@@ -32,7 +32,7 @@ fn a_password_is_asked_for_twice_and_not_shown() {
 /// Whatever ends the question, the terminal shows again what is typed, and nothing was done.
 #[test]
 fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
-    let folder = Folder::new();
+    let folder = offline();
     add(&folder.data(), "ann");
     for keys in ["\u{3}", "\u{4}", "\u{1c}"] {
         let mut person = start(&folder, &["users", "passwd", "ann"]);
@@ -58,7 +58,7 @@ fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
 /// Who thinks of a password has nothing that others wait for, and may take as long as that takes.
 #[test]
 fn nobody_waits_for_whoever_is_asked() {
-    let folder = Folder::new();
+    let folder = offline();
     add(&folder.data(), "ann");
     let mut person = start(&folder, &["users", "add", "cem", "--hash-rounds", "100"]);
     person.await_text("New password for cem");

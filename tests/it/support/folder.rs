@@ -49,9 +49,14 @@ impl Folder {
         fs::read_to_string(self.data().join(file)).unwrap()
     }
 
+    /// Makes the data directory, if there is none yet.
+    pub(crate) fn make_data(&self) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.data()).unwrap();
+    }
+
     /// Writes a file of the data directory, which is made if there is none yet.
     pub(crate) fn write(&self, file: &str, content: &[u8]) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.data()).unwrap();
+        self.make_data();
         let mut options = fs::OpenOptions::new();
         let mut file =
             options.write(true).create(true).truncate(true).mode(0o600).open(self.data().join(file)).unwrap();
