@@ -89,6 +89,39 @@ fn crowd(count: usize) -> String {
     (0..count).map(|n| format!("u{n},{USER}\n")).collect()
 }
 
+/// Without a server porter-admin writes the files itself: killed at whatever moment it leaves all or none, and whoever comes
+/// next has no trouble by what it has left.
+#[test]
+fn an_import_into_files_that_is_killed_leaves_all_or_none() {
+    const CROWD: usize = 2_100;
+    let csv = format!("{HEADER}{}", crowd(CROWD));
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    // When the new file has so many bytes, and at last when it is in the old one's place.
+    for moment in 0..6 {
+        let folder = offline();
+        let data = folder.data();
+        add(&data, "ann");
+        let file = folder.path().join("crowd.csv");
+        std::fs::write(&file, &csv).unwrap();
+        let (old, new) = (data.join("users.csv"), data.join("users.csv.new"));
+        let before = length(&old);
+        let mut child = super::command(&data, &["users", "import", file.to_str().unwrap()]).spawn().unwrap();
+        let enough = csv.len() as u64 * moment / 4;
+        while child.try_wait().unwrap().is_none()
+            && length(&old) == before
+            && (!new.exists() || length(&new) < enough)
+        {}
+        let _ = child.kill();
+        let was_told = child.wait().unwrap().success();
+        let count = states(&data).len();
+        assert!([1, CROWD + 1].contains(&count), "{count} users");
+        assert!(!was_told || count == CROWD + 1, "it was acknowledged");
+        add(&data, "bob");
+        assert_eq!(states(&data).len(), count + 1);
+        assert!(!new.exists());
+    }
+}
+
 /// A server that is killed while it imports has all of them or none.
 #[test]
 fn an_import_that_is_cut_short_leaves_all_or_none() {
