@@ -9,7 +9,7 @@ use super::control::Control;
 use super::metrics::Metrics;
 use super::reload::ReloadLine;
 use super::signals::{SignalAction, Signals};
-use super::stderr::{has_log_at, take_warned};
+use super::stderr::{has_held_warnings, has_log_at, take_held_warnings};
 use super::{
     CONSOLE_INPUT, CONSOLE_OUTPUT, CONSOLE_SIGNALS, LOG_DELAY, LOG_RETRY, SIGNALS, Server, ServerError,
 };
@@ -170,6 +170,9 @@ impl<S: Store> Server<S> {
     }
 
     pub(super) fn flush_log(&mut self, now: Moment) {
+        if has_held_warnings() {
+            self.show_held_warnings();
+        }
         let Some(log) = self.log.as_ref().filter(|log| log.is_waiting()) else {
             self.log_due = None;
             return;
@@ -179,18 +182,27 @@ impl<S: Store> Server<S> {
             return;
         }
         // What is said on a stderr that is the console's terminal stands above what is typed there, too.
-        let mut console = self.console.as_mut().filter(|console| console.shares_stderr());
-        if let Some(console) = console.as_mut().filter(|_| has_log_at(Level::Error)) {
+        let console = self.console.as_mut().filter(|_| has_log_at(Level::Error));
+        if let Some(console) = console.filter(|console| console.shares_stderr()) {
             console.make_way();
         }
         log.flush();
-        if let Some(console) = console.filter(|_| take_warned()) {
-            console.lose_row();
-        }
         self.engine.note_log_lines_dropped(log.dropped_lines());
         let retry = if log.is_moving() { LOG_DELAY } else { LOG_RETRY };
         self.log_due = log.is_waiting().then(|| now + retry);
+        if has_held_warnings() {
+            self.show_held_warnings();
+        }
         self.flush_console();
+    }
+
+    /// What is said on stderr while somebody types there is shown as all else is.
+    #[cold]
+    fn show_held_warnings(&mut self) {
+        if let Some(console) = &mut self.console {
+            take_held_warnings().iter().for_each(|line| console.show(line));
+            console.flush();
+        }
     }
 }
 

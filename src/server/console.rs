@@ -21,7 +21,8 @@ mod typing;
 use self::lines::{LineBuffer, warn_of_long_line};
 use self::output::Output;
 use self::typing::Typing;
-use super::stream::{is_foreground, is_ready};
+use super::stderr::hold_warnings;
+use super::stream::{are_one_terminal, is_file, is_foreground, is_ready};
 use crate::Moment;
 use crate::limits::CONSOLE_LINE_BYTES;
 use log::Level;
@@ -30,7 +31,7 @@ use mio::{Interest, Registry, Token};
 use rustix::event::PollFlags;
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
-use rustix::stdio::{stderr, stdin};
+use rustix::stdio::{stderr, stdin, stdout};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub(super) struct Console {
     input: Option<Input>,
     output: Option<Output>,
     typing: Option<Typing>,
-    /// What is said on stderr is shown where lines are typed.
+    /// Stderr is the terminal at which lines are typed.
     shares_stderr: bool,
     /// Lines that were typed and are not taken yet.
     lines: VecDeque<String>,
@@ -59,9 +60,11 @@ pub(super) struct Console {
 struct Input {
     token: Token,
     is_terminal: bool,
+    /// No event tells of it, and it is read share by share to its end.
+    is_file: bool,
     buffer: LineBuffer,
-    /// The terminal has a line, and somebody else has the terminal: when to look again, since no event tells of its
-    /// coming back.
+    /// When to look again though no event says so: there is more in the file, or the terminal has a line, and somebody
+    /// else has the terminal.
     look_again: Option<Moment>,
 }
 
@@ -77,16 +80,21 @@ enum Entered {
 }
 
 impl Console {
-    /// Takes part in the poll, where the system lets it: a file or `/dev/null` cannot be waited for, and then there
-    /// is nobody at the console to wait for either.
+    /// Takes part in the poll, where the system lets it: a file cannot be waited for, and is read by shares; nor can
+    /// `/dev/null`, and then there is nobody at the console to wait for either.
     pub(super) fn new(registry: &Registry, [input, output, signals]: [Token; 3]) -> Console {
-        let registered = registry.register(&mut SourceFd(&stdin().as_raw_fd()), input, Interest::READABLE);
+        let is_file = is_file(stdin());
+        let registered = match is_file {
+            true => Ok(()),
+            false => registry.register(&mut SourceFd(&stdin().as_raw_fd()), input, Interest::READABLE),
+        };
         let input = match registered {
             Ok(()) => Some(Input {
                 token: input,
                 is_terminal: rustix::termios::isatty(stdin()),
+                is_file,
                 buffer: LineBuffer::default(),
-                look_again: None,
+                look_again: is_file.then_some(Moment::START),
             }),
             Err(error) => {
                 log_event!(Level::Info, "console not read", reason = ?error; "standard input cannot be waited for");
@@ -96,12 +104,14 @@ impl Console {
         let output = Output::new(registry, output);
         let is_typed_at = input.is_some() && output.is_terminal();
         let typing = if is_typed_at { Typing::begin(registry, signals) } else { None };
+        let shares_stderr = typing.is_some() && are_one_terminal(stdout(), stderr());
+        hold_warnings(shares_stderr);
         Console {
             input,
             output: Some(output),
             is_waiting: typing.is_some(),
             typing,
-            shares_stderr: rustix::termios::isatty(stderr()),
+            shares_stderr,
             lines: VecDeque::new(),
         }
     }
@@ -114,7 +124,7 @@ impl Console {
     /// Input may be ready: reads once, for [`next_line`](Console::next_line) to give the lines that are whole.
     pub(super) fn read(&mut self, registry: &Registry, now: Moment) {
         let Some(input) = &mut self.input else { return };
-        input.look_again = None;
+        input.look_again = input.is_file.then_some(now);
         // Whoever else has the terminal may have taken the line meanwhile, and then reading would block.
         if !is_ready(stdin(), PollFlags::IN) {
             return;
@@ -141,9 +151,13 @@ impl Console {
                     None => self.lines.extend(input.buffer.take(&buffer[..count])),
                 }
                 // More may be there, of which no event would tell: ask for a new one.
-                let again =
-                    registry.reregister(&mut SourceFd(&stdin().as_raw_fd()), input.token, Interest::READABLE);
-                if let Err(error) = again {
+                if !input.is_file
+                    && let Err(error) = registry.reregister(
+                        &mut SourceFd(&stdin().as_raw_fd()),
+                        input.token,
+                        Interest::READABLE,
+                    )
+                {
                     self.end_input(registry, &error.to_string());
                 }
             }
@@ -246,14 +260,6 @@ impl Console {
         self.is_waiting = true;
     }
 
-    /// Something was said on stderr behind the row: it is drawn anew below.
-    pub(super) fn lose_row(&mut self) {
-        if let Some(typing) = &mut self.typing {
-            typing.lose_row();
-        }
-        self.is_waiting = true;
-    }
-
     /// Signals for those who have the terminal may have come.
     pub(super) fn take_signals(&mut self) {
         let Some(typing) = &mut self.typing else { return };
@@ -285,6 +291,7 @@ impl Console {
         if let Some(typing) = &mut self.typing {
             typing.end();
         }
+        hold_warnings(false);
         self.is_waiting = true;
     }
 
@@ -312,5 +319,6 @@ impl Console {
 impl Drop for Console {
     fn drop(&mut self) {
         self.make_way();
+        hold_warnings(false);
     }
 }

@@ -23,6 +23,22 @@ pub(super) fn reopened(stream: BorrowedFd<'_>) -> Option<OwnedFd> {
     (kind == FileType::Fifo).then(|| rustix::fs::open(path, flags, Mode::empty()).ok()).flatten()
 }
 
+/// Whether both are the same terminal. One that was opened as `/dev/tty` is that which the session has.
+pub(super) fn are_one_terminal(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    let device = |fd| rustix::termios::isatty(fd).then(|| rustix::fs::fstat(fd).ok()).flatten();
+    let (Some(first), Some(second)) = (device(one), device(other)) else { return false };
+    let is_of_session = |fd| {
+        let session = rustix::termios::tcgetsid(fd);
+        session.is_ok_and(|session| rustix::process::getsid(None).is_ok_and(|own| own == session))
+    };
+    first.st_rdev == second.st_rdev || (is_of_session(one) && is_of_session(other))
+}
+
+/// Whether it is a file, of which no event ever tells that it can be read, because it always can.
+pub(super) fn is_file(stream: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+}
+
 /// Whether the terminal is ours to read; where there is no job control it always is.
 pub(super) fn is_foreground(terminal: BorrowedFd<'_>) -> bool {
     rustix::termios::tcgetpgrp(terminal).map_or(true, |group| group == rustix::process::getpgrp())

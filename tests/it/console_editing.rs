@@ -10,6 +10,7 @@ use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -119,9 +120,39 @@ fn what_is_logged_is_shown_above_what_is_typed() {
     std::fs::rename(&log, log.with_extension("before")).unwrap();
     std::fs::create_dir(&log).unwrap();
     kill_process(operator.server(), Signal::HUP).unwrap();
+    operator.person.await_text("\r\x1b[Kporter-server: the log file ");
     operator.person.await_text("the service goes on without\r\n\r\x1b[K> half a li");
+    std::fs::remove_dir(&log).unwrap();
+    kill_process(operator.server(), Signal::HUP).unwrap();
+    operator.person.await_text("\r\x1b[Kporter-server: the log file ");
+    operator.person.await_text("can be written again\r\n\r\x1b[K> half a li");
     operator.person.types("\x15/stop\r");
     assert_eq!(operator.person.ends(), Some(0));
+}
+
+/// What is said on another terminal tears nothing here, and nothing is drawn anew for it.
+#[test]
+fn what_is_said_on_another_terminal_leaves_the_row_alone() {
+    let (mut elsewhere, pts) = open().unwrap();
+    let device = pts.as_fd().try_clone_to_owned().unwrap();
+    let command = Command::new(SERVER).env("TERM", "xterm").stderr(device);
+    let mut operator = Operator::started(&["--log-file", "-"], command);
+    operator.person.types("half a li");
+    operator.person.await_text("half a li");
+    for name in ["ann", "bob", "cem"] {
+        drop(Visitor::logged_in_at(operator.address, name));
+    }
+    let mut said = String::new();
+    while said.matches(" disconnected ").count() < 3 {
+        let mut portion = [0; 4096];
+        let count = elsewhere.read(&mut portion).unwrap();
+        said.push_str(&String::from_utf8_lossy(&portion[..count]));
+    }
+    operator.person.types("ne\x15/stop\r");
+    assert_eq!(operator.person.ends(), Some(0));
+    let (_, behind) = operator.person.shown.split_once("half a li").unwrap();
+    assert!(!behind.contains("> half a li\r\x1b[K"), "{behind:?}");
+    assert!(!behind.starts_with("\r\x1b[K\r\x1b[K"), "{behind:?}");
 }
 
 #[test]

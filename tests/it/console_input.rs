@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+const HASH: &str = "$pbkdf2-md5$i=1$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw";
+
 /// Serves a client, and uses next to no processor time over a stretch in which it has nothing to do: until a
 /// stranger is timed out after two seconds.
 fn serves_and_rests(server: &Server) {
@@ -48,6 +50,30 @@ fn a_file() {
         std::fs::write(&path, content).unwrap();
         serves_and_rests(&setup().folder(folder).stdin(File::open(path).unwrap()).start());
     }
+}
+
+/// What stands in a file is done, however much it is, up to a last line without an end; nobody waits for it meanwhile.
+#[test]
+fn a_file_of_commands() {
+    const LINES: usize = 20_000;
+    let folder = Rc::new(Folder::with_users(&[("ann", HASH), ("bob", HASH)]));
+    let path = folder.path().join("commands.txt");
+    let rest = format!("{}\n{}/users enable bob\n/users list", "x".repeat(70_000), "\n".repeat(LINES));
+    std::fs::write(&path, format!("/users disable ann\r\n/users disable bob\n{rest}")).unwrap();
+    let mut server = setup().folder(folder).stdin(File::open(&path).unwrap()).start();
+    server.stdout.wait_for_line(|line| line.starts_with("ann is disabled"));
+    server.stdout.wait_for_line(|line| line == "bob is enabled");
+    server.stdout.wait_for_line(|line| line.starts_with("bob") && line.contains("registered"));
+    server.folder.log_line(&["console line dropped"]);
+    server.folder.log_line(&["console not read any more", "ended"]);
+    let mut cem = Visitor::logged_in(&server, "cem");
+    cem.expect_echo("hi");
+    let folder = server.terminate();
+
+    let stopping = folder.path().join("stop.txt");
+    std::fs::write(&stopping, format!("{}/stop\n", "/help\n".repeat(100))).unwrap();
+    let mut server = setup().folder(folder).stdin(File::open(stopping).unwrap()).start();
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 /// Row 11: a pipe that ends, at once, later, or within a line.

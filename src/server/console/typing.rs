@@ -98,7 +98,7 @@ impl Typing {
     }
 
     /// Where the row was there is something else now.
-    pub(super) fn lose_row(&mut self) {
+    fn lose_row(&mut self) {
         self.row = Row::default();
     }
 

@@ -31,10 +31,6 @@ impl Typing {
         match *self {}
     }
 
-    pub(super) fn lose_row(&mut self) {
-        match *self {}
-    }
-
     pub(super) fn draw(&mut self) -> Option<String> {
         match *self {}
     }
