@@ -239,6 +239,8 @@ pub const IMPORT_USERS: usize = 1_000_000;
 pub const CONSOLE_USERS: usize = 1_000;
 /// Names that are offered to complete one that is typed at the console: more than a person reads.
 pub const CONSOLE_COMPLETIONS: usize = 100;
+/// Stored users that are looked through for them, those who came last: a turn has time for so many, some millisecond.
+pub const CONSOLE_COMPLETIONS_LOOKS: usize = 100_000;
 /// Connections to the control socket at once.
 pub const CONTROL_CONNECTIONS: usize = 16;
 /// Bytes of a line from a control connection: a text that all clients may read, and some to spare.

@@ -1,11 +1,11 @@
 //! What a line of the console that is begun may go on as, by the table.
 
-use super::table::{ALIASES, Argument, TABLE};
+use super::table::{ALIASES, Argument, Spec, TABLE};
 use std::collections::BTreeSet;
 
 /// The lines, without the console's `/`, that begin with this one and go on to the end of the word that it is in. Which
-/// names begin with a text is said by `names`.
-pub fn completions(begun: &str, names: impl Fn(&str) -> Vec<String>) -> BTreeSet<String> {
+/// names, for this command, begin with a text is said by `names`.
+pub fn completions(begun: &str, names: impl Fn(&Spec, &str) -> Vec<String>) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for spec in TABLE.iter().filter(|spec| spec.is_for_console) {
         let words = spec.words.join(" ");
@@ -17,7 +17,7 @@ pub fn completions(begun: &str, names: impl Fn(&str) -> Vec<String>) -> BTreeSet
         } else if let Some(name) = begun.strip_prefix(&format!("{words} "))
             && matches!(spec.argument, Argument::Name(_))
         {
-            lines.extend(names(name).iter().map(|name| format!("{words} {name}")));
+            lines.extend(names(spec, name).iter().map(|name| format!("{words} {name}")));
         }
     }
     let aliases = ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| alias.starts_with(begun));
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn words_come_from_the_table_and_names_from_whoever_knows_them() {
-        let names = |begun: &str| {
+        let names = |_: &Spec, begun: &str| {
             ["ann", "anna", "bob"]
                 .iter()
                 .filter(|name| name.starts_with(begun))

@@ -3,10 +3,12 @@
 use super::Engine;
 use super::delivery::Delivery;
 use crate::auth::{Name, addressed, is_meant_for_one};
-use crate::command::{Command, Line, TABLE, completions};
+use crate::command::{Command, Line, Spec, TABLE, completions};
 use crate::handler::Context;
-use crate::limits::{CONSOLE_COMPLETIONS, CONSOLE_USERS};
+use crate::limits::{CONSOLE_COMPLETIONS, CONSOLE_COMPLETIONS_LOOKS, CONSOLE_USERS};
 use crate::store::Store;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 /// What can be typed.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,21 +45,42 @@ impl ConsoleLine<'_> {
 }
 
 impl<S: Store> Engine<S> {
-    /// What a line of the console that is begun may go on as: commands, and names of those who are online.
+    /// What a line of the console that is begun may go on as: commands, and names of those who are online, or of all users
+    /// where a command is about accounts.
     pub fn console_completions(&self, begun: &str) -> Vec<String> {
-        let names = |begun: &str| {
-            let mut online = self.registry.sessions.online().names_that_begin(begun);
-            let mut names: Vec<String> =
-                online.by_ref().take(CONSOLE_COMPLETIONS).map(Name::to_string).collect();
-            // Of which nothing is known but that they begin so.
-            names.extend(online.next().map(|_| format!("{begun} ...")));
-            names
+        let online = |begun: &str| {
+            let names = self.registry.sessions.online().names_that_begin(begun);
+            offered(begun, names.map(Name::to_string).take(CONSOLE_COMPLETIONS + 1).collect())
+        };
+        let names = |spec: &Spec, begun: &str| match spec.is_for_files {
+            true => self.stored_names_that_begin(begun),
+            false => online(begun),
         };
         match (begun.strip_prefix('/'), begun.strip_prefix('@')) {
             (Some(command), _) => completions(command, names).iter().map(|line| format!("/{line}")).collect(),
-            (_, Some(name)) => names(name).iter().map(|name| format!("@{name} ")).collect(),
+            (_, Some(name)) => online(name).iter().map(|name| format!("@{name} ")).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Those who are online are among them, also where a store does not tell whom it has.
+    fn stored_names_that_begin(&self, begun: &str) -> Vec<String> {
+        let online = self.registry.sessions.online().names_that_begin(begun);
+        let mut names: BTreeSet<String> = online.map(Name::to_string).take(CONSOLE_COMPLETIONS + 1).collect();
+        let end = self.store.accounts_end();
+        let first = end.saturating_sub(CONSOLE_COMPLETIONS_LOOKS);
+        self.store.names_that_begin(begun, first..end, &mut |name| {
+            if names.len() > CONSOLE_COMPLETIONS {
+                return ControlFlow::Break(());
+            }
+            names.insert(name.to_owned());
+            ControlFlow::Continue(())
+        });
+        if first > 0 {
+            // Of those who were not looked at nobody knows.
+            names.insert(unknown(begun));
+        }
+        offered(begun, names)
     }
 
     pub(super) fn run_line(&mut self, line: &str) {
@@ -105,6 +128,16 @@ impl<S: Store> Engine<S> {
     fn notice(&mut self, text: &str) {
         Delivery { registry: &mut self.registry, author: None }.notice(text);
     }
+}
+
+/// As many names as are offered. If there are more, nothing is known of those but that they begin so.
+fn offered(begun: &str, names: BTreeSet<String>) -> Vec<String> {
+    let is_too_many = names.len() > CONSOLE_COMPLETIONS;
+    names.into_iter().take(CONSOLE_COMPLETIONS).chain(is_too_many.then(|| unknown(begun))).collect()
+}
+
+fn unknown(begun: &str) -> String {
+    format!("{begun} ...")
 }
 
 #[cfg(test)]

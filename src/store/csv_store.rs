@@ -11,6 +11,7 @@ use crate::Moment;
 use crate::auth::{Name, PasswordHash};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 /// Users and visitors in `users.csv` and `addresses.csv` of a [`Disk`].
@@ -119,6 +120,16 @@ impl<D: Disk> Store for DiskStore<D> {
 
     fn account(&self, number: usize) -> Option<Account> {
         self.users.account(number)
+    }
+
+    /// Without a record's copy for each.
+    fn names_that_begin(
+        &self,
+        text: &str,
+        numbers: Range<usize>,
+        take: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) {
+        self.users.names_that_begin(text, numbers, take);
     }
 
     fn accounts_end(&self) -> usize {

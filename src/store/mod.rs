@@ -44,6 +44,7 @@ use crate::auth::{Name, PasswordHash};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::{ControlFlow, Range};
 
 /// Names a request to the store; the engine draws them and they come back with the completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,6 +190,20 @@ pub trait Store {
     /// Above every number that [`account`](Store::account) knows.
     fn accounts_end(&self) -> usize {
         0
+    }
+
+    /// Hands over the names that begin with a text, of the users with these numbers, until it is answered that there are
+    /// enough.
+    fn names_that_begin(
+        &self,
+        text: &str,
+        mut numbers: Range<usize>,
+        take: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) {
+        let _ = numbers.try_for_each(|number| match self.account(number) {
+            Some(account) if account.name.as_str().starts_with(text) => take(account.name.as_str()),
+            _ => ControlFlow::Continue(()),
+        });
     }
 
     /// Who was seen at some address and when, by number from 0 up to [`visits_end`](Store::visits_end), in any order that

@@ -11,6 +11,7 @@ use super::stamp::Stamp;
 use crate::auth::{BadName, Letters, PasswordHash, skeleton};
 use crate::limits::{HASH_BYTES, NAME_BYTES, SALT_BYTES};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
 
 /// A free place of the index. No user has this number: see [`Table::has_room`].
 const FREE: u64 = u64::MAX;
@@ -98,6 +99,13 @@ impl<S: BuildHasher> Table<S> {
     /// All users, by number.
     pub(super) fn users(&self) -> impl Iterator<Item = (&str, User)> {
         (0..self.end()).filter_map(|number| self.user(number))
+    }
+
+    /// The names that begin with a text, of the users with these numbers.
+    pub(super) fn names_that_begin(&self, text: &str, numbers: Range<usize>) -> impl Iterator<Item = &str> {
+        let is_there = |number: &usize| self.rows.get(*number).is_some_and(|row| row.state != State::Removed);
+        let names = numbers.filter(is_there).map(|number| self.name(number));
+        names.filter(move |name| name.starts_with(text))
     }
 
     /// Whether so many more users can be numbered.

@@ -20,6 +20,7 @@ use rewrite::NEW_FILE;
 pub(super) use scan::ScannedUsers;
 use std::collections::VecDeque;
 use std::io;
+use std::ops::{ControlFlow, Range};
 
 pub(super) const FILE: &str = "users.csv";
 const HEADER: Header = ["name", "password", "registered"];
@@ -78,6 +79,15 @@ impl<F> Users<F> {
         // It was checked when it was taken.
         let name = Name::stored(name).ok()?;
         Some(Account { name, password, is_disabled, registered })
+    }
+
+    pub(super) fn names_that_begin(
+        &self,
+        text: &str,
+        numbers: Range<usize>,
+        take: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) {
+        let _ = self.table.names_that_begin(text, numbers).try_for_each(take);
     }
 
     pub(super) fn accounts_end(&self) -> usize {

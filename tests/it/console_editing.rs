@@ -174,6 +174,13 @@ fn keys_edit_and_tab_completes_commands_and_names() {
     operator.person.types("/use\tdisable an\t\t\r");
     operator.person.await_text("/users disable ann  /users disable anna\r\n");
     visitors[0].expect_bye();
+    // About accounts it knows those who are not here, too.
+    operator.person.types("/users enable ann\t\t");
+    operator.person.await_text("/users enable ann  /users enable anna\r\n");
+    operator.person.types("\r");
+    operator.person.await_text("ann is enabled\r\n");
+    operator.person.types("/users remove b\t\r");
+    operator.person.await_text("bob is removed\r\n");
     operator.person.types("/st\t\t");
     operator.person.await_text("/stats  /stop\r\n\r\x1b[K> /st");
     operator.person.types("o\t\r");

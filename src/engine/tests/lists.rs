@@ -37,3 +37,26 @@ fn each_user_is_listed_once() {
         assert_eq!(listed, names);
     }
 }
+
+/// At the console names are completed from those who are online, and from all users where accounts are changed; never
+/// more than a person reads.
+#[test]
+fn commands_about_accounts_are_completed_with_stored_names() {
+    let mut world = world();
+    let stored = PasswordHash { rounds: ROUNDS, salt: [1; 16], hash: [2; 16] };
+    for name in (0..150).map(|number| format!("user{number:03}")).chain(["ann".to_owned()]) {
+        world.engine.store_mut().users.insert(Name::new(&name).unwrap(), stored.clone());
+    }
+    let completions = |begun: &str| world.engine.console_completions(begun);
+    assert_eq!(completions("/users disable a"), ["/users disable ann"]);
+    assert_eq!(
+        completions("/users enable user14"),
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|n| format!("/users enable user14{n}"))
+    );
+    for nobody in ["/kick a", "@a", "/users remove x"] {
+        assert_eq!(completions(nobody), [""; 0], "{nobody}");
+    }
+    let offered = completions("/users remove user");
+    assert_eq!(offered.len(), crate::limits::CONSOLE_COMPLETIONS + 1);
+    assert!(offered.contains(&"/users remove user ...".to_owned()));
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use AccountChange::{Disable, Enable, Remove};
+use std::ops::ControlFlow;
 
 /// Commits, due or not, and gives the answers with their reasons.
 pub(super) fn outcomes(store: &mut DiskStore<FaultyDisk>) -> Vec<(u64, Result<(), String>)> {
@@ -47,6 +48,18 @@ fn a_user_is_disabled_enabled_removed_and_registers_again() {
     alter(&mut store, "user1", Remove);
     assert_eq!((store.find(&name("user1")), store.user_count()), (Lookup::Unknown, 2));
     assert_eq!((store.account(1), store.accounts_end()), (None, 3));
+    let names = |text: &str, numbers| {
+        let mut names = Vec::new();
+        store.names_that_begin(text, numbers, &mut |name| {
+            names.push(name.to_owned());
+            ControlFlow::Continue(())
+        });
+        names
+    };
+    let living = [0, 2].map(|number| store.account(number).unwrap().name.to_string());
+    assert_eq!(names("", 0..3), living);
+    assert_eq!(names("", 1..9), living[1..]);
+    assert_eq!(names(&living[0], 0..3), living[..1]);
     assert_eq!(find(&disk, "user1"), Lookup::Unknown);
     let lines = text(&disk);
     let (phc, stamp) = (hash(11).to_phc(), "2026-07-20T10:15:00Z");
