@@ -173,6 +173,7 @@ pub mod command;
 #[cfg(feature = "programs")]
 pub mod editor;
 pub mod engine;
+mod foreground;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod handler;

@@ -19,8 +19,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("keepalive", &["limits"]),
     ("whole_file", &[]),
+    ("foreground", &[]),
     ("cli", &["limits", "whole_file"]),
-    ("editor", &["limits", "text"]),
+    ("editor", &["limits", "text", "foreground"]),
     ("slots", &[]),
     ("tls", &["limits"]),
     ("proxy_header", &["limits"]),
@@ -39,6 +40,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "clock",
             "text",
             "keepalive",
+            "foreground",
             "editor",
             "slots",
             "tls",
@@ -82,7 +84,10 @@ const WORLD: &[(&str, &[&str])] = &[
     ("signal_hook", &["editor", "server", "load", "bin"]),
     ("signal_hook_mio", &["server"]),
     // The command line asks and complains on streams that others may have made non-blocking.
-    ("rustix", &["clock", "whole_file", "cli", "editor", "server", "store", "client", "load", "bin"]),
+    (
+        "rustix",
+        &["clock", "whole_file", "foreground", "cli", "editor", "server", "store", "client", "load", "bin"],
+    ),
     ("getrandom", &["server", "load", "bin"]),
     ("TcpStream", &["server", "client", "load"]),
     // A program takes over what a service manager passes to it.

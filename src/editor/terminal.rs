@@ -2,12 +2,11 @@
 //!
 //! This module must not know what is typed there.
 
+use crate::foreground::is_foreground;
 use rustix::io::{Errno, read};
-use rustix::process::getpgrp;
 use rustix::stdio;
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize,
-    tcsetattr,
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -47,7 +46,7 @@ impl Terminal {
 
     /// Whether it is for this process to read and to set; where there is no job control it always is.
     pub fn is_foreground(&self) -> bool {
-        tcgetpgrp(&self.device).map_or(true, |group| group == getpgrp())
+        is_foreground(&self.device)
     }
 
     /// From now on each key is handed over at once and not shown. What was typed before is not lost.

@@ -1,6 +1,7 @@
 //! Standard streams, which the server shares with whoever started it: none of them is ever set non-blocking, since the
 //! shell's end would become so with it.
 
+use crate::foreground::is_foreground;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -37,11 +38,6 @@ pub(super) fn are_one_terminal(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bo
 /// Whether it is a file, of which no event ever tells that it can be read, because it always can.
 pub(super) fn is_file(stream: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
-}
-
-/// Whether the terminal is ours to read; where there is no job control it always is.
-pub(super) fn is_foreground(terminal: BorrowedFd<'_>) -> bool {
-    rustix::termios::tcgetpgrp(terminal).map_or(true, |group| group == rustix::process::getpgrp())
 }
 
 /// Whether writing to the terminal would not stop the process.
