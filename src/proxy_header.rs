@@ -4,6 +4,7 @@
 //! This module must not know sockets, nor whose header is believed.
 
 use crate::limits::PROXY_HEADER_BYTES;
+use ppp::v2::{Type, TypeLengthValue, TypeLengthValues};
 use std::net::{IpAddr, SocketAddr};
 
 const V1: &[u8] = b"PROXY ";
@@ -12,6 +13,12 @@ const V1_BYTES: usize = 107;
 const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN";
 /// What version 2 has before addresses and extensions: signature, version with command, family, and the length of those.
 const V2_HEAD_BYTES: usize = 16;
+/// What an extension about the client's TLS has before extensions of its own: flags, and whether a certificate was verified.
+const V2_TLS_HEAD_BYTES: usize = 5;
+/// The one length of a checksum.
+const V2_CHECKSUM_BYTES: usize = 4;
+/// The most that a connection's identifier may have.
+const V2_UNIQUE_ID_BYTES: usize = 128;
 
 /// What the first bytes of a connection say, as far as they have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +99,35 @@ fn version_2(bytes: &[u8]) -> ProxyHeader {
         return ProxyHeader::Whole(length, ProxyClient::HealthCheck);
     }
     use ppp::v2::Addresses;
-    let client = match ppp::v2::Header::try_from(header).map(|header| header.addresses) {
-        Ok(Addresses::IPv4(ip)) => at(ip.source_address.into(), ip.source_port),
-        Ok(Addresses::IPv6(ip)) => at(ip.source_address.into(), ip.source_port),
-        Ok(Addresses::Unspecified | Addresses::Unix(_)) => ProxyClient::Untold,
-        Err(_) => return ProxyHeader::Wrong("the PROXY header is not as version 2 has it"),
+    let Ok(header) = ppp::v2::Header::try_from(header) else {
+        return ProxyHeader::Wrong("the PROXY header is not as version 2 has it");
+    };
+    if !header.tlvs().all(|extension| extension.is_ok_and(|extension| is_whole(&extension))) {
+        return ProxyHeader::Wrong("the lengths in the PROXY header do not add up to its own");
+    }
+    let client = match header.addresses {
+        Addresses::IPv4(ip) => at(ip.source_address.into(), ip.source_port),
+        Addresses::IPv6(ip) => at(ip.source_address.into(), ip.source_port),
+        // Behind an address that is not told nothing is to be looked at.
+        Addresses::Unspecified | Addresses::Unix(_) => ProxyClient::Untold,
     };
     ProxyHeader::Whole(length, client)
+}
+
+/// Whether an extension has the length that its kind has, and those in it have theirs.
+fn is_whole(extension: &TypeLengthValue<'_>) -> bool {
+    const CHECKSUM: u8 = Type::CRC32C as u8;
+    const UNIQUE_ID: u8 = Type::UniqueId as u8;
+    const TLS: u8 = Type::SSL as u8;
+    let value = &*extension.value;
+    match extension.kind {
+        CHECKSUM => value.len() == V2_CHECKSUM_BYTES,
+        UNIQUE_ID => value.len() <= V2_UNIQUE_ID_BYTES,
+        TLS => value
+            .get(V2_TLS_HEAD_BYTES..)
+            .is_some_and(|inner| TypeLengthValues::from(inner).all(|extension| extension.is_ok())),
+        _ => true,
+    }
 }
 
 fn at(ip: IpAddr, port: u16) -> ProxyClient {
@@ -124,7 +153,11 @@ mod tests {
         let mut ipv6 = [0; 36];
         ipv6[..16].copy_from_slice(&"2001:db8::7".parse::<std::net::Ipv6Addr>().unwrap().octets());
         ipv6[32..].copy_from_slice(&[0, 1, 0, 2]);
-        let longest = [&ipv4[..], &[0x04; 508]].concat();
+        let longest = [&ipv4[..], &[0x04, 0x01, 0xf9], &[0; 505]].concat();
+        let cipher = [0x20, 0, 11, 7, 0, 0, 0, 0, 0x23, 0, 3, b'a', b'e', b's'];
+        let extensions =
+            [&[0x01, 0, 2, b'h', b'2', 0x03, 0, 4, 1, 2, 3, 4, 0xea, 0, 0][..], &cipher].concat();
+        let extended = [&ipv4[..], &extensions].concat();
         let line = |text: &str| text.as_bytes().to_vec();
         vec![
             (line("PROXY TCP4 203.0.113.7 192.0.2.1 4711 9090\r\n"), client("203.0.113.7:4711")),
@@ -134,6 +167,7 @@ mod tests {
             (line("PROXY UNKNOWN a b c d e f g h i j\r\n"), ProxyClient::Untold),
             (v2(0x21, 0x11, &ipv4), client("203.0.113.7:4711")),
             (v2(0x21, 0x11, &longest), client("203.0.113.7:4711")),
+            (v2(0x21, 0x11, &extended), client("203.0.113.7:4711")),
             (v2(0x21, 0x21, &ipv6), client("[2001:db8::7]:1")),
             (v2(0x21, 0x00, b"whatever"), ProxyClient::Untold),
             (v2(0x21, 0x31, &[0; 216]), ProxyClient::Untold),
@@ -152,6 +186,30 @@ mod tests {
             for behind in [&b""[..], b"\r\n", b"PROXY ", &[0xff; 600]] {
                 let bytes = [&header, behind].concat();
                 assert_eq!(ProxyHeader::of(&bytes), ProxyHeader::Whole(header.len(), client), "{header:?}");
+            }
+        }
+    }
+
+    /// Of all lengths in a header none may lead past what it is in, or leave something over.
+    #[test]
+    fn lengths_that_do_not_add_up_are_wrong() {
+        for extensions in [
+            &[0x04][..],
+            &[0x04, 0],
+            &[0x04, 0, 1],
+            &[0x04, 0xff, 0xff, 0],
+            &[0x04, 0, 1, 0, 0x04],
+            &[0x01, 0, 2, b'h', b'2', 0x02, 0, 9, b'a'],
+            &[0x03, 0, 3, 1, 2, 3],
+            &[0x03, 0, 5, 1, 2, 3, 4, 5],
+            &[0x20, 0, 4, 7, 0, 0, 0],
+            &[0x20, 0, 7, 7, 0, 0, 0, 0, 0x23, 0],
+            &[0x20, 0, 9, 7, 0, 0, 0, 0, 0x23, 0, 2, b'a'],
+            &[&[0x05, 0, 129][..], &[0; 129]].concat(),
+        ] {
+            for (family, addresses) in [(0x11, 12), (0x21, 36), (0x31, 216)] {
+                let header = v2(0x21, family, &[&vec![1; addresses], extensions].concat());
+                assert!(matches!(ProxyHeader::of(&header), ProxyHeader::Wrong(_)), "{extensions:?}");
             }
         }
     }

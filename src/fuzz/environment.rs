@@ -2,7 +2,7 @@
 //! passwords.
 
 use crate::auth::PasswordHash;
-use crate::proxy_header::ProxyHeader;
+use crate::proxy_header::{ProxyClient, ProxyHeader};
 
 /// Whatever is a stored password is written again as it was read.
 pub fn phc(text: &[u8]) {
@@ -12,10 +12,11 @@ pub fn phc(text: &[u8]) {
     }
 }
 
-/// A header is whole at its end, wherever it is cut before and whatever follows it, and is within its bound.
+/// A header is whole at its end, wherever it is cut before and whatever follows it, and is within its bound. The lengths in
+/// it lead to its end.
 pub fn proxy_header(bytes: &[u8]) {
     let whole = ProxyHeader::of(bytes);
-    let ProxyHeader::Whole(length, _) = whole else {
+    let ProxyHeader::Whole(length, client) = whole else {
         // What is wrong stays wrong, and what is incomplete has no end here.
         let longer = ProxyHeader::of(&[bytes, b"\r\n"].concat());
         assert!(!matches!(whole, ProxyHeader::Wrong(_)) || matches!(longer, ProxyHeader::Wrong(_)));
@@ -25,6 +26,15 @@ pub fn proxy_header(bytes: &[u8]) {
     assert_eq!(ProxyHeader::of(&bytes[..length]), whole);
     for cut in 0..length {
         assert_eq!(ProxyHeader::of(&bytes[..cut]), ProxyHeader::Incomplete);
+    }
+    if let ProxyClient::At(address) = client
+        && !bytes.starts_with(b"PROXY")
+    {
+        let mut extensions = &bytes[if address.is_ipv4() { 28 } else { 52 }..length];
+        while let [_, high, low, rest @ ..] = extensions {
+            extensions = &rest[usize::from(u16::from_be_bytes([*high, *low]))..];
+        }
+        assert!(extensions.is_empty());
     }
 }
 

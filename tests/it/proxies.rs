@@ -66,7 +66,7 @@ fn the_header_says_who_the_client_is() {
         server.folder.log_line(&[" logged in ", &format!("peer={client} name={name}")]);
     }
     known(&v2("203.0.113.8:1", b""), "cem");
-    known(&v2("[2001:db8:1::7]:1", &[4; 484]), "dora");
+    known(&v2("[2001:db8:1::7]:1", &[&[4, 1, 225][..], &[0; 481]].concat()), "dora");
     known(&v1("[::ffff:203.0.113.9]:1"), "eva");
     server.folder.log_line(&[" connected ", "peer=203.0.113.9:1 "]);
 }
