@@ -101,7 +101,8 @@ fn who_waits_for_a_hash_is_the_last_to_go() {
     again.expect_last_error(105);
 }
 
-/// Those who do not go though they are sent away are not waited for without end.
+/// Those who do not go though they are sent away are not waited for without end. Those whose time is over are closed
+/// together, a share in each turn: until then others have their places, on a machine that is busy when it is seen.
 #[test]
 fn who_keeps_the_socket_open_holds_no_more_than_is_allowed() {
     const MOST: usize = 50;
@@ -111,7 +112,7 @@ fn who_keeps_the_socket_open_holds_no_more_than_is_allowed() {
     let mut crowd: Vec<_> = (0..1000).map(|_| Visitor::connect_from("127.0.0.2", &server)).collect();
     crowd[999].expect_hello();
     let open = descriptors(server.pid()) - before;
-    assert!(open <= (MOST + REFUSALS_AT_ONCE + SHARE_ACCEPTS) as u64, "{open} descriptors");
+    assert!(open <= (MOST + 2 * REFUSALS_AT_ONCE + SHARE_ACCEPTS) as u64, "{open} descriptors");
     crowd[0].expect_hello();
     expect_busy(&mut crowd[0]);
     Visitor::logged_in(&server, "ann").expect_echo("and in between");
