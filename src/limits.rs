@@ -99,7 +99,8 @@ pub const WRONG_PASSWORDS_LOGGED: u32 = 5;
 pub const WRONG_PASSWORDS_LOGGED_IN_ALL: u32 = 100;
 /// Addresses whose events are counted apart.
 pub const STRANGER_ORIGINS: usize = 1_024;
-/// Descriptors that are not connections: console, log, files, signals, and some to spare.
+/// Descriptors that a program has for itself: console, log, files, signals, where figures are asked for, and some to spare
+/// (a server has some twenty of them). What listens for clients, and connections beside theirs, come on top.
 pub const DESCRIPTORS_RESERVED: usize = 32;
 /// Default for one connection's waiting output.
 pub const OUTPUT_LIMIT_BYTES_DEFAULT: usize = 1_048_576;
@@ -140,7 +141,7 @@ pub const SHARE_CUT_OFF_LOOKS: usize = 256;
 pub const SHARE_CUT_OFFS: usize = 32;
 /// Deadlines that are seen to in one turn, and windows of lost sessions that end.
 pub const SHARE_DUE: usize = 64;
-/// Connections accepted in one turn.
+/// Connections accepted in one turn; as many sockets at least are closed in it.
 pub const SHARE_ACCEPTS: usize = 10;
 /// Sockets closed at a time: when a crowd leaves at once, nobody waits until the last of it is seen off.
 pub const SHARE_CLOSES: usize = 32;
@@ -249,12 +250,17 @@ pub const CONTROL_LINE_BYTES: usize = CONSOLE_LINE_BYTES;
 pub const CONTROL_OUTPUT_BYTES: usize = 64 * 1024;
 /// How long a control connection may be idle, or take nothing of what is said to it.
 pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
-/// Connections that ask for metrics at once.
+/// Connections that ask for metrics at once; one more waits until one of them is done, or gives its place away.
 pub const METRICS_CONNECTIONS: usize = 16;
 /// Bytes of a request for metrics: what a browser or a proxy says with it has room.
 pub const METRICS_REQUEST_BYTES: usize = 8 * 1024;
 /// How long a request for metrics may take, from accept until its answer is taken.
 pub const METRICS_TIME: Duration = Duration::from_secs(5);
+/// How long a connection keeps its place that has not sent its request, or has its answer, while others wait for one: who
+/// monitors sends all of it at once, and a crowd that is silent is gone before a scrape has timed out.
+pub const METRICS_SILENCE: Duration = Duration::from_millis(100);
+/// How long one does that does not take its answer: it is a few packets.
+pub const METRICS_STALL: Duration = Duration::from_secs(1);
 /// How often a service manager that has no watchdog is told how the server fares, if that has changed.
 pub const SERVICE_STATUS_EVERY: Duration = Duration::from_secs(10);
 /// The shortest time between two watchdog pings: a watchdog that wants more of them must not have the loop do nothing else.
@@ -328,6 +334,7 @@ const _: () = assert!(output_limit_least_bytes(MAX_FRAME_BYTES_DEFAULT) <= OUTPU
 const _: () = assert!(OUTPUT_LIMIT_BYTES_DEFAULT <= OUTPUT_TOTAL_BYTES_DEFAULT);
 const _: () = assert!(OUTPUT_HOLDS_INPUT_BYTES <= OUTPUT_LIMIT_BYTES_DEFAULT);
 const _: () = assert!(SHARE_LEAST_BYTES > HEADER_BYTES + STRANGER_FRAME_BYTES as usize);
+const _: () = assert!(SHARE_ACCEPTS <= SHARE_CLOSES);
 const _: () = assert!(HANDSHAKE_TIME_CONTESTED.as_millis() < HANDSHAKE_TIME.as_millis());
 const _: () = assert!(CLIENT_HELLO_BYTES <= SHARE_BYTES);
 const _: () = assert!(PATH_FOUND_DEAD.as_secs() >= PATH_TIMEOUT.as_secs());

@@ -53,29 +53,33 @@ impl<S: Store> Server<S> {
         Ok(())
     }
 
-    /// Has figures and health told over HTTP at this address. Says where that is.
+    /// Has figures and health told over HTTP at all of these addresses, those of one name, that this machine has. Says where
+    /// that is.
     ///
     /// # Errors
-    /// What the system says.
+    /// [`ServerError::Listen`], [`ServerError::Events`].
     #[cfg(feature = "admin")]
-    pub fn attach_metrics(&mut self, address: std::net::SocketAddr) -> std::io::Result<std::net::SocketAddr> {
-        let metrics = Metrics::bind(address, self.poll.registry())?;
-        let address = metrics.address()?;
+    pub fn attach_metrics(
+        &mut self,
+        name: &[std::net::SocketAddr],
+    ) -> Result<Vec<std::net::SocketAddr>, ServerError> {
+        let metrics = Metrics::bind(name, self.poll.registry())?;
+        let addresses = metrics.addresses().map_err(ServerError::Events)?;
         self.metrics = Some(metrics);
-        Ok(address)
+        Ok(addresses)
     }
 
     /// The same at a socket that listens already.
     ///
     /// # Errors
-    /// What the system says, or that it does not listen.
+    /// [`ServerError::Socket`], [`ServerError::Events`].
     #[cfg(feature = "admin")]
     pub fn attach_metrics_socket(
         &mut self,
         socket: &std::net::TcpListener,
-    ) -> std::io::Result<std::net::SocketAddr> {
+    ) -> Result<std::net::SocketAddr, ServerError> {
         self.metrics = Some(Metrics::adopt(socket, self.poll.registry())?);
-        socket.local_addr()
+        socket.local_addr().map_err(ServerError::Events)
     }
 
     pub(super) fn handle_wake(&mut self, now: Moment) {

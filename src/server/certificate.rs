@@ -86,6 +86,14 @@ impl CertificateFiles {
         open.into_iter().chain(dates).collect()
     }
 
+    /// Whether both files can be used, now.
+    ///
+    /// # Errors
+    /// One line that names the file and the reason.
+    pub fn check(&self) -> Result<(), String> {
+        self.read().map(drop)
+    }
+
     /// Reads both files.
     ///
     /// # Errors

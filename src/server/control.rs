@@ -11,7 +11,7 @@
 
 mod connection;
 
-use super::places::Places;
+use super::places::{Occupant, Places};
 use crate::Moment;
 use crate::command::Answer;
 use crate::engine::Engine;
@@ -83,7 +83,7 @@ impl Control {
     pub(super) fn serve<S: Store>(&mut self, engine: &mut Engine<S>, registry: &Registry, now: Moment) {
         let listener = &self.listener;
         let accept = || {
-            let (mut stream, _) = listener.accept()?;
+            let (mut stream, peer) = listener.accept()?;
             if !is_allowed(&stream) {
                 log::warn!("control connection of another user refused");
                 let refusal = Answer::Failed(FOR_OTHERS.to_owned()).to_json();
@@ -91,9 +91,9 @@ impl Control {
                 let _ = writeln!(stream, "{refusal}");
                 return Ok(None);
             }
-            Ok(Some(stream))
+            Ok(Some((stream, peer)))
         };
-        self.connections.accept(registry, accept, |stream| ControlConnection::new(stream, now));
+        self.connections.accept(registry, now, accept, |stream, _| ControlConnection::new(stream, now));
         self.connections.serve(|connection| {
             let goes_on = connection.serve(engine, now);
             if !goes_on {
@@ -105,14 +105,18 @@ impl Control {
 
     /// Whether there is more to be done though nothing happens.
     pub(super) fn has_work<S: Store>(&self, engine: &Engine<S>) -> bool {
-        self.connections.may_accept() || self.connections.iter().any(|connection| connection.has_work(engine))
+        self.connections.iter().any(|connection| connection.has_work(engine))
     }
 
-    /// When somebody has been idle for too long.
+    /// When somebody has been idle for too long, or somebody who waits can be given a place.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.connections.iter().map(ControlConnection::deadline).min()
+        let deadlines = self.connections.iter().map(ControlConnection::deadline);
+        deadlines.chain(self.connections.next_accept()).min()
     }
 }
+
+/// Who may do everything is sent away for nobody.
+impl Occupant for ControlConnection {}
 
 /// The name goes with the server.
 impl Drop for Control {

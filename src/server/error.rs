@@ -49,6 +49,8 @@ pub enum PortChoice {
     OrNext,
     /// It is one of several that are listed.
     Listed,
+    /// Figures are told there.
+    Metrics,
 }
 
 impl fmt::Display for ServerError {
@@ -63,11 +65,13 @@ impl fmt::Display for ServerError {
                 (io::ErrorKind::AddrInUse, PortChoice::OrNext) => {
                     write!(f, "every port up to {address} is in use; choose another --port")
                 }
-                (io::ErrorKind::AddrInUse, PortChoice::Listed) => {
-                    write!(f, "{address} is in use; choose another address for --listen")
-                }
-                (_, PortChoice::Listed) => {
-                    write!(f, "cannot listen on {address}: {error}; choose another address for --listen")
+                (kind, PortChoice::Listed | PortChoice::Metrics) => {
+                    let flag = if *choice == PortChoice::Listed { "--listen" } else { "--metrics" };
+                    match kind {
+                        io::ErrorKind::AddrInUse => write!(f, "{address} is in use")?,
+                        _ => write!(f, "cannot listen on {address}: {error}")?,
+                    }
+                    write!(f, "; choose another address for {flag}")
                 }
                 _ => write!(f, "cannot listen on {address}: {error}; choose another --host or --port"),
             },

@@ -45,7 +45,7 @@ impl Listeners {
         }
         if listeners.is_empty() {
             for name in &options.listen {
-                listeners.extend(listen_at(name, options.share_port)?);
+                listeners.extend(listen_at(name, options.share_port, PortChoice::Listed)?);
             }
         }
         if listeners.is_empty() {
@@ -58,6 +58,10 @@ impl Listeners {
         self.listeners.iter_mut().enumerate().try_for_each(|(index, listener)| {
             registry.register(listener.source(), Token(LISTENERS_FIRST + index), Interest::READABLE)
         })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.listeners.len()
     }
 
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
@@ -161,22 +165,25 @@ fn listen_near(options: &Options) -> Result<Listener, ServerError> {
 }
 
 /// Listens at all addresses of a name that this machine has, and at one at least.
-fn listen_at(name: &[SocketAddr], share_port: bool) -> Result<Vec<Listener>, ServerError> {
+///
+/// # Errors
+/// [`ServerError::Listen`].
+pub(super) fn listen_at(
+    name: &[SocketAddr],
+    share_port: bool,
+    choice: PortChoice,
+) -> Result<Vec<Listener>, ServerError> {
     let mut listeners = Vec::new();
     let mut missing = None;
-    for address in name {
-        match Listener::bind(*address, true, share_port) {
+    for address in name.iter().copied() {
+        match Listener::bind(address, true, share_port) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if is_not_here(&error) => missing = Some((*address, error)),
-            Err(error) => {
-                return Err(ServerError::Listen { address: *address, choice: PortChoice::Listed, error });
-            }
+            Err(error) if is_not_here(&error) => missing = Some((address, error)),
+            Err(error) => return Err(ServerError::Listen { address, choice, error }),
         }
     }
     match missing {
-        Some((address, error)) if listeners.is_empty() => {
-            Err(ServerError::Listen { address, choice: PortChoice::Listed, error })
-        }
+        Some((address, error)) if listeners.is_empty() => Err(ServerError::Listen { address, choice, error }),
         Some((address, error)) => {
             log_event!(Level::Warn, "not listening", addr = %address, reason = ?error; "the same name has other addresses");
             Ok(listeners)

@@ -2,15 +2,30 @@
 //!
 //! This module must not know what is said in them.
 
+use crate::Moment;
+use crate::auth::Origin;
 use log::Level;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
+use std::cmp::Reverse;
 use std::io;
+use std::time::Duration;
 
 /// Connections taken in one turn.
 const ACCEPT_SHARE: usize = 4;
+/// How long accepting pauses when the system has no descriptor or memory for one more.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// The places, and whether somebody waits for one. The first token is that of the listening socket.
+/// Somebody who has a place.
+pub(super) trait Occupant {
+    /// From when on somebody else may have its place, and where it comes from; `None` as long as it does what it is here
+    /// for.
+    fn gives_way(&self) -> Option<(Origin, Moment)> {
+        None
+    }
+}
+
+/// The places, and whether somebody waits for one. The first token is that of what listens.
 pub(super) struct Places<C> {
     first_token: usize,
     places: Vec<Option<C>>,
@@ -19,11 +34,13 @@ pub(super) struct Places<C> {
     /// Who was served first the last time: where only some are served in a turn, it is not always the same ones.
     first: usize,
     is_ready: bool,
+    paused_until: Option<Moment>,
 }
 
-impl<C> Places<C> {
+impl<C: Occupant> Places<C> {
     pub(super) fn new(first_token: usize, most: usize) -> Places<C> {
-        Places { first_token, places: (0..most).map(|_| None).collect(), count: 0, first: 0, is_ready: true }
+        let places = (0..most).map(|_| None).collect();
+        Places { first_token, places, count: 0, first: 0, is_ready: true, paused_until: None }
     }
 
     /// There may be somebody at the listening socket.
@@ -51,9 +68,30 @@ impl<C> Places<C> {
         self.count == 0 && !self.is_ready
     }
 
-    /// Whether somebody may wait for whom there is a place.
-    pub(super) fn may_accept(&self) -> bool {
-        self.is_ready && self.count < self.places.len()
+    /// Whether there is a place that nobody has.
+    pub(super) fn has_room(&self) -> bool {
+        self.count < self.places.len()
+    }
+
+    /// When somebody who may be waiting can be given a place: at once if there is one, or when somebody gives way.
+    pub(super) fn next_accept(&self) -> Option<Moment> {
+        if !self.is_ready {
+            return None;
+        }
+        let place = if self.has_room() { Moment::START } else { self.first_to_go()?.1 };
+        Some(self.paused_until.map_or(place, |until| until.max(place)))
+    }
+
+    /// Who gives way first, and when: of the origin with the most places, whoever may for the longest.
+    fn first_to_go(&self) -> Option<(usize, Moment)> {
+        let place = |(index, place): (usize, &Option<C>)| {
+            let (origin, since) = place.as_ref()?.gives_way()?;
+            Some((index, origin, since))
+        };
+        let all: Vec<_> = self.places.iter().enumerate().filter_map(place).collect();
+        let count = |origin| all.iter().filter(|(_, other, _)| *other == origin).count();
+        let first = all.iter().min_by_key(|(_, origin, since)| (Reverse(count(*origin)), *since));
+        first.map(|(index, _, since)| (*index, *since))
     }
 
     /// Those who have a place.
@@ -75,34 +113,51 @@ impl<C> Places<C> {
         }
     }
 
-    /// Gives places to a share of those who wait. `accept` gives the next, or `None` for one who is refused.
-    pub(super) fn accept<S: Source>(
+    /// Gives places to a share of those who wait: those that nobody has, or, if all were taken before, those of who gives
+    /// way. `accept` gives the next, or `None` for one who is refused.
+    pub(super) fn accept<S: Source, A>(
         &mut self,
         registry: &Registry,
-        mut accept: impl FnMut() -> io::Result<Option<S>>,
-        connection: impl Fn(S) -> C,
+        now: Moment,
+        mut accept: impl FnMut() -> io::Result<Option<(S, A)>>,
+        connection: impl Fn(S, A) -> C,
     ) {
+        let had_room = self.has_room();
         for _ in 0..ACCEPT_SHARE {
-            if !self.is_ready {
+            if self.has_room() != had_room || self.next_accept().is_none_or(|next| next > now) {
                 return;
             }
-            let Some(index) = self.places.iter().position(Option::is_none) else { return };
-            let mut stream = match accept() {
-                Ok(Some(stream)) => stream,
+            self.paused_until = None;
+            let free = self.places.iter().position(Option::is_none);
+            let Some(index) = free.or_else(|| Some(self.first_to_go()?.0)) else { return };
+            let (mut stream, peer) = match accept() {
+                Ok(Some(accepted)) => accepted,
                 Ok(None) => continue,
-                Err(error) => {
-                    self.is_ready = error.kind() == io::ErrorKind::Interrupted;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_ready = false;
                     return;
                 }
+                Err(error) => return self.pause(&error, now),
             };
+            // Its token is free again when it is dropped, before the next has it.
+            self.count -= usize::from(self.places[index].take().is_some());
             let token = Token(self.first_token + 1 + index);
             if let Err(error) = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
             {
                 log_event!(Level::Warn, "connection beside the clients' not served", reason = ?error);
                 continue;
             }
-            self.places[index] = Some(connection(stream));
+            self.places[index] = Some(connection(stream, peer));
             self.count += 1;
+        }
+    }
+
+    /// One who gave up while waiting costs nothing; else there is no descriptor or memory for another, which nothing tells
+    /// the end of.
+    fn pause(&mut self, error: &io::Error, now: Moment) {
+        if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) {
+            self.paused_until = Some(now + PAUSE);
+            log_event!(Level::Debug, "accepting beside the clients paused", reason = ?error);
         }
     }
 }

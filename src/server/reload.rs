@@ -3,6 +3,7 @@
 //! This module must not know where a configuration comes from.
 
 use super::Server;
+use super::listeners::Listeners;
 use super::service_manager::ServiceState;
 use super::start::fit_descriptors;
 use crate::Moment;
@@ -69,7 +70,7 @@ impl<S: Store> Server<S> {
         let Some(read) = &mut self.read_settings else { return };
         match read() {
             Ok(NewSettings { mut config, log_level, proxies, lines: mut said }) => {
-                fit_descriptors(&mut config);
+                fit_descriptors(&mut config, self.listeners.as_ref().map_or(0, Listeners::count));
                 self.proxied.set_proxies(proxies);
                 self.engine.handle_config(config, now);
                 log::set_max_level(log_level);

@@ -69,8 +69,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The addresses that it is all about.
-    fn hosts(&self) -> Vec<IpAddr> {
+    /// The addresses that clients come to: those of the sockets, or of the names that are listed, or the one host.
+    pub fn hosts(&self) -> Vec<IpAddr> {
         if !self.sockets.is_empty() {
             return self.sockets.iter().filter_map(|socket| Some(socket.local_addr().ok()?.ip())).collect();
         }
@@ -154,12 +154,12 @@ impl<S: Store> Server<S> {
         handshakes: Handshakes,
     ) -> Result<Server<S>, ServerError> {
         let system = ServerError::Events;
+        let mut listeners = Listeners::bind(&options)?;
         let config = &mut options.config;
-        fit_descriptors(config);
+        fit_descriptors(config, listeners.count());
         (config.hash_rounds_per_second, config.hash_lane_costs) = measured_hash_pace(&clock);
         let hash_portion_rounds = portion_rounds(config.hash_rounds_per_second);
         let sockets = Vec::with_capacity(options.config.max_connections.min(CONNECTIONS_ROOM_MOST));
-        let mut listeners = Listeners::bind(&options)?;
         let engine = Engine::new(options.config, store, handler, Box::new(OsEntropy::new()))?;
         let poll = Poll::new().map_err(system)?;
         listeners.register(poll.registry()).map_err(system)?;
@@ -215,9 +215,9 @@ fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, OpenError> {
 }
 
 /// Lowers the limit on connections to what the limit on descriptors has room for, and says so.
-pub(super) fn fit_descriptors(config: &mut Config) {
-    let (wanted, fitting) =
-        (config.max_connections, descriptors::connections_that_fit(config.max_connections));
+pub(super) fn fit_descriptors(config: &mut Config, listeners: usize) {
+    let wanted = config.max_connections;
+    let fitting = descriptors::connections_that_fit(wanted, listeners);
     if fitting < wanted {
         let text = format!(
             "the limit on descriptors leaves room for {fitting} of {wanted} connections; raise it with ulimit -n"

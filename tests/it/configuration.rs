@@ -5,7 +5,7 @@ use porter::protocol::Wanted;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::rc::Rc;
 
 /// Runs the server in a folder of its own, where `porter.toml` is the file, until it ends by itself.
@@ -86,6 +86,67 @@ fn mistakes_are_named_with_file_line_and_key() {
     assert!(said.contains("porter.toml:2: ") && said.contains("UTF-8"), "{said}");
     let said = refused(&[b' '; 1024 * 1024 + 1], &[]);
     assert!(said.contains("porter.toml") && said.contains("1 MiB"), "{said}");
+}
+
+/// What a start would find wrong before it listens is found by a check, which makes nothing: names, files, sockets.
+#[test]
+fn a_check_looks_at_what_a_start_looks_at() {
+    for (text, line, part) in [
+        ("penalty = 1\nlisten = ['127.0.0.1:0', 'no-such-host.invalid:9090']", 2, "no-such-host.invalid"),
+        ("host = 'no-such-host.invalid'", 1, "no-such-host.invalid"),
+        #[cfg(feature = "admin")]
+        ("\nmetrics = 'no-such-host.invalid:9091'", 2, "no-such-host.invalid"),
+        #[cfg(feature = "admin")]
+        ("metrics = '127.0.0.1:x'", 1, "metrics"),
+        #[cfg(feature = "tls")]
+        ("host = '127.0.0.1'\ntls-cert = 'missing.pem'\ntls-key = 'key.pem'", 2, "missing.pem"),
+        #[cfg(feature = "tls")]
+        ("tls-key = 'porter.toml'\ntls-cert = 'porter.toml'\n", 2, "holds no certificate"),
+    ] {
+        let said = refused(text.as_bytes(), &[]);
+        assert!(said.contains(&format!("porter.toml:{line}: ")) && said.contains(part), "{text} {said}");
+    }
+    // Of these a start says so when it makes them.
+    for (text, part) in [("data = 'porter.toml'", "no directory"), ("log-file = '.'", "a directory")] {
+        let folder = Folder::new();
+        let output = run(&folder, text.as_bytes(), &["--check-config"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(part), "{said}");
+        assert!(said.contains("porter.toml:1: ") && said.lines().count() == 1, "{said}");
+    }
+}
+
+/// A certificate and a key that do not go together.
+#[cfg(feature = "tls")]
+#[test]
+fn a_check_finds_a_certificate_without_its_key() {
+    let [one, other] = [(), ()].map(|()| {
+        let server = Server::start(&["--tls"]);
+        server.terminate()
+    });
+    let path = |folder: &Folder, name| folder.data().join(name).display().to_string();
+    let (certificate, key) = (path(&one, "tls-cert.pem"), path(&other, "tls-key.pem"));
+    let said = refused(b"", &["--host", "127.0.0.1", "--tls-cert", &certificate, "--tls-key", &key]);
+    assert!(said.contains("--tls-cert: ") && said.contains(&certificate) && said.contains(&key), "{said}");
+    checked("", &["--tls-cert", &certificate, "--tls-key", &path(&one, "tls-key.pem")]);
+}
+
+/// What was found well and cannot be shown is not well; a reader who has seen enough is no mistake.
+#[test]
+fn a_check_that_cannot_be_shown_fails() {
+    let folder = Folder::new();
+    let check = |stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_porter-server"));
+        let command = command.current_dir(folder.path()).arg("--check-config").stdout(stdout);
+        let output = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, said) = check(full.into());
+    assert!(code == Some(2) && said.contains("stdout") && said.lines().count() == 1, "{code:?} {said}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(check(writer.into()), (Some(0), String::new()));
 }
 
 /// What does not go with something else is named where it stands: the last of them, or the one that lacks another.

@@ -5,6 +5,7 @@ mod figures;
 #[cfg(feature = "tls")]
 mod handshakes;
 mod health;
+mod listening;
 mod requests;
 
 use crate::support::{CEILING, Server, eventually};

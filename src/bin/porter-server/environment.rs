@@ -8,7 +8,7 @@ use porter::limits::LISTENERS;
 use porter::log_event;
 use porter::server::ServiceManager;
 use std::env;
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +27,6 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
-    /// The addresses that clients come to.
-    pub(crate) fn hosts(&self) -> Vec<IpAddr> {
-        self.clients.iter().filter_map(|socket| Some(socket.local_addr().ok()?.ip())).collect()
-    }
-
     /// What was given and is not used, since there are sockets in its place.
     pub(crate) fn unused(&self, given: &Given<Flags>) -> Vec<String> {
         let is_unused = |setting: &&Setting| match setting.key.as_str() {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use std::vec;
 
 const PORT_DEFAULT: u16 = 9090;
+#[cfg(feature = "admin")]
+const METRICS_PORT_DEFAULT: u16 = 9091;
 
 /// How `--help` groups the flags.
 const LISTENING: &str = "Where it listens";
@@ -60,10 +62,10 @@ pub(crate) struct Flags {
     /// client's for everything
     #[arg(long, help_heading = LISTENING, value_name = "CIDR,..", value_delimiter = ',', value_parser = network)]
     pub(crate) proxy_from: Vec<IpNet>,
-    /// Tell figures (/metrics) and health (/health) over HTTP there, to whoever asks
+    /// Tell figures (/metrics) and health (/health) over HTTP there, to whoever asks; a place as --listen takes it
     #[cfg(feature = "admin")]
-    #[arg(long, help_heading = LISTENING, value_name = "ADDR:PORT")]
-    pub(crate) metrics: Option<SocketAddr>,
+    #[arg(long, help_heading = LISTENING, value_name = "ADDR:PORT", value_parser = metrics_at)]
+    pub(crate) metrics: Option<ListenAt>,
     /// Encrypt on a loopback address too; any other is encrypted always
     #[cfg(feature = "tls")]
     #[arg(long, help_heading = ENCRYPTION, conflicts_with = "plaintext")]
@@ -191,8 +193,17 @@ impl ToSocketAddrs for ListenAt {
     }
 }
 
-/// As other servers take it: a port alone is on all addresses, and an address alone has the usual port.
 fn listen_at(text: &str) -> Result<ListenAt, String> {
+    place_of(text, PORT_DEFAULT)
+}
+
+#[cfg(feature = "admin")]
+fn metrics_at(text: &str) -> Result<ListenAt, String> {
+    place_of(text, METRICS_PORT_DEFAULT)
+}
+
+/// As other servers take it: a port alone is on all addresses, and an address alone has the usual port.
+fn place_of(text: &str, usual_port: u16) -> Result<ListenAt, String> {
     // A number that is too large for a port is not to be looked up: as an address, 65536 is 0.1.0.0.
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(ListenAt { host: None, port: port(text)? });
@@ -202,7 +213,7 @@ fn listen_at(text: &str) -> Result<ListenAt, String> {
         Some((_, Some(given))) => (None, Some(given)),
         _ => host_and_port(text).map(|(host, given)| (Some(host.to_owned()), given))?,
     };
-    Ok(ListenAt { host, port: given.map_or(Ok(PORT_DEFAULT), port)? })
+    Ok(ListenAt { host, port: given.map_or(Ok(usual_port), port)? })
 }
 
 /// A network, or one address.

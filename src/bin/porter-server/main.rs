@@ -1,26 +1,25 @@
 //! The server: flags, asked-for values, and then [`porter::server`].
 
+mod checks;
 mod environment;
 mod flags;
 mod reread;
 mod settings;
 
+use checks::{Checked, place};
 use clap::ValueEnum;
-use environment::{passed, service_manager};
-use flags::{Flags, Mode, port};
+use environment::service_manager;
+use flags::{Flags, Mode};
 use log::Level;
-use porter::cli::{self, Failure, Given, Source};
+use porter::cli::{self, Failure, Given};
 use porter::handler::{Chat, Echo, Handler, Operator};
-use porter::limits::LISTENERS;
 use porter::log_event;
-use porter::server::{Encryption, LogFile, Options, Server};
+use porter::server::{Encryption, LogFile, Options, Server, ServerError};
 use reread::Reread;
-use settings::{cheap_hashes, checked, config, encryption, log_options, open_host, shares_port};
+use settings::{cheap_hashes, log_options, open_host};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-#[cfg(feature = "admin")]
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,46 +29,24 @@ fn main() -> ExitCode {
 
 fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     if given.flags.check_config {
-        return cli::print(&checked(&given)?);
+        // 0 says that all is well, and that it was shown.
+        return cli::print(&checks::shown(&given)?).map_err(Failure::usage);
     }
-    let config = config(&given)?;
+    let mut checked = Checked::new(&given)?;
     let reread = given.flags.config.is_some().then(|| Reread::new(arguments, &given));
-    let passed = passed()?;
-    let are_passed = !passed.clients.is_empty();
-    let places = if are_passed { Vec::new() } else { listed(&given)? };
-    let is_asked_for = places.is_empty() && !are_passed;
-    let (host, port) = if is_asked_for { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
-    let unused = passed.unused(&given);
+    let unused = checked.passed.unused(&given);
+    let place = if checked.is_place_asked_for() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
+    let options = checked.options(&given.flags, place)?;
     let flags = given.flags;
-    #[cfg(feature = "admin")]
-    let metrics = flags.metrics;
-    #[cfg(not(feature = "admin"))]
-    let metrics = None;
-    let hosts: Vec<IpAddr> = match (are_passed, places.is_empty()) {
-        (true, _) => passed.hosts(),
-        (false, true) => vec![host],
-        (false, false) => places.iter().flatten().map(SocketAddr::ip).collect(),
-    };
-    let encryption = encryption(&flags, &hosts)?;
     let log = LogFile::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());
     log_event!(Level::Info, "start", version = %version, mode = %mode, data = ?data);
-    passed.log(&unused);
-    cheap_hashes(config.hash_rounds).iter().for_each(|text| warn(&log, text));
-    warn_of_plaintext(&log, &encryption, &hosts);
-    let options = Options {
-        host,
-        port,
-        strict_port: flags.strict_port,
-        listen: places,
-        sockets: passed.clients,
-        share_port: shares_port(&flags),
-        proxies: flags.proxy_from,
-        data: flags.data,
-        encryption,
-        config,
-    };
+    checked.passed.log(&unused);
+    // The server has its own of each from now on.
+    checked.passed.clients.clear();
+    cheap_hashes(options.config.hash_rounds).iter().for_each(|text| warn(&log, text));
+    warn_of_plaintext(&log, &options);
     let handler: Box<dyn Handler> = match flags.mode {
         Mode::Echo => Box::new(Echo),
         // Whoever reads a pipe wants what clients write; a person also wants to know who is there to write.
@@ -77,7 +54,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         Mode::Operator => Box::new(Operator::default()),
         Mode::Chat => Box::new(Chat),
     };
-    let metrics = (passed.metrics, metrics);
+    let metrics = (checked.passed.metrics, checked.metrics);
     listen(options, handler, flags.mode, &log, (reread, metrics)).map_err(|failure| {
         log_event!(Level::Error, "failed", reason = ?failure);
         log.flush();
@@ -86,55 +63,15 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     })
 }
 
-/// The addresses of each place that is listed to listen at.
-fn listed(given: &Given<Flags>) -> Result<Vec<Vec<SocketAddr>>, Failure> {
-    let addresses = given.flags.listen.iter().map(|place| place.to_socket_addrs().map(Iterator::collect));
-    let listen: io::Result<Vec<Vec<SocketAddr>>> = addresses.collect();
-    let listen = listen.map_err(|error| given.fault("listen", &error.to_string()))?;
-    if listen.iter().flatten().count() > LISTENERS {
-        return Err(given.fault("listen", &format!("at most {LISTENERS} addresses can be listened on")));
-    }
-    Ok(listen)
-}
-
-/// Where to listen: as it was given, or as the person at the terminal wants it, or by default.
-fn place(given: &Given<Flags>) -> Result<(IpAddr, u16), Failure> {
-    let is_given = |key| given.source(key).is_some_and(|source| *source != Source::Default);
-    let Flags { host: host_text, port: port_number, .. } = &given.flags;
-    let given_host = if is_given("host") {
-        Some(host(host_text).map_err(|reason| given.fault("host", &reason))?)
-    } else {
-        None
-    };
-    let given_port = is_given("port").then_some(*port_number);
-    let host = cli::given_or_asked(given_host, "Address to listen on", host_text, host)?;
-    let port = cli::given_or_asked(given_port, "Port", &port_number.to_string(), port)?;
-    Ok((host, port))
-}
-
-/// An address, or the name of one: of several the first IPv4 address, which is what clients try by default.
-fn host(text: &str) -> Result<IpAddr, String> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    if let Ok(address) = bare.parse() {
-        return Ok(address);
-    }
-    let found: Vec<IpAddr> = match (bare, 0).to_socket_addrs() {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(error) => return Err(format!("{text:?} is no address and no name of one: {error}")),
-    };
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or_else(|| format!("{text:?} has no address"))
-}
-
 fn listen(
     options: Options,
     handler: Box<dyn Handler>,
     mode: Mode,
     log: &LogFile,
-    (reread, metrics): (Option<Reread>, (Option<TcpListener>, Option<SocketAddr>)),
+    (reread, metrics): (Option<Reread>, (Option<TcpListener>, Vec<SocketAddr>)),
 ) -> Result<(), Failure> {
     let (wanted_port, data) = (options.port, options.data.clone());
-    let mut server = Server::bind(options, handler).map_err(Failure::failed)?;
+    let mut server = Server::bind(options, handler).map_err(refused)?;
     server.attach_log(log.clone());
     server.attach_signals().map_err(Failure::failed)?;
     server.attach_console();
@@ -170,26 +107,28 @@ fn listen(
 /// Whoever has asked for figures wants them: without them there is no start.
 fn attach_metrics(
     server: &mut Server,
-    (passed, address): (Option<TcpListener>, Option<SocketAddr>),
+    (passed, addresses): (Option<TcpListener>, Vec<SocketAddr>),
 ) -> Result<(), Failure> {
     #[cfg(feature = "admin")]
-    if let Some(socket) = passed {
-        let bound = server.attach_metrics_socket(&socket).map_err(|error| {
-            let fd = socket.as_raw_fd();
-            Failure::failed(format_args!(
-                "file descriptor {fd} was passed for metrics and cannot be used: {error}"
-            ))
-        })?;
-        log_event!(Level::Info, "metrics", addr = %bound);
-    } else if let Some(address) = address {
-        let bound = server.attach_metrics(address).map_err(|error| {
-            Failure::failed(format_args!("--metrics {address} cannot be listened on: {error}"))
-        })?;
-        log_event!(Level::Info, "metrics", addr = %bound);
+    {
+        let bound = match passed {
+            Some(socket) => vec![server.attach_metrics_socket(&socket).map_err(refused)?],
+            None if addresses.is_empty() => Vec::new(),
+            None => server.attach_metrics(&addresses).map_err(refused)?,
+        };
+        bound.iter().for_each(|address| log_event!(Level::Info, "metrics", addr = %address));
     }
     #[cfg(not(feature = "admin"))]
-    let _ = (server, passed, address);
+    let _ = (server, passed, addresses);
     Ok(())
+}
+
+/// A socket that was passed and is none is a mistake of whoever started this, as a flag's value is.
+fn refused(error: ServerError) -> Failure {
+    match error {
+        ServerError::Socket { .. } => Failure::usage(error),
+        error => Failure::failed(error),
+    }
 }
 
 /// A server whose service manager cannot be notified serves its clients nevertheless.
@@ -226,8 +165,8 @@ fn introduction(mode: Mode) -> String {
     format!("{told}{help}")
 }
 
-fn warn_of_plaintext(log: &LogFile, encryption: &Encryption, hosts: &[IpAddr]) {
-    if let (Encryption::Plaintext, Some(host)) = (encryption, open_host(hosts)) {
+fn warn_of_plaintext(log: &LogFile, options: &Options) {
+    if let (Encryption::Plaintext, Some(host)) = (&options.encryption, open_host(&options.hosts())) {
         let text = format!(
             "--plaintext on {host}: passwords and messages travel unencrypted, for anyone on the way to read and change"
         );

@@ -71,13 +71,19 @@ pub(crate) fn log_options(flags: &Flags) -> LogOptions {
 /// On loopback addresses plain TCP unless something else is asked for; with any other among them TLS, unless it is turned off.
 #[cfg(feature = "tls")]
 pub(crate) fn encryption(flags: &Flags, hosts: &[IpAddr]) -> Result<Encryption, Failure> {
-    let files = flags.tls_cert.clone().zip(flags.tls_key.clone());
-    Ok(match files {
-        Some((certificate, key)) => Encryption::Certificate(CertificateFiles { certificate, key }),
+    Ok(match certificate_files(flags) {
+        Some(files) => Encryption::Certificate(files),
         None if flags.tls => Encryption::OwnCertificate,
         None if flags.plaintext || open_host(hosts).is_none() => Encryption::Plaintext,
         None => Encryption::OwnCertificate,
     })
+}
+
+/// The operator's certificate, if one is given.
+#[cfg(feature = "tls")]
+pub(crate) fn certificate_files(flags: &Flags) -> Option<CertificateFiles> {
+    let (certificate, key) = flags.tls_cert.clone().zip(flags.tls_key.clone())?;
+    Some(CertificateFiles { certificate, key })
 }
 
 #[cfg(not(feature = "tls"))]
@@ -104,20 +110,6 @@ pub(crate) fn shares_port(flags: &Flags) -> bool {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn shares_port(_: &Flags) -> bool {
     false
-}
-
-/// What --check-config shows.
-///
-/// # Errors
-/// [`Failure`], if the settings cannot be used.
-pub(crate) fn checked(given: &Given<Flags>) -> Result<String, Failure> {
-    let config = config(given)?;
-    let computed = [
-        ("output-limit", config.output_limit_bytes.to_string()),
-        ("output-total", config.output_total_bytes.to_string()),
-    ];
-    let unused: &[&str] = if given.flags.listen.is_empty() { &[] } else { &["host", "port", "strict-port"] };
-    Ok(given.to_toml(&computed, unused))
 }
 
 /// A warning about hashes that are soon guessed.

@@ -14,7 +14,7 @@ fn the_handshake_follows_the_header_in_any_pieces() {
     let server = Server::start(&FLAGS);
     for (header, piece_bytes) in [
         (v1("203.0.113.7:4711"), 10_000),
-        (v2("203.0.113.7:4711", &[4; 400]), 10_000),
+        (v2("203.0.113.7:4711", &[&[4, 1, 141][..], &[0; 397]].concat()), 10_000),
         (v1("203.0.113.7:4711"), 1),
     ] {
         let mut stranger = Stranger::new(&server);
