@@ -226,6 +226,18 @@ pub const SYNC_PAUSE_FACTOR: u32 = 4;
 /// How long a store that could not store a user is said to be in trouble, unless it is known that it is not: whom monitoring
 /// keeps newcomers from would else never find out that its disk has room again.
 pub const STORE_TROUBLE: Duration = Duration::from_secs(60);
+/// How long a shared store may take to answer: whoever waits for it is told Busy within half a second.
+pub const STORE_REPLY: Duration = Duration::from_millis(400);
+/// How long a connection to it may take to be made.
+pub const STORE_CONNECT: Duration = Duration::from_secs(1);
+/// The shortest pause between two tries to connect to it.
+pub const STORE_RETRY_LEAST: Duration = Duration::from_millis(50);
+/// The longest: after an outage all is right again within seconds.
+pub const STORE_RETRY_MOST: Duration = Duration::from_secs(1);
+/// The longest reply of it: a record has some hundred bytes.
+pub const STORE_REPLY_BYTES: usize = 1024 * 1024;
+/// How long it keeps who was seen at an address, as the file of the other store does.
+pub const STORE_VISIT: Duration = Duration::from_secs(90 * 86_400);
 /// Bytes of log lines that wait for a file or pipe that does not take them.
 pub const LOG_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of console output that wait for the terminal or pipe.

@@ -56,6 +56,8 @@ pub struct Throttle {
     /// By the last charge, so that the oldest can go first.
     by_age: BTreeSet<(u64, Origin)>,
     charges: u64,
+    /// Charged since anybody has asked.
+    charged: Vec<Origin>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,13 @@ struct Debt {
 impl Throttle {
     /// `penalty` is the debt of one wrong login; zero turns the throttle off.
     pub fn new(penalty: Duration) -> Throttle {
-        Throttle { penalty, debtors: HashMap::new(), by_age: BTreeSet::new(), charges: 0 }
+        Throttle {
+            penalty,
+            debtors: HashMap::new(),
+            by_age: BTreeSet::new(),
+            charges: 0,
+            charged: Vec::new(),
+        }
     }
 
     /// The penalty is another from now on. Without one nobody owes anything.
@@ -104,16 +112,33 @@ impl Throttle {
 
     /// A login of this origin was wrong, or will never be known to have been right.
     pub fn charge(&mut self, origin: Origin, now: Moment) {
-        if self.penalty.is_zero() {
-            return;
+        if !self.penalty.is_zero() {
+            self.owe(origin, self.owed(origin, now) + self.penalty, now);
+            self.charged.push(origin);
         }
+    }
+
+    /// What this origin owes is known from elsewhere too: it counts if it is more.
+    pub(crate) fn raise(&mut self, origin: Origin, owed: Duration, now: Moment) {
+        if !self.penalty.is_zero() && owed > self.owed(origin, now) {
+            self.owe(origin, owed, now);
+        }
+    }
+
+    /// An origin that was charged since the last call.
+    #[inline]
+    pub(crate) fn poll_charged(&mut self) -> Option<Origin> {
+        self.charged.pop()
+    }
+
+    fn owe(&mut self, origin: Origin, owed: Duration, now: Moment) {
         self.forget_paid_off(now);
         self.charges += 1;
         let charge = self.charges;
         let debt = self.debtors.entry(origin).or_insert(Debt { paid_off: now, charge });
         self.by_age.remove(&(debt.charge, origin));
         debt.charge = charge;
-        debt.paid_off = (debt.paid_off.max(now) + self.penalty).min(now + DEBT_MOST);
+        debt.paid_off = now + owed.min(DEBT_MOST);
         self.by_age.insert((charge, origin));
         if self.debtors.len() > DEBTORS {
             self.forget_oldest();

@@ -84,6 +84,7 @@ impl<S: Store> Engine<S> {
             Command::Forgive(address) => {
                 let origin = Origin::of(address);
                 let owed = self.admission.throttle.forgive(origin, self.registry.now);
+                self.store.forgive(origin);
                 log_event!(Level::Info, "forgiven", peer = %origin, owed = #owed.as_millis() as f64 / 1_000.0);
                 answers.done(id, format!("{origin} owed {} s", owed.as_secs_f64().ceil()));
             }
@@ -91,6 +92,9 @@ impl<S: Store> Engine<S> {
             Command::Stop => {
                 self.quit_asked = true;
                 answers.done(id, "stopping");
+            }
+            Command::ListUsers | Command::ExportUsers if !self.store.lists_accounts() => {
+                answers.failed(id, "the users are in the shared store: porter-admin --store lists them");
             }
             Command::ListUsers => answers.list(id, Listing::users(users)),
             Command::ExportUsers => answers.list(id, Listing::Records { next: 0 }),

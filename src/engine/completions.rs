@@ -37,6 +37,9 @@ impl<S: Store> Engine<S> {
 
     /// Carries out what the store has answered.
     pub(super) fn take_completions(&mut self) {
+        while let Some((origin, owed)) = self.store.poll_debt() {
+            self.admission.throttle.raise(origin, owed, self.registry.now);
+        }
         self.take_fetched();
         while let Some(completion) = self.store.poll_completion() {
             let Some(storing) = self.admission.storing.remove(&completion.ticket) else { continue };
@@ -50,6 +53,7 @@ impl<S: Store> Engine<S> {
                     match completion.outcome {
                         // The record that the cache vouched for is no more.
                         Ok(()) => self.admission.cache.forget(&name),
+                        Err(Failure::Changed) => {}
                         Err(reason) => {
                             let reason = reason.to_string();
                             log_event!(Level::Error, "rehash not stored", name = %name, reason = ?reason);
@@ -171,7 +175,7 @@ impl<S: Store> Engine<S> {
             return;
         }
         let ticket = self.admission.ticket(Storing::Rehash { name: name.clone() });
-        self.store.rehash(ticket, name, hash);
+        self.store.replace(ticket, name, hash, replaces);
     }
 
     fn store_user(&mut self, id: ConnId, name: Name, password: Password, hash: PasswordHash) {

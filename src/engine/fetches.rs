@@ -43,6 +43,8 @@ impl<S: Store> Engine<S> {
     pub(super) fn fetch(&mut self, name: &Name, what: Fetch) {
         if let Some(conn) = what.connection() {
             self.await_fetch(conn);
+            let origin = self.origin(conn).filter(|_| !self.is_exempt(conn));
+            origin.into_iter().for_each(|origin| self.store.fetch_debt(origin));
         }
         let ticket = self.admission.next_ticket();
         self.admission.fetching.insert(ticket, what);

@@ -251,7 +251,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether no penalty is put on a connection's address.
-    fn is_exempt(&self, id: ConnId) -> bool {
+    pub(super) fn is_exempt(&self, id: ConnId) -> bool {
         let Registry { connections, config, .. } = &self.registry;
         // Nearly always there is none, and then it is not even looked up where somebody is.
         !config.exempt.is_empty()

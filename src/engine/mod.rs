@@ -334,6 +334,9 @@ impl<S: Store> Engine<S> {
             self.registry.begin_cut_off();
             self.tell_changes();
         }
+        while let Some(origin) = self.admission.throttle.poll_charged() {
+            self.store.charge(origin, self.registry.config.penalty);
+        }
     }
 
     fn tell_changes(&mut self) {

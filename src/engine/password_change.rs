@@ -72,19 +72,29 @@ impl<S: Store> Engine<S> {
             return others.push(WaitingChange::Password(hashed));
         }
         if !self.has_record(name, verified) {
-            let PasswordChange { conn, session, name, old, .. } = *hashed.change;
-            self.end_waiting(conn);
-            let new = NewPassword { session, password: hashed.new };
-            return self.check_password(conn, name, old, Some(Box::new(new)));
+            return self.check_old_again(*hashed.change, hashed.new);
         }
-        let (name, hash) = (name.clone(), hashed.hash.clone());
+        let (name, hash, verified) = (name.clone(), hashed.hash.clone(), verified.clone());
         self.admission.changing.insert(name.clone(), Vec::new());
         let ticket = self.admission.ticket(Storing::NewPassword(hashed));
-        self.store.rehash(ticket, name, hash);
+        self.store.replace(ticket, name, hash, &verified);
+    }
+
+    /// The old password was right for a record that was replaced meanwhile.
+    fn check_old_again(&mut self, change: PasswordChange, new: Password) {
+        let PasswordChange { conn, session, name, old, .. } = change;
+        if self.end_waiting(conn) {
+            self.check_password(conn, name, old, Some(Box::new(NewPassword { session, password: new })));
+        }
     }
 
     pub(super) fn finish_change(&mut self, hashed: HashedChange, stored: Result<(), Failure>) {
         let HashedChange { change, new, hash } = hashed;
+        if stored == Err(Failure::Changed) {
+            let name = change.name.clone();
+            self.check_old_again(*change, new);
+            return self.judge_waiting_changes(&name);
+        }
         let PasswordChange { conn, session, name, .. } = *change;
         let is_here = self.end_waiting(conn);
         match stored {
@@ -100,6 +110,7 @@ impl<S: Store> Engine<S> {
                 let reason = "the password was changed in another session";
                 self.registry.end_other_sessions(&name, session, reason, CloseReason::PasswordChanged);
             }
+            Err(Failure::Away) if is_here => self.refuse_away(conn),
             Err(reason) => {
                 log_event!(Level::Error, "password not stored", name = %name, reason = ?reason.to_string());
                 if is_here {

@@ -56,6 +56,7 @@ mod socket;
 mod sockets;
 mod start;
 mod stderr;
+mod storing;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,8 @@ mod timer;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "shared")]
+mod waiting_store;
 
 #[cfg(feature = "tls")]
 pub use certificate::CertificateFiles;
@@ -81,6 +84,8 @@ pub use logfile::{LogFile, LogFormat, LogOptions, LogPlace};
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
 pub use service_manager::ServiceManager;
 pub use start::{Options, OsEntropy};
+#[cfg(feature = "shared")]
+pub use waiting_store::{WaitingLink, connect_store};
 
 use crate::Clock;
 use crate::Moment;
@@ -101,6 +106,7 @@ use socket::Socket;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
+use storing::StoreLink;
 use timer::Timer;
 
 const SIGNALS: Token = Token(1);
@@ -109,6 +115,7 @@ const CONSOLE_OUTPUT: Token = Token(3);
 const WAKER: Token = Token(4);
 const CONSOLE_SIGNALS: Token = Token(5);
 const TIMER: Token = Token(6);
+const STORE: Token = Token(7);
 /// The first of the listening sockets' tokens.
 const LISTENERS_FIRST: usize = 1 << 18;
 /// The first token of what waits for its PROXY header. A connection's is larger than any of them.
@@ -153,6 +160,7 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     #[cfg(feature = "admin")]
     metrics: Option<metrics::Metrics>,
     engine: Engine<S>,
+    store_link: StoreLink,
     listeners: Option<Listeners>,
     /// Where those wait whose proxy has yet to say for whom it has connected.
     proxied: Proxied,
@@ -235,6 +243,7 @@ impl<S: Store> Server<S> {
             self.write(began, now);
             self.close(began, now);
         }
+        self.tell_store();
         self.show();
         self.flush_log(began);
         Ok(())
@@ -272,7 +281,12 @@ impl<S: Store> Server<S> {
         let has_ready =
             self.has_ready() || self.proxied.has_ready() || (is_administered && self.has_control_work());
         let has_work = has_ready || self.engine.is_hashing() || self.engine.has_command();
-        if has_work || self.engine.has_work() || !self.unblocked.is_empty() || self.handshakes.has_next() {
+        if has_work
+            || self.store_link.has_unread()
+            || self.engine.has_work()
+            || !self.unblocked.is_empty()
+            || self.handshakes.has_next()
+        {
             self.deadlines.goes_on();
             return Some(Duration::ZERO);
         }
@@ -331,6 +345,7 @@ impl<S: Store> Server<S> {
                 CONSOLE_SIGNALS => self.take_console_signals(),
                 WAKER => self.handle_wake(now),
                 TIMER => self.timer.note_expired(),
+                STORE => self.store_link.take_event(event),
                 token @ Token(word) => {
                     // Most by far are clients', and pay for no look at anything else.
                     if let Some(conn) = Key::unpack(word as u64) {
@@ -371,21 +386,6 @@ impl<S: Store> Server<S> {
 
     fn is_done(&self) -> bool {
         self.stopping_until.is_some_and(|until| self.engine.is_empty() || until <= self.clock.now())
-    }
-
-    /// Lets the store work if it is due: the one thing that may block. Says whether it was.
-    fn store(&mut self) -> bool {
-        let Some(due) = self.engine.store_mut().next_commit() else { return false };
-        let now = self.clock.now();
-        if due > now {
-            return false;
-        }
-        self.engine.store_mut().commit(now);
-        self.log_store_notices();
-        let done = self.clock.now();
-        self.unmeasured = self.unmeasured.map(|began| began + done.since(now));
-        self.engine.handle_completions(done);
-        true
     }
 }
 

@@ -6,6 +6,7 @@ use super::hashing::portion_rounds;
 use super::listeners::Listeners;
 use super::proxied::Proxied;
 use super::stderr::warn_stderr;
+use super::storing::StoreLink;
 use super::timer::Timer;
 use super::{Server, ServerError, ServerHandle, WAKER, descriptors};
 use crate::Clock;
@@ -14,6 +15,8 @@ use crate::auth::{LANE_WIDTHS, LaneCosts, exercise_lanes};
 use crate::engine::{Config, Engine, Entropy, EntropyError};
 use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
+#[cfg(feature = "shared")]
+use crate::store::AnyStore;
 use crate::store::{DiskStore, Notice, OpenError, OsDisk, Store};
 use ipnet::IpNet;
 use mio::Poll;
@@ -120,16 +123,35 @@ impl Server {
     /// # Errors
     /// [`ServerError`].
     pub fn bind(options: Options, handler: Box<dyn Handler>) -> Result<Server, ServerError> {
+        Server::bind_as(options, handler, |store| store)
+    }
+}
+
+#[cfg(feature = "shared")]
+impl Server<AnyStore> {
+    /// The same, for a program that may use a shared store instead, by [`with_store`](Server::with_store).
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn bind_any(options: Options, handler: Box<dyn Handler>) -> Result<Server<AnyStore>, ServerError> {
+        Server::bind_as(options, handler, |store| AnyStore::Files(Box::new(store)))
+    }
+}
+
+impl<S: Store> Server<S> {
+    fn bind_as(
+        options: Options,
+        handler: Box<dyn Handler>,
+        store_of: impl FnOnce(DiskStore<OsDisk>) -> S,
+    ) -> Result<Server<S>, ServerError> {
         options.config.check().map_err(ServerError::Config)?;
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock)?;
         let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), &options.hosts())
             .map_err(ServerError::Certificate)?;
-        Server::with_parts(options, open_store(disk)?, handler, clock, handshakes)
+        Server::with_parts(options, store_of(open_store(disk)?), handler, clock, handshakes)
     }
-}
 
-impl<S: Store> Server<S> {
     /// Listens, with a store of the program's own. No data directory is used, so encryption needs a certificate that is
     /// given.
     ///
@@ -173,6 +195,7 @@ impl<S: Store> Server<S> {
             #[cfg(feature = "admin")]
             metrics: None,
             engine,
+            store_link: StoreLink::default(),
             listeners: Some(listeners),
             proxied: Proxied::new(options.proxies),
             handshakes,

@@ -10,15 +10,20 @@
 #![doc = include_str!("files.md")]
 
 mod addresses;
+#[cfg(feature = "shared")]
+mod any;
 mod csv_store;
 mod disk;
 mod files;
 mod journal;
 mod lines;
+mod link;
 mod lock;
 mod os_disk;
 mod record;
 mod report;
+#[cfg(feature = "shared")]
+mod shared;
 mod stamp;
 mod table;
 mod torn;
@@ -30,21 +35,27 @@ mod faulty;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "shared")]
+pub use any::AnyStore;
 pub use csv_store::DiskStore;
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
+pub use link::{Link, LinkAction};
 pub use lock::holder_of;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
+#[cfg(feature = "shared")]
+pub use shared::{DirectStore, Durability, SharedStore, StoreAddress};
 pub use stamp::{BadStamp, Stamp};
 
 use crate::Moment;
-use crate::auth::{Name, PasswordHash};
+use crate::auth::{Name, Origin, PasswordHash};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
+use std::time::Duration;
 
 /// Names a request to the store; the engine draws them and they come back with the completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +118,8 @@ pub enum Failure {
     Taken,
     /// Somebody has a name meanwhile that the new one can be taken for.
     LookAlike,
+    /// The record is another than the one that was to be replaced.
+    Changed,
     /// What is kept elsewhere cannot be reached.
     Away,
     /// For another reason.
@@ -118,6 +131,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Failure::Taken => "the name is taken",
             Failure::LookAlike => "the name looks like one that is taken",
+            Failure::Changed => "the record was changed meanwhile",
             Failure::Away => AWAY,
             Failure::Other(reason) => reason,
         })
@@ -187,6 +201,11 @@ pub trait Store {
         None
     }
 
+    /// Whether [`account`](Store::account) knows all there are.
+    fn lists_accounts(&self) -> bool {
+        true
+    }
+
     /// Above every number that [`account`](Store::account) knows.
     fn accounts_end(&self) -> usize {
         0
@@ -252,6 +271,13 @@ pub trait Store {
     /// of several the last. Who is disabled stays so.
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash);
 
+    /// The same, unless the record is another than `replaces`: then it [fails](Failure::Changed). The engine has compared
+    /// it where [`find`](Store::find) knows.
+    fn replace(&mut self, ticket: Ticket, name: Name, password: PasswordHash, replaces: &PasswordHash) {
+        let _ = replaces;
+        self.rehash(ticket, name, password);
+    }
+
     /// Takes a change of a known user's account for storing; a completion follows. What was before counts until then, but
     /// for later requests: of a user whose removal waits nothing more is changed. False: this store cannot, and no
     /// completion follows.
@@ -289,6 +315,31 @@ pub trait Store {
 
     /// Something to be logged that happened since the last call.
     fn poll_notice(&mut self) -> Option<Notice> {
+        None
+    }
+
+    /// Asks what an origin owes elsewhere; [news](Store::poll_debt) of it follow before what is fetched after this.
+    fn fetch_debt(&mut self, origin: Origin) {
+        let _ = origin;
+    }
+
+    /// An origin is charged; news of what it owes then follow, if others have their debts from the same place.
+    fn charge(&mut self, origin: Origin, penalty: Duration) {
+        let _ = (origin, penalty);
+    }
+
+    /// An origin owes nothing any more.
+    fn forgive(&mut self, origin: Origin) {
+        let _ = origin;
+    }
+
+    /// What an origin owes, as it was told from elsewhere since the last call.
+    fn poll_debt(&mut self) -> Option<(Origin, Duration)> {
+        None
+    }
+
+    /// The connection that this store keeps to where its things are; whoever drives the store carries its bytes.
+    fn link(&mut self) -> Option<&mut dyn Link> {
         None
     }
 

@@ -24,7 +24,7 @@ impl Stamp {
         Stamp::from_seconds(time.unix_timestamp())
     }
 
-    fn from_seconds(seconds: i64) -> Stamp {
+    pub(super) fn from_seconds(seconds: i64) -> Stamp {
         let [_, _, _, a, b, c, d, e] = seconds.clamp(0, LAST_SECOND).to_be_bytes();
         Stamp([a, b, c, d, e])
     }

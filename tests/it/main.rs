@@ -53,6 +53,8 @@ mod secrets;
 mod service;
 mod service_log;
 mod service_manager;
+#[cfg(feature = "admin")]
+mod shared;
 mod siege;
 mod storage;
 mod storage_faults;

@@ -1,4 +1,5 @@
-//! The files of a server that does not run, worked on as that would: by the engine, without any connection.
+//! The files of a server that does not run, or a store that several share, worked on as a server would: by the engine,
+//! without any connection.
 
 use crate::ask::{Porter, Take, last};
 use porter::Clock;
@@ -7,14 +8,18 @@ use porter::command::{Command, Line, import_line};
 use porter::engine::{Config, Engine, EntropyError};
 use porter::handler::Echo;
 use porter::server::OsEntropy;
-use porter::store::{DiskStore, OpenError, OsDisk, Store};
+use porter::store::{AnyStore, DiskStore, OpenError, OsDisk, Store};
 use serde_json::Value;
 use std::path::Path;
 
-/// An engine that has the data directory.
+/// Lets a store do what waits.
+pub(crate) type Carry = Box<dyn FnMut(&mut AnyStore)>;
+
+/// An engine that has the users.
 pub(crate) struct Files {
-    engine: Engine<DiskStore<OsDisk>>,
+    engine: Engine<AnyStore>,
     clock: Clock,
+    carry: Carry,
 }
 
 impl Files {
@@ -23,12 +28,20 @@ impl Files {
     pub(crate) fn open(data: &Path, clock: Clock) -> Result<Files, OpenError> {
         let (store, repairs) = DiskStore::open(OsDisk::open(data, clock)?)?;
         repairs.iter().for_each(|repair| eprintln!("porter-admin: repaired {repair}"));
-        let made = Engine::new(Config::default(), store, Box::new(Echo), Box::new(OsEntropy::new()));
-        let engine = made.map_err(|EntropyError(reason)| OpenError::Directory {
+        // Whatever is due: there is nobody who would be held up.
+        let made = Files::new(AnyStore::Files(Box::new(store)), clock, Box::new(|store| store.close()));
+        made.map_err(|reason| OpenError::Directory {
             directory: data.to_owned(),
             error: std::io::Error::other(reason),
-        })?;
-        Ok(Files { engine, clock })
+        })
+    }
+
+    /// # Errors
+    /// One line, if there are no random bytes.
+    pub(crate) fn new(store: AnyStore, clock: Clock, carry: Carry) -> Result<Files, String> {
+        let made = Engine::new(Config::default(), store, Box::new(Echo), Box::new(OsEntropy::new()));
+        let engine = made.map_err(|EntropyError(reason)| reason)?;
+        Ok(Files { engine, clock, carry })
     }
 
     fn command(&self, lines: &[String]) -> Result<Command, String> {
@@ -55,8 +68,7 @@ impl Porter for Files {
                     None => take(&object)?,
                 }
             }
-            // Whatever is due: there is nobody who would be held up.
-            self.engine.store_mut().close();
+            (self.carry)(self.engine.store_mut());
             while let Some(notice) = self.engine.store_mut().poll_notice() {
                 if notice.level <= log::Level::Warn {
                     eprintln!("porter-admin: {}", notice.text);

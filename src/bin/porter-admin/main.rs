@@ -12,13 +12,16 @@ mod password_file;
 mod passwords;
 mod question;
 mod server;
+mod shared;
 mod show;
 mod subcommands;
 
+use ask::Porter;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use porter::auth::Name;
 use porter::cli::{self, Failure};
 use server::{connect, one_line};
+use shared::Shared;
 use show::Shown;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -104,8 +107,13 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let data = asked.path("data").unwrap_or(Path::new("data"));
     let is_json = asked.matches.get_flag("json");
     let line = |argument: &str| [asked.words.join(" ").as_str(), argument].join(" ").trim_end().to_owned();
-    let porter = |words: &[&str]| connect(data, words);
+    let shared = Shared::of(&asked);
+    let porter = |words: &[&str]| match &shared {
+        Some(shared) => shared.users(words).map(|users| Box::new(users) as Box<dyn Porter>),
+        None => connect(data, words),
+    };
     match asked.words[..] {
+        ["store", _] => shared::administer(&asked, data, is_json),
         ["users", "add" | "passwd"] => {
             // Nobody is kept waiting while a person thinks of a password: neither a server, nor whoever else wants the files.
             let name = asked.name()?;

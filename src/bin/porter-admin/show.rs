@@ -24,12 +24,15 @@ impl Shown {
     /// [`Failure`] as for [`Porter::ask`], or if stdout cannot be written.
     pub(crate) fn show_all(mut self, porter: &mut dyn Porter, lines: &[String]) -> Result<(), Failure> {
         let done = porter.ask(lines, &mut |object| self.show(object))?;
-        if self.is_json && !done.is_empty() {
-            self.line(&serde_json::json!({ "done": done }).to_string())?;
-        } else if !done.is_empty() {
-            self.line(&done)?;
+        if !done.is_empty() {
+            self.line(&Shown::done(self.is_json, &done))?;
         }
         self.stdout.flush().map_err(gone)
+    }
+
+    /// What is said when something was done.
+    pub(crate) fn done(is_json: bool, done: &str) -> String {
+        if is_json { serde_json::json!({ "done": done }).to_string() } else { done.to_owned() }
     }
 
     fn show(&mut self, object: &Map<String, Value>) -> Result<(), Failure> {

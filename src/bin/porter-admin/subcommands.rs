@@ -4,6 +4,7 @@ use crate::generate::Kind;
 use clap::{Arg, ArgAction, Command, value_parser};
 use porter::command::{Argument, Spec, TABLE};
 use porter::limits;
+use porter::store::StoreAddress;
 use std::path::PathBuf;
 
 /// What is for programs, or for the console.
@@ -30,6 +31,25 @@ pub(crate) fn command() -> Command {
                 .global(true),
         )
         .arg(
+            Arg::new("store")
+                .long("store")
+                .value_name("URL")
+                .help("The users in a store that several servers share, instead of a directory's: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]")
+                .env("PORTER_STORE")
+                .hide_env_values(true)
+                .value_parser(value_parser!(StoreAddress))
+                .global(true),
+        )
+        .arg(
+            Arg::new("store-durability")
+                .long("store-durability")
+                .value_name("WHAT")
+                .help("What that store must keep of what it has acknowledged: always = all, or none")
+                .default_value("always")
+                .value_parser(["always", "none"])
+                .global(true),
+        )
+        .arg(
             Arg::new("json")
                 .long("json")
                 .help("Answers as JSON, one object a line")
@@ -38,7 +58,18 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(users)
         .subcommands(wanted().filter(|spec| spec.words.len() == 1).map(subcommand))
+        .subcommand(store())
         .subcommand(generate())
+}
+
+/// The store itself.
+fn store() -> Command {
+    Command::new("store")
+        .about("A store that several servers share: init, import, export")
+        .subcommand_required(true)
+        .subcommand(Command::new("init").about("Makes the store one that servers take for porter's; once"))
+        .subcommand(Command::new("import").about("Takes the users of a data directory there, as they are"))
+        .subcommand(Command::new("export").about("Takes its users to a data directory, as they are"))
 }
 
 /// Needs no server and no data directory.

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use log::LevelFilter;
 use porter::cli::host_and_port;
 use porter::limits;
+use porter::store::StoreAddress;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -32,6 +33,12 @@ pub(crate) struct Flags {
     /// Folder of users.csv and addresses.csv; made on first start
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
+    /// Users in a Valkey or Redis that several servers share, instead of in files: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]
+    #[arg(long, value_name = "URL", env = "PORTER_STORE", hide_env_values = true)]
+    pub(crate) store: Option<StoreAddress>,
+    /// What the shared store must keep of what it has acknowledged: always = all (appendonly yes, appendfsync always), or none
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "always")]
+    pub(crate) store_durability: Kept,
     /// File of settings in TOML: its keys are the names of these flags, and a flag given here wins. Read anew on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -148,6 +155,13 @@ pub(crate) enum Mode {
     Echo,
     Operator,
     Chat,
+}
+
+/// What of that which a shared store has acknowledged must survive its machine.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Kept {
+    Always,
+    None,
 }
 
 /// What a line of the log looks like.

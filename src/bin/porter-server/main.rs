@@ -11,10 +11,12 @@ use clap::ValueEnum;
 use environment::service_manager;
 use flags::{Flags, Mode};
 use log::Level;
+use porter::Clock;
 use porter::cli::{self, Failure, Given};
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::log_event;
-use porter::server::{Encryption, LogFile, Options, Server, ServerError};
+use porter::server::{Encryption, LogFile, Options, Server, ServerError, connect_store};
+use porter::store::{AnyStore, Durability, OsDisk, SharedStore, StoreAddress};
 use reread::Reread;
 use settings::{cheap_hashes, log_options, open_host};
 use std::ffi::OsString;
@@ -38,6 +40,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let place = if checked.is_place_asked_for() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
     let options = checked.options(&given.flags, place)?;
     let flags = given.flags;
+    let shared = flags.store.clone().map(|address| (address, settings::durability(&flags)));
     let log = LogFile::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());
@@ -55,7 +58,11 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         Mode::Chat => Box::new(Chat),
     };
     let metrics = (checked.passed.metrics, checked.metrics);
-    listen(options, handler, flags.mode, &log, (reread, metrics)).map_err(|failure| {
+    let store = shared.map(|(address, durability)| shared_store(address, durability)).transpose();
+    let opened = store.map_err(Failure::failed);
+    let listened =
+        opened.and_then(|store| listen(options, store, handler, flags.mode, &log, (reread, metrics)));
+    listened.map_err(|failure| {
         log_event!(Level::Error, "failed", reason = ?failure);
         log.flush();
         // Once is enough.
@@ -63,22 +70,41 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     })
 }
 
+/// The store that several servers share, if it can be used.
+fn shared_store(address: StoreAddress, durability: Durability) -> Result<SharedStore, String> {
+    let direct = connect_store(&address, durability)?;
+    SharedStore::new(address, &direct)
+}
+
 fn listen(
     options: Options,
+    shared: Option<SharedStore>,
     handler: Box<dyn Handler>,
     mode: Mode,
     log: &LogFile,
     (reread, metrics): (Option<Reread>, (Option<TcpListener>, Vec<SocketAddr>)),
 ) -> Result<(), Failure> {
     let (wanted_port, data) = (options.port, options.data.clone());
-    let mut server = Server::bind(options, handler).map_err(refused)?;
+    // With users elsewhere the directory has the control socket alone, of whoever is first.
+    let mut directory = None;
+    let server = match shared {
+        None => Server::bind_any(options, handler),
+        Some(store) => {
+            directory = Some(OsDisk::open(&data, Clock::new()));
+            Server::with_store(options, AnyStore::Shared(Box::new(store)), handler)
+        }
+    };
+    let mut server = server.map_err(refused)?;
     server.attach_log(log.clone());
     server.attach_signals().map_err(Failure::failed)?;
     server.attach_console();
     if let Some(mut reread) = reread {
         server.attach_configuration(Box::new(move || reread.read()));
     }
-    attach_control(&mut server, &data, log);
+    match &directory {
+        Some(Err(error)) => warn(log, &format!("porter-admin cannot reach this server: {error}")),
+        _ => attach_control(&mut server, &data, log),
+    }
     attach_metrics(&mut server, metrics)?;
     attach_service_manager(&mut server, log);
     let addresses = server.addresses().map_err(Failure::failed)?;
@@ -106,7 +132,7 @@ fn listen(
 
 /// Whoever has asked for figures wants them: without them there is no start.
 fn attach_metrics(
-    server: &mut Server,
+    server: &mut Server<AnyStore>,
     (passed, addresses): (Option<TcpListener>, Vec<SocketAddr>),
 ) -> Result<(), Failure> {
     #[cfg(feature = "admin")]
@@ -132,7 +158,7 @@ fn refused(error: ServerError) -> Failure {
 }
 
 /// A server whose service manager cannot be notified serves its clients nevertheless.
-fn attach_service_manager(server: &mut Server, log: &LogFile) {
+fn attach_service_manager(server: &mut Server<AnyStore>, log: &LogFile) {
     match service_manager() {
         Ok(Some(manager)) => server.attach_service_manager(manager),
         Ok(None) => {}
@@ -141,7 +167,7 @@ fn attach_service_manager(server: &mut Server, log: &LogFile) {
 }
 
 /// A server that cannot be administered serves its clients nevertheless.
-fn attach_control(server: &mut Server, data: &Path, log: &LogFile) {
+fn attach_control(server: &mut Server<AnyStore>, data: &Path, log: &LogFile) {
     #[cfg(feature = "admin")]
     if let Err(error) = server.attach_control(data) {
         let path = data.join(porter::server::CONTROL_FILE);

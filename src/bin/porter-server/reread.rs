@@ -12,6 +12,8 @@ use std::ffi::OsString;
 const FIXED: &[&str] = &[
     "mode",
     "data",
+    "store",
+    "store-durability",
     "host",
     "port",
     "strict-port",
@@ -78,5 +80,9 @@ impl Reread {
 }
 
 fn shown(setting: &Setting) -> &str {
+    if setting.key == "store" && setting.value.is_some() {
+        // It may have a password.
+        return "another";
+    }
     setting.value.as_deref().unwrap_or("not set")
 }

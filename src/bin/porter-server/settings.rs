@@ -1,12 +1,13 @@
 //! What the flags come to: the engine's settings, and whether the server encrypts.
 
-use crate::flags::{Flags, Format, Registration};
+use crate::flags::{Flags, Format, Kept, Registration};
 use porter::cli::{Failure, Given};
 use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
 use porter::server::{Encryption, LogFormat, LogOptions, LogPlace};
+use porter::store::Durability;
 use std::net::IpAddr;
 
 /// The engine's settings.
@@ -52,6 +53,14 @@ pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
     })
 }
 
+/// What the shared store must keep.
+pub(crate) fn durability(flags: &Flags) -> Durability {
+    match flags.store_durability {
+        Kept::Always => Durability::Always,
+        Kept::None => Durability::None,
+    }
+}
+
 /// How the server logs.
 pub(crate) fn log_options(flags: &Flags) -> LogOptions {
     LogOptions {
@@ -73,8 +82,12 @@ pub(crate) fn log_options(flags: &Flags) -> LogOptions {
 pub(crate) fn encryption(flags: &Flags, hosts: &[IpAddr]) -> Result<Encryption, Failure> {
     Ok(match certificate_files(flags) {
         Some(files) => Encryption::Certificate(files),
-        None if flags.tls => Encryption::OwnCertificate,
-        None if flags.plaintext || open_host(hosts).is_none() => Encryption::Plaintext,
+        None if !flags.tls && (flags.plaintext || open_host(hosts).is_none()) => Encryption::Plaintext,
+        None if flags.store.is_some() => {
+            return Err(Failure::usage(
+                "--store with encryption needs --tls-cert and --tls-key: clients must find one certificate at all servers",
+            ));
+        }
         None => Encryption::OwnCertificate,
     })
 }

@@ -1,0 +1,77 @@
+//! A shared store's connection for a program that waits: at a server's start, and for whoever administers users.
+
+use crate::Clock;
+use crate::store::{DirectStore, Durability, Link, LinkAction, StoreAddress};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long such a program waits for an answer: a person can end it.
+const REPLY_WAIT: Duration = Duration::from_secs(10);
+/// How long one is waited for before what is late is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Connects to a shared store, and finds out whether it is one that porter can use.
+///
+/// # Errors
+/// One line, if it cannot be reached, or cannot be used.
+pub fn connect_store(address: &StoreAddress, durability: Durability) -> Result<DirectStore, String> {
+    let mut failure = String::new();
+    for place in address.resolve()? {
+        match connect(&place, REPLY_WAIT) {
+            Ok(stream) => return DirectStore::new(address.clone(), durability, Box::new(stream)),
+            Err(error) => failure = format!("the shared store {address} cannot be reached: {error}"),
+        }
+    }
+    Err(failure)
+}
+
+fn connect(place: &SocketAddr, wait: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(place, REPLY_WAIT)?;
+    stream.set_read_timeout(Some(wait))?;
+    stream.set_write_timeout(Some(REPLY_WAIT))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What carries the bytes of a store's [`Link`], one exchange at a time.
+#[derive(Debug, Default)]
+pub struct WaitingLink(Option<TcpStream>);
+
+impl WaitingLink {
+    /// Writes what the store has to say, and waits a moment for what it is told.
+    pub fn exchange(&mut self, link: &mut dyn Link, clock: Clock) {
+        if let Err(error) = self.try_exchange(link, clock) {
+            self.0 = None;
+            link.handle_closed(&error.to_string(), clock.now());
+        }
+    }
+
+    fn try_exchange(&mut self, link: &mut dyn Link, clock: Clock) -> io::Result<()> {
+        match link.action(clock.now()) {
+            LinkAction::Nothing => {}
+            LinkAction::Close => self.0 = None,
+            LinkAction::Connect => {
+                let place = link.addresses().first().ok_or_else(|| io::Error::other("it has no address"))?;
+                self.0 = Some(connect(place, LOOK)?);
+                link.handle_connected(clock.now());
+            }
+        }
+        let output = link.output(clock.now()).to_vec();
+        let Some(stream) = &mut self.0 else { return Ok(()) };
+        stream.write_all(&output)?;
+        link.advance(output.len());
+        let mut buffer = [0; 16 * 1024];
+        match stream.read(&mut buffer) {
+            Ok(0) => Err(io::Error::other("it has closed the connection")),
+            Ok(count) => {
+                link.handle_bytes(&buffer[..count], clock.now());
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What a store that is elsewhere wants of whoever drives it.
+
+use crate::Moment;
+use std::net::SocketAddr;
+
+/// What is to be done about the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkAction {
+    /// Nothing.
+    Nothing,
+    /// It is to be closed, if there is one.
+    Close,
+    /// A new one is to be made.
+    Connect,
+}
+
+/// A connection that a store keeps, without its socket: whoever drives the store makes it, closes it, and carries its bytes.
+/// Replies may be there after each call, and what is late is seen to by [`Store::commit`](super::Store::commit).
+pub trait Link {
+    /// Where it leads: any of them will do.
+    fn addresses(&self) -> &[SocketAddr];
+
+    /// What is to be done about the socket now. [`LinkAction::Connect`] is said once for each connection, which is then
+    /// [there](Link::handle_connected) or [not](Link::handle_closed).
+    fn action(&mut self, now: Moment) -> LinkAction;
+
+    /// The connection that was wanted is there.
+    fn handle_connected(&mut self, now: Moment);
+
+    /// The connection is gone, or could not be made, for this reason.
+    fn handle_closed(&mut self, reason: &str, now: Moment);
+
+    /// Bytes have come.
+    fn handle_bytes(&mut self, bytes: &[u8], now: Moment);
+
+    /// What is to be written now.
+    fn output(&mut self, now: Moment) -> &[u8];
+
+    /// So many bytes of that were written.
+    fn advance(&mut self, bytes: usize);
+}

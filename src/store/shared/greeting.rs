@@ -1,0 +1,101 @@
+//! Whether a connection leads to the right place: a server that is new enough, takes writes, keeps them, and is the one that was
+//! initialised as porter's.
+
+use super::StoreAddress;
+use super::command::Command;
+use super::keys::BIRTH;
+use super::pipeline::Reply;
+
+/// What a shared store must promise of what it has acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// That it is on stable storage.
+    #[default]
+    Always,
+    /// Nothing.
+    None,
+}
+
+/// The steps of a greeting, each a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Hello,
+    Select,
+    Persistence,
+    Birth,
+}
+
+const MAJOR_LEAST: u32 = 7;
+
+/// The commands of a greeting, in order.
+pub(super) fn commands(address: &StoreAddress) -> Vec<(Step, Command)> {
+    let mut hello = Command::new(&["HELLO", "3"]);
+    if let Some(password) = &address.password {
+        let user = address.user.as_deref().unwrap_or("default");
+        hello = hello.with(b"AUTH").with(user.as_bytes()).with(password.as_bytes());
+    }
+    let mut steps = vec![(Step::Hello, hello)];
+    if address.database != 0 {
+        steps.push((Step::Select, Command::new(&["SELECT", &address.database.to_string()])));
+    }
+    steps.push((Step::Persistence, Command::new(&["CONFIG", "GET", "append*"])));
+    steps.push((Step::Birth, Command::new(&["GET", BIRTH])));
+    steps
+}
+
+/// Judges the reply to `HELLO`.
+pub(super) fn check_hello(reply: &Reply) -> Result<(), String> {
+    let Reply::Map { data, .. } = reply else { return Err(refused(reply)) };
+    let entry = |wanted: &str| data.iter().find(|(key, _)| text(key) == Some(wanted)).map(|(_, value)| value);
+    let version = entry("version").and_then(text).unwrap_or_default();
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < MAJOR_LEAST) {
+        return Err(format!("it is of version {version:?}, and {MAJOR_LEAST}.0 is the least"));
+    }
+    match entry("role").and_then(text) {
+        Some("master") => Ok(()),
+        role => {
+            Err(format!("it is a {}, which takes no writes", role.unwrap_or("server of an unknown role")))
+        }
+    }
+}
+
+/// Judges what the server says of how it keeps things.
+pub(super) fn check_persistence(reply: &Reply, wanted: Durability) -> Result<(), String> {
+    if wanted == Durability::None {
+        return Ok(());
+    }
+    let way_out = "set \"appendonly yes\" and \"appendfsync always\" there, or accept less with --store-durability none";
+    let Reply::Map { data, .. } = reply else {
+        return Err(format!("how it keeps things cannot be found out ({}); {way_out}", refused(reply)));
+    };
+    for (key, wanted) in [("appendonly", "yes"), ("appendfsync", "always")] {
+        let found = data.iter().find(|(name, _)| text(name) == Some(key)).and_then(|(_, value)| text(value));
+        if found != Some(wanted) {
+            return Err(format!("its {key} is {}: {way_out}", found.unwrap_or("unknown")));
+        }
+    }
+    Ok(())
+}
+
+/// What is to be done about a store that has no birth.
+pub(super) fn not_initialised(address: &StoreAddress) -> String {
+    format!("nothing there is porter's yet: porter-admin --store {address} store init")
+}
+
+/// A reply as text, if it is one.
+pub(super) fn text(reply: &Reply) -> Option<&str> {
+    match reply {
+        Reply::BlobString { data, .. } | Reply::SimpleString { data, .. } => std::str::from_utf8(data).ok(),
+        _ => None,
+    }
+}
+
+/// What the server says instead of an answer.
+pub(super) fn refused(reply: &Reply) -> String {
+    match reply {
+        Reply::SimpleError { data, .. } => format!("it says {data:?}"),
+        Reply::BlobError { data, .. } => format!("it says {:?}", String::from_utf8_lossy(data)),
+        _ => "its reply is of another kind than is expected".to_owned(),
+    }
+}

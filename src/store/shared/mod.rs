@@ -1,0 +1,345 @@
+//! A store that several servers share: Valkey or Redis, 7.0 or newer.
+//!
+#![doc = include_str!("shared.md")]
+
+mod address;
+mod command;
+mod direct;
+mod greeting;
+mod keys;
+mod pipeline;
+mod record;
+mod replies;
+
+pub use address::StoreAddress;
+pub use direct::DirectStore;
+pub use greeting::Durability;
+
+use super::{
+    Account, AccountChange, Completion, Failure, Fetched, Link, LinkAction, Lookup, Notice, Store, Ticket,
+};
+use crate::Moment;
+use crate::auth::{Name, Origin, PasswordHash};
+use crate::limits::{DEBT_MOST, STORE_VISIT};
+use command::Command;
+use greeting::Step;
+use keys::{BIRTH, COUNT, debt_key, look_key, user_key, visitor_key};
+use log::Level;
+use pipeline::{Pipeline, Unanswered};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// From one line about a strange reply to the next.
+const WARN_PAUSE: Duration = Duration::from_secs(10);
+const REGISTER: &str = include_str!("scripts/register.lua");
+const REHASH: &str = include_str!("scripts/rehash.lua");
+const ALTER: &str = include_str!("scripts/alter.lua");
+const CHARGE: &str = include_str!("scripts/charge.lua");
+
+/// What a reply is for.
+#[derive(Debug)]
+enum Asked {
+    Greeting(Step),
+    Name {
+        ticket: Ticket,
+        name: Name,
+    },
+    Visitor {
+        ticket: Ticket,
+    },
+    Stored {
+        ticket: Ticket,
+    },
+    Debt {
+        origin: Origin,
+    },
+    /// Nobody waits for it.
+    Noted,
+}
+
+/// Users, visitors and debts that several servers share.
+#[derive(Debug)]
+pub struct SharedStore {
+    address: StoreAddress,
+    places: Vec<SocketAddr>,
+    durability: Durability,
+    pipeline: Pipeline<Asked>,
+    /// What was made at the `store init` that this is about.
+    birth: String,
+    /// Since when it cannot be reached, and why.
+    trouble: Option<(Moment, String)>,
+    fetched: VecDeque<Fetched>,
+    completed: VecDeque<Completion>,
+    debts: VecDeque<(Origin, Duration)>,
+    notices: VecDeque<Notice>,
+    users: usize,
+    /// All users, where somebody has asked for them beforehand.
+    listed: Option<Vec<Account>>,
+    /// When something was last wrong with a reply: one line a while is enough.
+    warned: Option<Moment>,
+}
+
+impl SharedStore {
+    /// The store that was found at this address. It has no connection of its own yet: whoever drives it makes one.
+    ///
+    /// # Errors
+    /// One line, if the address has none, or the store was never initialised.
+    pub fn new(address: StoreAddress, direct: &DirectStore) -> Result<SharedStore, String> {
+        let birth = direct.birth().ok_or_else(|| greeting::not_initialised(&address))?.to_owned();
+        let (places, durability) = (address.resolve()?, direct.durability());
+        Ok(SharedStore {
+            address,
+            places,
+            durability,
+            pipeline: Pipeline::new(),
+            birth,
+            trouble: None,
+            fetched: VecDeque::new(),
+            completed: VecDeque::new(),
+            debts: VecDeque::new(),
+            notices: VecDeque::new(),
+            users: 0,
+            listed: None,
+            warned: None,
+        })
+    }
+
+    /// Takes all users as they are now, to be [listed](Store::account): there may be many, so it is for a program that has
+    /// nothing else to do.
+    ///
+    /// # Errors
+    /// As [`DirectStore::accounts`].
+    pub fn take_accounts(&mut self, direct: &mut DirectStore) -> Result<(), String> {
+        self.listed = Some(direct.accounts()?);
+        Ok(())
+    }
+
+    /// Whether it can be reached.
+    pub fn is_ready(&self) -> bool {
+        self.pipeline.is_ready()
+    }
+
+    /// Nobody will answer this any more.
+    fn leave_unanswered(&mut self, Unanswered(what): Unanswered<Asked>) {
+        match what {
+            Asked::Name { ticket, .. } | Asked::Visitor { ticket } => {
+                self.fetched.push_back(Fetched { ticket, answer: None });
+            }
+            Asked::Stored { ticket } => {
+                self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
+            }
+            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Noted => {}
+        }
+    }
+
+    /// The connection is of no use any more, for this reason.
+    fn give_up(&mut self, reason: &str, now: Moment) {
+        if self.trouble.is_none() {
+            let text = format!("the shared store {} cannot be reached: {reason}", self.address);
+            self.notices.push_back(Notice::new(Level::Error, text.clone()));
+            self.trouble = Some((now, text));
+        }
+        for unanswered in self.pipeline.handle_closed(now) {
+            self.leave_unanswered(unanswered);
+        }
+    }
+
+    /// Strangers can bring it about, so it is not said each time.
+    fn warn(&mut self, reason: String, now: Moment) {
+        if self.warned.is_none_or(|before| before + WARN_PAUSE <= now) {
+            self.warned = Some(now);
+            self.notices.push_back(Notice::new(Level::Warn, reason));
+        }
+    }
+
+    /// Has a user's record changed by a script, which knows the birth before all else.
+    fn ask_script(&mut self, script: &str, keys: &[&str], ticket: Ticket, arguments: &[&str]) {
+        let keys: Vec<&str> = std::iter::once(BIRTH).chain(keys.iter().copied()).collect();
+        let command = Command::script(script, &keys).with(self.birth.as_bytes());
+        let command = arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()));
+        self.pipeline.ask(command, Asked::Stored { ticket });
+    }
+}
+
+impl Link for SharedStore {
+    fn addresses(&self) -> &[SocketAddr] {
+        &self.places
+    }
+
+    fn action(&mut self, now: Moment) -> LinkAction {
+        self.pipeline.action(now)
+    }
+
+    fn handle_connected(&mut self, now: Moment) {
+        self.pipeline.handle_connected();
+        for (step, command) in greeting::commands(&self.address) {
+            self.pipeline.ask_first(&command, Asked::Greeting(step), now);
+        }
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], now: Moment) {
+        self.pipeline.handle_bytes(bytes);
+        loop {
+            let taken = match self.pipeline.poll_reply(now) {
+                Ok(Some((what, reply))) => self.take_reply(what, &reply, now),
+                Ok(None) => return,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = taken {
+                return self.give_up(&reason, now);
+            }
+        }
+    }
+
+    fn handle_closed(&mut self, reason: &str, now: Moment) {
+        self.give_up(reason, now);
+    }
+
+    fn output(&mut self, now: Moment) -> &[u8] {
+        self.pipeline.output(now)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.pipeline.advance(bytes);
+    }
+}
+
+impl Store for SharedStore {
+    fn link(&mut self) -> Option<&mut dyn Link> {
+        Some(self)
+    }
+
+    fn find(&self, _: &Name) -> Lookup {
+        Lookup::Elsewhere
+    }
+
+    fn fetch(&mut self, ticket: Ticket, name: &Name) {
+        let command = Command::new(&["MGET", BIRTH, &user_key(name), &look_key(name), COUNT]);
+        self.pipeline.ask(command, Asked::Name { ticket, name: name.clone() });
+    }
+
+    /// While the store is away nobody waits for a greeting.
+    fn fetch_visitor(&mut self, ticket: Ticket, address: IpAddr) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
+        self.pipeline.ask(Command::new(&["GET", &visitor_key(address)]), Asked::Visitor { ticket });
+        true
+    }
+
+    fn poll_fetched(&mut self) -> Option<Fetched> {
+        self.fetched.pop_front()
+    }
+
+    fn user_count(&self) -> usize {
+        self.users
+    }
+
+    /// Of users elsewhere it is not known: a name that nobody has costs what a new one does.
+    fn rounds(&self, _: usize) -> Option<u32> {
+        None
+    }
+
+    fn lists_accounts(&self) -> bool {
+        self.listed.is_some()
+    }
+
+    fn account(&self, number: usize) -> Option<Account> {
+        self.listed.as_ref()?.get(number).cloned()
+    }
+
+    fn accounts_end(&self) -> usize {
+        self.listed.as_ref().map_or(0, Vec::len)
+    }
+
+    fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        let (user, look) = (user_key(&name), look_key(&name));
+        self.ask_script(REGISTER, &[&user, &look, COUNT], ticket, &[&password.to_phc(), name.as_str()]);
+    }
+
+    fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
+        self.ask_script(REHASH, &[&user_key(&name)], ticket, &[&password.to_phc(), ""]);
+    }
+
+    fn replace(&mut self, ticket: Ticket, name: Name, password: PasswordHash, replaces: &PasswordHash) {
+        self.ask_script(REHASH, &[&user_key(&name)], ticket, &[&password.to_phc(), &replaces.to_phc()]);
+    }
+
+    fn alter(&mut self, ticket: Ticket, name: Name, change: AccountChange) -> bool {
+        let state = match change {
+            AccountChange::Enable => record::state(false),
+            AccountChange::Disable => record::state(true),
+            AccountChange::Remove => "removed",
+        };
+        let (user, look) = (user_key(&name), look_key(&name));
+        self.ask_script(ALTER, &[&user, &look, COUNT], ticket, &[name.as_str(), state]);
+        true
+    }
+
+    fn trouble(&self, _: Moment) -> Option<&str> {
+        self.trouble.as_ref().map(|(_, reason)| reason.as_str())
+    }
+
+    fn figures(&self) -> Vec<String> {
+        let round_trip = self.pipeline.round_trip().as_secs_f64() * 1e3;
+        vec![format!(
+            "shared store: {}, {} requests wait, the last reply took {round_trip:.1} ms",
+            if self.is_ready() { "ready" } else { "away" },
+            self.pipeline.waiting()
+        )]
+    }
+
+    fn next_commit(&self) -> Option<Moment> {
+        let has_answers = !self.fetched.is_empty() || !self.completed.is_empty() || !self.notices.is_empty();
+        if has_answers { Some(Moment::START) } else { self.pipeline.next_deadline() }
+    }
+
+    /// Gives up what is late. It does not block.
+    fn commit(&mut self, now: Moment) {
+        if self.pipeline.is_late(now) {
+            self.give_up("it does not answer", now);
+        }
+        while let Some(unanswered) = self.pipeline.poll_overdue(now) {
+            self.leave_unanswered(unanswered);
+        }
+    }
+
+    fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    fn poll_completion(&mut self) -> Option<Completion> {
+        self.completed.pop_front()
+    }
+
+    fn last_visitor(&self, _: IpAddr) -> Option<Name> {
+        None
+    }
+
+    fn note_visitor(&mut self, address: IpAddr, name: &Name) {
+        let seconds = STORE_VISIT.as_secs().to_string();
+        let command = Command::new(&["SET", &visitor_key(address), name.as_str(), "EX", &seconds]);
+        self.pipeline.ask(command, Asked::Noted);
+    }
+
+    fn fetch_debt(&mut self, origin: Origin) {
+        self.pipeline.ask(Command::new(&["PTTL", &debt_key(origin)]), Asked::Debt { origin });
+    }
+
+    fn charge(&mut self, origin: Origin, penalty: Duration) {
+        let command = Command::script(CHARGE, &[&debt_key(origin)]);
+        let command = [penalty, DEBT_MOST]
+            .iter()
+            .fold(command, |command, span| command.with(span.as_millis().to_string().as_bytes()));
+        self.pipeline.ask(command, Asked::Debt { origin });
+    }
+
+    fn forgive(&mut self, origin: Origin) {
+        self.pipeline.ask(Command::new(&["DEL", &debt_key(origin)]), Asked::Noted);
+    }
+
+    fn poll_debt(&mut self) -> Option<(Origin, Duration)> {
+        self.debts.pop_front()
+    }
+}

@@ -1,0 +1,198 @@
+//! One connection to where a shared store is, without its socket: what is to be written, and whose each reply is.
+//!
+//! Replies come in the order of their commands. So a reply that is late is the end of its connection: were it read later, it
+//! would be taken for the answer to the next command (redis-py 2624, redis-rs 1252).
+
+use super::command::Command;
+use crate::Moment;
+use crate::limits::{STORE_CONNECT, STORE_REPLY, STORE_REPLY_BYTES, STORE_RETRY_LEAST, STORE_RETRY_MOST};
+use crate::store::LinkAction;
+use redis_protocol::resp3::decode::complete::decode;
+use redis_protocol::resp3::types::OwnedFrame;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A reply as the store sent it.
+pub(super) type Reply = OwnedFrame;
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is none; the next is tried then.
+    Down { retry: Moment },
+    /// It is being made, since then.
+    Connecting { since: Moment },
+    /// It is there, and is asked whether it leads to the right place.
+    Greeting,
+    /// Commands are written as they come.
+    Ready,
+}
+
+/// The connection; `R` is what a reply is for.
+#[derive(Debug)]
+pub(super) struct Pipeline<R> {
+    state: State,
+    /// How long the next pause is.
+    pause: Duration,
+    output: Vec<u8>,
+    written: usize,
+    input: Vec<u8>,
+    /// Commands that were written, the oldest first, each with when its reply is late.
+    in_flight: VecDeque<(Moment, R)>,
+    /// Commands that were not; without a moment those that the turn before has not seen.
+    queued: VecDeque<(Option<Moment>, R, Command)>,
+    /// When the oldest command in flight was written, and how long the last reply took.
+    round_trip: Duration,
+}
+
+/// How a command ended without a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unanswered<R>(pub(super) R);
+
+impl<R> Pipeline<R> {
+    pub(super) fn new() -> Pipeline<R> {
+        Pipeline {
+            state: State::Down { retry: Moment::START },
+            pause: STORE_RETRY_LEAST,
+            output: Vec::new(),
+            written: 0,
+            input: Vec::new(),
+            in_flight: VecDeque::new(),
+            queued: VecDeque::new(),
+            round_trip: Duration::ZERO,
+        }
+    }
+
+    /// Has a command written, as soon as there is a connection.
+    pub(super) fn ask(&mut self, command: Command, what: R) {
+        self.queued.push_back((None, what, command));
+    }
+
+    /// Has a command written before all that wait: it is part of the greeting.
+    pub(super) fn ask_first(&mut self, command: &Command, what: R, now: Moment) {
+        command.encode(&mut self.output);
+        self.in_flight.push_back((now + STORE_REPLY, what));
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Commands that wait for their reply, or to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.in_flight.len() + self.queued.len()
+    }
+
+    /// How long the last reply took.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    pub(super) fn action(&mut self, now: Moment) -> LinkAction {
+        match self.state {
+            State::Down { retry } if retry <= now => {
+                self.state = State::Connecting { since: now };
+                LinkAction::Connect
+            }
+            State::Down { .. } => LinkAction::Close,
+            _ => LinkAction::Nothing,
+        }
+    }
+
+    /// There is a connection: it is to be greeted.
+    pub(super) fn handle_connected(&mut self) {
+        self.state = State::Greeting;
+    }
+
+    /// The greeting went well: what waits is written.
+    pub(super) fn handle_greeted(&mut self) {
+        self.state = State::Ready;
+        self.pause = STORE_RETRY_LEAST;
+    }
+
+    /// The connection is gone, or is not to be used any more. Gives the commands that nobody will answer; those that were
+    /// not written yet wait for the next.
+    pub(super) fn handle_closed(&mut self, now: Moment) -> Vec<Unanswered<R>> {
+        if !matches!(self.state, State::Down { .. }) {
+            // At once after one that was good.
+            let retry = if self.state == State::Ready { now } else { now + self.pause };
+            self.pause = (self.pause * 2).min(STORE_RETRY_MOST);
+            self.state = State::Down { retry };
+        }
+        self.output.clear();
+        self.written = 0;
+        self.input = Vec::new();
+        self.in_flight.drain(..).map(|(_, what)| Unanswered(what)).collect()
+    }
+
+    /// Bytes have come: their replies are to be taken.
+    pub(super) fn handle_bytes(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// The next reply that is there whole, and what it is for; an error where it is none, or nobody has asked.
+    pub(super) fn poll_reply(&mut self, now: Moment) -> Result<Option<(R, Reply)>, String> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        let decoded = decode(&self.input).map_err(|error| format!("its reply is none: {error}"))?;
+        let Some((reply, length)) = decoded else {
+            let is_too_long = self.input.len() > STORE_REPLY_BYTES;
+            return if is_too_long { Err("its reply does not end".to_owned()) } else { Ok(None) };
+        };
+        self.input.drain(..length);
+        let (due, what) = self.in_flight.pop_front().ok_or("it answers what was not asked")?;
+        self.round_trip = (now + STORE_REPLY).since(due);
+        Ok(Some((what, reply)))
+    }
+
+    /// What is to be written now; commands that have not been seen before are due a while after this.
+    pub(super) fn output(&mut self, now: Moment) -> &[u8] {
+        // Behind the last that was seen, all were not.
+        for (due, ..) in self.queued.iter_mut().rev().take_while(|(due, ..)| due.is_none()) {
+            *due = Some(now + STORE_REPLY);
+        }
+        if self.state == State::Ready {
+            for (due, what, command) in self.queued.drain(..) {
+                command.encode(&mut self.output);
+                self.in_flight.push_back((due.unwrap_or(now + STORE_REPLY), what));
+            }
+        }
+        self.output.get(self.written..).unwrap_or_default()
+    }
+
+    /// So many bytes of the output were written.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.written += bytes;
+        if self.written >= self.output.len() {
+            self.output.clear();
+            self.written = 0;
+        }
+    }
+
+    /// Whether a reply is late, or the connection: it is to be given up.
+    pub(super) fn is_late(&self, now: Moment) -> bool {
+        match self.state {
+            State::Connecting { since } => since + STORE_CONNECT <= now,
+            _ => self.in_flight.front().is_some_and(|(due, _)| *due <= now),
+        }
+    }
+
+    /// A command that waited too long to be written.
+    pub(super) fn poll_overdue(&mut self, now: Moment) -> Option<Unanswered<R>> {
+        let is_due = self.queued.front().is_some_and(|(due, ..)| due.is_some_and(|due| due <= now));
+        if is_due { self.queued.pop_front().map(|(_, what, _)| Unanswered(what)) } else { None }
+    }
+
+    /// When something is to be done though nothing happens.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let state = match self.state {
+            State::Down { retry } => Some(retry),
+            State::Connecting { since } => Some(since + STORE_CONNECT),
+            State::Greeting | State::Ready => None,
+        };
+        let in_flight = self.in_flight.front().map(|(due, _)| *due);
+        let queued = self.queued.front().and_then(|(due, ..)| *due);
+        [state, in_flight, queued].into_iter().flatten().min()
+    }
+}

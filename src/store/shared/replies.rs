@@ -1,0 +1,116 @@
+//! What the store answers, and what follows.
+
+use super::greeting::{self, Step, refused, text};
+use super::pipeline::{Reply, Unanswered};
+use super::{Asked, SharedStore, record};
+use crate::Moment;
+use crate::auth::Name;
+use crate::store::{Completion, Failure, Fetched, Found, Lookup, Notice};
+use log::Level;
+use std::time::Duration;
+
+/// What is said of a store in which porter's mark is missing, or is another.
+const EMPTIED: &str = "it was emptied, or is another than it was: restore it, or restart every server after porter-admin store init";
+
+impl SharedStore {
+    /// Carries out what was answered to a command; an error where the connection is of no use any more.
+    pub(super) fn take_reply(&mut self, what: Asked, reply: &Reply, now: Moment) -> Result<(), String> {
+        if let Reply::SimpleError { data, .. } = reply
+            && ["READONLY", "MASTERDOWN", "LOADING", "NOAUTH"].iter().any(|error| data.starts_with(error))
+        {
+            self.leave_unanswered(Unanswered(what));
+            return Err(refused(reply));
+        }
+        match what {
+            Asked::Greeting(step) => self.take_greeting(step, reply, now)?,
+            Asked::Name { ticket, name } => {
+                let found = self.found(&name, reply);
+                let answer = found.as_ref().ok().cloned().flatten().map(Found::Name);
+                self.fetched.push_back(Fetched { ticket, answer });
+                if let Ok(None) = found {
+                    return Err(EMPTIED.to_owned());
+                }
+                found.err().into_iter().for_each(|reason| self.warn(reason, now));
+            }
+            Asked::Visitor { ticket } => {
+                let last = text(reply).and_then(|name| Name::stored(name).ok());
+                self.fetched.push_back(Fetched { ticket, answer: Some(Found::Visitor(last)) });
+            }
+            Asked::Stored { ticket } => {
+                self.completed.push_back(Completion { ticket, outcome: outcome(reply) });
+                if text(reply) == Some("emptied") {
+                    return Err(EMPTIED.to_owned());
+                }
+            }
+            Asked::Debt { origin } => match reply {
+                Reply::Number { data, .. } => {
+                    let owed = Duration::from_millis(u64::try_from(*data).unwrap_or(0));
+                    self.debts.push_back((origin, owed));
+                }
+                other => {
+                    let reason = format!("what {origin} owes elsewhere is not known: {}", refused(other));
+                    self.warn(reason, now);
+                }
+            },
+            Asked::Noted => {}
+        }
+        Ok(())
+    }
+
+    fn take_greeting(&mut self, step: Step, reply: &Reply, now: Moment) -> Result<(), String> {
+        match step {
+            Step::Hello => greeting::check_hello(reply),
+            Step::Select => text(reply).map(drop).ok_or_else(|| refused(reply)),
+            Step::Persistence => greeting::check_persistence(reply, self.durability),
+            Step::Birth => match (reply, text(reply)) {
+                (Reply::Null, _) if self.birth.is_empty() => Err(format!(
+                    "nothing there is porter's: porter-admin --store {} store init",
+                    self.address
+                )),
+                (_, Some(birth)) if self.birth.is_empty() || self.birth == birth => {
+                    self.birth = birth.to_owned();
+                    self.pipeline.handle_greeted();
+                    if let Some((since, _)) = self.trouble.take() {
+                        let away = now.since(since).as_secs_f64();
+                        let text = format!("the shared store {} is back after {away:.1} s", self.address);
+                        self.notices.push_back(Notice::new(Level::Info, text));
+                    }
+                    Ok(())
+                }
+                (Reply::Null, _) | (_, Some(_)) => Err(EMPTIED.to_owned()),
+                _ => Err(refused(reply)),
+            },
+        }
+    }
+
+    /// What is known of a name, of the reply to a question for all that tells; nothing if the birth is not the same.
+    fn found(&mut self, name: &Name, reply: &Reply) -> Result<Option<Lookup>, String> {
+        let Reply::Array { data, .. } = reply else { return Err(refused(reply)) };
+        let [birth, user, look, count] = data.as_slice() else { return Err(refused(reply)) };
+        if text(birth) != Some(&self.birth) {
+            return Ok(None);
+        }
+        if let Some(count) = text(count).and_then(|count| count.parse().ok()) {
+            self.users = count;
+        }
+        match (text(user), look) {
+            (Some(record), _) => record::parse(name, record).map(|account| Some(account.into())),
+            (None, Reply::Null) if *user == Reply::Null => Ok(Some(Lookup::Unknown)),
+            (None, _) if *user == Reply::Null => Ok(Some(Lookup::LookAlike)),
+            (None, _) => Err(refused(user)),
+        }
+    }
+}
+
+/// What a script says.
+fn outcome(reply: &Reply) -> Result<(), Failure> {
+    Err(match text(reply) {
+        Some("done") => return Ok(()),
+        Some("taken") => Failure::Taken,
+        Some("looks") => Failure::LookAlike,
+        Some("changed") => Failure::Changed,
+        Some("unknown") => Failure::Other("there is no such user".to_owned()),
+        Some("emptied") => Failure::Away,
+        _ => Failure::Other(format!("the shared store did not take it: {}", refused(reply))),
+    })
+}

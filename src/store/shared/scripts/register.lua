@@ -1,0 +1,12 @@
+-- A new user. KEYS: birth, user, look, count. ARGV: the birth that is known, password, name.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+local have = redis.call('GET', KEYS[2])
+if have then
+  -- The salt makes a password its own: this was asked before, and the answer was lost.
+  return have:sub(1, #ARGV[2] + 1) == ARGV[2] .. ' ' and 'done' or 'taken'
+end
+if redis.call('EXISTS', KEYS[3]) == 1 then return 'looks' end
+redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. redis.call('TIME')[1] .. ' active')
+redis.call('SET', KEYS[3], ARGV[3])
+redis.call('INCR', KEYS[4])
+return 'done'

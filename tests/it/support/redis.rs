@@ -1,0 +1,112 @@
+//! A real `redis-server`, as an operator would run it.
+
+use super::{Folder, eventually, left_out};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A store for several servers; it ends with this.
+pub(crate) struct Redis {
+    child: Child,
+    folder: Folder,
+    address: SocketAddr,
+    durability: &'static str,
+}
+
+impl Redis {
+    /// One that keeps what it acknowledges, and is porter's. `None` where there is no `redis-server`.
+    pub(crate) fn start() -> Option<Redis> {
+        let redis = Redis::bare("always")?;
+        redis.init();
+        Some(redis)
+    }
+
+    /// One that nobody has initialised, with this `appendfsync`.
+    pub(crate) fn bare(durability: &'static str) -> Option<Redis> {
+        // An address of its own: so it can be started again where it was, whatever ports others have meanwhile.
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = (std::process::id() << 8) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let [_, a, b, c] = number.to_be_bytes();
+        let address = SocketAddr::new(Ipv4Addr::new(127, a, b, c.clamp(1, 254)).into(), 6379);
+        let folder = Folder::new();
+        match spawn(&folder, address, durability) {
+            Ok(child) => {
+                let redis = Redis { child, folder, address, durability };
+                redis.await_up();
+                Some(redis)
+            }
+            Err(error) => {
+                left_out("a store that several servers share", "redis-server", &error);
+                None
+            }
+        }
+    }
+
+    fn init(&self) {
+        assert_eq!(self.command(&["SET", "porter:birth", "a birth"]), "+OK");
+    }
+
+    /// What `--store` takes.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Again, from its files.
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(&self.folder, self.address, self.durability).unwrap();
+        self.await_up();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// One command, and the first line of its reply.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        self.try_command(words).unwrap()
+    }
+
+    fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        let mut request = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| request += &format!("${}\r\n{word}\r\n", word.len()));
+        stream.write_all(request.as_bytes())?;
+        let mut reply = Vec::new();
+        let mut byte = [0];
+        while !reply.ends_with(b"\r\n") {
+            stream.read_exact(&mut byte)?;
+            reply.push(byte[0]);
+        }
+        Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
+    }
+
+    fn await_up(&self) {
+        eventually("redis-server answers", || {
+            self.try_command(&["PING"]).is_ok_and(|reply| reply == "+PONG").then_some(())
+        });
+    }
+}
+
+fn spawn(folder: &Folder, address: SocketAddr, durability: &str) -> std::io::Result<Child> {
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()]);
+    command.args(["--appendonly", "yes", "--appendfsync", durability, "--save", ""]);
+    command.arg("--dir").arg(folder.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may be stopped, or gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
