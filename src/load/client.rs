@@ -3,12 +3,14 @@
 //! This module must not know sockets or the clock, nor the protocol: messages and times are handed in, requests are
 //! appended to a buffer.
 
+mod chat;
 mod waiting;
 
-use super::dialect::{Dialect, Exchange, LoginStep, Other, User};
+use super::dialect::{Dialect, Exchange, LoginStep, Other, Role, User};
 use super::error::LoadError;
-use super::metrics::Metrics;
+use super::metrics::{Latencies, Latency, Metrics};
 use crate::Moment;
+use chat::Chat;
 use std::collections::VecDeque;
 
 /// What a client does once it is inside.
@@ -81,13 +83,22 @@ pub(super) struct Clients<D: Dialect> {
     pub(super) talks_until: Moment,
     /// Requests whose answer is to come.
     pub(super) requests_waiting: u64,
+    pub(super) chat: Option<Chat>,
+}
+
+/// What the requests of a client are measured as, by its role in a chat.
+fn sort(role: Option<Role>) -> fn(&mut Latencies) -> &mut Latency {
+    match role {
+        Some(Role::Whisperer) => |latencies| &mut latencies.whisper,
+        _ => |latencies| &mut latencies.message,
+    }
 }
 
 impl<L> Client<L> {
     /// As the dialect sees it, beside its login.
-    fn as_user(&mut self, messages: u64) -> (User<'_>, &mut L) {
+    fn as_user(&mut self, messages: u64, role: Option<Role>) -> (User<'_>, &mut L) {
         let talks = self.policy == Policy::Stays || (self.policy == Policy::Returns && messages > 0);
-        (User { name: &self.name, number: self.number, talks }, &mut self.login)
+        (User { name: &self.name, number: self.number, talks, role }, &mut self.login)
     }
 }
 
@@ -105,7 +116,17 @@ impl<D: Dialect> Clients<D> {
             inside: 0,
             talks_until: Moment::NEVER,
             requests_waiting: 0,
+            chat: None,
         }
+    }
+
+    /// From now on they have their roles in a chat.
+    pub(super) fn chat(&mut self) {
+        self.chat = Some(Chat::new());
+    }
+
+    fn role(&self, slot: usize) -> Option<Role> {
+        self.chat.as_ref().map(|_| Role::of(slot))
     }
 
     pub(super) fn add(&mut self, count: usize, policy: Policy) {
@@ -149,7 +170,8 @@ impl<D: Dialect> Clients<D> {
             latencies.connect.record(now.since(began));
         }
         self.set_state(slot, State::LoggingIn, now);
-        let (user, login) = self.all[slot].as_user(self.messages);
+        let role = self.role(slot);
+        let (user, login) = self.all[slot].as_user(self.messages, role);
         let step = self.dialect.connected(login, &user, out);
         self.advance(slot, step, now, out);
     }
@@ -162,14 +184,19 @@ impl<D: Dialect> Clients<D> {
         now: Moment,
         out: &mut Vec<u8>,
     ) -> Result<(), LoadError> {
+        if self.reads(slot, message, now) {
+            return Ok(());
+        }
+        let role = self.role(slot);
         let client = &mut self.all[slot];
         let due = client.next_request.wrapping_sub(client.waiting.len() as u64);
-        if let Some(&began) = client.waiting.front()
+        if role.is_none()
+            && let Some(&began) = client.waiting.front()
             && client.exchange.is_answer(due, message)
         {
             client.waiting.pop_front();
             self.requests_waiting -= 1;
-            self.metrics.request(began, now, true);
+            self.metrics.request(sort(None), began, now, true);
             self.follow(slot, now, out);
             return Ok(());
         }
@@ -177,7 +204,7 @@ impl<D: Dialect> Clients<D> {
             return self.handle_other(slot, message, now);
         }
         client.since = now;
-        let (user, login) = client.as_user(self.messages);
+        let (user, login) = client.as_user(self.messages, role);
         let step = self.dialect.handle_answer(login, &user, message, out)?;
         self.advance(slot, step, now, out);
         Ok(())
@@ -218,8 +245,9 @@ impl<D: Dialect> Clients<D> {
 
     /// Makes a client's requests ready, which costs memory that one who only stays does not need.
     pub(super) fn prepare(&mut self, slot: usize, in_flight: usize) {
+        let role = self.role(slot);
         let client = &mut self.all[slot];
-        let (user, login) = client.as_user(self.messages);
+        let (user, login) = client.as_user(self.messages, role);
         client.exchange = self.dialect.exchange(login, &user, self.size_bytes);
         client.waiting.reserve(in_flight);
     }
@@ -245,6 +273,7 @@ impl<D: Dialect> Clients<D> {
             out.extend_from_slice(farewell.bytes);
             client.said_farewell = true;
         }
+        self.note_text(slot);
     }
 
     pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {
@@ -281,6 +310,7 @@ impl<D: Dialect> Clients<D> {
 
     /// The client has no connection any more: as it should be, by its own choice or the load's, or by a failure.
     pub(super) fn handle_left(&mut self, slot: usize, now: Moment, outcome: Result<(), LoadError>) {
+        self.forget_reader(slot, now);
         self.give_up_requests(slot, now);
         self.set_state(slot, if outcome.is_ok() { State::Outside } else { State::Failed }, now);
         self.metrics.visited(outcome);

@@ -73,6 +73,33 @@ pub struct User<'a> {
     pub number: u64,
     /// Whether it will send requests.
     pub talks: bool,
+    /// What it does in a chat, where there is one.
+    pub role: Option<Role>,
+}
+
+/// What a client does in a chat; the numbers and the slots of clients go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It reads what is whispered to it alone.
+    Listener,
+    /// It whispers, by the clock.
+    Whisperer,
+    /// It writes what all readers read.
+    Writer,
+    /// It reads, as all others do.
+    Reader,
+}
+
+impl Role {
+    /// The role of a slot.
+    pub(super) fn of(slot: usize) -> Role {
+        [Role::Listener, Role::Whisperer, Role::Writer].get(slot).copied().unwrap_or(Role::Reader)
+    }
+
+    /// The first slot of a role.
+    pub(super) fn slot(self) -> usize {
+        self as usize
+    }
 }
 
 /// How far a login is.

@@ -6,8 +6,9 @@ mod ending;
 
 use super::client::{Clients, Policy, State};
 use super::connection::{Connection, Connector};
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Role};
 use super::error::{LoadError, OUT_OF_PORTS, no_poll};
+use super::metrics::Latency;
 use super::sampler::Clock;
 use super::schedule::{self, Schedule};
 use super::watchdog::{PROBE, Watchdog};
@@ -51,7 +52,7 @@ pub(super) struct EventLoop<D: Dialect> {
     visits_left: Option<u64>,
     next_sweep: Moment,
     /// When those who are inside send, if they do so by the clock.
-    pub(super) schedule: Option<Schedule>,
+    pub(super) schedules: Vec<Schedule>,
 }
 
 impl<D: Dialect> EventLoop<D> {
@@ -79,7 +80,7 @@ impl<D: Dialect> EventLoop<D> {
             returns_until: Moment::START,
             visits_left: None,
             next_sweep: now,
-            schedule: None,
+            schedules: Vec::new(),
         })
     }
 
@@ -114,13 +115,15 @@ impl<D: Dialect> EventLoop<D> {
         self.clients.entering > 0 || !self.queue.is_empty()
     }
 
-    /// The end of sending by the clock, and by how much messages left late. What was due by now is sent all the same:
+    /// The end of sending by the clock; gives by how much messages left late. What was due by now is sent all the same:
     /// leaving it out would flatter the server.
-    pub(super) fn end_schedule(&mut self) -> Option<Schedule> {
+    pub(super) fn end_schedules(&mut self) -> Latency {
         if self.watchdog.cut.is_none() {
             self.send_due();
         }
-        self.schedule.take()
+        let mut send_delay = Latency::default();
+        self.schedules.drain(..).for_each(|schedule| send_delay.merge(&schedule.send_delay));
+        send_delay
     }
 
     /// Turns until that moment at the latest and while it `goes_on`, and lets `watch` look about ten times a second.
@@ -171,9 +174,9 @@ impl<D: Dialect> EventLoop<D> {
 
     fn wait(&mut self, mut until: Moment) -> io::Result<()> {
         let now = self.clock.now();
-        until = self.schedule.as_ref().map_or(until, |schedule| until.min(schedule.due()));
+        until = self.schedules.iter().map(Schedule::due).fold(until, Moment::min);
         let mut pause = if self.can_let_in() { Duration::ZERO } else { until.since(now) };
-        if self.schedule.is_some() {
+        if !self.schedules.is_empty() {
             schedule::wait(&self.poll, pause)?;
             pause = Duration::ZERO;
         }
@@ -183,15 +186,22 @@ impl<D: Dialect> EventLoop<D> {
         }
     }
 
-    /// Sends all that the schedule has due, each client in turn.
+    /// Sends all that the schedules have due, each client in turn, and the texts that follow those that all have.
     fn send_due(&mut self) {
-        let Some(mut schedule) = self.schedule.take() else { return };
         let now = self.clock.now();
-        while let Some((slot, due)) = schedule.next(now) {
-            schedule.send_delay.record(self.clock.now().since(due));
-            self.send(slot, |clients, out| clients.send(slot, due, out));
+        let mut schedules = std::mem::take(&mut self.schedules);
+        for schedule in &mut schedules {
+            while let Some((slot, due)) = schedule.next(now) {
+                schedule.send_delay.record(self.clock.now().since(due));
+                self.send(slot, |clients, out| clients.send(slot, due, out));
+            }
         }
-        self.schedule = Some(schedule);
+        self.schedules = schedules;
+        let owed = self.clients.chat.as_mut().map_or(0, |chat| std::mem::take(&mut chat.owed));
+        if owed > 0 {
+            let writer = Role::Writer.slot();
+            self.send(writer, |clients, out| (0..owed).for_each(|_| clients.send(writer, now, out)));
+        }
     }
 
     /// Lets a client that is inside send something.

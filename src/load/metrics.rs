@@ -96,6 +96,8 @@ pub(super) struct Latencies {
     pub(super) login: Latency,
     /// From sending a message until its echo.
     pub(super) message: Latency,
+    /// In a chat, from when a whisper was due until it was there.
+    pub(super) whisper: Latency,
     /// From the loss of the last connection, or the beginning of the way in, until Welcome.
     pub(super) resume: Latency,
 }
@@ -201,11 +203,17 @@ impl Metrics {
     }
 
     /// Counts a request that was due at `began`, and that was answered or is waited for no more.
-    pub(super) fn request(&mut self, began: Moment, now: Moment, is_answered: bool) {
+    pub(super) fn request(
+        &mut self,
+        sort: fn(&mut Latencies) -> &mut Latency,
+        began: Moment,
+        now: Moment,
+        is_answered: bool,
+    ) {
         let latency = now.since(began);
         if let Some(window) = self.windows.iter_mut().find(|window| window.has_request(began, now)) {
-            let message = &mut window.latencies.message;
-            if is_answered { message.record(latency) } else { message.record_unfinished(latency) }
+            let sort = sort(&mut window.latencies);
+            if is_answered { sort.record(latency) } else { sort.record_unfinished(latency) }
         }
         if let Some(timeline) = &mut self.timeline {
             timeline.record(began, latency);
@@ -241,6 +249,7 @@ impl Metrics {
             sum.connect.merge(&latencies.connect);
             sum.login.merge(&latencies.login);
             sum.message.merge(&latencies.message);
+            sum.whisper.merge(&latencies.whisper);
             sum.resume.merge(&latencies.resume);
         }
         sum

@@ -34,7 +34,7 @@
 //! |---|---|
 //! | what is asked | `plan`: scenario, amounts, timeouts |
 //! | what is said | `dialect`: a protocol as the load needs it; `porter`: ours |
-//! | who says it | `client`: the state machine of all clients, and what each does after a visit |
+//! | who says it | `client`: the state machine of all clients, what each does after a visit, and who reads whom in a chat |
 //! | when | `scenarios`: a run; `prepare`: before its clock starts; `schedule`: by the clock |
 //! | on what | `event_loop`: the one poll loop; `connection`: how one begins, from which port, and its bytes |
 //! | when it ends before its time | `watchdog`: an interrupt, a server that is gone or frozen |
@@ -59,12 +59,12 @@ mod scenarios;
 mod schedule;
 mod watchdog;
 
-pub use dialect::{Dialect, Exchange, Farewell, LoginStep, Other, User, text};
+pub use dialect::{Dialect, Exchange, Farewell, LoginStep, Other, Role, User, text};
 pub use error::{Failures, FailuresByKind, LoadError};
 pub use metrics::{Latency, Timeline};
 pub use plan::{LoginSort, Plan, SIZE_BYTES_MOST, Scenario, Timeouts};
 pub use porter::{PASSWORD, Porter, PorterLogin};
-pub use report::{AgainstKnock, Back, Idle, Percentiles, Phase, Report, SCHEMA, ServerUse, Storm};
+pub use report::{AgainstKnock, Back, Chat, Idle, Percentiles, Phase, Report, SCHEMA, ServerUse, Storm};
 pub use sampler::{CpuTime, Process, machine_description, today};
 
 use porter::Task;
@@ -74,8 +74,8 @@ use scenarios::Run;
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The part of the run: `preparation`, `entering`, `inside`, `warm-up`, `measured` (in a storm `before`, `during` and `after`),
-    /// `end`. There is a report at the moment at which a part begins that begins by the clock, and when all are `inside`.
+    /// The part of the run: `preparation`, `entering`, `inside`, `warm-up`, `measured` (in a storm `before`, `during` and `after`, in
+    /// a chat `rest` before it), `end`. There is a report at the moment at which a part begins that begins by the clock, and when all are `inside`.
     pub part: &'static str,
     /// What is counted: first `users`, then what the scenario does.
     pub counted: &'static str,
@@ -99,7 +99,7 @@ pub struct Progress {
 /// fails for single clients after that is in the report, and so is why it was cut short if it was.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, LoadError> {
     let run = prepare::prepared(plan, sampler(plan)?, watch)?;
-    let porter = Porter::new(plan.users, plan.pipelined);
+    let porter = porter(plan);
     let knock = Porter { task: Task::Knock, ..porter };
     let is_knock = plan.scenario == Scenario::Knock;
     run.go(if is_knock { knock } else { porter }, plan.against_knock.then_some(knock), watch)
@@ -117,6 +117,12 @@ pub fn run_with<D: Dialect + Clone>(
     let no_server = || LoadError::new("connect_failed", "no address was given");
     let server = plan.servers.first().ok_or_else(no_server)?;
     Run::new(plan, sampler(plan)?, *server, dialect.clone())?.go(dialect, None, watch)
+}
+
+/// Clients as a scenario needs them.
+fn porter(plan: &Plan) -> Porter {
+    let new = if plan.scenario == Scenario::Chat { Porter::chatting } else { Porter::new };
+    new(plan.users, plan.pipelined)
 }
 
 fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {

@@ -1,5 +1,6 @@
 //! What a run is to do: scenario, amounts, timeouts.
 
+use super::dialect::Role;
 use crate::client::Protection;
 use crate::limits::{MAX_FRAME_BYTES_MOST, TOKEN_BYTES};
 use clap::ValueEnum;
@@ -28,6 +29,8 @@ pub enum Scenario {
     Storm,
     /// They are cut off and come back.
     Reconnect,
+    /// They read what one writes to all, while another whispers to a third.
+    Chat,
 }
 
 /// How those who log in again and again do it.
@@ -54,7 +57,8 @@ pub struct Plan {
     pub host: String,
     /// Whether connections are encrypted, and whom to trust then.
     pub protection: Protection,
-    /// Clients in all. In `sequential` and `knock` they come and go; in the others all are there at once.
+    /// Clients in all. In `sequential` and `knock` they come and go; in the others all are there at once. In `chat` they are
+    /// those who read; beside them are a writer, and two of whom one whispers to the other.
     pub clients: u64,
     /// Clients at once in `sequential` and `knock`, at least 1.
     pub concurrency: usize,
@@ -66,11 +70,12 @@ pub struct Plan {
     pub size_bytes: usize,
     /// Whether `sequential` takes turns with blocks of `knock`, the bare cost of a visit, to be compared with it.
     pub against_knock: bool,
-    /// Messages of each client under way at any time in `steady`, at least 1.
+    /// Messages of each client under way at any time in `steady`, and of the writer in `chat`, at least 1.
     pub in_flight: usize,
-    /// How long `steady` is measured, `idle` holds its connections, and each of the three parts of `storm` takes.
+    /// How long `steady` is measured, and `chat` with texts under way, `idle` holds its connections,
+    /// and each of the three parts of `storm` takes.
     pub span: Duration,
-    /// Messages of each client each second in `storm`, above 0: an open-loop load, whose latencies count from when a message
+    /// Messages of each client each second in `storm`, above 0, and of the writer in `chat`, where 0 keeps some under way: an open-loop load, whose latencies count from when a message
     /// was due (no coordinated omission).
     pub rate_per_second: f64,
     /// Clients that log in again and again in `storm`, beside the others.
@@ -100,7 +105,7 @@ impl Plan {
     /// clients, one after another, each with one message of 64 bytes.
     pub fn canonical(scenario: Scenario) -> Plan {
         let clients = match scenario {
-            Scenario::Sequential | Scenario::Knock | Scenario::Reconnect => 1_000,
+            Scenario::Sequential | Scenario::Knock | Scenario::Reconnect | Scenario::Chat => 1_000,
             Scenario::Steady | Scenario::Storm => 50,
             Scenario::Idle => 10_000,
         };
@@ -117,7 +122,7 @@ impl Plan {
             against_knock: false,
             in_flight: 1,
             span: Duration::from_secs(if scenario == Scenario::Idle { 5 } else { 10 }),
-            rate_per_second: 200.0,
+            rate_per_second: if scenario == Scenario::Chat { 0.0 } else { 200.0 },
             logins: if scenario == Scenario::Storm { 8 } else { 0 },
             login: LoginSort::Cached,
             pid: None,
@@ -132,6 +137,7 @@ impl Plan {
         let clients = usize::try_from(self.clients).unwrap_or(usize::MAX).max(1);
         match self.scenario {
             Scenario::Sequential | Scenario::Knock => self.concurrency.clamp(1, clients),
+            Scenario::Chat => clients.saturating_add(Role::Reader.slot()),
             _ => clients,
         }
     }

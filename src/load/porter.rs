@@ -1,6 +1,7 @@
 //! porter's own protocol as a [`Dialect`].
 
-use super::dialect::{Dialect, Exchange, Farewell, LoginStep, Other, User, text};
+use super::SIZE_BYTES_MOST;
+use super::dialect::{Dialect, Exchange, Farewell, LoginStep, Other, Role, User, text};
 use super::error::{LoadError, garbled, refusal, refused_transport};
 use crate::auth::Token;
 use crate::client::{Asked, ClientError, Handshake, HandshakeError, Step};
@@ -37,7 +38,8 @@ pub struct Porter {
     pub users: u32,
     /// Everybody's password.
     pub password: &'static str,
-    /// In a chat, what each text begins with so that it comes back to its sender alone; what others write passes by.
+    /// In a chat, what each text begins with so that it comes back to its sender alone, or what whispers begin with; what
+    /// others write passes by.
     pub address_words: Option<&'static str>,
 }
 
@@ -61,6 +63,15 @@ impl Porter {
     pub fn new(users: u32, pipelined: bool) -> Porter {
         let name = |number, users: u32| format!("load-{}", number % u64::from(users.max(1)) + 1);
         Porter { task: Task::LogIn, pipelined, name, users, password: PASSWORD, address_words: None }
+    }
+
+    /// Clients in a chat; `load-0` is whispered to.
+    pub(super) fn chatting(users: u32, pipelined: bool) -> Porter {
+        let name = |number: u64, users: u32| {
+            let user = number.checked_sub(1).map_or(0, |number| number % u64::from(users.max(1)) + 1);
+            format!("load-{user}")
+        };
+        Porter { name, address_words: Some("@load-0 "), ..Porter::new(users, pipelined) }
     }
 
     /// Says who it is, by its token if it has one.
@@ -151,7 +162,13 @@ impl Dialect for Porter {
     }
 
     fn exchange(&self, login: &PorterLogin, user: &User<'_>, size_bytes: usize) -> Exchange {
-        let text = self.address_words.unwrap_or_default().to_owned() + &text(user.number, size_bytes);
+        let words = match user.role {
+            Some(Role::Writer) => "",
+            _ => self.address_words.unwrap_or_default(),
+        };
+        // A whisper has room for whom it is to.
+        let size_bytes = size_bytes.min(SIZE_BYTES_MOST - words.len());
+        let text = words.to_owned() + &text(user.number, size_bytes);
         let sender = if self.address_words.is_some() { user.name } else { "" };
         let (mut request, mut answer) = (Vec::new(), Vec::new());
         if let Some(token) = &login.token {
@@ -183,7 +200,10 @@ impl Dialect for Porter {
     }
 
     fn advice(&self) -> &'static str {
-        "the server must run with `--mode echo`"
+        match self.address_words {
+            None => "the server must run with `--mode echo`",
+            Some(_) => "the server must run with `--mode chat --chat-rate 0`",
+        }
     }
 }
 

@@ -33,8 +33,13 @@ pub(super) fn prepared<'a>(
     sampler: Sampler,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Run<'a, Porter>, LoadError> {
-    let users = if plan.scenario == Scenario::Knock { 1 } else { plan.users.max(1) };
-    let introduction = Porter { task: Task::Introduce, ..Porter::new(users, false) };
+    let users = match plan.scenario {
+        Scenario::Knock => 1,
+        // One more is whispered to.
+        Scenario::Chat => plan.users.max(1).saturating_add(1),
+        _ => plan.users.max(1),
+    };
+    let introduction = Porter { task: Task::Introduce, pipelined: false, ..super::porter(plan) };
     let mut run = find_server(plan, sampler, introduction)?;
     let (count, at_once) = (u64::from(users) - 1, plan.places().min(ENTERING));
     let others = Visits { first: 1, at_once, ..one_by_one(introduction, count) };

@@ -61,6 +61,8 @@ pub struct Report {
     pub storm: Option<Storm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconnect: Option<Back>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<Chat>,
     /// Not in the JSON: the latencies that are worth a picture, with their names.
     #[serde(skip)]
     pub curves: Vec<(&'static str, Latency)>,
@@ -150,6 +152,20 @@ pub struct Back {
     pub back_us: Percentiles,
 }
 
+/// How texts reach a room, and whispers one of it meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Chat {
+    pub readers: u64,
+    pub in_flight: Option<usize>,
+    pub texts_due_per_second: Option<f64>,
+    pub deliveries: u64,
+    pub deliveries_per_second: f64,
+    pub server_ns_per_delivery: Option<f64>,
+    pub whisper_at_rest_us: Percentiles,
+    pub whisper_us: Percentiles,
+    pub lateness_us: Percentiles,
+}
+
 impl Report {
     /// What every scenario reports of so many clients in this interval.
     pub(super) fn new<D: Dialect>(
@@ -205,6 +221,7 @@ impl Report {
             idle: None,
             storm: None,
             reconnect: None,
+            chat: None,
             curves: vec![
                 ("connect", latencies.connect),
                 ("login", latencies.login),

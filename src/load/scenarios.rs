@@ -1,15 +1,19 @@
 //! The scenarios: what clients of a load do, when, and what is measured of it.
 
+mod chat;
+mod compared;
+
 use super::client::{Clients, Policy, State};
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Role};
 use super::error::{LoadError, first_failure};
 use super::event_loop::EventLoop;
-use super::metrics::{Metrics, Timeline, Window};
-use super::report::{AgainstKnock, Back, Idle, Phase, Report, Storm};
+use super::metrics::{Latency, Metrics, Timeline, Window};
+use super::report::{Back, Idle, Phase, Report, Storm};
 use super::sampler::{Sample, Sampler, round};
 use super::schedule::Schedule;
 use super::{LoginSort, Plan, Progress, Scenario, prepare};
 use crate::Moment;
+use compared::{Pair, compared};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -70,6 +74,9 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         }
         let mut clients = Clients::new(dialect, self.plan.size_bytes, 0);
         clients.add(self.plan.places(), Policy::Stays);
+        if self.plan.scenario == Scenario::Chat {
+            clients.chat();
+        }
         if self.plan.scenario == Scenario::Storm {
             let resumes = self.plan.login == LoginSort::Resume;
             clients.add(self.plan.logins, if resumes { Policy::Resumes } else { Policy::Returns });
@@ -154,10 +161,11 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     fn admit(&mut self, watch: Watch<'_>) -> Result<(), LoadError> {
         self.event_loop.entering_most = ENTERING;
         self.event_loop.enter(0..self.plan.places(), None);
-        self.await_entering(("entering", "clients inside"), self.plan.clients, watch)?;
+        let total = self.plan.places() as u64;
+        self.await_entering(("entering", "clients inside"), total, watch)?;
         self.event_loop.entering_most = usize::MAX;
         let clients = &self.event_loop.clients;
-        watch(inside(("inside", "clients inside"), self.plan.clients, clients));
+        watch(inside(("inside", "clients inside"), total, clients));
         match first_failure(&clients.metrics.failures) {
             Some(error) if clients.inside == 0 => Err(error),
             _ => Ok(()),
@@ -171,7 +179,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     }
 
     /// All clients come in and stay for some seconds: silent, each with so many messages in flight, or sending by the clock,
-    /// alone, beside logins and alone again.
+    /// alone, beside logins and alone again, or reading what one writes.
     fn stay(mut self, watch: Watch<'_>) -> Result<Report, LoadError> {
         let (plan, sampler) = (self.plan, self.sampler);
         let is_idle = plan.scenario == Scenario::Idle;
@@ -182,23 +190,32 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         let began = sampler.sample();
         self.admit(watch)?;
         let entered = sampler.sample().since(began);
-        if !is_idle {
+        if plan.scenario == Scenario::Chat {
+            self.event_loop.clients.begin_chat(plan.in_flight);
+        } else if !is_idle {
             (0..plan.places()).for_each(|slot| self.event_loop.clients.prepare(slot, plan.in_flight));
         }
         let begin = sampler.clock.now();
         let (first, run) = self.begin_windows(begin);
         self.begin_messages(begin, run);
         let all = self.measure(first, run, watch)?;
-        let schedule = self.event_loop.end_schedule();
+        let deliveries = self.event_loop.clients.chat.as_ref().map_or(0, |chat| chat.deliveries);
+        let send_delay = self.event_loop.end_schedules();
         let ended = if self.is_cut() { sampler.clock.now() } else { Moment::NEVER };
         let (memory_after, held) = (sampler.server_memory(), self.event_loop.clients.inside);
         self.event_loop.await_answers()?;
         self.metrics().windows.iter_mut().for_each(|window| window.end_at(ended));
-        let mut report = self.finish(if is_idle { &entered } else { &all }, memory_after)?;
+        let interval = match plan.scenario {
+            Scenario::Idle => entered,
+            Scenario::Chat => self.metrics().windows.last().map_or(all, |window| window.used),
+            _ => all,
+        };
+        let mut report = self.finish(&interval, memory_after)?;
         match plan.scenario {
             Scenario::Steady => report.in_flight = Some(plan.in_flight),
             Scenario::Idle => report.idle = Some(Idle::new(held, &all, [self.memory_before, memory_after])),
-            _ => self.report_storm(&mut report, schedule),
+            Scenario::Chat => self.report_chat(&mut report, deliveries, &interval, &send_delay),
+            _ => self.report_storm(&mut report, &send_delay),
         }
         Ok(report)
     }
@@ -208,13 +225,17 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     fn begin_windows(&mut self, now: Moment) -> (usize, [Moment; 2]) {
         let Plan { scenario, span, .. } = *self.plan;
         let from = if scenario == Scenario::Idle { now } else { now + WARM_UP.min(span) };
-        let names: &[_] =
-            if scenario == Scenario::Storm { &["before", "during", "after"] } else { &["measured"] };
+        let names: &[_] = match scenario {
+            Scenario::Storm => &["before", "during", "after"],
+            Scenario::Chat => &["rest", "measured"],
+            _ => &["measured"],
+        };
         let has_requests_before = scenario == Scenario::Steady;
         let (windows, mut until) = (&mut self.metrics().windows, from);
         let first = windows.len();
         for name in names {
-            let window = Window::new(name, until, until + span);
+            let length = if *name == "rest" { span.min(chat::REST_MOST) } else { span };
+            let window = Window::new(name, until, until + length);
             until = window.until;
             windows.push(Window { has_requests_before, ..window });
         }
@@ -228,7 +249,11 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
             _ if self.is_cut() => {}
             Scenario::Storm => {
                 self.metrics().timeline = Some(Timeline::new(from, until.since(from)));
-                self.event_loop.schedule = Some(Schedule::new(begin, places, plan.rate_per_second));
+                self.event_loop.schedules.push(Schedule::new(begin, 0..places, plan.rate_per_second));
+            }
+            Scenario::Chat => {
+                self.event_loop.clients.talks_until = until;
+                self.begin_by_clock(Role::Whisperer, begin, chat::WHISPERS_PER_SECOND);
             }
             Scenario::Steady => {
                 self.event_loop.clients.talks_until = until;
@@ -253,6 +278,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
             let logins = self.plan.places()..self.event_loop.clients.all.len();
             match name {
                 _ if self.is_cut() => {}
+                "measured" if self.plan.scenario == Scenario::Chat => self.begin_texts(from),
                 "during" => {
                     self.event_loop.returns_until = until;
                     self.event_loop.enter(logins, Some(from));
@@ -294,7 +320,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     }
 
     /// Adds to a report what was measured in each part of a storm, and by how much messages left late.
-    fn report_storm(&mut self, report: &mut Report, schedule: Option<Schedule>) {
+    fn report_storm(&mut self, report: &mut Report, send_delay: &Latency) {
         let metrics = std::mem::take(self.metrics());
         let [before, during, after] = metrics.windows.as_slice() else { return };
         report.storm = Some(Storm {
@@ -305,7 +331,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
             before: Phase::new(before),
             during: Phase::new(during),
             after: Phase::new(after),
-            lateness_us: schedule.map(|schedule| schedule.send_delay).unwrap_or_default().percentiles(),
+            lateness_us: send_delay.percentiles(),
         });
         report.tester_was_limit |= metrics.windows.iter().any(|window| window.used.shows_limit());
         if let Some(hash) = self.hash {
@@ -354,34 +380,4 @@ fn inside<D: Dialect>((part, counted): Words, total: u64, clients: &Clients<D>) 
 fn seconds_done(part: &'static str, now: Moment, [from, until]: [Moment; 2], metrics: &Metrics) -> Progress {
     let (done, total) = (now.since(from).as_secs(), until.since(from).as_secs());
     Progress { part, counted: "seconds", done, total, failed: metrics.failed }
-}
-
-/// A block of visits, the block of knocks before it, and how many there were in each.
-struct Pair {
-    visits: Sample,
-    knocks: Sample,
-    clients: u64,
-}
-
-fn compared(blocks: &[Pair]) -> AgainstKnock {
-    let median = |figure: &dyn Fn(&Pair) -> Option<Duration>| {
-        let each = |pair: &Pair| Some(figure(pair)?.as_secs_f64() * 1e6 / pair.clients.max(1) as f64);
-        let mut figures: Vec<f64> = blocks.iter().filter_map(each).collect();
-        figures.sort_by(f64::total_cmp);
-        figures.get(figures.len() / 2).map(|figure| round(*figure, 2))
-    };
-    let ratio = |client: f64, knock: f64| (knock > 0.0).then(|| round(client / knock, 3));
-    let us_per_client = median(&|pair| Some(pair.visits.elapsed)).unwrap_or_default();
-    let us_per_knock = median(&|pair| Some(pair.knocks.elapsed)).unwrap_or_default();
-    let server_us_per_client = median(&|pair| pair.visits.server.map(|server| server.used));
-    let server_us_per_knock = median(&|pair| pair.knocks.server.map(|server| server.used));
-    AgainstKnock {
-        blocks: blocks.len(),
-        us_per_client,
-        us_per_knock,
-        ratio: ratio(us_per_client, us_per_knock).unwrap_or_default(),
-        server_us_per_client,
-        server_us_per_knock,
-        server_ratio: server_us_per_client.zip(server_us_per_knock).and_then(|(a, b)| ratio(a, b)),
-    }
 }

@@ -10,6 +10,7 @@ use mio::Poll;
 use rustix::event::{self, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 /// When clients send, in turn.
@@ -18,7 +19,7 @@ pub(super) struct Schedule {
     start: Moment,
     /// From one message of any of them to the next, in nanoseconds.
     interval: f64,
-    clients: usize,
+    slots: Range<usize>,
     sent: u64,
     /// By how much messages left later than they were due.
     pub(super) send_delay: Latency,
@@ -26,10 +27,10 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// So many messages a second of each.
-    pub(super) fn new(start: Moment, clients: usize, rate_per_second: f64) -> Schedule {
+    pub(super) fn new(start: Moment, slots: Range<usize>, rate_per_second: f64) -> Schedule {
         wake_on_time();
-        let interval = 1e9 / (rate_per_second * clients as f64);
-        Schedule { start, interval, clients, sent: 0, send_delay: Latency::default() }
+        let interval = 1e9 / (rate_per_second * slots.len() as f64);
+        Schedule { start, interval, slots, sent: 0, send_delay: Latency::default() }
     }
 
     pub(super) fn due(&self) -> Moment {
@@ -38,10 +39,10 @@ impl Schedule {
 
     /// Whose message is due by now, and since when, if there is one.
     pub(super) fn next(&mut self, now: Moment) -> Option<(usize, Moment)> {
-        let (due, client) = (self.due(), (self.sent % self.clients as u64) as usize);
+        let (due, place) = (self.due(), (self.sent % self.slots.len() as u64) as usize);
         let is_due = due <= now;
         self.sent += u64::from(is_due);
-        is_due.then_some((client, due))
+        is_due.then_some((self.slots.start + place, due))
     }
 }
 

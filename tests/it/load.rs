@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the small server may have threads")]
 
+mod chat;
 mod ending;
 #[path = "../../src/bin/porter-load/plot.rs"]
 mod plot;
@@ -22,6 +23,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
+
+/// The flags of a server in whose chat a load may write as fast as it can.
+const CHAT: [&str; 4] = ["--mode", "chat", "--chat-rate", "0"];
 
 /// A running load tester. Killed when dropped, or a test that fails would leave it running for long.
 struct Load(Option<Child>);

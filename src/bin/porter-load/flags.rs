@@ -6,7 +6,7 @@ use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Scenario};
 use std::path::PathBuf;
 
-/// Sends virtual clients to a porter server in echo mode and measures what they see.
+/// Sends virtual clients to a porter server in echo or chat mode and measures what they see.
 ///
 /// The scenarios, each with a load of its own unless flags say otherwise:
 ///   sequential  clients one after another: connect, log in, send, check the
@@ -18,6 +18,10 @@ use std::path::PathBuf;
 ///   storm       mixed open-loop load: clients that send by the clock, alone,
 ///               then beside others that log in again and again, then alone
 ///   reconnect   clients that are all cut off at once and come back
+///   chat        clients that read what one writes to all, while another
+///               whispers to a third 100 times a second: for 2 s the whispers
+///               alone, then with texts; the server must run with `--mode
+///               chat --chat-rate 0`
 ///
 /// The users load-1, load-2 ... are registered on first use, before the clock
 /// starts, with a password that everybody can know: use it on test servers only.
@@ -43,7 +47,7 @@ pub(crate) struct Flags {
     /// What the clients do
     #[arg(long, value_enum, value_name = "NAME", default_value = "sequential")]
     pub(crate) scenario: Scenario,
-    /// Clients in all [default: 1000; steady and storm: 50; idle: 10000]
+    /// Clients in all [default: 1000; steady and storm: 50; idle: 10000]; chat: those who read, beside three others
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub(crate) clients: Option<u64>,
     /// Users that the clients take turns to be
@@ -63,13 +67,13 @@ pub(crate) struct Flags {
     /// a bare visit
     #[arg(long)]
     pub(crate) against_knock: bool,
-    /// steady: messages of each client in flight [default: 1]
+    /// steady: messages of each client in flight; chat: texts under way until the last reader has them [default: 1]
     #[arg(long, value_name = "P", value_parser = value_parser!(u32).range(1..=10_000))]
     pub(crate) in_flight: Option<u32>,
-    /// steady: time measured (default: 10); idle: time held (5); storm: of each of its three parts (10)
+    /// steady, chat: time measured (default: 10); idle: time held (5); storm: of each of its three parts (10)
     #[arg(long, value_name = "S", value_parser = value_parser!(u32).range(1..=86_400))]
     pub(crate) seconds: Option<u32>,
-    /// storm: messages of each client each second [default: 200]
+    /// storm: messages of each client each second [default: 200]; chat: texts each second instead of some in flight
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: Option<u32>,
     /// storm: clients that log in again and again; 0: messages by the clock and nothing else [default: 8]

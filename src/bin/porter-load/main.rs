@@ -88,6 +88,9 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
             "--clients {clients} are too many at once; there can be {CLIENTS_AT_ONCE_MOST}"
         )));
     }
+    if scenario == Scenario::Chat && flags.rate.is_some() && flags.in_flight.is_some() {
+        return Err(Failure::usage("--rate and --in-flight are two ways to write in chat; give one"));
+    }
     let host = &flags.host.host;
     Ok(Plan {
         servers: addresses(host, flags.host.port_or(flags.port, 9090)?)?,
@@ -112,17 +115,17 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
 
 /// A flag that the scenario does not look at was meant for another.
 fn refuse_useless(flags: &Flags, scenario: Scenario) -> Result<(), Failure> {
-    use Scenario::{Idle, Knock, Reconnect, Sequential, Steady, Storm};
+    use Scenario::{Chat, Idle, Knock, Reconnect, Sequential, Steady, Storm};
     let uses: [(&str, bool, &[Scenario]); 9] = [
         ("--concurrency", flags.concurrency.is_some(), &[Sequential, Knock]),
         ("--messages", flags.messages.is_some(), &[Sequential]),
         ("--against-knock", flags.against_knock, &[Sequential]),
-        ("--in-flight", flags.in_flight.is_some(), &[Steady]),
-        ("--seconds", flags.seconds.is_some(), &[Steady, Idle, Storm]),
-        ("--rate", flags.rate.is_some(), &[Storm]),
+        ("--in-flight", flags.in_flight.is_some(), &[Steady, Chat]),
+        ("--seconds", flags.seconds.is_some(), &[Steady, Idle, Storm, Chat]),
+        ("--rate", flags.rate.is_some(), &[Storm, Chat]),
         ("--logins", flags.logins.is_some(), &[Storm]),
         ("--login", flags.login.is_some(), &[Storm]),
-        ("--no-pipelining", flags.no_pipelining, &[Sequential, Steady, Idle, Storm, Reconnect]),
+        ("--no-pipelining", flags.no_pipelining, &[Sequential, Steady, Idle, Storm, Reconnect, Chat]),
     ];
     for (flag, given, scenarios) in uses {
         if given && !scenarios.contains(&scenario) {

@@ -3,7 +3,7 @@
 //! The percentile axis is stretched towards the end, each step to the right a tenth of the clients, so that the slow
 //! ones, who matter, have room; the latency axis is logarithmic, so that microseconds and seconds fit one picture.
 
-use super::table::{counted, grouped, manner};
+use super::table::{counted, grouped, manner, texts};
 use porter::chart::{Anchor, LogAxis, Page, duration_shown, round_figures, spread};
 use porter::load::{Latency, LoginSort, Report, Scenario, Storm, Timeline};
 
@@ -202,6 +202,10 @@ fn title(report: &Report) -> String {
             None => "porter: latency of echoes".to_owned(),
         },
         Scenario::Reconnect => format!("porter: {} cut off and back", counted(clients, "client")),
+        Scenario::Chat => {
+            let readers = report.chat.as_ref().map_or(clients, |chat| chat.readers);
+            format!("porter: latency in a room of {}", counted(readers, "reader"))
+        }
     }
 }
 
@@ -242,6 +246,16 @@ fn subtitle(report: &Report) -> String {
         Scenario::Reconnect => match &report.reconnect {
             Some(back) => {
                 format!("all at once, by Resume; the last was back after {:.3} s", back.all_back_seconds)
+            }
+            None => String::new(),
+        },
+        Scenario::Chat => match &report.chat {
+            Some(chat) => {
+                let writes = texts(chat, &size);
+                format!(
+                    "until the last reader has it, {writes}; {} deliveries/s",
+                    whole(chat.deliveries_per_second)
+                )
             }
             None => String::new(),
         },

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use porter::chart::duration_shown;
 use porter::load::{
-    AgainstKnock, Back, Idle, LoginSort, Percentiles, Phase, Report, Scenario, ServerUse, Storm,
+    AgainstKnock, Back, Chat, Idle, LoginSort, Percentiles, Phase, Report, Scenario, ServerUse, Storm,
 };
 use std::fmt::Write;
 
@@ -39,6 +39,9 @@ pub(crate) fn written(report: &Report) -> String {
     if let Some(back) = &report.reconnect {
         came_back(&mut text, back);
     }
+    if let Some(chat) = &report.chat {
+        delivered(&mut text, chat);
+    }
     if let Some(server) = &report.server {
         server_use(&mut text, server, report.scenario);
     }
@@ -69,7 +72,8 @@ fn say(text: &mut String, line: impl std::fmt::Display) {
 fn unfinished(text: &mut String, report: &Report) {
     let sorts =
         [(report.connect_us, "connection"), (report.login_us, "login"), (report.message_us, "message")];
-    for (Percentiles { unfinished, .. }, noun) in sorts {
+    let whispers = report.chat.as_ref().map(|chat| (chat.whisper_us, "whisper"));
+    for (Percentiles { unfinished, .. }, noun) in sorts.into_iter().chain(whispers) {
         if unfinished > 0 {
             let ends = if unfinished == 1 { "it counts" } else { "they count" };
             let many = counted(unfinished, noun);
@@ -81,6 +85,9 @@ fn unfinished(text: &mut String, report: &Report) {
 /// What was done, and how much of it.
 fn scenario(report: &Report) -> String {
     let size = counted(report.size_bytes as u64, "byte");
+    if let Some(chat) = &report.chat {
+        return format!("chat, {}, {}", counted(chat.readers, "reader"), texts(chat, &size));
+    }
     match (report.scenario, report.messages, report.in_flight, &report.storm) {
         (Scenario::Sequential, 0, ..) => "sequential, no messages".to_owned(),
         (Scenario::Sequential, each, ..) => {
@@ -94,6 +101,14 @@ fn scenario(report: &Report) -> String {
             format!("storm, {rate} messages/s of {size} each, {logins} logins at once")
         }
         (scenario, ..) => format!("{scenario:?}").to_lowercase(),
+    }
+}
+
+/// How a room is written to.
+pub(crate) fn texts(chat: &Chat, size: &str) -> String {
+    match chat.texts_due_per_second {
+        Some(rate) => format!("{rate} texts/s of {size}"),
+        None => format!("{} of {size} in flight", counted(chat.in_flight.unwrap_or(1) as u64, "text")),
     }
 }
 
@@ -115,8 +130,12 @@ fn totals(report: &Report) -> Table {
         ("clients", format!("{} ({})", report.clients, manner(report)), true),
         ("failed", report.failed.to_string(), true),
         ("seconds", format!("{:.3}", report.seconds), true),
-        // In `steady` all have come before the clock started.
-        ("clients/s", format!("{:.0}", report.clients_per_second), report.scenario != Scenario::Steady),
+        // In `steady` and `chat` all have come before the clock started.
+        (
+            "clients/s",
+            format!("{:.0}", report.clients_per_second),
+            !matches!(report.scenario, Scenario::Steady | Scenario::Chat),
+        ),
         ("messages/s", format!("{:.0}", report.messages_per_second), talks),
         ("MB/s", format!("{:.3}", report.megabytes_per_second), talks),
     ];
@@ -134,7 +153,8 @@ fn latency_table(report: &Report) -> Table {
         table.add_row([Cell::new(name)].into_iter().chain(percentile_cells(shown)));
     };
     let login = if report.pipelined { "login, pipelined" } else { "login" };
-    let rows = [("connect", report.connect_us), (login, report.login_us), ("message", report.message_us)];
+    let message = if report.chat.is_some() { "last reader" } else { "message" };
+    let rows = [("connect", report.connect_us), (login, report.login_us), (message, report.message_us)];
     for (name, shown) in rows {
         if shown.count > 0 || report.scenario == Scenario::Sequential {
             add(name, shown);
@@ -145,6 +165,11 @@ fn latency_table(report: &Report) -> Table {
     }
     if let Some(storm) = &report.storm {
         add("send delay", storm.lateness_us);
+    }
+    if let Some(chat) = &report.chat {
+        add("whisper at rest", chat.whisper_at_rest_us);
+        add("whisper", chat.whisper_us);
+        add("send delay", chat.lateness_us);
     }
     table
 }
@@ -202,6 +227,15 @@ fn came_back(text: &mut String, back: &Back) {
     );
 }
 
+fn delivered(text: &mut String, chat: &Chat) {
+    let each = match chat.server_ns_per_delivery {
+        Some(each) => format!("{each:.0} ns of the server's CPU time for each"),
+        None => "give --pid for the server's CPU time".to_owned(),
+    };
+    let (count, rate) = (grouped(chat.deliveries), grouped(chat.deliveries_per_second.round() as u64));
+    say(text, format_args!("{count} deliveries, {rate}/s: {each}."));
+}
+
 fn storm_table(storm: &Storm) -> Table {
     let mut table = empty_table();
     let heads =
@@ -255,7 +289,7 @@ fn server_use(text: &mut String, server: &ServerUse, scenario: Scenario) {
         (server.us_per_message, "message"),
     ];
     let mut parts: Vec<(f64, &str)> = each.into_iter().filter_map(|(us, noun)| Some((us?, noun))).collect();
-    if scenario == Scenario::Storm {
+    if matches!(scenario, Scenario::Storm | Scenario::Chat) {
         // Where logins and messages come together, the time of both divided by one of them means nothing.
         parts.clear();
     } else if parts.iter().all(|(us, _)| Some(*us) == server.us_per_connection) {

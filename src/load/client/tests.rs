@@ -50,9 +50,13 @@ impl Bench {
 
     /// The kind of the failure that a reply makes, if it does.
     fn reply(&mut self, reply: Reply<'_>) -> Result<(), String> {
+        self.reply_to(0, reply)
+    }
+
+    fn reply_to(&mut self, slot: usize, reply: Reply<'_>) -> Result<(), String> {
         let mut message = Vec::new();
         reply.encode(&mut message);
-        let flow = self.clients.handle_message(0, &message, self.now, &mut self.out);
+        let flow = self.clients.handle_message(slot, &message, self.now, &mut self.out);
         flow.map(drop).map_err(|error| error.kind.into_owned())
     }
 
@@ -142,5 +146,60 @@ fn a_stall_that_began_before_the_window_is_in_it_where_requests_wait_for_one_ano
         let message = bench.clients.metrics.latencies().message;
         assert_eq!(message.count(), counted);
         assert!(counted == 0 || message.nanoseconds_at(1.0) > 7_000_000_000);
+    }
+}
+
+/// A chat with two readers, in which all are inside and one text and one whisper are under way.
+fn chat() -> Bench {
+    let mut clients = Clients::new(Porter::chatting(1, true), 20, 0);
+    clients.metrics.windows.push(Window::of_all());
+    clients.add(Role::Reader.slot() + 2, Policy::Stays);
+    clients.chat();
+    let mut bench = Bench { clients, now: Moment::START, out: Vec::new() };
+    for slot in 0..bench.clients.all.len() {
+        bench.clients.begin(slot, bench.now, bench.now);
+        bench.clients.handle_connected(slot, bench.now, &mut Vec::new());
+        [HELLO, LOGIN, WELCOME].iter().for_each(|reply| bench.reply_to(slot, *reply).unwrap());
+    }
+    bench.clients.begin_chat(1);
+    bench.clients.begin_requests(Role::Writer.slot(), 1, bench.now, &mut bench.out);
+    bench.clients.send(Role::Whisperer.slot(), bench.now, &mut Vec::new());
+    bench
+}
+
+#[test]
+fn a_text_is_waited_for_until_every_reader_that_is_left_has_it() {
+    let [first, second] = [0, 1].map(|place| Role::Reader.slot() + place);
+    let texts = |bench: &Bench| {
+        let (chat, message) =
+            (bench.clients.chat.as_ref().unwrap(), bench.clients.metrics.latencies().message);
+        (chat.deliveries, chat.owed, message.finished(), message.count())
+    };
+    let read = |bench: &mut Bench, slot: usize| {
+        let text = bench.text();
+        bench.reply_to(slot, Reply::Message { sender: "load-1", text: &text }).unwrap();
+    };
+    let mut bench = chat();
+    read(&mut bench, first);
+    // What comes again, from somebody else or to one who does not read is not what is due.
+    read(&mut bench, first);
+    read(&mut bench, Role::Writer.slot());
+    let text = bench.text();
+    bench.reply_to(second, Reply::Message { sender: "load-2", text: &text }).unwrap();
+    assert_eq!(texts(&bench), (1, 0, 0, 0));
+    bench.pass(3_000);
+    read(&mut bench, second);
+    assert_eq!(texts(&bench), (2, 1, 1, 1), "another may follow");
+    // A reader that is gone is not waited for; where all are gone the text did not arrive.
+    for (gone, counted) in [(vec![second], (1, 1, 1, 1)), (vec![second, first], (0, 0, 0, 1))] {
+        let mut bench = chat();
+        if !gone.contains(&first) {
+            read(&mut bench, first);
+        }
+        for slot in gone {
+            bench.clients.handle_left(slot, bench.now, Err(LoadError::new("connection_lost", "")));
+        }
+        bench.clients.give_up(Role::Writer.slot(), bench.now);
+        assert_eq!(texts(&bench), counted);
     }
 }

@@ -34,7 +34,8 @@ impl<D: Dialect> Clients<D> {
     pub(super) fn give_up_requests(&mut self, slot: usize, now: Moment) {
         let waiting = std::mem::take(&mut self.all[slot].waiting);
         self.requests_waiting -= waiting.len() as u64;
-        waiting.into_iter().for_each(|began| self.metrics.request(began, now, false));
+        let sort = super::sort(self.role(slot));
+        waiting.into_iter().for_each(|began| self.metrics.request(sort, began, now, false));
     }
 
     /// What a client has waited for in vain, if it has.

@@ -3,20 +3,21 @@
 
 use super::super::support::{CEILING, cpu_time, eventually, stop};
 use super::small::{Manner, listen, serve};
-use super::{Load, Server, finish, start};
+use super::{CHAT, Load, Server, finish, start};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// Every scenario that would go on for long, and how many logins there are once it is well on its way.
-const LONG: [(&str, &[&str], usize); 6] = [
+const LONG: [(&str, &[&str], usize); 7] = [
     ("sequential", &["--clients", "10000000"], 20),
     ("sequential", &["--clients", "10000000", "--against-knock", "--users", "3"], 20),
     ("knock", &["--clients", "10000000"], 1),
     ("steady", &["--clients", "3", "--seconds", "600", "--in-flight", "2"], 4),
     ("idle", &["--clients", "20", "--seconds", "600"], 21),
     ("storm", &["--clients", "3", "--seconds", "600", "--logins", "1", "--rate", "8000"], 4),
+    ("chat", &["--clients", "20", "--seconds", "600", "--in-flight", "2"], 25),
 ];
 
 /// What ends a run.
@@ -32,13 +33,13 @@ struct Running {
 impl Running {
     /// Starts a load and waits until it is in the middle of it.
     fn start((scenario, flags, logins): (&str, &[&str], usize)) -> Running {
-        let server = Server::start(&[]);
+        let server = Server::start(if scenario == "chat" { &CHAT } else { &[] });
         let server_pid = server.pid().as_raw_nonzero().to_string();
         let usual = ["--scenario", scenario, "--json", "--pid", &server_pid];
         let load = start(server.address, &[&usual, flags].concat());
         server.folder.log_lines(&["logged in"], logins);
-        if matches!(scenario, "knock" | "steady" | "storm") {
-            // The first half second of messages is not measured: whoever has worked for longer since the logins, however
+        if matches!(scenario, "knock" | "steady" | "storm" | "chat") {
+            // The first half second of messages is not measured, and a chat begins with 2 s of whispers: whoever has worked for longer since the logins, however
             // long the start took, is past it.
             let middle = cpu_time(load.pid()) + Duration::from_millis(700);
             eventually("the middle", || (cpu_time(load.pid()) > middle).then_some(()));

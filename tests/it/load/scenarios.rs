@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 /// A short load of a scenario at the real server, whose process is watched.
-fn short(scenario: Scenario, server: &Server) -> Plan {
+pub(super) fn short(scenario: Scenario, server: &Server) -> Plan {
     Plan {
         servers: vec![server.address],
         clients: 20,
@@ -24,7 +24,7 @@ fn short(scenario: Scenario, server: &Server) -> Plan {
     }
 }
 
-fn measured(plan: &Plan) -> load::Report {
+pub(super) fn measured(plan: &Plan) -> load::Report {
     let report = load::run(plan, &mut |_| {}).unwrap();
     assert_eq!(report.failed, 0, "{:?}", report.failures);
     report
@@ -261,6 +261,7 @@ fn a_flag_that_the_scenario_does_not_look_at_is_wrong_usage() {
         ["--scenario", "sequential", "--seconds", "2"],
         ["--scenario", "storm", "--concurrency", "2"],
         ["--scenario", "reconnect", "--login", "full"],
+        ["--scenario", "chat", "--messages", "2"],
     ] {
         let (_listener, address) = listen();
         let (code, _, stderr) = finish(start(address, &flags));

@@ -1,6 +1,6 @@
 //! The documented keys of the JSON report are those that it has, in every scenario.
 
-use super::{Server, finish, start};
+use super::{CHAT, Server, finish, start};
 use porter::load::SCHEMA;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +76,7 @@ impl Schema {
 #[test]
 fn every_scenario_has_the_documented_keys_and_no_others() {
     let schema = Schema::documented();
-    let server = Server::start(&[]);
+    let (server, chat) = (Server::start(&[]), Server::start(&CHAT));
     let pid = server.pid().as_raw_nonzero().to_string();
     let watched = ["--pid", pid.as_str()];
     let short = ["--seconds", "1"];
@@ -91,9 +91,12 @@ fn every_scenario_has_the_documented_keys_and_no_others() {
         ("idle", &[short, watched].concat()),
         ("storm", &[&storm[..], &watched].concat()),
         ("reconnect", &watched),
+        ("chat", &[short, watched].concat()),
+        ("chat", &["--seconds", "1", "--rate", "20"]),
     ] {
         let usual = ["--scenario", scenario, "--clients", "5", "--json"];
-        let (code, stdout, stderr) = finish(start(server.address, &[&usual, flags].concat()));
+        let address = if scenario == "chat" { chat.address } else { server.address };
+        let (code, stdout, stderr) = finish(start(address, &[&usual, flags].concat()));
         assert_eq!((code, stdout.lines().count(), stderr.as_str()), (0, 1, ""), "{scenario}");
         let report: Value = serde_json::from_str(&stdout).unwrap();
         assert_eq!(report["scenario"], scenario);
