@@ -17,13 +17,15 @@ pub use environment::{phc, proxy_header};
 pub use lines::{console, control};
 
 use crate::Moment;
-use crate::engine::{Config, ConnId, Engine, Entropy, EntropyError, TransportEvent, Written};
+use crate::engine::driver::{Driver, Shares, Wire};
+use crate::engine::{Config, ConnId, Engine, Entropy, EntropyError, Output, TransportEvent, Written};
 use crate::handler::{Chat, Echo, Handler, Operator};
 use crate::limits::HEADER_BYTES;
 use crate::protocol::{FrameRead, Inbox, Lent, Reply, Request};
 use crate::store::{Account, AccountChange, DiskStore, Store, Ticket};
 use memory::Memory;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Takes any bytes, and panics if porter does wrong with them.
@@ -135,8 +137,8 @@ pub fn conversation(script: &[u8]) {
     };
     let mut play = Play::new(handler);
     while !script.0.is_empty() {
-        play.login(&mut script);
-        play.apply_changes();
+        let rounds = play.act(&mut script);
+        play.turn(rounds);
     }
     play.end();
 }
@@ -177,11 +179,58 @@ impl Script<'_> {
     }
 }
 
+/// A visitor's end of a wire, and what lies on it.
+#[derive(Default)]
+struct Peer {
+    /// What it has sent and the engine has not read.
+    sent: Vec<u8>,
+    /// How nothing more comes from it, once that is so.
+    end: Option<TransportEvent<'static>>,
+    /// The engine has heard of the end.
+    is_over: bool,
+    /// So many bytes it takes now.
+    takes: usize,
+    received: Vec<u8>,
+}
+
+type Shared = Rc<RefCell<Peer>>;
+
+impl Wire for Shared {
+    fn is_readable(&self) -> bool {
+        let peer = self.borrow();
+        !peer.sent.is_empty() || (peer.end.is_some() && !peer.is_over)
+    }
+
+    fn read(&mut self, most: usize) -> Result<Vec<u8>, TransportEvent<'static>> {
+        let mut peer = self.borrow_mut();
+        match peer.end {
+            Some(end) if peer.sent.is_empty() => {
+                peer.is_over = true;
+                Err(end)
+            }
+            _ => {
+                let count = peer.sent.len().min(most);
+                Ok(peer.sent.drain(..count).collect())
+            }
+        }
+    }
+
+    fn write(&mut self, output: Output<'_>) -> Written {
+        let mut peer = self.borrow_mut();
+        let mut taken = output.bytes.to_vec();
+        taken.truncate(std::mem::take(&mut peer.takes));
+        peer.received.extend_from_slice(&taken);
+        Written::bytes(taken.len())
+    }
+
+    fn shut_down(&mut self) {}
+}
+
 struct Play {
     engine: Engine<DiskStore<Memory>>,
+    driver: Driver<Shared>,
     now: Moment,
-    here: Vec<ConnId>,
-    received: HashMap<ConnId, Vec<u8>>,
+    here: Vec<(ConnId, Shared)>,
     tokens: Vec<[u8; 16]>,
 }
 
@@ -199,59 +248,54 @@ impl Play {
         let engine = Engine::new(config, store, handler, Box::new(Counter(0)));
         Play {
             engine: engine.unwrap_or_else(|error| panic!("{error}")),
+            driver: Driver::new(),
             now: Moment::START,
             here: Vec::new(),
-            received: HashMap::new(),
             tokens: vec![[0; 16]],
         }
     }
 
-    fn login(&mut self, script: &mut Script<'_>) {
+    /// One thing that happens. Says how many rounds of hashes the turn after it does.
+    fn act(&mut self, script: &mut Script<'_>) -> u32 {
         const NAMES: [&[u8]; 4] = [b"ann", b"bob", b"server", b"=1"];
         const PASSWORDS: [&[u8]; 3] = [b"open sesame", b"short", b"not the password"];
         let (what, which) = (script.byte(), script.byte());
-        let conn = self.here.get(usize::from(which) % self.here.len().max(1)).copied();
+        let peer = self.here.get(usize::from(which) % self.here.len().max(1)).cloned();
         let token = self.tokens[usize::from(which / 8) % self.tokens.len()];
-        match (what % 13, conn) {
+        match (what % 13, peer) {
             (0, _) if self.here.len() < 8 => {
-                let peer = ([192, 0, 2, which % 3], 4_000).into();
-                self.here.extend(self.engine.handle_connect(peer, self.now));
+                let (address, peer) = (([192, 0, 2, which % 3], 4_000).into(), Shared::default());
+                let conn = self.driver.accept(&mut self.engine, address, Rc::clone(&peer), self.now);
+                self.here.extend(conn.map(|conn| (conn, peer)));
             }
-            (1, Some(conn)) => {
+            (1, Some(peer)) => {
                 let most = usize::from(which);
-                self.engine.handle_bytes(conn, &mut script.bytes(most), self.now);
+                peer.1.borrow_mut().sent.append(&mut script.bytes(most));
+                self.tell(peer.0, None);
             }
-            (2, Some(conn)) => self.send(conn, Request::Identify(NAMES[usize::from(script.byte()) % 4])),
-            (3, Some(conn)) => self.send(conn, Request::Register(PASSWORDS[usize::from(script.byte()) % 3])),
-            (4, Some(conn)) => self.send(conn, Request::Login(PASSWORDS[usize::from(script.byte()) % 3])),
-            (5, Some(conn)) => self.send(conn, Request::Resume(&token)),
-            (6, Some(conn)) => {
+            (2, Some(peer)) => self.send(peer, Request::Identify(NAMES[usize::from(script.byte()) % 4])),
+            (3, Some(peer)) => self.send(peer, Request::Register(PASSWORDS[usize::from(script.byte()) % 3])),
+            (4, Some(peer)) => self.send(peer, Request::Login(PASSWORDS[usize::from(script.byte()) % 3])),
+            (5, Some(peer)) => self.send(peer, Request::Resume(&token)),
+            (6, Some(peer)) => {
                 let length = usize::from(script.byte());
                 let text = script.bytes(length);
-                self.send(conn, Request::Message { token: &token, text: &text });
+                self.send(peer, Request::Message { token: &token, text: &text });
             }
             // By what else the byte says, so that inputs that were kept go on meaning what they did.
-            (7, Some(conn)) if what / 13 % 4 == 2 => self.send(conn, Request::Who { token: &token }),
-            (7, Some(conn)) if what / 13 % 4 == 3 => {
+            (7, Some(peer)) if what / 13 % 4 == 2 => self.send(peer, Request::Who { token: &token }),
+            (7, Some(peer)) if what / 13 % 4 == 3 => {
                 let [old, new] = [script.byte(), script.byte()].map(|n| PASSWORDS[usize::from(n) % 3]);
-                self.send(conn, Request::ChangePassword { token: &token, old, new });
+                self.send(peer, Request::ChangePassword { token: &token, old, new });
             }
-            (7, Some(conn)) => self.send(conn, Request::Exit),
-            (8, Some(conn)) => match script.byte() % 3 {
-                0 => self.engine.handle_transport(conn, TransportEvent::HalfClosed, self.now),
-                1 => self.engine.handle_transport(conn, TransportEvent::Ended, self.now),
-                _ => self.engine.handle_transport(conn, TransportEvent::Reset, self.now),
-            },
-            (9, Some(conn)) => self.write(conn, usize::from(script.byte())),
-            (10, _) => {
-                self.engine.handle_hashing(u32::from(which), self.now);
-                self.engine.store_mut().commit(self.now);
-                self.engine.handle_completions(self.now);
+            (7, Some(peer)) => self.send(peer, Request::Exit),
+            (8, Some(peer)) => self.leave(peer, script.byte()),
+            (9, Some(peer)) => {
+                peer.1.borrow_mut().takes = usize::from(script.byte());
+                self.tell(peer.0, None);
             }
-            (11, _) => {
-                self.now = self.now + Duration::from_millis(u64::from(which) * 200);
-                self.engine.handle_time(self.now);
-            }
+            (10, _) => return u32::from(which),
+            (11, _) => self.now = self.now + Duration::from_millis(u64::from(which) * 200),
             (12, _) => {
                 let length = usize::from(which);
                 let line = String::from_utf8_lossy(&script.bytes(length)).into_owned();
@@ -259,47 +303,47 @@ impl Play {
             }
             _ => {}
         }
+        0
     }
 
-    fn send(&mut self, conn: ConnId, request: Request<'_>) {
-        let mut bytes = Vec::new();
-        request.encode(&mut bytes);
-        self.engine.handle_bytes(conn, &mut bytes, self.now);
+    fn send(&mut self, (conn, peer): (ConnId, Shared), request: Request<'_>) {
+        request.encode(&mut peer.borrow_mut().sent);
+        self.tell(conn, None);
     }
 
-    /// Lets a socket take some of what waits for it.
-    fn write(&mut self, conn: ConnId, most: usize) {
-        let mut taken = self.engine.output(conn).to_vec();
-        taken.truncate(most);
-        self.engine.handle_writable(conn, self.now, |_| Written::bytes(taken.len()));
-        self.received.entry(conn).or_default().extend(taken);
+    /// A half-close that is told before the end is read, an end that is not, or a reset.
+    fn leave(&mut self, (conn, peer): (ConnId, Shared), how: u8) {
+        let (end, told) = match how % 3 {
+            0 => (TransportEvent::Ended, Some(TransportEvent::HalfClosed)),
+            1 => (TransportEvent::Ended, None),
+            _ => (TransportEvent::Reset, Some(TransportEvent::WriteClosed)),
+        };
+        peer.borrow_mut().end = Some(end);
+        self.tell(conn, told);
     }
 
-    fn apply_changes(&mut self) {
-        self.engine.handle_work(8, self.now);
-        while let Some(conn) = self.engine.poll_unblocked() {
-            self.engine.handle_bytes(conn, &mut [], self.now);
-        }
-        while let Some(line) = self.engine.poll_console_line() {
+    fn tell(&mut self, conn: ConnId, closed: Option<TransportEvent<'_>>) {
+        self.driver.note_event(&mut self.engine, conn, closed, self.now);
+    }
+
+    /// One turn, and a look at what has come of it.
+    fn turn(&mut self, rounds: u32) {
+        let shares = Shares { looks: 8, rounds };
+        self.driver.turn(&mut self.engine, shares, self.now, |line| {
             assert!(!line.chars().any(char::is_control), "{line:?}");
-        }
-        while let Some((conn, command)) = self.engine.poll_command() {
-            if command == crate::engine::SocketCommand::Close {
-                self.here.retain(|here| *here != conn);
-                self.read(conn);
-            }
-        }
-        for conn in self.here.clone() {
+        });
+        for (conn, peer) in std::mem::take(&mut self.here) {
             assert!(self.engine.output(conn).len() < 4_400 + 256, "beyond the limit");
-            if self.received.get(&conn).is_some_and(|bytes| bytes.len() > 64) {
-                self.read(conn);
+            self.read(&mut peer.borrow_mut());
+            if self.driver.wires.contains_key(&conn) {
+                self.here.push((conn, peer));
             }
         }
     }
 
     /// Every whole frame that a peer was sent is a reply.
-    fn read(&mut self, conn: ConnId) {
-        let bytes = self.received.remove(&conn).unwrap_or_default();
+    fn read(&mut self, peer: &mut Peer) {
+        let bytes = std::mem::take(&mut peer.received);
         let mut stream = bytes.as_slice();
         let mut rest = stream;
         while let Ok(Some(body)) = stream.read_frame(u32::MAX) {
@@ -310,23 +354,23 @@ impl Play {
                 Err(error) => panic!("{error}"),
             }
         }
-        if !rest.is_empty() {
-            self.received.insert(conn, rest.to_vec());
-        }
+        peer.received = rest.to_vec();
     }
 
-    /// When all have gone nothing is left to do.
+    /// When all have gone the loop comes to rest, and nothing is left to do.
     fn end(mut self) {
-        for conn in self.here.clone() {
-            self.engine.handle_transport(conn, TransportEvent::Reset, self.now);
+        for peer in self.here.clone() {
+            self.leave(peer, 2);
         }
-        self.apply_changes();
-        self.engine.handle_hashing(u32::MAX, self.now);
-        self.engine.store_mut().commit(Moment::NEVER);
-        self.engine.handle_completions(self.now);
-        self.engine.handle_time(self.now + Duration::from_secs(10_000));
+        let mut turns = 0..10_000;
+        while self.driver.next_turn(&mut self.engine).is_some_and(|due| due <= self.now) {
+            assert!(turns.next().is_some(), "it does not come to rest");
+            self.turn(u32::MAX);
+        }
+        self.now = self.now + Duration::from_secs(10_000);
+        self.turn(u32::MAX);
         assert!(self.engine.is_empty() && !self.engine.is_hashing());
-        assert_eq!(self.engine.next_deadline(), None);
+        assert_eq!(self.driver.next_turn(&mut self.engine), None);
     }
 }
 

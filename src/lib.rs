@@ -159,6 +159,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// The loop that drives an engine names porter as others do: its text stands in the docs of [`engine`].
+#[cfg(any(test, feature = "fuzz"))]
+extern crate self as porter;
+
 #[macro_use]
 mod log_event;
 

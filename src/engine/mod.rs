@@ -7,6 +7,12 @@
 //!
 #![doc = include_str!("contract.md")]
 //!
+//! ```
+#![doc = include_str!("driver.rs")]
+//! ```
+//!
+#![doc = include_str!("orders.md")]
+//!
 //! This module must not know mio, files, threads or the clock.
 
 mod accounts;
@@ -21,6 +27,8 @@ mod connection;
 mod console;
 mod cut_off;
 mod delivery;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod driver;
 mod durations;
 mod entropy;
 mod events;
