@@ -22,6 +22,7 @@ mod client;
 mod configuration;
 mod console_editing;
 mod console_input;
+mod contract;
 mod conversation;
 mod crowds;
 #[cfg(target_os = "linux")]
