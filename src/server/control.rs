@@ -10,6 +10,7 @@
 //! This module must not know what a command does.
 
 mod connection;
+mod place;
 
 use super::places::{Occupant, Places};
 use crate::Moment;
@@ -20,11 +21,14 @@ use crate::store::Store;
 use connection::ControlConnection;
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+use place::with_short_path;
 use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+pub use place::connect_control;
 
 /// The socket's name in the data directory.
 pub const CONTROL_FILE: &str = "control";
@@ -51,7 +55,7 @@ impl Control {
     /// What the system says, or that something else has the name.
     pub(super) fn bind(directory: &Path, registry: &Registry) -> io::Result<Control> {
         let path = directory.join(CONTROL_FILE);
-        let (listener, identity) = listen(&path, registry)?;
+        let (listener, identity) = listen(directory, &path, registry)?;
         Ok(Control { path, listener, identity, connections: Places::new(FIRST_TOKEN, CONTROL_CONNECTIONS) })
     }
 
@@ -63,7 +67,8 @@ impl Control {
         if identity(&self.path).is_ok_and(|now| now == self.identity) {
             return Ok(false);
         }
-        (self.listener, self.identity) = listen(&self.path, registry)?;
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        (self.listener, self.identity) = listen(directory, &self.path, registry)?;
         self.connections.notice_ready();
         Ok(true)
     }
@@ -127,7 +132,7 @@ impl Drop for Control {
     }
 }
 
-fn listen(path: &Path, registry: &Registry) -> io::Result<(UnixListener, (u64, u64))> {
+fn listen(directory: &Path, path: &Path, registry: &Registry) -> io::Result<(UnixListener, (u64, u64))> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
         Ok(_) => return Err(io::Error::other("something that is no socket has this name; move it away")),
@@ -135,7 +140,7 @@ fn listen(path: &Path, registry: &Registry) -> io::Result<(UnixListener, (u64, u
     }
     // Nobody else may connect, not even until its mode is changed.
     let before = umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
+    let bound = with_short_path(directory, |path| UnixListener::bind(path));
     umask(before);
     let mut listener = bound?;
     registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;

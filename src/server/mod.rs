@@ -73,7 +73,7 @@ mod waiting_store;
 #[cfg(feature = "tls")]
 pub use certificate::CertificateFiles;
 #[cfg(feature = "admin")]
-pub use control::CONTROL_FILE;
+pub use control::{CONTROL_FILE, connect_control};
 pub use encryption::Encryption;
 pub use error::{PortChoice, ServerError};
 pub use handle::ServerHandle;

@@ -6,7 +6,7 @@ use crate::question::say;
 use porter::Clock;
 use porter::cli::Failure;
 use porter::command::TABLE;
-use porter::server::CONTROL_FILE;
+use porter::server::{CONTROL_FILE, connect_control};
 use porter::store::{OpenError, holder_of};
 use rustix::event::{Timespec, poll};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -40,7 +40,7 @@ pub(crate) fn connect(data: &Path, words: &[&str]) -> Result<Box<dyn Porter>, Fa
     let is_for_files = TABLE.iter().any(|spec| spec.words == words && spec.is_for_files);
     let mut is_told = false;
     loop {
-        match UnixStream::connect(&socket) {
+        match connect_control(data) {
             Ok(stream) => return Server::new(stream).map(|server| Box::new(server) as Box<dyn Porter>),
             Err(error) => refused(&socket, &error)?,
         }

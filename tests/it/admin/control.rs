@@ -143,6 +143,35 @@ fn the_sockets_file_is_removed_and_replaced() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
 }
 
+/// An address has room for 107 bytes, a path for thousands: a directory that is deeper is administered like any other.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_path_may_be_longer_than_an_address() {
+    let folder = Rc::new(Folder::new());
+    let (above, socket) = (folder.path().as_os_str().len() + 1, "/control".len());
+    for (length, name) in [(107, "ann"), (108, "bob"), (2_000, "cid")] {
+        // Directories of 100 letters, and a last one that makes up the length.
+        let wanted = length - above - socket;
+        let letters: String =
+            (1..=wanted).map(|n| if n % 101 == 0 && n < wanted { '/' } else { 'd' }).collect();
+        let data = folder.path().join(letters);
+        assert_eq!(data.join("control").as_os_str().len(), length);
+        std::fs::create_dir_all(&data).unwrap();
+        add(&data, name);
+        let server = Setup::new(&["--data", data.to_str().unwrap()]).folder(Rc::clone(&folder)).start();
+        let warned = server.folder.log_text().contains("porter-admin cannot reach this server");
+        assert!(!warned, "{length}");
+        assert_eq!(states(&data), [(name.to_owned(), "active".to_owned())]);
+        Visitor::logged_in(&server, name).expect_echo("hi");
+        std::fs::remove_file(data.join("control")).unwrap();
+        server.signal(rustix::process::Signal::HUP);
+        eventually("the socket is made again", || data.join("control").exists().then_some(()));
+        assert!(done(&data, &["users", "disable", name]).contains(name));
+        server.terminate();
+        assert!(!data.join("control").exists());
+    }
+}
+
 /// A server runs, and whatever has its socket's name is no way to it: that is said, with the way out, and nothing is done.
 #[test]
 fn a_server_that_cannot_be_asked_is_named() {
