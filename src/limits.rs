@@ -223,9 +223,9 @@ pub const ADDRESS_COMPACTION_PAUSE: Duration = Duration::from_secs(1);
 pub const ADDRESS_RETRY: Duration = Duration::from_secs(1);
 /// After a sync that took t the next waits this many t: syncs take at most a fifth of the time from others.
 pub const SYNC_PAUSE_FACTOR: u32 = 4;
-/// How long a store that could not store a user is said to be in trouble, unless it is known that it is not: whom monitoring
-/// keeps newcomers from would else never find out that its disk has room again.
-pub const STORE_TROUBLE: Duration = Duration::from_secs(60);
+/// How long after a user could not be stored it is looked whether one can be again, and from one look to the next: whom
+/// monitoring keeps newcomers from would else never find out that its disk has room again. A look costs two syncs.
+pub const STORE_LOOK: Duration = Duration::from_secs(1);
 /// How long a shared store may take to answer: whoever waits for it is told Busy within half a second.
 pub const STORE_REPLY: Duration = Duration::from_millis(400);
 /// How long a connection to it may take to be made.

@@ -79,16 +79,20 @@ impl<D: Disk> Store for DiskStore<D> {
         // Whoever was refused at once hears of it after the next commit, and must not wait for somebody else's.
         let answers = self.users.has_answered().then_some(Moment::START);
         let users = self.users.waits().then(|| self.spacing.due());
-        answers.into_iter().chain(users).chain(self.addresses.due(&self.spacing)).min()
+        let look = self.users.next_look().map(|look| look.max(self.spacing.due()));
+        let addresses = self.addresses.due(&self.spacing);
+        answers.into_iter().chain(users).chain(look).chain(addresses).min()
     }
 
     /// Stores what is due: all waiting users with one write and one sync, and all visits with one write. Completions and
-    /// notices are there afterwards.
+    /// notices are there afterwards. If users could not be stored it looks, from time to time, whether they can be again.
     ///
     /// After a sync that took t the next is not due before another 4 t have passed.
     fn commit(&mut self, now: Moment) {
         if self.users.waits() && self.spacing.due() <= now {
             self.users.commit(&mut self.disk, &mut self.spacing, &mut self.notices);
+        } else if self.users.next_look().is_some_and(|look| look.max(self.spacing.due()) <= now) {
+            self.users.look(&mut self.disk, &mut self.spacing, &mut self.notices);
         }
         if self.addresses.due(&self.spacing).is_some_and(|due| due <= now) {
             self.addresses.commit(&mut self.disk, now, &mut self.spacing, &mut self.notices);
@@ -148,8 +152,8 @@ impl<D: Disk> Store for DiskStore<D> {
         self.spacing.figures()
     }
 
-    fn trouble(&self, now: Moment) -> Option<&str> {
-        self.users.trouble(now)
+    fn trouble(&self, _: Moment) -> Option<&str> {
+        self.users.trouble()
     }
 
     fn figures(&self) -> Vec<String> {

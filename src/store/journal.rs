@@ -2,6 +2,7 @@
 //!
 //! This module must not know what the records mean.
 
+mod probe;
 mod replacement;
 
 use super::disk::{Disk, FileState};

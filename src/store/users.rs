@@ -1,5 +1,6 @@
 //! `users.csv`: who the users are. A user is acknowledged only from stable storage, one sync for all that wait.
 
+mod look;
 mod requests;
 mod rewrite;
 mod scan;
@@ -14,7 +15,6 @@ use super::table::Table;
 use super::{Account, AccountChange, Completion, Failure, Lookup, Ticket};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash};
-use crate::limits::STORE_TROUBLE;
 use requests::{Requests, changed};
 use rewrite::NEW_FILE;
 pub(super) use scan::ScannedUsers;
@@ -59,10 +59,9 @@ impl<F> Users<F> {
         }
     }
 
-    /// Why nobody can be stored now, if so. What a full disk has refused may have room by now: that is not told for ever.
-    pub(super) fn trouble(&self, now: Moment) -> Option<&str> {
-        let is_so_still = |at: Moment| self.astray || now < at + STORE_TROUBLE;
-        let failed = self.failed.as_ref().filter(|(at, _)| is_so_still(*at)).map(|(_, reason)| reason);
+    /// Why nobody can be stored now, if so: what was found when it was tried last, or [looked](Users::look) for.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        let failed = self.failed.as_ref().map(|(_, reason)| reason);
         self.broken.as_ref().or(failed).map(String::as_str)
     }
 
@@ -281,7 +280,7 @@ impl<F> Users<F> {
             Err(Undurable::Astray(astray)) => {
                 let finding = format!("{}: {astray}", disk.place(FILE));
                 let way_out = match astray {
-                    Astray::Removed => "bring it back and reload (SIGHUP), or restart with a new one",
+                    Astray::Removed => "bring it back, or put a new one there and reload (SIGHUP)",
                     _ => "reload (SIGHUP) or restart to take it as it is",
                 };
                 self.go_astray(format!("{finding}; {way_out}"), notices);
@@ -378,6 +377,13 @@ pub(super) fn keep_locked<D: Disk>(disk: &mut D, notices: &mut VecDeque<Notice>)
         notices.push_back(Notice::new(log::Level::Error, text));
     }
     Ok(())
+}
+
+/// The line for one record.
+fn encode_one(name: &str, record: &Record) -> io::Result<Vec<u8>> {
+    let mut batch = Batch::new();
+    record.encode(name, &mut batch)?;
+    batch.into_bytes()
 }
 
 /// The lines for a batch.

@@ -1,7 +1,7 @@
 //! Whether newcomers are to be sent here.
 
-use super::{answer, connect, expect_line, expect_status, figures, get, start};
-use crate::support::{PASSWORD, Said, Server, Visitor, limit};
+use super::{answer, connect, expect_line, expect_status, figures, get, start, value};
+use crate::support::{PASSWORD, Said, Server, Visitor, eventually, limit};
 use porter::protocol::Wanted;
 use rustix::process::{Resource, Signal};
 use std::fs;
@@ -34,17 +34,31 @@ fn registers(visitor: &mut Visitor) {
     visitor.expect(Said::Wanted(Wanted::Login));
 }
 
+/// Nobody registers or reloads: it finds out by itself.
+fn await_well(address: SocketAddr) {
+    eventually("health", || get(address, "/health").starts_with("HTTP/1.1 200 ").then_some(()));
+    expect_well(address);
+}
+
 /// A disk that is full, and has room again; and a file that somebody takes away, and brings back.
 #[test]
 fn a_server_that_cannot_store_users_is_unwell_until_it_can() {
     let (server, address) = start(&[]);
     Visitor::logged_in(&server, "ann");
     expect_well(address);
-    let length = server.folder.read("users.csv").len() as u64;
-    limit(server.pid(), Resource::Fsize, Some(length + 10));
+    let before = server.folder.read("users.csv");
+    limit(server.pid(), Resource::Fsize, Some(before.len() as u64 + 10));
     let mut bob = refused(&server, "bob");
     expect_unwell(address);
+    // It has looked.
+    let syncs = |told: String| value(&told, "porter_syncs_total");
+    let refusals = syncs(figures(address));
+    eventually("a look", || (syncs(figures(address)) > refusals).then_some(()));
+    expect_unwell(address);
     limit(server.pid(), Resource::Fsize, None);
+    await_well(address);
+    assert_eq!(server.folder.read("users.csv"), before);
+    server.folder.log_line(&["INFO store users.csv can be written again"]);
     registers(&mut bob);
     expect_well(address);
 
@@ -54,9 +68,7 @@ fn a_server_that_cannot_store_users_is_unwell_until_it_can() {
     expect_unwell(address);
     Visitor::logged_in(&server, "ann").expect_echo("logins go on");
     fs::rename(&away, &file).unwrap();
-    server.signal(Signal::HUP);
-    server.folder.log_line(&["log reopened"]);
-    expect_well(address);
+    await_well(address);
     registers(&mut cid);
     expect_well(address);
 }
