@@ -1,7 +1,7 @@
 //! Where figures are told.
 
 use super::{expect_status, get};
-use crate::support::{Server, Setup, Visitor, allow_many_descriptors, descriptors, eventually};
+use crate::support::{CEILING, Server, Setup, Visitor, allow_many_descriptors, descriptors, eventually};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -70,6 +70,7 @@ fn clients_leave_descriptors_to_those_beside_them() {
     let mut administering: Vec<UnixStream> =
         (0..16).map(|_| UnixStream::connect(&control).unwrap()).collect();
     for stream in &mut administering {
+        stream.set_read_timeout(Some(CEILING)).unwrap();
         stream.write_all(b"policy\n").unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
@@ -79,6 +80,7 @@ fn clients_leave_descriptors_to_those_beside_them() {
     let mut asking: Vec<TcpStream> = (0..16).map(|_| TcpStream::connect(address).unwrap()).collect();
     eventually("each who asks has a place", || (descriptors(server.pid()) == before + 16).then_some(()));
     for stream in &mut asking {
+        stream.set_read_timeout(Some(CEILING)).unwrap();
         stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
         let mut said = String::new();
         stream.read_to_string(&mut said).unwrap();
