@@ -90,6 +90,7 @@ impl<S: Store> Server<S> {
     }
 
     pub(super) fn read_console(&mut self, now: Moment) {
+        self.note_log_lines_dropped();
         let Some(console) = &mut self.console else { return };
         console.read(self.poll.registry(), now);
         loop {
@@ -102,6 +103,13 @@ impl<S: Store> Server<S> {
             {
                 console.show(&line);
             }
+        }
+    }
+
+    /// For those who ask for figures: whether a line is dropped shows when it is logged, and nobody else needs to know.
+    pub(super) fn note_log_lines_dropped(&mut self) {
+        if let Some(log) = &self.log {
+            self.engine.note_log_lines_dropped(log.dropped_lines());
         }
     }
 
@@ -191,7 +199,6 @@ impl<S: Store> Server<S> {
             console.make_way();
         }
         log.flush();
-        self.engine.note_log_lines_dropped(log.dropped_lines());
         let retry = if log.is_moving() { LOG_DELAY } else { LOG_RETRY };
         self.log_due = log.is_waiting().then(|| now + retry);
         if has_held_warnings() {
@@ -229,6 +236,7 @@ impl<S: Store> Server<S> {
     #[cold]
     pub(super) fn serve_control(&mut self, now: Moment) {
         // Nobody else asks, so that it need not be known at other times.
+        self.note_log_lines_dropped();
         let (waiting, under_way) = self.handshakes.counts();
         self.engine.note_pending_handshakes(waiting, under_way);
         if let Some(control) = &mut self.control {
