@@ -1,5 +1,8 @@
 //! Events in the log: words that never change, and fields by their names.
 
+use log::kv::{ToKey, Value};
+use log::{Level, Record};
+
 /// Logs an event. As text, for any logger, it is `words key=value key=value (note)`; whoever writes fields apart finds them
 /// as the record's key-values too, with the words as `event` and what stands behind the semicolon as `note`.
 ///
@@ -38,4 +41,14 @@ macro_rules! log_event {
             $(, $note)?
         )
     };
+}
+
+/// Logs an event whose text stands already, because it is prose, or because only the program knows which fields there are.
+/// The first field is `event`, with words that never change.
+pub(crate) fn log_with_fields<K: ToKey>(level: Level, text: &str, fields: &[(K, Value<'_>)]) {
+    if level <= log::max_level() {
+        let mut record = Record::builder();
+        record.level(level).target(module_path!()).module_path_static(Some(module_path!()));
+        log::logger().log(&record.key_values(&fields).args(format_args!("{text}")).build());
+    }
 }

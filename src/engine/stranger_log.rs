@@ -14,9 +14,10 @@ use crate::limits::{
     STRANGER_EVENTS_LOGGED, STRANGER_EVENTS_LOGGED_IN_ALL, STRANGER_LOG_INTERVAL, STRANGER_ORIGINS,
     WRONG_PASSWORDS_LOGGED, WRONG_PASSWORDS_LOGGED_IN_ALL,
 };
+use crate::log_event::log_with_fields;
 use crate::protocol::Code;
+use log::Level;
 use log::kv::Value;
-use log::{Level, Record};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
@@ -117,9 +118,7 @@ impl StrangerLog {
         }
         let most = [&self.events, &self.wrong_passwords].map(Budget::most);
         let fields = self.summary(&most);
-        let (text, mut record) = (text(&fields), Record::builder());
-        record.level(level).target(module_path!()).module_path_static(Some(module_path!()));
-        log::logger().log(&record.key_values(&fields).args(format_args!("{text}")).build());
+        log_with_fields(level, &text(&fields), &fields);
     }
 
     /// The fields of the line.

@@ -138,7 +138,7 @@ impl<S: Store> Server<S> {
 
     pub(super) fn log_store_notices(&mut self) {
         while let Some(notice) = self.engine.store_mut().poll_notice() {
-            log::log!(notice.level, "store {}", notice.text);
+            ReloadLine::from(notice).log();
         }
     }
 
@@ -250,12 +250,13 @@ impl<S: Store> Server<S> {
     /// Makes the socket again if somebody has removed it.
     pub(super) fn keep_control(&mut self, lines: &mut Vec<ReloadLine>) {
         let kept = self.control.as_mut().map_or(Ok(false), |control| control.keep(self.poll.registry()));
-        let (level, text) = match kept {
+        lines.push(match kept {
             Ok(false) => return,
-            Ok(true) => (Level::Warn, "control socket made again".to_owned()),
-            Err(error) => (Level::Error, format!("control socket not made again reason=\"{error}\"")),
-        };
-        lines.push(ReloadLine { level, text });
+            Ok(true) => ReloadLine::new(Level::Warn, "control socket made again"),
+            Err(error) => ReloadLine::new(Level::Error, "control socket not made again")
+                .saying(format!("control socket not made again reason=\"{error}\""))
+                .with("reason", error),
+        });
     }
 
     #[cold]

@@ -11,10 +11,15 @@ use super::{ConnId, Server};
 use crate::Moment;
 use crate::engine::TransportEvent;
 use crate::limits::CLIENT_HELLO_BYTES;
+use crate::log_event::log_with_fields;
 use crate::store::{OsDisk, Store};
 use crate::tls::{Fingerprint, FirstBytes};
 use log::Level;
+use log::kv::Value;
 use std::net::IpAddr;
+
+/// What a certificate with a weakness is logged as.
+const WEAK: &str = "certificate is weak";
 
 /// Whether a server encrypts, and with which certificate.
 #[derive(Clone, Debug)]
@@ -53,7 +58,8 @@ impl Handshakes {
         };
         let shown = files.map(|files| files.read().map(|identity| (files, identity))).transpose()?;
         for weakness in shown.iter().flat_map(|(files, _)| files.weaknesses()) {
-            log::warn!("{weakness}");
+            let fields = [("event", Value::from(WEAK)), ("note", Value::from(&*weakness))];
+            log_with_fields(Level::Warn, &weakness, &fields);
             warn_stderr(&format!("warning: {weakness}"));
         }
         Ok(Handshakes { shown, queue: HandshakeQueue::default() })
@@ -75,15 +81,21 @@ impl Handshakes {
     /// Reads the certificate anew, and says what came of it. If that fails the old one stays.
     pub(super) fn reload(&mut self, lines: &mut Vec<ReloadLine>) {
         let Some((files, identity)) = &mut self.shown else { return };
-        let mut say = |level, text| lines.push(ReloadLine { level, text });
         match files.read() {
             Ok(new) => {
                 *identity = new;
-                say(Level::Info, format!("certificate reloaded fingerprint={}", identity.fingerprint));
-                files.weaknesses().into_iter().for_each(|weakness| say(Level::Warn, weakness));
+                let fingerprint = identity.fingerprint;
+                let line = ReloadLine::new(Level::Info, "certificate reloaded")
+                    .saying(format!("certificate reloaded fingerprint={fingerprint}"));
+                lines.push(line.with("fingerprint", fingerprint));
+                lines.extend(files.weaknesses().into_iter().map(|weakness| {
+                    ReloadLine::new(Level::Warn, WEAK).with("note", &weakness).saying(weakness)
+                }));
             }
             Err(reason) => {
-                say(Level::Error, format!("certificate not reloaded reason={reason:?}; the old one stays"))
+                let line = ReloadLine::new(Level::Error, "certificate not reloaded").with("reason", &reason);
+                let text = format!("certificate not reloaded reason={reason:?}; the old one stays");
+                lines.push(line.saying(text));
             }
         }
     }

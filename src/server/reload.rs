@@ -8,8 +8,10 @@ use super::service_manager::ServiceState;
 use super::start::fit_descriptors;
 use crate::Moment;
 use crate::engine::Config;
+use crate::log_event::log_with_fields;
 use crate::store::{Notice, Store};
 use ipnet::IpNet;
+use log::kv::Value;
 use log::{Level, LevelFilter};
 
 /// What came of one part of a reload.
@@ -19,6 +21,42 @@ pub struct ReloadLine {
     pub level: Level,
     /// In words, on one line.
     pub text: String,
+    /// What kind of line it is, in words that never change.
+    pub event: &'static str,
+    /// What it is about, for whoever reads fields.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl ReloadLine {
+    /// A line whose text is its event's words.
+    pub fn new(level: Level, event: &'static str) -> ReloadLine {
+        ReloadLine { level, text: event.to_owned(), event, fields: Vec::new() }
+    }
+
+    /// The same line with another text.
+    pub fn saying(self, text: String) -> ReloadLine {
+        ReloadLine { text, ..self }
+    }
+
+    /// The same line with another field.
+    pub fn with(mut self, key: &'static str, value: impl ToString) -> ReloadLine {
+        self.fields.push((key, value.to_string()));
+        self
+    }
+
+    pub(super) fn log(&self) {
+        let event = [("event", Value::from(self.event))];
+        let fields = self.fields.iter().map(|(key, value)| (*key, Value::from(&**value)));
+        log_with_fields(self.level, &self.text, &event.into_iter().chain(fields).collect::<Vec<_>>());
+    }
+}
+
+impl From<Notice> for ReloadLine {
+    fn from(Notice { level, text, file }: Notice) -> ReloadLine {
+        let mut line = ReloadLine::new(level, "store").saying(format!("store {text}")).with("note", text);
+        line.fields.extend(file.map(|file| ("file", file.to_owned())));
+        line
+    }
 }
 
 /// What a server is to run with from now on. Nobody is dropped for it: a lower limit counts for whoever comes next.
@@ -50,18 +88,16 @@ impl<S: Store> Server<S> {
         let mut lines = Vec::new();
         if let Some(log) = self.log.as_ref().filter(|log| log.is_file()) {
             log.reopen();
-            lines.push(ReloadLine { level: Level::Info, text: "log reopened".to_owned() });
+            lines.push(ReloadLine::new(Level::Info, "log reopened"));
         }
         self.handshakes.reload(&mut lines);
         self.keep_control(&mut lines);
         self.engine.handle_reload(now);
-        while let Some(Notice { level, text }) = self.engine.store_mut().poll_notice() {
-            lines.push(ReloadLine { level, text: format!("store {text}") });
+        while let Some(notice) = self.engine.store_mut().poll_notice() {
+            lines.push(notice.into());
         }
         self.reload_configuration(now, &mut lines);
-        for ReloadLine { level, text } in &lines {
-            log::log!(*level, "{text}");
-        }
+        lines.iter().for_each(ReloadLine::log);
         self.notify_reloaded(&lines);
         lines
     }
@@ -74,12 +110,14 @@ impl<S: Store> Server<S> {
                 self.proxied.set_proxies(proxies);
                 self.engine.handle_config(config, now);
                 log::set_max_level(log_level);
-                lines.push(ReloadLine { level: Level::Info, text: "configuration reloaded".to_owned() });
+                lines.push(ReloadLine::new(Level::Info, "configuration reloaded"));
                 lines.append(&mut said);
             }
             Err(reason) => {
+                let line =
+                    ReloadLine::new(Level::Error, "configuration not reloaded").with("reason", &reason);
                 let text = format!("configuration not reloaded reason={reason:?}; the old one stays");
-                lines.push(ReloadLine { level: Level::Error, text });
+                lines.push(line.saying(text));
             }
         }
     }

@@ -5,6 +5,7 @@ use super::encryption::{Encryption, Handshakes};
 use super::hashing::portion_rounds;
 use super::listeners::Listeners;
 use super::proxied::Proxied;
+use super::reload::ReloadLine;
 use super::stderr::warn_stderr;
 use super::storing::StoreLink;
 use super::timer::Timer;
@@ -17,7 +18,7 @@ use crate::handler::Handler;
 use crate::limits::{CONNECTIONS_ROOM_MOST, SHARE_BYTES, TOKEN_BYTES};
 #[cfg(feature = "shared")]
 use crate::store::AnyStore;
-use crate::store::{DiskStore, Notice, OpenError, OsDisk, Store};
+use crate::store::{DiskStore, OpenError, OsDisk, Store};
 use ipnet::IpNet;
 use mio::Poll;
 use std::collections::VecDeque;
@@ -226,13 +227,13 @@ impl<S: Store> Server<S> {
 fn open_store(disk: OsDisk) -> Result<DiskStore<OsDisk>, OpenError> {
     let (mut store, repairs) = DiskStore::open(disk)?;
     for repair in repairs {
-        log::warn!("repaired {repair}");
+        repair.log();
     }
-    while let Some(Notice { level, text }) = store.poll_notice() {
-        log::log!(level, "store {text}");
-        if level <= log::Level::Warn {
-            warn_stderr(&format!("warning: {text}"));
+    while let Some(notice) = store.poll_notice() {
+        if notice.level <= log::Level::Warn {
+            warn_stderr(&format!("warning: {}", notice.text));
         }
+        ReloadLine::from(notice).log();
     }
     Ok(store)
 }

@@ -206,7 +206,8 @@ impl<F> Addresses<F> {
             self.take_anew(disk, scanned).map_err(|error| error.finding())?;
         }
         let done = if self.lost { "made again" } else { "read anew" };
-        notices.push_back(Notice::new(log::Level::Warn, format!("{FILE}: {astray}; it is {done}")));
+        notices
+            .push_back(Notice::new(log::Level::Warn, format!("{FILE}: {astray}; it is {done}")).about(FILE));
         Ok(())
     }
 
@@ -228,7 +229,9 @@ impl<F> Addresses<F> {
     /// Takes the file as it is now, if somebody else has been at it.
     pub(super) fn reload<D: Disk<File = F>>(&mut self, disk: &mut D, notices: &mut VecDeque<Notice>) {
         if let Err(reason) = self.look_after(disk, notices) {
-            notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} is not reloaded: {reason}")));
+            notices.push_back(
+                Notice::new(log::Level::Warn, format!("{FILE} is not reloaded: {reason}")).about(FILE),
+            );
         }
     }
 
@@ -245,7 +248,9 @@ impl<F> Addresses<F> {
         notices: &mut VecDeque<Notice>,
     ) {
         if let Err(error) = spacing.sync(disk, &self.journal.file) {
-            notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} cannot be synced: {error}")));
+            notices.push_back(
+                Notice::new(log::Level::Warn, format!("{FILE} cannot be synced: {error}")).about(FILE),
+            );
         }
     }
 
@@ -305,10 +310,12 @@ fn cannot_be_replaced(error: &io::Error) -> bool {
 fn change(fails: &mut bool, outcome: &io::Result<()>, done: &str, notices: &mut VecDeque<Notice>) {
     match outcome {
         Err(error) if !*fails => {
-            notices.push_back(Notice::new(log::Level::Warn, format!("{FILE} cannot be {done}: {error}")));
+            notices.push_back(
+                Notice::new(log::Level::Warn, format!("{FILE} cannot be {done}: {error}")).about(FILE),
+            );
         }
         Ok(()) if *fails => {
-            notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is {done} again")));
+            notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is {done} again")).about(FILE));
         }
         _ => {}
     }

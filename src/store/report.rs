@@ -2,6 +2,8 @@
 //!
 //! Nothing here carries a record's contents: file, line and reason are enough.
 
+use crate::log_event::log_with_fields;
+use log::kv::Value;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -109,6 +111,21 @@ impl fmt::Display for Repair {
     }
 }
 
+impl Repair {
+    /// Logs it, under words that never change.
+    pub(crate) fn log(&self) {
+        let note = self.to_string();
+        let mut fields = vec![
+            ("event", Value::from("repaired")),
+            ("file", Value::from(&*self.file)),
+            ("cut_bytes", Value::from(self.cut_bytes)),
+            ("note", Value::from(&*note)),
+        ];
+        fields.extend(self.saved_as.as_deref().map(|saved_as| ("saved_as", Value::from(saved_as))));
+        log_with_fields(log::Level::Warn, &format!("repaired {note}"), &fields);
+    }
+}
+
 /// Something that changed while the store is open: to be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -116,11 +133,17 @@ pub struct Notice {
     pub level: log::Level,
     /// What happened, on one line.
     pub text: String,
+    /// The file of the data directory that it is about, if it is about one.
+    pub file: Option<&'static str>,
 }
 
 impl Notice {
     pub(super) fn new(level: log::Level, text: impl Into<String>) -> Notice {
-        Notice { level, text: text.into() }
+        Notice { level, text: text.into(), file: None }
+    }
+
+    pub(super) fn about(self, file: &'static str) -> Notice {
+        Notice { file: Some(file), ..self }
     }
 }
 

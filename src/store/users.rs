@@ -216,7 +216,7 @@ impl<F> Users<F> {
     pub(super) fn remove_unfinished<D: Disk<File = F>>(&self, disk: &mut D, notices: &mut VecDeque<Notice>) {
         if let Err(error) = disk.remove(NEW_FILE) {
             let text = format!("{} cannot be removed: {error}; it is not used", disk.place(NEW_FILE));
-            notices.push_back(Notice::new(log::Level::Warn, text));
+            notices.push_back(Notice::new(log::Level::Warn, text).about(FILE));
         }
     }
 
@@ -242,7 +242,7 @@ impl<F> Users<F> {
                 (log::Level::Warn, text)
             }
         };
-        notices.push_back(Notice::new(level, text));
+        notices.push_back(Notice::new(level, text).about(FILE));
         Ok(())
     }
 
@@ -273,7 +273,8 @@ impl<F> Users<F> {
         }
         let reason = match store(self, disk) {
             Ok(()) if std::mem::take(&mut self.astray) => {
-                notices.push_back(Notice::new(log::Level::Info, format!("{FILE} is written again")));
+                notices
+                    .push_back(Notice::new(log::Level::Info, format!("{FILE} is written again")).about(FILE));
                 return Ok(());
             }
             Ok(()) => return Ok(()),
@@ -290,7 +291,7 @@ impl<F> Users<F> {
             Err(reason) => format!("{FILE} could not be written: {reason}"),
         };
         let text = format!("{reason}; nobody can register until a restart");
-        notices.push_back(Notice::new(log::Level::Error, text));
+        notices.push_back(Notice::new(log::Level::Error, text).about(FILE));
         self.broken = Some(reason.clone());
         Err(reason)
     }
@@ -299,7 +300,7 @@ impl<F> Users<F> {
     fn go_astray(&mut self, text: String, notices: &mut VecDeque<Notice>) {
         if !std::mem::replace(&mut self.astray, true) {
             let text = format!("{text}; until then nobody can register, and logins go on");
-            notices.push_back(Notice::new(log::Level::Error, text));
+            notices.push_back(Notice::new(log::Level::Error, text).about(FILE));
         }
     }
 
@@ -310,7 +311,7 @@ impl<F> Users<F> {
         let is_well = self.broken.is_none()
             && self.journal.is_untouched(disk)
             && (!self.astray || keep_locked(disk, notices).is_ok());
-        let mut say = |level, text: String| notices.push_back(Notice::new(level, text));
+        let mut say = |level, text: String| notices.push_back(Notice::new(level, text).about(FILE));
         // What such a file reads like now may not be what is on the disk, and only a restart may take it for that.
         if let Some(reason) = self.broken.as_ref().filter(|_| self.journal.has_name(disk)) {
             return say(log::Level::Error, format!("{reason}; not even a reload can tell, restart"));
@@ -374,7 +375,7 @@ pub(super) fn keep_locked<D: Disk>(disk: &mut D, notices: &mut VecDeque<Notice>)
     if disk.keep_locked()? {
         let place = disk.place("lock");
         let text = format!("{place} was removed or replaced, and is locked anew; leave it to the server");
-        notices.push_back(Notice::new(log::Level::Error, text));
+        notices.push_back(Notice::new(log::Level::Error, text).about("lock"));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The log as JSON, and for the journal.
 
 use crate::storage::is_utc_time;
-use crate::support::{Folder, Server, Setup, Visitor};
+use crate::support::{Folder, SLOW_PASSWORD, Server, Setup, Visitor};
 use porter::protocol::Wanted;
 use rustix::fs::fstat;
 use rustix::process::Signal;
@@ -87,11 +87,12 @@ fn every_line_is_an_object() {
             "conn" | "messages_in" | "messages_out" | "bytes" => value.is_u64(),
             // Of a summary a count, and of a connection as well.
             "connected" | "disconnected" | "bytes_in" | "bytes_out" | "addresses" => value.is_u64(),
+            "wrong_passwords" | "cut_bytes" => value.is_u64(),
             key if key.starts_with("refused_") || key.ends_with("_of_most") => value.is_u64(),
             _ => value.is_string(),
         };
         for (key, value) in object {
-            assert!(is_typed(key, value) || key == "wrong_passwords", "{key} of {object:?}");
+            assert!(is_typed(key, value), "{key} of {object:?}");
         }
     }
     let of = |message: &str| {
@@ -121,6 +122,49 @@ fn every_line_is_an_object() {
             .is_some_and(|note| note.contains("HTTP")))
     );
     assert_eq!(of("stopped").len(), 1);
+}
+
+/// What is prose for a person has words that never change, and fields, for a program: what the store says, and what came of
+/// a reload.
+#[test]
+fn what_is_prose_has_fields() {
+    let folder = Rc::new(Folder::with_users(&[("ann", SLOW_PASSWORD)]));
+    let users = folder.data().join("users.csv");
+    fs::write(&users, format!("{}half", folder.read("users.csv"))).unwrap();
+    let config = folder.path().join("porter.toml");
+    let configure = |text: &str| fs::write(&config, format!("log-format = \"json\"\n{text}")).unwrap();
+    configure("penalty = 3\n");
+    let server = Setup::new(&["--config", config.to_str().unwrap()]).folder(folder).start();
+    let reload = |awaited: &[&str]| {
+        server.signal(Signal::HUP);
+        server.folder.log_line(awaited);
+    };
+    configure("penalty = 7\nmax-frame = 70000\n");
+    fs::write(&users, server.folder.read("users.csv").replace("ann,", "anna,")).unwrap();
+    reload(&["setting changed"]);
+    configure("penalty = \"much\"\n");
+    fs::remove_file(&users).unwrap();
+    reload(&["configuration not reloaded"]);
+    let log = server.terminate().log_text();
+    let objects = objects(&log);
+    let fields_of = |message: &str| {
+        let found = objects.iter().filter(|object| object["message"] == message);
+        found.map(|object| Value::Object(object.clone())).collect::<Vec<_>>()
+    };
+    let repaired = fields_of("repaired").remove(0);
+    assert_eq!(repaired["cut_bytes"], 4, "{log}");
+    assert_eq!(repaired["file"], "users.csv", "{log}");
+    assert!(repaired["saved_as"].is_string() && repaired["note"].is_string(), "{log}");
+    let store = fields_of("store");
+    assert_eq!(store.len(), 2, "{log}");
+    assert!(store.iter().all(|line| line["file"] == "users.csv"), "{log}");
+    assert!(store[0]["note"].as_str().unwrap().ends_with("reloaded: 1 users, where 1 were known"), "{log}");
+    let changed = fields_of("setting changed").remove(0);
+    assert_eq!([&changed["key"], &changed["value"], &changed["was"]], ["penalty", "7", "3"]);
+    let unchanged = fields_of("setting not changed").remove(0);
+    assert_eq!([&unchanged["key"], &unchanged["value"]], ["max-frame", "70000"]);
+    let refused = fields_of("configuration not reloaded").remove(0);
+    assert!(refused["reason"].as_str().unwrap().contains("penalty"), "{log}");
 }
 
 /// The lines of a server whose log is stderr and whose environment says that the journal reads something.

@@ -64,19 +64,25 @@ impl Reread {
                     _ => String::new(),
                 };
                 let text = format!("{key} is {is}{place} and stays {was} until the server is started anew");
-                lines.push(ReloadLine { level: Level::Warn, text });
+                lines.push(changed(Level::Warn, "setting not changed", key, is, was).saying(text));
             } else {
-                lines.push(ReloadLine { level: Level::Info, text: format!("{key} is {is}; it was {was}") });
+                let text = format!("{key} is {is}; it was {was}");
+                lines.push(changed(Level::Info, "setting changed", key, is, was).saying(text));
                 *now = new.clone();
             }
         }
         if lines.iter().any(|line| line.text.starts_with("hash-rounds")) {
-            lines
-                .extend(cheap_hashes(config.hash_rounds).map(|text| ReloadLine { level: Level::Warn, text }));
+            lines.extend(cheap_hashes(config.hash_rounds).map(|text| {
+                ReloadLine::new(Level::Warn, "setting is weak").with("note", &text).saying(text)
+            }));
         }
         let Flags { log_level, proxy_from, .. } = given.flags;
         Ok(NewSettings { config, log_level, proxies: proxy_from, lines })
     }
+}
+
+fn changed(level: Level, event: &'static str, key: &str, is: &str, was: &str) -> ReloadLine {
+    ReloadLine::new(level, event).with("key", key).with("value", is).with("was", was)
 }
 
 fn shown(setting: &Setting) -> &str {
