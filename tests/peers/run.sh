@@ -6,7 +6,7 @@
 # Each figure is the median of the rounds with the least and the most of them; date, machine and versions are printed and
 # kept in --json.
 #
-# ROW is steady, syscalls, sequential, idle, storm or start; all unless some are named, which takes some eight minutes.
+# ROW is steady, syscalls, sequential, idle, chat, tls, storm or start; all unless some are named, which takes some twenty minutes.
 # Builds porter and the comparison in release. Of Debian's packages it uses redis-server, mosquitto, python3, and
 # linux-perf or strace; what is missing is named and left out. Needs Linux and two processors; figures are worth most
 # when nothing else runs.

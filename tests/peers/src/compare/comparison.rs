@@ -1,10 +1,10 @@
 //! The order of things: which row is measured when, each peer in turn, and what is printed of it.
 
-use crate::peers::{Peer, Stable};
+use crate::peers::{CHATTING, Peer, Stable};
 use crate::results::Results;
 use crate::storm::{self, STORMS, Storm};
 use crate::syscalls::{self, Counter};
-use crate::{idle, sequential, start, steady, table};
+use crate::{chat, idle, sequential, start, steady, table, tls};
 
 /// Rounds of system calls, at most.
 pub(crate) const COUNTED_ROUNDS: u32 = 3;
@@ -69,6 +69,17 @@ impl Comparison {
         print!("{}", table::sequential(&self.results, &self.peers));
     }
 
+    pub(crate) fn chat(&mut self) {
+        self.those_chatting("chat", chat::turn);
+        print!("{}", table::chat(&self.results, &self.peers));
+    }
+
+    pub(crate) fn tls(&mut self) {
+        self.those_chatting("tls", tls::turn);
+        print!("{}", table::tls(&self.results, &self.peers));
+        self.notes += &format!("With TLS there were {} idle connections.\n", tls::CONNECTIONS);
+    }
+
     pub(crate) fn idle(&mut self) {
         // Memory is the same in every round.
         self.each_peer("idle", 1, idle::turn);
@@ -103,6 +114,11 @@ impl Comparison {
             );
             println!("{}", table::start(&self.results));
         }
+    }
+
+    fn those_chatting(&mut self, row: &str, turn: fn(&Stable, Peer, &mut Results) -> Result<(), String>) {
+        let those = self.peers.iter().copied().filter(|peer| CHATTING.contains(peer)).collect();
+        self.in_turns(row, self.rounds, those, |peer| peer.name().to_owned(), turn);
     }
 
     fn each_peer(

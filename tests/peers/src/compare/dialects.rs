@@ -1,8 +1,8 @@
 //! What the load says to each server, and how it knows the answers: the one part that knows their protocols.
 
 use porter::load::{
-    Dialect, Exchange, Farewell, LoadError, LoginStep, Other, Plan, Porter, Progress, Report, User, run_with,
-    text,
+    Dialect, Exchange, Farewell, LoadError, LoginStep, Other, Plan, Porter, Progress, Report, Role, User,
+    run_with, text,
 };
 
 /// The user whom every server knows that knows users.
@@ -29,6 +29,12 @@ pub(crate) enum Protocol {
     Resp { awaits_login: bool },
     /// MQTT 3.1.1: CONNECT with a password, SUBSCRIBE to a topic of one's own and PUBLISH to it.
     Mqtt,
+    /// porter's, in a chat in which `full-0` is whispered to and all others are `ann`.
+    PorterChat,
+    /// redis's: SUBSCRIBE and PUBLISH.
+    RespChat,
+    /// MQTT's, at QoS 0.
+    MqttChat,
 }
 
 impl Protocol {
@@ -39,9 +45,18 @@ impl Protocol {
     pub(crate) fn load(self, plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, String> {
         let report = match self {
             Protocol::Frames => run_with(Frames, plan, watch),
-            Protocol::Porter { shared } => run_with(porter(shared), plan, watch),
-            Protocol::Resp { awaits_login } => run_with(Resp { awaits_login }, plan, watch),
-            Protocol::Mqtt => run_with(Mqtt, plan, watch),
+            Protocol::Porter { shared } => run_with(porter(shared, plan.pipelined), plan, watch),
+            Protocol::PorterChat => {
+                let name = |number, _| if number == 0 { full_cost_name(0) } else { NAME.to_owned() };
+                let mut porter = porter(u32::MAX, plan.pipelined);
+                (porter.name, porter.address_words) = (name, Some("@full-0 "));
+                run_with(porter, plan, watch)
+            }
+            Protocol::Resp { awaits_login } => {
+                run_with(Resp { awaits_login, awaits_echo: !plan.pipelined }, plan, watch)
+            }
+            Protocol::RespChat => run_with(Resp { awaits_login: true, awaits_echo: false }, plan, watch),
+            Protocol::Mqtt | Protocol::MqttChat => run_with(Mqtt, plan, watch),
         };
         let report = report.map_err(|error| error.to_string())?;
         match report.failures.values().next() {
@@ -51,12 +66,12 @@ impl Protocol {
     }
 }
 
-fn porter(shared: u32) -> Porter {
+fn porter(shared: u32, pipelined: bool) -> Porter {
     let name = |number: u64, shared: u32| match number.checked_sub(shared.into()) {
         Some(own) => full_cost_name(own),
         None => NAME.to_owned(),
     };
-    let mut porter = Porter::new(shared, true);
+    let mut porter = Porter::new(shared, pipelined);
     (porter.name, porter.password) = (name, PASSWORD);
     porter
 }
@@ -69,6 +84,8 @@ struct Frames;
 #[derive(Clone, Copy, Debug)]
 struct Resp {
     awaits_login: bool,
+    /// Whether QUIT waits for the last echo.
+    awaits_echo: bool,
 }
 
 /// MQTT 3.1.1.
@@ -129,12 +146,20 @@ impl Dialect for Resp {
     }
 
     fn message_bytes(&self, bytes: &[u8]) -> Result<Option<usize>, LoadError> {
-        let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
-        let (line, length) = (&bytes[..end], end + 2);
-        let Some(digits) = line.strip_prefix(b"$") else { return Ok(Some(length)) };
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+        let (line, mut whole) = (bytes[..end].trim_ascii_end(), end + 1);
+        let Some((kind @ (b'$' | b'*'), digits)) = line.split_first() else { return Ok(Some(whole)) };
         let size = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<usize>().ok());
-        let whole = length + size.ok_or_else(|| unexpected(line))? + 2;
-        Ok((bytes.len() >= whole).then_some(whole))
+        let size = size.ok_or_else(|| unexpected(line))?;
+        if *kind == b'$' {
+            whole += size + 2;
+            return Ok((bytes.len() >= whole).then_some(whole));
+        }
+        for _ in 0..size {
+            let Some(part) = self.message_bytes(&bytes[whole..])? else { return Ok(None) };
+            whole += part;
+        }
+        Ok(Some(whole))
     }
 
     fn connected(&self, waits: &mut bool, user: &User<'_>, out: &mut Vec<u8>) -> LoginStep {
@@ -146,11 +171,14 @@ impl Dialect for Resp {
     fn handle_answer(
         &self,
         waits: &mut bool,
-        _: &User<'_>,
+        user: &User<'_>,
         message: &[u8],
-        _: &mut Vec<u8>,
+        out: &mut Vec<u8>,
     ) -> Result<LoginStep, LoadError> {
         *waits = false;
+        if let Some(channel) = user.role.and_then(read_by) {
+            append_command(&["SUBSCRIBE", channel], out);
+        }
         if message == b"+OK\r\n" { Ok(LoginStep::Inside) } else { Err(unexpected(message)) }
     }
 
@@ -160,6 +188,12 @@ impl Dialect for Resp {
 
     fn exchange(&self, _: &bool, user: &User<'_>, size_bytes: usize) -> Exchange {
         let (text, mut request) = (text(user.number, size_bytes), Vec::new());
+        if let Some(channel) = user.role.and_then(written_by) {
+            append_command(&["PUBLISH", channel, &text], &mut request);
+            let mut answer = Vec::new();
+            append_command(&["message", channel, &text], &mut answer);
+            return Exchange::new(request, answer, size_bytes, 2);
+        }
         append_command(&["ECHO", &text], &mut request);
         Exchange::new(request, format!("${size_bytes}\r\n{text}\r\n").into_bytes(), size_bytes, 2)
     }
@@ -169,12 +203,14 @@ impl Dialect for Resp {
             b"+OK\r\n" if std::mem::take(waits) => Ok(Other::Aside),
             b"+OK\r\n" => Ok(Other::Bye(String::new())),
             [b'$', ..] => Ok(Other::Answer),
+            // What SUBSCRIBE and PUBLISH are answered, and who is written to.
+            [b':' | b'*', ..] => Ok(Other::Aside),
             _ => Err(unexpected(message)),
         }
     }
 
     fn farewell(&self) -> Option<Farewell> {
-        Some(Farewell { bytes: b"*1\r\n$4\r\nQUIT\r\n", is_along: true, is_answered: true })
+        Some(Farewell { bytes: b"*1\r\n$4\r\nQUIT\r\n", is_along: !self.awaits_echo, is_answered: true })
     }
 }
 
@@ -213,10 +249,10 @@ impl Dialect for Mqtt {
         out: &mut Vec<u8>,
     ) -> Result<LoginStep, LoadError> {
         let [0x20, 2, _, 0] = message else { return Err(unexpected(message)) };
-        if user.talks {
+        if let Some(topic) = subscribed(user) {
             // Its answer comes before the first message's.
             let mut body = b"\x00\x01".to_vec();
-            append_text(&topic(user.number), &mut body);
+            append_text(&topic, &mut body);
             body.push(0);
             append_packet(0x82, &body, out);
         }
@@ -229,7 +265,8 @@ impl Dialect for Mqtt {
 
     fn exchange(&self, _: &(), user: &User<'_>, size_bytes: usize) -> Exchange {
         let (mut body, mut packet) = (Vec::new(), Vec::new());
-        append_text(&topic(user.number), &mut body);
+        let channel = user.role.and_then(written_by).map_or_else(|| topic(user.number), str::to_owned);
+        append_text(&channel, &mut body);
         body.extend_from_slice(text(user.number, size_bytes).as_bytes());
         append_packet(0x30, &body, &mut packet);
         Exchange::new(packet.clone(), packet, size_bytes, 0)
@@ -245,6 +282,32 @@ impl Dialect for Mqtt {
 
     fn farewell(&self) -> Option<Farewell> {
         Some(Farewell { bytes: b"\xe0\x00", is_along: false, is_answered: false })
+    }
+}
+
+/// The channel from which a role of a chat reads.
+fn read_by(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Listener => Some("pair"),
+        Role::Reader => Some("room"),
+        Role::Whisperer | Role::Writer => None,
+    }
+}
+
+/// The channel to which a role of a chat writes.
+fn written_by(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Whisperer => read_by(Role::Listener),
+        Role::Writer => read_by(Role::Reader),
+        Role::Listener | Role::Reader => None,
+    }
+}
+
+/// What an MQTT client subscribes to, if it does.
+fn subscribed(user: &User<'_>) -> Option<String> {
+    match user.role {
+        Some(role) => read_by(role).map(str::to_owned),
+        None => user.talks.then(|| topic(user.number)),
     }
 }
 
@@ -370,7 +433,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_and_admissions_understood() {
-        let user = User { name: NAME, number: 7, talks: true };
+        let user = User { name: NAME, number: 7, talks: true, role: None };
         let mqtt = |message: &[u8]| {
             let mut out = Vec::new();
             let step = Mqtt.handle_answer(&mut (), &user, message, &mut out);
@@ -381,7 +444,13 @@ mod tests {
         assert_eq!(mqtt(b"\x20\x02\x00\x05").0, None);
         assert_eq!(Mqtt.message_bytes(b"\x90\x03\x00\x01\x00").unwrap(), Some(5));
         assert_eq!(Mqtt.handle_other(&mut (), b"\x90\x03\x00\x01\x00").unwrap(), Other::Aside);
-        let resp = Resp { awaits_login: true };
+        let whole = b"*3\r\n$7\r\nmessage\r\n$4\r\nroom\r\n$3\r\nhi!\r\n";
+        let resp = Resp { awaits_login: true, awaits_echo: false };
+        assert_eq!(resp.message_bytes(whole).unwrap(), Some(whole.len()));
+        assert!((1..whole.len()).all(|end| resp.message_bytes(&whole[..end]).unwrap().is_none()));
+        let (reader, mut out) = (User { role: Some(Role::Reader), ..user }, Vec::new());
+        assert_eq!(resp.handle_answer(&mut true, &reader, b"+OK\r\n", &mut out).unwrap(), LoginStep::Inside);
+        assert!(out.ends_with(b"SUBSCRIBE\r\n$4\r\nroom\r\n"));
         assert!(resp.handle_answer(&mut true, &user, b"-WRONGPASS invalid\r\n", &mut Vec::new()).is_err());
     }
 }

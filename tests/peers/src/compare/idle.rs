@@ -28,12 +28,19 @@ pub(crate) const COST: &str = "bytes of server memory";
 /// # Errors
 /// If the peer fails, or does not take so many.
 pub(crate) fn turn(stable: &Stable, peer: Peer, results: &mut Results) -> Result<(), String> {
-    let server = stable.start(peer)?;
-    let before = settled_memory(&server, BEFORE)?;
     let count = if peer == Peer::Blocking { THREADS } else { CONNECTIONS };
-    let grown = settled_memory(&server, BEFORE + count)?.saturating_sub(before);
-    results.add(WORK, peer.name(), COST, grown as f64 / count as f64);
+    results.add(WORK, peer.name(), COST, each(&stable.start(peer)?, count)?);
     Ok(())
+}
+
+/// What each of so many connections costs a server.
+///
+/// # Errors
+/// If it fails, or does not take so many.
+pub(crate) fn each(server: &Server, count: u64) -> Result<f64, String> {
+    let before = settled_memory(server, BEFORE)?;
+    let grown = settled_memory(server, BEFORE + count)?.saturating_sub(before);
+    Ok(grown as f64 / count as f64)
 }
 
 /// What the server holds with so many connections once it gives nothing back any more.

@@ -9,6 +9,7 @@
     reason = "a measurement has a clock and waits; it lives outside of the core"
 )]
 
+mod chat;
 mod comparison;
 mod dialects;
 mod idle;
@@ -25,6 +26,7 @@ mod steady;
 mod storm;
 mod syscalls;
 mod table;
+mod tls;
 
 use clap::{Parser, ValueEnum};
 use comparison::Comparison;
@@ -38,7 +40,7 @@ use std::process::ExitCode;
 /// A row of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Row {
-    /// Messages echoed, on 50 and 500 connections, 1 and 16 in flight.
+    /// Messages echoed, on 1, 50 and 500 connections, 1 and 16 in flight.
     Steady,
     /// System calls for each message.
     Syscalls,
@@ -46,6 +48,10 @@ enum Row {
     Sequential,
     /// Memory of 15 000 idle connections.
     Idle,
+    /// A text to 1 000 and 10 000 readers, and whispers meanwhile.
+    Chat,
+    /// Visits, messages, memory and a room, encrypted.
+    Tls,
     /// Echoes beside logins.
     Storm,
     /// Start with a million users; porter alone.
@@ -75,7 +81,10 @@ struct Flags {
 }
 
 /// In the order in which they are measured: first those of the table that has a column for each peer.
-const ROWS: [Row; 6] = [Row::Steady, Row::Syscalls, Row::Sequential, Row::Idle, Row::Storm, Row::Start];
+const ROWS: [Row; 8] =
+    [Row::Steady, Row::Syscalls, Row::Sequential, Row::Idle, Row::Chat, Row::Tls, Row::Storm, Row::Start];
+/// Of them, those of that table.
+const WITH_ALL_PEERS: usize = 6;
 
 impl Flags {
     /// Whether a row is to be measured.
@@ -107,7 +116,7 @@ fn run(flags: &Flags) -> Result<(), String> {
     }
     let mut comparison = Comparison::new(flags.rounds, chosen(flags, &stable)?, stable);
     let rows = |of: &[Row]| of.iter().copied().filter(|row| flags.has(*row)).collect::<Vec<_>>();
-    let (with_all_peers, others) = (rows(&ROWS[..4]), rows(&ROWS[4..]));
+    let (with_all_peers, others) = (rows(&ROWS[..WITH_ALL_PEERS]), rows(&ROWS[WITH_ALL_PEERS..]));
     if !with_all_peers.is_empty() {
         comparison.begin_table();
         with_all_peers.into_iter().for_each(|row| measure(&mut comparison, row));
@@ -148,6 +157,8 @@ fn measure(comparison: &mut Comparison, row: Row) {
         Row::Syscalls => comparison.syscalls(),
         Row::Sequential => comparison.sequential(),
         Row::Idle => comparison.idle(),
+        Row::Chat => comparison.chat(),
+        Row::Tls => comparison.tls(),
         Row::Storm => comparison.storms(),
         Row::Start => comparison.start(),
     }

@@ -22,6 +22,29 @@ pub(crate) enum Peer {
     Porter,
 }
 
+/// What a server is to do beside echoes in plain text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// It has a room, in which echoes come from nowhere.
+    pub(crate) chat: bool,
+    /// It encrypts.
+    pub(crate) tls: bool,
+}
+
+impl Manner {
+    fn of(self, echo: Protocol, chat: Protocol) -> Protocol {
+        if self.chat { chat } else { echo }
+    }
+}
+
+/// Those that have rooms, and encrypt.
+pub(crate) const CHATTING: [Peer; 3] = [Peer::Redis, Peer::Mosquitto(MOSQUITTO_ROUNDS), Peer::Porter];
+
+/// Where porter keeps the certificate that it makes.
+const PORTER_CERTIFICATE: &str = "data/tls-cert.pem";
+/// Its copy for the others, which is to cost them as much.
+const CERTIFICATE: &str = "certificate.pem";
+
 /// What `mosquitto_passwd` takes unless it is told otherwise.
 pub(crate) const MOSQUITTO_ROUNDS: u32 = 101;
 
@@ -123,22 +146,49 @@ impl Stable {
         match peer {
             Peer::Bare => self.server(Command::new(self.own.join("bare")), folder, None, Protocol::Frames),
             Peer::Codec => self.server(Command::new(self.own.join("codec")), folder, None, Protocol::Frames),
-            Peer::Redis => self.redis(folder),
-            Peer::Mosquitto(rounds) => self.mosquitto(folder, rounds),
             Peer::Blocking => {
                 let mut python = Command::new("python3");
                 python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/blocking.py"));
                 python.args([NAME, &passwords::md5_hex()]);
                 self.server(python, folder, None, PORTER)
             }
+            Peer::Redis | Peer::Mosquitto(_) | Peer::Porter => self.start_as(peer, Manner::default()),
+        }
+    }
+
+    /// Starts a peer's server that has rooms, or that encrypts.
+    ///
+    /// # Errors
+    /// If it does not start, or can do neither.
+    pub(crate) fn start_as(&self, peer: Peer, manner: Manner) -> Result<Server, String> {
+        let folder = folder()?;
+        if let (true, Peer::Redis | Peer::Mosquitto(_)) = (manner.tls, peer) {
+            self.make_certificate(folder.path())?;
+        }
+        match peer {
+            Peer::Redis => self.redis(folder, manner),
+            Peer::Mosquitto(rounds) => self.mosquitto(folder, rounds, manner),
             Peer::Porter => {
                 let names = (0..FULL_COST_USERS.into()).map(full_cost_name).chain([NAME.to_owned()]);
                 write_porter_data(folder.path(), |path| {
                     passwords::write_porter_users(path, names, &self.porter_hash)
                 })?;
-                self.porter(folder)
+                self.porter(folder, manner)
+            }
+            Peer::Bare | Peer::Codec | Peer::Blocking => {
+                Err("it has neither rooms nor encryption".to_owned())
             }
         }
+    }
+
+    /// Puts a certificate as porter makes them, and its key, into a folder.
+    fn make_certificate(&self, into: &Path) -> Result<(), String> {
+        let porter = self.start_as(Peer::Porter, Manner { tls: true, ..Manner::default() })?;
+        for (from, to) in [(PORTER_CERTIFICATE, CERTIFICATE), ("data/tls-key.pem", "key.pem")] {
+            let from = porter.file(from);
+            fs::copy(&from, into.join(to)).map_err(|error| format!("{}: {error}", from.display()))?;
+        }
+        Ok(())
     }
 
     /// A folder with so many users of porter's, of whom nobody can log in.
@@ -155,13 +205,21 @@ impl Stable {
     ///
     /// # Errors
     /// If it does not start.
-    pub(crate) fn porter(&self, folder: TempDir) -> Result<Server, String> {
+    pub(crate) fn porter(&self, folder: TempDir, manner: Manner) -> Result<Server, String> {
         let mut porter = Command::new(&self.porter);
         porter.args(["--host", "127.0.0.1", "--port", "0", "--data", "data", "--log-file", "log"]);
         // More than its default of 10 000, for the row with 15 000 who stay; and on a machine that is busy otherwise nobody
         // is to be told Busy.
         porter.args(["--max-connections", "16000", "--hash-wait", "600"]);
-        self.server(porter, folder, None, PORTER)
+        if manner.chat {
+            porter.args(["--mode", "chat", "--chat-rate", "0"]);
+        }
+        if !manner.tls {
+            return self.server(porter, folder, None, manner.of(PORTER, Protocol::PorterChat));
+        }
+        porter.arg("--tls");
+        let server = self.server(porter, folder, None, manner.of(PORTER, Protocol::PorterChat))?;
+        Ok(server.encrypts(PORTER_CERTIFICATE))
     }
 
     fn server(
@@ -174,24 +232,35 @@ impl Stable {
         Server::start(command, folder, port, protocol, self.cpus.as_ref())
     }
 
-    fn redis(&self, folder: TempDir) -> Result<Server, String> {
+    fn redis(&self, folder: TempDir, manner: Manner) -> Result<Server, String> {
         let port = free_port()?;
+        let listens = if manner.tls {
+            format!(
+                "port 0\ntls-port {port}\ntls-cert-file {CERTIFICATE}\ntls-key-file key.pem\ntls-auth-clients no"
+            )
+        } else {
+            format!("port {port}")
+        };
         let configuration = format!(
-            "bind 127.0.0.1\nport {port}\nsave \"\"\nappendonly no\nmaxclients 16000\nlogfile log\n\
-             user default off\nuser {NAME} on >{PASSWORD} allkeys allcommands\n"
+            "bind 127.0.0.1\n{listens}\nsave \"\"\nappendonly no\nmaxclients 16000\nlogfile log\n\
+             user default off\nuser {NAME} on >{PASSWORD} allkeys allchannels allcommands\n"
         );
         write(&folder.path().join("redis.conf"), &configuration)?;
         let mut redis = Command::new("redis-server");
         redis.arg("redis.conf");
-        self.server(redis, folder, Some(port), Protocol::Resp { awaits_login: true })
+        let protocol = manner.of(Protocol::Resp { awaits_login: true }, Protocol::RespChat);
+        let server = self.server(redis, folder, Some(port), protocol)?;
+        Ok(if manner.tls { server.encrypts(CERTIFICATE) } else { server })
     }
 
-    fn mosquitto(&self, folder: TempDir, rounds: u32) -> Result<Server, String> {
+    fn mosquitto(&self, folder: TempDir, rounds: u32, manner: Manner) -> Result<Server, String> {
         let port = free_port()?;
+        let tls =
+            if manner.tls { format!("certfile {CERTIFICATE}\nkeyfile key.pem\n") } else { String::new() };
         // As root it would become a user who may not read this folder. Without set_tcp_nodelay, which all others have, a
         // message can wait 40 ms for the acknowledgement of what was sent before it.
         let configuration = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {0}/users\nlog_dest file {0}/log\n\
+            "listener {port} 127.0.0.1\n{tls}allow_anonymous false\npassword_file {0}/users\nlog_dest file {0}/log\n\
              set_tcp_nodelay true\nuser root\n",
             folder.path().display()
         );
@@ -199,7 +268,9 @@ impl Stable {
         write(&folder.path().join("users"), &passwords::mosquitto_line(rounds))?;
         let mut mosquitto = Command::new("mosquitto");
         mosquitto.args(["-c", "mosquitto.conf"]);
-        self.server(mosquitto, folder, Some(port), Protocol::Mqtt)
+        let protocol = manner.of(Protocol::Mqtt, Protocol::MqttChat);
+        let server = self.server(mosquitto, folder, Some(port), protocol)?;
+        Ok(if manner.tls { server.encrypts(CERTIFICATE) } else { server })
     }
 }
 

@@ -2,11 +2,14 @@
 
 use crate::dialects::Protocol;
 use crate::server_process;
+use porter::client::Protection;
+use porter::client::tls::Trust;
 use porter::load::{Plan, Scenario};
 use rustix::thread::CpuSet;
 use std::fs;
 use std::net::TcpListener;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -19,7 +22,8 @@ pub(crate) struct Server {
     process: server_process::Server,
     _stdout: server_process::Stdout,
     pub(crate) protocol: Protocol,
-    _folder: TempDir,
+    protection: Protection,
+    folder: TempDir,
 }
 
 /// A port that nobody listens on.
@@ -52,12 +56,24 @@ impl Server {
                 let said = fs::read_to_string(&stderr).unwrap_or_default();
                 said.trim().lines().last().map_or(reason.clone(), |line| format!("{reason}: {line}"))
             })?;
-        Ok(Server { process, _stdout, protocol, _folder: folder })
+        Ok(Server { process, _stdout, protocol, protection: Protection::Plaintext, folder })
+    }
+
+    /// A file in its folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// It encrypts, and this file of its folder has its certificate.
+    pub(crate) fn encrypts(self, certificate: &str) -> Server {
+        let protection = Protection::Tls(Trust::Authority(self.file(certificate)));
+        Server { protection, ..self }
     }
 
     /// The usual load of a scenario, with 64 bytes in each message.
     pub(crate) fn plan(&self, scenario: Scenario) -> Plan {
-        Plan { servers: vec![self.address()], pid: Some(self.pid()), users: 1, ..Plan::canonical(scenario) }
+        let (servers, pid, protection) = (vec![self.address()], Some(self.pid()), self.protection.clone());
+        Plan { servers, pid, protection, users: 1, ..Plan::canonical(scenario) }
     }
 }
 

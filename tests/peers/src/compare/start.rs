@@ -1,6 +1,6 @@
 //! Row `start`: porter's start with a million users.
 
-use crate::peers::{Peer, Stable};
+use crate::peers::{Manner, Peer, Stable};
 use crate::results::Results;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(crate) const MEMORY: &str = "most memory, MB";
 pub(crate) fn turn(stable: &Stable, results: &mut Results) -> Result<(), String> {
     let folder = stable.porter_with_users(USERS)?;
     let began = Instant::now();
-    let server = stable.porter(folder)?;
+    let server = stable.porter(folder, Manner::default())?;
     results.add(WORK, Peer::Porter.name(), SECONDS, began.elapsed().as_secs_f64());
     results.add(WORK, Peer::Porter.name(), MEMORY, server.memory_most()? as f64 / 1e6);
     Ok(())

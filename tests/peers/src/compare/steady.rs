@@ -21,6 +21,10 @@ pub(crate) const LOADS: [Load; 3] = [
     Load { name: "50 connections, 16 messages in flight", connections: 50, in_flight: 16 },
 ];
 
+/// One who waits, which the picture has no room for.
+pub(crate) const ALONE: Load =
+    Load { name: "1 connection, 1 message in flight", connections: 1, in_flight: 1 };
+
 /// Server's CPU time.
 pub(crate) const COST: &str = "server, µs/message";
 pub(crate) const RATE: &str = "messages/s";
@@ -37,7 +41,7 @@ const SPAN: Duration = Duration::from_millis(1_000);
 /// If the peer fails.
 pub(crate) fn turn(stable: &Stable, peer: Peer, results: &mut Results) -> Result<(), String> {
     let server = stable.start(peer)?;
-    for load in LOADS {
+    for load in LOADS.into_iter().chain([ALONE]) {
         let Load { name, connections: clients, in_flight } = load;
         let plan = Plan { clients, in_flight, span: SPAN, ..server.plan(Scenario::Steady) };
         let report = server.protocol.load(&plan, &mut |_| {})?;

@@ -5,7 +5,7 @@ use crate::results::{Results, Summary};
 use crate::peers::Peer;
 use crate::steady::{LOAD_SHARE, WAITED};
 use crate::storm::{self, STORMS};
-use crate::{idle, sequential, start, steady, syscalls};
+use crate::{chat, idle, sequential, start, steady, syscalls, tls};
 
 /// The load generator was the limit when it had less than this of its CPU left, in percent.
 const LIMIT_SHARE: f64 = 95.0;
@@ -41,7 +41,8 @@ pub(crate) fn lines(results: &Results, peers: &[Peer], work: &str, measures: &[&
 /// The lines of a row of the table of peers.
 pub(crate) fn steady(results: &Results, peers: &[Peer]) -> String {
     let measures = [steady::COST, steady::RATE];
-    steady::LOADS.iter().map(|load| lines(results, peers, load.name, &measures)).collect()
+    let loads = [steady::ALONE].into_iter().chain(steady::LOADS);
+    loads.map(|load| lines(results, peers, load.name, &measures)).collect()
 }
 
 pub(crate) fn syscalls(results: &Results, peers: &[Peer]) -> String {
@@ -49,9 +50,23 @@ pub(crate) fn syscalls(results: &Results, peers: &[Peer]) -> String {
 }
 
 pub(crate) fn sequential(results: &Results, peers: &[Peer]) -> String {
-    let works = [sequential::AWAITED, sequential::IN_ONE_GO];
+    let works = [sequential::AWAITED, sequential::IN_ONE_GO, sequential::EACH_AWAITED];
     let measures = [sequential::COST, sequential::RATE];
     works.iter().map(|work| lines(results, peers, work, &measures)).collect()
+}
+
+pub(crate) fn chat(results: &Results, peers: &[Peer]) -> String {
+    chat::LOADS.iter().map(|load| lines(results, peers, load.name, &chat::MEASURES)).collect()
+}
+
+pub(crate) fn tls(results: &Results, peers: &[Peer]) -> String {
+    let rows = [
+        lines(results, peers, tls::VISIT, &[sequential::COST, sequential::RATE]),
+        lines(results, peers, tls::STEADY, &[steady::COST, steady::RATE]),
+        lines(results, peers, tls::IDLE, &[idle::COST]),
+    ];
+    let rooms = tls::ROOMS.iter().map(|load| lines(results, peers, load.name, &chat::MEASURES));
+    rows.into_iter().chain(rooms).collect()
 }
 
 pub(crate) fn idle(results: &Results, peers: &[Peer]) -> String {

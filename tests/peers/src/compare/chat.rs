@@ -1,0 +1,72 @@
+//! Row `chat`: texts to a room, so many under way until the last reader has them, and whispers to one meanwhile.
+
+use crate::peers::{Manner, Peer, Stable};
+use crate::results::Results;
+use crate::server::Server;
+use crate::steady::{LOAD_SHARE, WAITED};
+use porter::load::{Plan, Scenario, Timeouts};
+use std::time::Duration;
+
+/// A room that is written to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// As tables call it.
+    pub(crate) name: &'static str,
+    pub(crate) readers: u64,
+    pub(crate) in_flight: usize,
+}
+
+/// The rooms.
+pub(crate) const LOADS: [Load; 4] = [
+    Load { name: "1 000 readers, 16 texts in flight", readers: 1_000, in_flight: 16 },
+    Load { name: "1 000 readers, 1 text in flight", readers: 1_000, in_flight: 1 },
+    Load { name: "10 000 readers, 16 texts in flight", readers: 10_000, in_flight: 16 },
+    Load { name: "10 000 readers, 1 text in flight", readers: 10_000, in_flight: 1 },
+];
+
+/// What is told of each.
+pub(crate) const MEASURES: [&str; 7] = [
+    "server, ns/delivery",
+    "deliveries/s",
+    "until the last has it, p50 ms",
+    "whisper at rest, p50 ms",
+    "whisper at rest, p99 ms",
+    "whisper beside texts, p50 ms",
+    "whisper beside texts, p99 ms",
+];
+
+const SPAN: Duration = Duration::from_secs(3);
+/// Sixteen texts to ten thousand take some servers many seconds.
+const ECHO: Duration = Duration::from_secs(120);
+
+/// One turn of a peer.
+///
+/// # Errors
+/// If the peer fails.
+pub(crate) fn turn(stable: &Stable, peer: Peer, results: &mut Results) -> Result<(), String> {
+    let server = stable.start_as(peer, Manner { chat: true, tls: false })?;
+    LOADS.iter().try_for_each(|load| measure(&server, peer, *load, results))
+}
+
+/// Measures a room of a server.
+///
+/// # Errors
+/// If the server fails.
+pub(crate) fn measure(server: &Server, peer: Peer, load: Load, results: &mut Results) -> Result<(), String> {
+    let Load { name, readers: clients, in_flight } = load;
+    let timeouts = Timeouts { echo: ECHO, ..Timeouts::default() };
+    let plan = Plan { clients, in_flight, span: SPAN, timeouts, ..server.plan(Scenario::Chat) };
+    let report = server.protocol.load(&plan, &mut |_| {})?;
+    let chat = report.chat.ok_or("the chat was not measured")?;
+    let (rest, beside) = (chat.whisper_at_rest_us, chat.whisper_us);
+    let times = [report.message_us.p50, rest.p50, rest.p99, beside.p50, beside.p99];
+    let costs = [chat.server_ns_per_delivery.unwrap_or_default(), chat.deliveries_per_second];
+    for (measure, figure) in MEASURES.into_iter().zip(costs.into_iter().chain(times.map(|us| us / 1e3))) {
+        results.add(name, peer.name(), measure, figure);
+    }
+    let waited = report.server.and_then(|server| server.waited_share).unwrap_or_default();
+    let waited = waited.max(report.tester_waited_share.unwrap_or_default());
+    results.add(name, peer.name(), WAITED, waited * 100.0);
+    results.add(name, peer.name(), LOAD_SHARE, report.tester_processor_share * 100.0);
+    Ok(())
+}
