@@ -236,6 +236,10 @@ pub const STORE_RETRY_LEAST: Duration = Duration::from_millis(50);
 pub const STORE_RETRY_MOST: Duration = Duration::from_secs(1);
 /// The longest reply of it: a record has some hundred bytes.
 pub const STORE_REPLY_BYTES: usize = 1024 * 1024;
+/// How often a server says of each of its sessions that it is still there.
+pub const LEASE_RENEWAL: Duration = Duration::from_secs(20);
+/// Of how many it says so in one command: a store does nothing else meanwhile.
+pub const SHARE_RENEWALS: usize = 200;
 /// How long it keeps who was seen at an address, as the file of the other store does.
 pub const STORE_VISIT: Duration = Duration::from_secs(90 * 86_400);
 /// Bytes of log lines that wait for a file or pipe that does not take them.

@@ -147,21 +147,37 @@ impl Sessions {
             self.online.connect(&session.name);
         }
         self.index_token(id.0);
+        self.keep_presented(id, presented);
+        before
+    }
+
+    /// Opens a session that was begun elsewhere, and was found by this token, which stays good as at a
+    /// [`resume`](Sessions::resume).
+    pub fn adopt(
+        &mut self,
+        name: Name,
+        presented: &[u8; TOKEN_BYTES],
+        token: Token,
+        connection: Key,
+    ) -> SessionId {
+        let id = self.open(name, token, connection);
+        self.keep_presented(id, presented);
+        id
+    }
+
+    fn keep_presented(&mut self, id: SessionId, presented: &[u8; TOKEN_BYTES]) {
         self.presented.insert(id, Box::new(Token::new(*presented)));
         let rehash = |other: &SessionId| {
             self.presented.get(other).map_or(0, |token| self.hasher.hash_one(half(token.expose())))
         };
         self.by_presented.insert_unique(self.hasher.hash_one(half(presented)), id, rehash);
-        before
     }
 
-    /// The session's own token has been used: the one presented at the last Resume is dead.
+    /// The session's own token has been used: the one presented at the last Resume is dead. Says whether there was one.
     #[inline]
-    pub fn confirm(&mut self, id: SessionId) {
+    pub fn confirm(&mut self, id: SessionId) -> bool {
         // It mostly is, and then nothing is worth a hash.
-        if !self.presented.is_empty() {
-            self.forget_presented(id);
-        }
+        !self.presented.is_empty() && self.forget_presented(id)
     }
 
     /// The session's connection is gone; it can be resumed until `expires`.
@@ -282,13 +298,14 @@ impl Sessions {
         }
     }
 
-    fn forget_presented(&mut self, id: SessionId) {
-        let Some(before) = self.presented.remove(&id) else { return };
+    fn forget_presented(&mut self, id: SessionId) -> bool {
+        let Some(before) = self.presented.remove(&id) else { return false };
         let entry =
             self.by_presented.find_entry(self.hasher.hash_one(half(before.expose())), |other| *other == id);
         if let Ok(entry) = entry {
             entry.remove();
         }
+        true
     }
 
     fn oldest(&self, name: &Name) -> Option<Slot> {

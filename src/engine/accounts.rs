@@ -4,12 +4,11 @@
 use super::Engine;
 use super::admission::{Storing, WaitingChange};
 use super::answers::CommandId;
-use super::close_reason::CloseReason;
 use super::fetches::Fetch;
 use super::tasks::Report;
 use crate::auth::{Name, PasswordHash};
 use crate::command::Answer;
-use crate::store::{Account, AccountChange, Failure, Lookup, Store};
+use crate::store::{Account, AccountChange, EndReason, Failure, Lookup, Store};
 use log::Level;
 
 /// What is done to a known user's account.
@@ -121,18 +120,10 @@ impl<S: Store> Engine<S> {
 
     /// What was known of the record before is known no more, and who came in by it goes.
     fn apply_account_work(&mut self, id: CommandId, name: &Name, work: &AccountWork) {
-        let (done, reason, why) = match work {
-            AccountWork::Password(_) => (
-                "has another password",
-                "the password was changed by the operator",
-                CloseReason::PasswordChanged,
-            ),
-            AccountWork::Change(AccountChange::Disable) => {
-                ("is disabled", "the account was disabled", CloseReason::Disabled)
-            }
-            AccountWork::Change(AccountChange::Remove) => {
-                ("is removed", "the account was removed", CloseReason::Removed)
-            }
+        let (done, why) = match work {
+            AccountWork::Password(_) => ("has another password", EndReason::PasswordChanged),
+            AccountWork::Change(AccountChange::Disable) => ("is disabled", EndReason::Disabled),
+            AccountWork::Change(AccountChange::Remove) => ("is removed", EndReason::Removed),
             AccountWork::Change(AccountChange::Enable) => {
                 log_event!(Level::Info, "account changed", name = %name; "is enabled");
                 return self.registry.answers.done(id, format!("{name} is enabled"));
@@ -140,7 +131,7 @@ impl<S: Store> Engine<S> {
         };
         log_event!(Level::Info, "account changed", name = %name; done);
         self.admission.cache.forget(name);
-        self.registry.end_sessions(name, reason, why, Report::Account(id, format!("{name} {done}")));
+        self.end_everywhere(name, why, Report::Account(id, format!("{name} {done}")));
     }
 
     pub(super) fn import_users(&mut self, id: CommandId, accounts: Vec<Account>) {

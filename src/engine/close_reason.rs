@@ -1,6 +1,7 @@
 //! Why a connection ends, and what that means for its session.
 
 use crate::protocol::Code;
+use crate::store::EndReason;
 use std::fmt;
 
 /// Why a connection ends.
@@ -11,6 +12,8 @@ pub(super) enum CloseReason {
     /// A handler has ended the session.
     Handler,
     Shutdown,
+    /// The server stops, and others have the session.
+    HandedOver,
     TakenOver,
     /// In another session of the name.
     PasswordChanged,
@@ -25,6 +28,16 @@ pub(super) enum CloseReason {
     Refused(Code),
 }
 
+/// How connections end whose sessions are ended, and what they are told.
+pub(super) fn ended(why: EndReason) -> (CloseReason, &'static str) {
+    match why {
+        EndReason::Kicked => (CloseReason::Kicked, "kicked by the operator"),
+        EndReason::Disabled => (CloseReason::Disabled, "the account was disabled"),
+        EndReason::Removed => (CloseReason::Removed, "the account was removed"),
+        EndReason::PasswordChanged => (CloseReason::PasswordChanged, "the password was changed"),
+    }
+}
+
 impl CloseReason {
     /// Whether the session ends with the connection; otherwise it can be resumed.
     pub(super) fn ends_session(self) -> bool {
@@ -36,9 +49,11 @@ impl CloseReason {
             | CloseReason::PasswordChanged
             | CloseReason::Disabled
             | CloseReason::Removed => true,
-            CloseReason::TakenOver | CloseReason::ClosedByPeer | CloseReason::Reset | CloseReason::Tls => {
-                false
-            }
+            CloseReason::HandedOver
+            | CloseReason::TakenOver
+            | CloseReason::ClosedByPeer
+            | CloseReason::Reset
+            | CloseReason::Tls => false,
             CloseReason::Refused(code) => code.ends_session(),
         }
     }
@@ -51,6 +66,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Kicked => f.write_str("kicked"),
             CloseReason::Handler => f.write_str("ended"),
             CloseReason::Shutdown => f.write_str("shutdown"),
+            CloseReason::HandedOver => f.write_str("handed-over"),
             CloseReason::TakenOver => f.write_str("taken-over"),
             CloseReason::PasswordChanged => f.write_str("password-changed"),
             CloseReason::Disabled => f.write_str("disabled"),

@@ -3,12 +3,13 @@
 use super::answers::{CommandId, Listing};
 use super::delivery::Delivery;
 use super::fetches::is_somebodys;
+use super::tasks::Report;
 use super::{Engine, accounts::AccountWork};
 use crate::Moment;
 use crate::auth::{Name, Origin};
 use crate::command::{Answer, Command, Line, TABLE};
 use crate::limits::TOKEN_BYTES;
-use crate::store::{AccountChange, Store};
+use crate::store::{AccountChange, EndReason, Store};
 use log::Level;
 
 impl<S: Store> Engine<S> {
@@ -78,7 +79,10 @@ impl<S: Store> Engine<S> {
                 answers.push(id, Answer::Policy { hash_rounds, min_password_characters });
                 answers.done(id, "");
             }
-            Command::Kick(name) => self.registry.kick(id, name),
+            Command::Kick(name) => {
+                let report = Report::Kick(id, name.clone());
+                self.end_everywhere(&name, EndReason::Kicked, report);
+            }
             Command::Say(text) => self.say_as_console(id, &text),
             Command::Throttled => answers.list(id, Listing::Debts { after: None }),
             Command::Forgive(address) => {

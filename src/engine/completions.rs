@@ -41,6 +41,7 @@ impl<S: Store> Engine<S> {
             self.admission.throttle.raise(origin, owed, self.registry.now);
         }
         self.take_fetched();
+        self.take_news();
         while let Some(completion) = self.store.poll_completion() {
             let Some(storing) = self.admission.storing.remove(&completion.ticket) else { continue };
             match storing {
@@ -124,7 +125,7 @@ impl<S: Store> Engine<S> {
                     return self.hash_new_password(conn, name, password, hashed, *new);
                 }
                 self.end_waiting(conn);
-                self.authenticate(conn, name.clone());
+                self.authenticate(conn, name.clone(), &hashed, false);
                 if is_outdated {
                     self.rehash(origin, name, password, hashed);
                 }

@@ -6,11 +6,12 @@ use super::arrival::COME_BACK;
 use super::connection::ConnectionState;
 use super::login::seconds_first;
 use super::strangers::StrangerState;
+use super::tasks::Report;
 use super::{ConnId, Engine};
 use crate::auth::conversation::{LoginState, PendingWork};
-use crate::auth::{Name, Password};
+use crate::auth::{Name, Password, Token};
 use crate::protocol::Code;
-use crate::store::{AWAY, Fetched, Found, Lookup, Store};
+use crate::store::{AWAY, EndReason, Fetched, Found, Lookup, Store, Ticket};
 use std::net::IpAddr;
 
 /// What something is fetched for.
@@ -24,16 +25,24 @@ pub(super) enum Fetch {
     Password { conn: ConnId, name: Name, password: Password, change: Option<Box<NewPassword>> },
     /// Somebody who administers users.
     ShowUser { command: CommandId, name: Name },
+    /// A login that others are told of.
+    Open { conn: ConnId, name: Name, token: Token, is_remembered: bool },
+    /// A session that may be known elsewhere alone.
+    Resume { conn: ConnId, presented: Token, token: Token },
+    /// An end of a name's sessions, those here last.
+    EndAll { name: Name, why: EndReason, report: Report },
 }
 
 impl Fetch {
     /// The connection that waits for it.
     fn connection(&self) -> Option<ConnId> {
         match self {
-            Fetch::Greeting { conn } | Fetch::Identify { conn, .. } | Fetch::Password { conn, .. } => {
-                Some(*conn)
-            }
-            Fetch::ShowUser { .. } => None,
+            Fetch::Greeting { conn }
+            | Fetch::Identify { conn, .. }
+            | Fetch::Password { conn, .. }
+            | Fetch::Open { conn, .. }
+            | Fetch::Resume { conn, .. } => Some(*conn),
+            Fetch::ShowUser { .. } | Fetch::EndAll { .. } => None,
         }
     }
 }
@@ -42,12 +51,11 @@ impl<S: Store> Engine<S> {
     /// Has what is known of a name fetched. Nothing more of the connection is handled until it is there.
     pub(super) fn fetch(&mut self, name: &Name, what: Fetch) {
         if let Some(conn) = what.connection() {
-            self.await_fetch(conn);
             let origin = self.origin(conn).filter(|_| !self.is_exempt(conn));
             origin.into_iter().for_each(|origin| self.store.fetch_debt(origin));
         }
         let ticket = self.admission.next_ticket();
-        self.admission.fetching.insert(ticket, what);
+        self.await_answer(ticket, what);
         self.store.fetch(ticket, name);
     }
 
@@ -56,10 +64,35 @@ impl<S: Store> Engine<S> {
         let ticket = self.admission.next_ticket();
         let is_elsewhere = self.store.fetch_visitor(ticket, address);
         if is_elsewhere {
-            self.await_fetch(conn);
-            self.admission.fetching.insert(ticket, Fetch::Greeting { conn });
+            self.await_answer(ticket, Fetch::Greeting { conn });
         }
         is_elsewhere
+    }
+
+    /// Goes on with this when the answer is there.
+    pub(super) fn await_answer(&mut self, ticket: Ticket, what: Fetch) {
+        what.connection().into_iter().for_each(|conn| self.await_fetch(conn));
+        self.admission.fetching.insert(ticket, what);
+    }
+
+    /// Ends every session of a name: first what other servers have of them, then those here.
+    pub(super) fn end_everywhere(&mut self, name: &Name, why: EndReason, report: Report) {
+        let ticket = self.admission.next_ticket();
+        match self.store.directory() {
+            None => self.registry.end_sessions(name, why, 0, report),
+            Some(directory) => {
+                directory.end_all(ticket, name, why);
+                self.await_answer(ticket, Fetch::EndAll { name: name.clone(), why, report });
+            }
+        }
+    }
+
+    /// Ends what other servers have of a name's sessions; nobody waits for that.
+    pub(super) fn end_elsewhere(&mut self, name: &Name, why: EndReason) {
+        let ticket = self.admission.next_ticket();
+        if let Some(directory) = self.store.directory() {
+            directory.end_all(ticket, name, why);
+        }
     }
 
     fn await_fetch(&mut self, id: ConnId) {
@@ -81,9 +114,25 @@ impl<S: Store> Engine<S> {
         while let Some(Fetched { ticket, answer }) = self.store.poll_fetched() {
             let Some(what) = self.admission.fetching.remove(&ticket) else { continue };
             if what.connection().is_some_and(|conn| !self.end_waiting(conn)) {
+                self.leave_entry(what, answer);
                 continue;
             }
             match (what, answer) {
+                (Fetch::Open { conn, name, token, is_remembered }, Some(Found::Opened(Some(entry)))) => {
+                    self.open_session(conn, name, token, is_remembered, Some(entry));
+                }
+                (Fetch::Open { conn, .. }, Some(Found::Opened(None))) => {
+                    let explanation = "while the record of this user is being changed";
+                    self.registry.refuse(conn, Code::Busy, &seconds_first(COME_BACK, explanation));
+                }
+                (Fetch::Resume { conn, presented, token }, answer) => {
+                    let found = if let Some(Found::Resumed(found)) = answer { Some(found) } else { None };
+                    self.finish_resume(conn, &presented, token, found);
+                }
+                (Fetch::EndAll { name, why, report }, answer) => {
+                    let elsewhere = if let Some(Found::Ended(count)) = answer { count } else { 0 };
+                    self.registry.end_sessions(&name, why, elsewhere, report);
+                }
                 (Fetch::Greeting { conn }, Some(Found::Visitor(last))) => self.say_hello(conn, last.as_ref()),
                 // It is no reason to keep anybody out.
                 (Fetch::Greeting { conn }, _) => self.say_hello(conn, None),
@@ -97,8 +146,25 @@ impl<S: Store> Engine<S> {
                     self.show_found_user(command, &name, found);
                 }
                 (Fetch::ShowUser { command, .. }, _) => self.registry.answers.failed(command, AWAY),
-                (Fetch::Identify { conn, .. } | Fetch::Password { conn, .. }, _) => self.refuse_away(conn),
+                (
+                    Fetch::Identify { conn, .. } | Fetch::Password { conn, .. } | Fetch::Open { conn, .. },
+                    _,
+                ) => self.refuse_away(conn),
             }
+        }
+    }
+
+    /// The connection is gone that this was for. A session that it has opened ends; one that it has taken back can be resumed
+    /// once more, for its token may have been lost on the way.
+    fn leave_entry(&mut self, what: Fetch, answer: Option<Found>) {
+        match (what, answer) {
+            (Fetch::Open { .. }, Some(Found::Opened(Some(entry)))) => {
+                self.store.directory().into_iter().for_each(|directory| directory.carry(entry, None));
+            }
+            (Fetch::Resume { conn, presented, token }, Some(Found::Resumed(Some(found)))) => {
+                self.keep_lost(conn, &presented, token, found);
+            }
+            _ => {}
         }
     }
 

@@ -174,7 +174,9 @@ impl<S: Store> Engine<S> {
         served: &mut Served,
     ) {
         let Some(session) = self.own_session(id, session, token) else { return };
-        self.registry.sessions.confirm(session);
+        if self.registry.sessions.confirm(session) {
+            self.tell_confirmed(session);
+        }
         let Some(text) = self.text(id, text) else { return };
         served.messages += 1;
         if served.name.is_none() {

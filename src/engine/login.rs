@@ -130,10 +130,8 @@ impl<S: Store> Engine<S> {
         if recognised == Some(true) {
             return match (change, stored) {
                 (Some(new), Some(verified)) => self.hash_new_password(id, name, password, verified, *new),
-                _ => {
-                    let is_in = self.authenticate(id, name);
-                    self.registry.totals.logins_remembered += u64::from(is_in);
-                }
+                (_, Some(verified)) => self.authenticate(id, name, &verified, true),
+                (_, None) => {}
             };
         }
         let is_charged = is_exempt || recognised == Some(false);

@@ -111,7 +111,7 @@ impl<S: Store> Engine<S> {
     /// [`EntropyError`], if there are no keys to be had for the login cache and for names that nobody has.
     pub fn new(
         mut config: Config,
-        store: S,
+        mut store: S,
         handler: Box<dyn Handler>,
         mut entropy: Box<dyn Entropy>,
     ) -> Result<Engine<S>, EntropyError> {
@@ -122,7 +122,8 @@ impl<S: Store> Engine<S> {
         if !handler.fans_out() {
             config.chat_rate = 0;
         }
-        let registry = Registry::new(config);
+        let mut registry = Registry::new(config);
+        registry.is_shared = store.directory().is_some();
         Ok(Engine { registry, admission, store, handler, entropy, quit_asked: false, stopping: false })
     }
 
@@ -234,7 +235,8 @@ impl<S: Store> Engine<S> {
         self.apply_changes();
     }
 
-    /// The server stops: Bye to all, and nobody new.
+    /// The server stops: Bye to all, and nobody new. Where others share its users its sessions are theirs to resume: then it
+    /// closes without a word.
     pub fn handle_shutdown(&mut self, now: Moment) {
         self.registry.now = now;
         self.stopping = true;
@@ -288,6 +290,11 @@ impl<S: Store> Engine<S> {
     /// Whether nobody is connected.
     pub fn is_empty(&self) -> bool {
         self.registry.connections.is_empty()
+    }
+
+    /// The store, to look at.
+    pub fn store(&self) -> &S {
+        &self.store
     }
 
     /// The store, to let it work.
@@ -349,6 +356,9 @@ impl<S: Store> Engine<S> {
 
     fn tell_changes(&mut self) {
         while let Some(change) = self.registry.changes.pop_front() {
+            if let Change::Left { session, .. } = change {
+                self.tell_ended(session);
+            }
             match change {
                 Change::Abandoned(job) => self.admission.abandon(job, self.registry.now),
                 Change::AbandonedBy(conn) => {
@@ -357,6 +367,7 @@ impl<S: Store> Engine<S> {
                     }
                 }
                 Change::EarlyLoginLeft { conn, name } => self.admission.forget_early_login(conn, &name),
+                Change::Lost { session } => self.tell_lost(session),
                 _ if self.stopping => {}
                 Change::Joined { session, name } => {
                     // What it says next comes behind that.

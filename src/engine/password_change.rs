@@ -8,7 +8,7 @@ use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Password, PasswordHash, SessionId};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply};
-use crate::store::{Failure, Store};
+use crate::store::{EndReason, Failure, Store};
 use log::Level;
 
 impl<S: Store> Engine<S> {
@@ -109,6 +109,7 @@ impl<S: Store> Engine<S> {
                 }
                 let reason = "the password was changed in another session";
                 self.registry.end_other_sessions(&name, session, reason, CloseReason::PasswordChanged);
+                self.end_elsewhere(&name, EndReason::PasswordChanged);
             }
             Err(Failure::Away) if is_here => self.refuse_away(conn),
             Err(reason) => {

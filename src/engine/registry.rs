@@ -47,6 +47,8 @@ pub(super) struct Registry {
     pub(super) commands: VecDeque<(ConnId, SocketCommand)>,
     /// Connections that were refused for the room that they take, and are being told so.
     pub(super) over_limit: usize,
+    /// Other servers are told of sessions.
+    pub(super) is_shared: bool,
     pub(super) strangers: Strangers,
     pub(super) roll: Roll,
     pub(super) write_rate: WriteRate,
@@ -64,6 +66,8 @@ pub(super) struct Registry {
 pub(super) enum Change {
     /// A name has its first session.
     Joined { session: SessionId, name: Name },
+    /// A session's connection is lost, which others are to know.
+    Lost { session: SessionId },
     /// A session has ended.
     Left { session: SessionId, name: Name, last: bool },
     /// Nobody waits for this hash any more.
@@ -164,6 +168,7 @@ impl Registry {
             fan_out: FanOut::default(),
             unblocked: Vec::new(),
             commands: VecDeque::new(),
+            is_shared: false,
             over_limit: 0,
             strangers: Strangers::default(),
             roll: Roll::default(),
@@ -374,8 +379,11 @@ impl Registry {
         }
     }
 
-    fn lose_session(&mut self, session: SessionId) {
+    pub(super) fn lose_session(&mut self, session: SessionId) {
         self.totals.sessions_lost += 1;
+        if self.is_shared {
+            self.changes.push_back(Change::Lost { session });
+        }
         self.sessions.lose(session, self.now + self.config.resume_window);
         if self.sessions.lost_count() > self.config.max_connections
             && let Some((_, oldest)) = self.sessions.first_lost()

@@ -1,34 +1,68 @@
 //! Sessions, begun: by a password that was right, or by the token of one whose connection was lost.
 
-use super::close_reason::CloseReason;
+use super::close_reason::{CloseReason, ended};
 use super::connection::ConnectionState;
+use super::fetches::Fetch;
 use super::registry::Change;
 use super::{ConnId, Engine};
-use crate::auth::{Name, SessionId, Token};
+use crate::auth::{Name, PasswordHash, Session, SessionId, Token};
 use crate::limits::TOKEN_BYTES;
 use crate::protocol::{Code, Reply};
-use crate::store::Store;
+use crate::store::{EntryId, News, Resumed, Store};
 use zeroize::Zeroizing;
 
 impl<S: Store> Engine<S> {
-    /// Opens a session for whoever has proved to be this user; false if that cannot be done.
-    pub(super) fn authenticate(&mut self, id: ConnId, name: Name) -> bool {
-        let Some(token) = self.draw_token(id) else { return false };
+    /// Opens a session for whoever has proved to be this user, by this record; where several servers share their users, once
+    /// they have been told. It is `remembered` if that took no hash.
+    pub(super) fn authenticate(
+        &mut self,
+        id: ConnId,
+        name: Name,
+        verified: &PasswordHash,
+        is_remembered: bool,
+    ) {
+        let Some(token) = self.draw_token(id) else { return };
+        let ticket = self.admission.next_ticket();
+        match self.store.directory() {
+            None => self.open_session(id, name, token, is_remembered, None),
+            Some(directory) => {
+                directory.open(ticket, &name, verified, token.expose());
+                self.await_answer(ticket, Fetch::Open { conn: id, name, token, is_remembered });
+            }
+        }
+    }
+
+    /// What there is to be said of a session is said: it begins.
+    pub(super) fn open_session(
+        &mut self,
+        id: ConnId,
+        name: Name,
+        token: Token,
+        is_remembered: bool,
+        entry: Option<EntryId>,
+    ) {
         let Some(peer) = self.registry.connections.get(id).map(|connection| connection.peer) else {
-            return false;
+            return;
         };
         let welcome = Zeroizing::new(*token.expose());
         let first = !self.registry.sessions.has_any(&name);
         let session = self.registry.sessions.open(name.clone(), token, id);
+        self.carry(entry, session);
         self.begin_session(id, session);
         self.registry.totals.logins += 1;
+        self.registry.totals.logins_remembered += u64::from(is_remembered);
         self.registry.log_login("logged in", id, &name);
         self.store.note_visitor(peer.ip(), &name);
         self.registry.send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello, {name}") });
         if first {
             self.registry.changes.push_back(Change::Joined { session, name });
         }
-        true
+    }
+
+    fn carry(&mut self, entry: Option<EntryId>, session: SessionId) {
+        if let Some((entry, directory)) = entry.zip(self.store.directory()) {
+            directory.carry(entry, Some(session));
+        }
     }
 
     fn begin_session(&mut self, id: ConnId, session: SessionId) {
@@ -69,27 +103,136 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn resume(&mut self, id: ConnId, presented: &[u8; TOKEN_BYTES]) {
-        let Some(session) = self.registry.sessions.resumable(presented) else {
-            return self.registry.refuse(
-                id,
-                Code::NoSuchSession,
-                "no session has this token, or not any more",
-            );
-        };
+        if self.registry.is_shared {
+            return self.resume_anywhere(id, presented);
+        }
+        match self.registry.sessions.resumable(presented) {
+            None => self.refuse_resume(id),
+            Some(session) => {
+                if let Some(token) = self.draw_token(id) {
+                    self.resume_here(id, session, presented, token);
+                }
+            }
+        }
+    }
+
+    /// Whatever is known of it here: it may go on elsewhere by now.
+    fn resume_anywhere(&mut self, id: ConnId, presented: &[u8; TOKEN_BYTES]) {
         let Some(token) = self.draw_token(id) else { return };
+        let ticket = self.admission.next_ticket();
+        if let Some(directory) = self.store.directory() {
+            directory.resume(ticket, presented, token.expose());
+        }
+        self.await_answer(ticket, Fetch::Resume { conn: id, presented: Token::new(*presented), token });
+    }
+
+    /// What others know of a session is known.
+    pub(super) fn finish_resume(
+        &mut self,
+        id: ConnId,
+        presented: &Token,
+        token: Token,
+        found: Option<Option<Resumed>>,
+    ) {
+        match found {
+            Some(Some(Resumed { entry, here: Some(session), .. })) => {
+                self.carry(Some(entry), session);
+                self.resume_here(id, session, presented.expose(), token);
+            }
+            Some(Some(Resumed { entry, name, here: None })) => {
+                let welcome = Zeroizing::new(*token.expose());
+                let first = !self.registry.sessions.has_any(&name);
+                let session = self.registry.sessions.adopt(name.clone(), presented.expose(), token, id);
+                self.carry(Some(entry), session);
+                self.welcome_back(id, session, &name, &welcome);
+                if first {
+                    self.registry.changes.push_back(Change::Joined { session, name });
+                }
+            }
+            Some(None) => self.refuse_resume(id),
+            // Whom this server carries it can take back by itself; what others know of it is told them later.
+            None => match self.registry.sessions.resumable(presented.expose()) {
+                None => self.refuse_away(id),
+                Some(session) => {
+                    if let Some(directory) = self.store.directory() {
+                        directory.resumed_here(session, presented.expose(), token.expose());
+                    }
+                    self.resume_here(id, session, presented.expose(), token);
+                }
+            },
+        }
+    }
+
+    /// A session was resumed for a connection that is gone: it waits for the next.
+    pub(super) fn keep_lost(&mut self, conn: ConnId, presented: &Token, token: Token, found: Resumed) {
+        let Resumed { entry, name, here } = found;
+        let sessions = &mut self.registry.sessions;
+        let (session, before) = match here {
+            Some(session) => (session, sessions.resume(session, presented.expose(), token, conn)),
+            None => (sessions.adopt(name, presented.expose(), token, conn), None),
+        };
+        self.carry(Some(entry), session);
+        if let Some(before) = before {
+            self.registry.bye(before, MOVED, CloseReason::TakenOver);
+        }
+        self.registry.lose_session(session);
+    }
+
+    fn refuse_resume(&mut self, id: ConnId) {
+        self.registry.refuse(id, Code::NoSuchSession, "no session has this token, or not any more");
+    }
+
+    fn resume_here(&mut self, id: ConnId, session: SessionId, presented: &[u8; TOKEN_BYTES], token: Token) {
         let welcome = Zeroizing::new(*token.expose());
         let before = self.registry.sessions.resume(session, presented, token, id);
         self.registry.totals.sessions_resumed += u64::from(before.is_none());
         if let Some(before) = before {
-            self.registry.bye(before, "the session goes on in another connection", CloseReason::TakenOver);
+            self.registry.bye(before, MOVED, CloseReason::TakenOver);
         }
-        let Some(name) = self.registry.sessions.session(session).map(|session| session.name().clone()) else {
-            return;
-        };
+        if let Some(name) = self.registry.sessions.session(session).map(|session| session.name().clone()) {
+            self.welcome_back(id, session, &name, &welcome);
+        }
+    }
+
+    fn welcome_back(&mut self, id: ConnId, session: SessionId, name: &Name, token: &[u8; TOKEN_BYTES]) {
         self.begin_session(id, session);
         self.registry.totals.resumed += 1;
-        self.registry.log_login("resumed", id, &name);
-        self.registry
-            .send(id, &Reply::Welcome { token: &welcome, greeting: &format!("Hello again, {name}") });
+        self.registry.log_login("resumed", id, name);
+        self.registry.send(id, &Reply::Welcome { token, greeting: &format!("Hello again, {name}") });
+    }
+
+    /// The token of a session was used for the first time: others need not know the one before any more.
+    #[cold]
+    pub(super) fn tell_confirmed(&mut self, session: SessionId) {
+        if let Some(directory) = self.store.directory() {
+            directory.confirm(session);
+        }
+    }
+
+    pub(super) fn tell_lost(&mut self, session: SessionId) {
+        let window = self.registry.config.resume_window;
+        self.store.directory().into_iter().for_each(|directory| directory.lose(session, window));
+    }
+
+    pub(super) fn tell_ended(&mut self, session: SessionId) {
+        self.store.directory().into_iter().for_each(|directory| directory.end(session));
+    }
+
+    /// Carries out what happened elsewhere to sessions of this server.
+    pub(super) fn take_news(&mut self) {
+        while let Some(news) = self.store.directory().and_then(|directory| directory.poll_news()) {
+            let (session, (why, reason)) = match news {
+                News::Moved(session) => (session, (CloseReason::TakenOver, MOVED)),
+                News::Ended(session, why) => (session, ended(why)),
+            };
+            let connection = self.registry.sessions.session(session).and_then(Session::connection);
+            // Before its connection is, so that it does not wait there for somebody to come back.
+            self.registry.end_session(session);
+            if let Some(conn) = connection {
+                self.registry.bye(conn, reason, why);
+            }
+        }
     }
 }
+
+const MOVED: &str = "the session goes on in another connection";

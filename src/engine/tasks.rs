@@ -3,21 +3,29 @@
 
 use super::ConnId;
 use super::answers::CommandId;
-use super::close_reason::CloseReason;
+use super::close_reason::{CloseReason, ended};
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
 use crate::command::Answer;
 use crate::limits::SHARE_TASK;
+use crate::store::EndReason;
 use std::collections::BTreeMap;
 
 /// Something that is under way.
 #[derive(Debug)]
 pub(super) enum Task {
     /// An end of some sessions of a name, and who is to hear of it.
-    End { sessions: Vec<SessionId>, done: usize, reason: &'static str, why: CloseReason, report: Report },
+    End {
+        sessions: Vec<SessionId>,
+        done: usize,
+        reason: &'static str,
+        why: CloseReason,
+        report: Report,
+        elsewhere: usize,
+    },
     /// Those who are here so far, in order; and the session that is looked at next.
     Who { command: CommandId, present: BTreeMap<(Name, SessionId), Answer>, next: usize },
-    /// Bye to all, then an end of the sessions that have no connection.
+    /// The last word to all, then an end of the sessions that have no connection.
     Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
 }
 
@@ -31,22 +39,11 @@ pub(super) enum Report {
 }
 
 impl Registry {
-    /// Ends every session that a name has now.
-    pub(super) fn kick(&mut self, command: CommandId, name: Name) {
-        let report = Report::Kick(command, name.clone());
-        self.end_sessions(&name, "kicked by the operator", CloseReason::Kicked, report);
-    }
-
-    /// Ends every session that a name has now, and then says so.
-    pub(super) fn end_sessions(
-        &mut self,
-        name: &Name,
-        reason: &'static str,
-        why: CloseReason,
-        report: Report,
-    ) {
+    /// Ends every session that a name has now, and then says so; other servers have ended so many.
+    pub(super) fn end_sessions(&mut self, name: &Name, why: EndReason, elsewhere: usize, report: Report) {
         let sessions = self.sessions.of(name).collect();
-        self.begin_task(Task::End { sessions, done: 0, reason, why, report });
+        let (why, reason) = ended(why);
+        self.begin_task(Task::End { sessions, done: 0, reason, why, report, elsewhere });
     }
 
     /// Ends every session that a name has now, but for one.
@@ -58,7 +55,7 @@ impl Registry {
         why: CloseReason,
     ) {
         let sessions = self.sessions.of(name).filter(|id| *id != but).collect();
-        self.begin_task(Task::End { sessions, done: 0, reason, why, report: Report::None });
+        self.begin_task(Task::End { sessions, done: 0, reason, why, report: Report::None, elsewhere: 0 });
     }
 
     /// Lists who is here.
@@ -69,7 +66,9 @@ impl Registry {
     /// Says Bye to all.
     pub(super) fn stop(&mut self) {
         let connections = self.connections.iter().map(|(id, _)| id).collect();
-        let sessions = self.sessions.iter().map(|(session, _)| session).collect();
+        // Others wait for those that are lost already.
+        let ended = self.sessions.iter().filter(|_| !self.is_shared);
+        let sessions = ended.map(|(session, _)| session).collect();
         self.begin_task(Task::Stop { connections, sessions });
     }
 
@@ -102,7 +101,7 @@ impl Registry {
     /// Whether the task is done by now.
     fn does_share(&mut self, task: &mut Task) -> bool {
         match task {
-            Task::End { sessions, done, reason, why, report } => {
+            Task::End { sessions, done, reason, why, report, elsewhere } => {
                 let end = sessions.len().min(*done + SHARE_TASK);
                 for session in &sessions[*done..end] {
                     match self.sessions.session(*session).and_then(Session::connection) {
@@ -114,7 +113,7 @@ impl Registry {
                 if end < sessions.len() {
                     return false;
                 }
-                self.report_end(report, sessions.len());
+                self.report_end(report, sessions.len() + *elsewhere);
                 true
             }
             Task::Who { command, present, next } if *next < self.sessions.used() => {
@@ -130,7 +129,10 @@ impl Registry {
             Task::Stop { connections, sessions } => {
                 for _ in 0..SHARE_TASK {
                     if let Some(id) = connections.pop() {
-                        self.bye(id, "the server stops", CloseReason::Shutdown);
+                        match self.is_shared {
+                            true => self.begin_close(id, CloseReason::HandedOver),
+                            false => self.bye(id, "the server stops", CloseReason::Shutdown),
+                        }
                     } else if let Some(session) = sessions.pop() {
                         self.end_session(session);
                     }

@@ -385,7 +385,8 @@ impl<S: Store> Server<S> {
     }
 
     fn is_done(&self) -> bool {
-        self.stopping_until.is_some_and(|until| self.engine.is_empty() || until <= self.clock.now())
+        let is_done = self.engine.is_empty() && self.engine.store().is_idle();
+        self.stopping_until.is_some_and(|until| is_done || until <= self.clock.now())
     }
 }
 

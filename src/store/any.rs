@@ -1,8 +1,8 @@
 //! Either store: a program that learns only at its start which one it is to use has one kind of server for both.
 
 use super::{
-    Account, AccountChange, Completion, DiskStore, Fetched, Link, Lookup, Notice, OsDisk, SharedStore, Stamp,
-    Store, SyncFigures, Ticket,
+    Account, AccountChange, Completion, Directory, DiskStore, Fetched, Link, Lookup, Notice, OsDisk,
+    SharedStore, Stamp, Store, SyncFigures, Ticket,
 };
 use crate::Moment;
 use crate::auth::{Name, Origin, PasswordHash};
@@ -148,6 +148,14 @@ impl Store for AnyStore {
 
     fn poll_debt(&mut self) -> Option<(Origin, Duration)> {
         either!(self, it => it.poll_debt())
+    }
+
+    fn directory(&mut self) -> Option<&mut dyn Directory> {
+        either!(self, it => it.directory())
+    }
+
+    fn is_idle(&self) -> bool {
+        either!(self, it => it.is_idle())
     }
 
     fn link(&mut self) -> Option<&mut dyn Link> {

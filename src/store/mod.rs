@@ -13,6 +13,7 @@ mod addresses;
 #[cfg(feature = "shared")]
 mod any;
 mod csv_store;
+mod directory;
 mod disk;
 mod files;
 mod journal;
@@ -38,6 +39,7 @@ mod tests;
 #[cfg(feature = "shared")]
 pub use any::AnyStore;
 pub use csv_store::DiskStore;
+pub use directory::{Directory, EndReason, EntryId, News, Resumed};
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
@@ -154,6 +156,12 @@ pub enum Found {
     Name(Lookup),
     /// To [`fetch_visitor`](Store::fetch_visitor): who logged in last from the address.
     Visitor(Option<Name>),
+    /// To [`open`](Directory::open): the session, unless the record is another by now.
+    Opened(Option<EntryId>),
+    /// To [`resume`](Directory::resume): the session, if there is one.
+    Resumed(Option<Resumed>),
+    /// To [`end_all`](Directory::end_all): how many there were.
+    Ended(usize),
 }
 
 /// What is said where a store that is elsewhere does not answer.
@@ -336,6 +344,16 @@ pub trait Store {
     /// What an origin owes, as it was told from elsewhere since the last call.
     fn poll_debt(&mut self) -> Option<(Origin, Duration)> {
         None
+    }
+
+    /// Which server carries which session, where several have their users here.
+    fn directory(&mut self) -> Option<&mut dyn Directory> {
+        None
+    }
+
+    /// Whether nothing waits that is lost when the server ends.
+    fn is_idle(&self) -> bool {
+        true
     }
 
     /// The connection that this store keeps to where its things are; whoever drives the store carries its bytes.

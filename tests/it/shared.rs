@@ -1,5 +1,7 @@
 //! Several servers, one store: real servers and a real `redis-server`, which is stopped, killed and emptied under them.
 
+mod sessions;
+
 use crate::support::{PASSWORD, Redis, Said, Server, Setup, Visitor, eventually, frame};
 use porter::protocol::{Code, Wanted};
 use rustix::process::Signal;
@@ -32,7 +34,6 @@ fn a_user_of_one_server_is_a_user_of_all() {
     let Some(redis) = Redis::start() else { return };
     let (one, other) = (server(&redis, &[]), server(&redis, &[]));
     let mut ann = register(&one, "ann");
-    ann.message("hi");
     ann.expect_echo("hi");
     log_in(&other, "ann", PASSWORD).expect_welcome();
     log_in(&other, "ann", "a guess").expect_error(Code::WrongPassword.number());
@@ -156,7 +157,6 @@ fn a_store_that_hangs_or_dies_holds_up_nobody_who_is_here() {
             _ => redis.kill(),
         }
         refused(&one);
-        ann.message("still here");
         ann.expect_echo("still here");
         refused(&one);
         match outage {
@@ -180,7 +180,6 @@ fn a_store_that_was_emptied_registers_nobody() {
     let mut thief = Visitor::arrive(&one);
     thief.identify("ann");
     thief.expect_last_error(Code::Busy.number());
-    ann.message("still here");
     ann.expect_echo("still here");
     // Nor does another's mark make it the old one.
     redis.command(&["SET", "porter:birth", "another"]);

@@ -13,6 +13,7 @@ use porter::store::{
 };
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// The store that was named, and what it must promise.
 #[derive(Clone)]
@@ -45,7 +46,9 @@ impl Shared {
             )));
         }
         let mut direct = self.direct()?;
-        let mut store = SharedStore::new(self.address.clone(), &direct).map_err(Failure::failed)?;
+        let mark = random()?;
+        let store = SharedStore::new(self.address.clone(), &direct, mark, Duration::ZERO);
+        let mut store = store.map_err(Failure::failed)?;
         if matches!(words, ["users", "list" | "export"]) {
             store.take_accounts(&mut direct).map_err(Failure::failed)?;
         }
@@ -62,6 +65,12 @@ impl Shared {
     }
 }
 
+fn random<const COUNT: usize>() -> Result<[u8; COUNT], Failure> {
+    let mut bytes = [0; COUNT];
+    OsEntropy::new().fill(&mut bytes).map_err(|error| Failure::failed(error.0))?;
+    Ok(bytes)
+}
+
 /// `store init`, `store import`, `store export`.
 ///
 /// # Errors
@@ -71,9 +80,7 @@ pub(crate) fn administer(asked: &Asked<'_>, data: &Path, is_json: bool) -> Resul
         Shared::of(asked).ok_or_else(|| Failure::usage("--store names the shared store: it is missing"))?;
     let done = match asked.words[..] {
         ["store", "init"] => {
-            let mut random = [0; 16];
-            OsEntropy::new().fill(&mut random).map_err(|error| Failure::failed(error.0))?;
-            shared.direct()?.init(random).map_err(Failure::failed)?;
+            shared.direct()?.init(random()?).map_err(Failure::failed)?;
             format!("{} is porter's now; servers may use it", shared.address)
         }
         ["store", "import"] => import(&shared, data)?,

@@ -33,7 +33,7 @@ pub(crate) struct Flags {
     /// Folder of users.csv and addresses.csv; made on first start
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
-    /// Users in a Valkey or Redis that several servers share, instead of in files: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]
+    /// Users in a Valkey or Redis that several servers share, instead of in files: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`
     #[arg(long, value_name = "URL", env = "PORTER_STORE", hide_env_values = true)]
     pub(crate) store: Option<StoreAddress>,
     /// What the shared store must keep of what it has acknowledged: always = all (appendonly yes, appendfsync always), or none

@@ -13,9 +13,10 @@ use flags::{Flags, Mode};
 use log::Level;
 use porter::Clock;
 use porter::cli::{self, Failure, Given};
+use porter::engine::Entropy;
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::log_event;
-use porter::server::{Encryption, LogFile, Options, Server, ServerError, connect_store};
+use porter::server::{Encryption, LogFile, Options, OsEntropy, Server, ServerError, connect_store};
 use porter::store::{AnyStore, Durability, OsDisk, SharedStore, StoreAddress};
 use reread::Reread;
 use settings::{cheap_hashes, log_options, open_host};
@@ -24,6 +25,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     cli::run_configured("porter-server", serve)
@@ -58,7 +60,8 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         Mode::Chat => Box::new(Chat),
     };
     let metrics = (checked.passed.metrics, checked.metrics);
-    let store = shared.map(|(address, durability)| shared_store(address, durability)).transpose();
+    let window = options.config.resume_window;
+    let store = shared.map(|(address, durability)| shared_store(address, durability, window)).transpose();
     let opened = store.map_err(Failure::failed);
     let listened =
         opened.and_then(|store| listen(options, store, handler, flags.mode, &log, (reread, metrics)));
@@ -71,9 +74,15 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
 }
 
 /// The store that several servers share, if it can be used.
-fn shared_store(address: StoreAddress, durability: Durability) -> Result<SharedStore, String> {
+fn shared_store(
+    address: StoreAddress,
+    durability: Durability,
+    resume_window: Duration,
+) -> Result<SharedStore, String> {
     let direct = connect_store(&address, durability)?;
-    SharedStore::new(address, &direct)
+    let mut mark = [0; 8];
+    OsEntropy::new().fill(&mut mark).map_err(|error| error.0)?;
+    SharedStore::new(address, &direct, mark, resume_window)
 }
 
 fn listen(

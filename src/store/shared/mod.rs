@@ -3,29 +3,33 @@
 #![doc = include_str!("shared.md")]
 
 mod address;
+mod carriage;
 mod command;
+mod connection;
 mod direct;
 mod greeting;
 mod keys;
 mod pipeline;
 mod record;
 mod replies;
+mod sessions;
 
 pub use address::StoreAddress;
 pub use direct::DirectStore;
 pub use greeting::Durability;
 
 use super::{
-    Account, AccountChange, Completion, Failure, Fetched, Link, LinkAction, Lookup, Notice, Store, Ticket,
+    Account, AccountChange, Completion, Directory, EntryId, Fetched, Link, Lookup, Notice, Store, Ticket,
 };
 use crate::Moment;
-use crate::auth::{Name, Origin, PasswordHash};
+use crate::auth::{Name, Origin, PasswordHash, SessionId};
 use crate::limits::{DEBT_MOST, STORE_VISIT};
+use carriage::Carriage;
 use command::Command;
 use greeting::Step;
 use keys::{BIRTH, COUNT, debt_key, look_key, user_key, visitor_key};
 use log::Level;
-use pipeline::{Pipeline, Unanswered};
+use pipeline::Pipeline;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -54,6 +58,25 @@ enum Asked {
     Debt {
         origin: Origin,
     },
+    Open {
+        ticket: Ticket,
+        entry: EntryId,
+    },
+    Resume {
+        ticket: Ticket,
+        /// Hashes of the new token, and of the one that was presented.
+        tokens: (String, String),
+    },
+    EndAll {
+        ticket: Ticket,
+    },
+    /// These sessions' tokens are told by it.
+    Kept {
+        told: Vec<SessionId>,
+    },
+    End {
+        entry: EntryId,
+    },
     /// Nobody waits for it.
     Noted,
 }
@@ -73,6 +96,9 @@ pub struct SharedStore {
     completed: VecDeque<Completion>,
     debts: VecDeque<(Origin, Duration)>,
     notices: VecDeque<Notice>,
+    carriage: Carriage,
+    /// As far as it was told.
+    now: Moment,
     users: usize,
     /// All users, where somebody has asked for them beforehand.
     listed: Option<Vec<Account>>,
@@ -81,11 +107,17 @@ pub struct SharedStore {
 }
 
 impl SharedStore {
-    /// The store that was found at this address. It has no connection of its own yet: whoever drives it makes one.
+    /// The store that was found at this address. It has no connection of its own yet: whoever drives it makes one. Others
+    /// know it by a random mark; a session that its process leaves behind waits for as long as one that lost its connection.
     ///
     /// # Errors
     /// One line, if the address has none, or the store was never initialised.
-    pub fn new(address: StoreAddress, direct: &DirectStore) -> Result<SharedStore, String> {
+    pub fn new(
+        address: StoreAddress,
+        direct: &DirectStore,
+        mark: [u8; 8],
+        resume_window: Duration,
+    ) -> Result<SharedStore, String> {
         let birth = direct.birth().ok_or_else(|| greeting::not_initialised(&address))?.to_owned();
         let (places, durability) = (address.resolve()?, direct.durability());
         Ok(SharedStore {
@@ -99,6 +131,8 @@ impl SharedStore {
             completed: VecDeque::new(),
             debts: VecDeque::new(),
             notices: VecDeque::new(),
+            carriage: Carriage::new(mark, resume_window),
+            now: Moment::START,
             users: 0,
             listed: None,
             warned: None,
@@ -120,31 +154,6 @@ impl SharedStore {
         self.pipeline.is_ready()
     }
 
-    /// Nobody will answer this any more.
-    fn leave_unanswered(&mut self, Unanswered(what): Unanswered<Asked>) {
-        match what {
-            Asked::Name { ticket, .. } | Asked::Visitor { ticket } => {
-                self.fetched.push_back(Fetched { ticket, answer: None });
-            }
-            Asked::Stored { ticket } => {
-                self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
-            }
-            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Noted => {}
-        }
-    }
-
-    /// The connection is of no use any more, for this reason.
-    fn give_up(&mut self, reason: &str, now: Moment) {
-        if self.trouble.is_none() {
-            let text = format!("the shared store {} cannot be reached: {reason}", self.address);
-            self.notices.push_back(Notice::new(Level::Error, text.clone()));
-            self.trouble = Some((now, text));
-        }
-        for unanswered in self.pipeline.handle_closed(now) {
-            self.leave_unanswered(unanswered);
-        }
-    }
-
     /// Strangers can bring it about, so it is not said each time.
     fn warn(&mut self, reason: String, now: Moment) {
         if self.warned.is_none_or(|before| before + WARN_PAUSE <= now) {
@@ -159,49 +168,6 @@ impl SharedStore {
         let command = Command::script(script, &keys).with(self.birth.as_bytes());
         let command = arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()));
         self.pipeline.ask(command, Asked::Stored { ticket });
-    }
-}
-
-impl Link for SharedStore {
-    fn addresses(&self) -> &[SocketAddr] {
-        &self.places
-    }
-
-    fn action(&mut self, now: Moment) -> LinkAction {
-        self.pipeline.action(now)
-    }
-
-    fn handle_connected(&mut self, now: Moment) {
-        self.pipeline.handle_connected();
-        for (step, command) in greeting::commands(&self.address) {
-            self.pipeline.ask_first(&command, Asked::Greeting(step), now);
-        }
-    }
-
-    fn handle_bytes(&mut self, bytes: &[u8], now: Moment) {
-        self.pipeline.handle_bytes(bytes);
-        loop {
-            let taken = match self.pipeline.poll_reply(now) {
-                Ok(Some((what, reply))) => self.take_reply(what, &reply, now),
-                Ok(None) => return,
-                Err(reason) => Err(reason),
-            };
-            if let Err(reason) = taken {
-                return self.give_up(&reason, now);
-            }
-        }
-    }
-
-    fn handle_closed(&mut self, reason: &str, now: Moment) {
-        self.give_up(reason, now);
-    }
-
-    fn output(&mut self, now: Moment) -> &[u8] {
-        self.pipeline.output(now)
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.pipeline.advance(bytes);
     }
 }
 
@@ -292,17 +258,31 @@ impl Store for SharedStore {
 
     fn next_commit(&self) -> Option<Moment> {
         let has_answers = !self.fetched.is_empty() || !self.completed.is_empty() || !self.notices.is_empty();
-        if has_answers { Some(Moment::START) } else { self.pipeline.next_deadline() }
+        if has_answers || self.carriage.has_news() {
+            return Some(Moment::START);
+        }
+        let carriage = self.is_ready().then(|| self.carriage.next_deadline());
+        self.pipeline.next_deadline().into_iter().chain(carriage).min()
     }
 
     /// Gives up what is late. It does not block.
     fn commit(&mut self, now: Moment) {
+        self.now = now;
         if self.pipeline.is_late(now) {
             self.give_up("it does not answer", now);
         }
         while let Some(unanswered) = self.pipeline.poll_overdue(now) {
             self.leave_unanswered(unanswered);
         }
+        self.renew(now);
+    }
+
+    fn directory(&mut self) -> Option<&mut dyn Directory> {
+        Some(self)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pipeline.waiting() == 0
     }
 
     fn poll_notice(&mut self) -> Option<Notice> {

@@ -74,6 +74,11 @@ impl<R> Pipeline<R> {
         self.in_flight.push_back((now + STORE_REPLY, what));
     }
 
+    /// Has a command written that has no reply of its own: what follows from it is pushed.
+    pub(super) fn say_first(&mut self, command: &Command) {
+        command.encode(&mut self.output);
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         self.state == State::Ready
     }
@@ -130,8 +135,8 @@ impl<R> Pipeline<R> {
         self.input.extend_from_slice(bytes);
     }
 
-    /// The next reply that is there whole, and what it is for; an error where it is none, or nobody has asked.
-    pub(super) fn poll_reply(&mut self, now: Moment) -> Result<Option<(R, Reply)>, String> {
+    /// The next reply that is there whole, and what it is for, or what is pushed; an error where it is none, or nobody has asked.
+    pub(super) fn poll_reply(&mut self, now: Moment) -> Result<Option<(Option<R>, Reply)>, String> {
         if self.input.is_empty() {
             return Ok(None);
         }
@@ -141,9 +146,12 @@ impl<R> Pipeline<R> {
             return if is_too_long { Err("its reply does not end".to_owned()) } else { Ok(None) };
         };
         self.input.drain(..length);
+        if let Reply::Push { .. } = reply {
+            return Ok(Some((None, reply)));
+        }
         let (due, what) = self.in_flight.pop_front().ok_or("it answers what was not asked")?;
         self.round_trip = (now + STORE_REPLY).since(due);
-        Ok(Some((what, reply)))
+        Ok(Some((Some(what), reply)))
     }
 
     /// What is to be written now; commands that have not been seen before are due a while after this.

@@ -10,7 +10,7 @@ use log::Level;
 use std::time::Duration;
 
 /// What is said of a store in which porter's mark is missing, or is another.
-const EMPTIED: &str = "it was emptied, or is another than it was: restore it, or restart every server after porter-admin store init";
+pub(super) const EMPTIED: &str = "it was emptied, or is another than it was: restore it, or restart every server after porter-admin store init";
 
 impl SharedStore {
     /// Carries out what was answered to a command; an error where the connection is of no use any more.
@@ -52,7 +52,15 @@ impl SharedStore {
                     self.warn(reason, now);
                 }
             },
-            Asked::Noted => {}
+            Asked::Open { ticket, entry } => return self.take_opened(ticket, entry, reply),
+            Asked::Resume { ticket, tokens } => return self.take_resumed(ticket, tokens, reply),
+            Asked::EndAll { ticket } => {
+                let count =
+                    if let Reply::Number { data, .. } = reply { usize::try_from(*data).ok() } else { None };
+                self.fetched.push_back(Fetched { ticket, answer: count.map(Found::Ended) });
+            }
+            Asked::Kept { told } => return self.take_kept(&told, reply),
+            Asked::End { .. } | Asked::Noted => {}
         }
         Ok(())
     }
@@ -70,6 +78,7 @@ impl SharedStore {
                 (_, Some(birth)) if self.birth.is_empty() || self.birth == birth => {
                     self.birth = birth.to_owned();
                     self.pipeline.handle_greeted();
+                    self.say_all(now);
                     if let Some((since, _)) = self.trouble.take() {
                         let away = now.since(since).as_secs_f64();
                         let text = format!("the shared store {} is back after {away:.1} s", self.address);

@@ -74,11 +74,29 @@ impl Redis {
         self.try_command(words).unwrap()
     }
 
-    fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
+    /// One command, and the last line of its reply, which has two for each text.
+    pub(crate) fn bulk(&self, words: &[&str]) -> String {
+        let mut stream = self.asked(words).unwrap();
+        let mut reply = [0; 1024];
+        let count = stream.read(&mut reply).unwrap();
+        String::from_utf8_lossy(&reply[..count])
+            .trim_end()
+            .rsplit("\r\n")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn asked(&self, words: &[&str]) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address)?;
         let mut request = format!("*{}\r\n", words.len());
         words.iter().for_each(|word| request += &format!("${}\r\n{word}\r\n", word.len()));
         stream.write_all(request.as_bytes())?;
+        Ok(stream)
+    }
+
+    fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
+        let mut stream = self.asked(words)?;
         let mut reply = Vec::new();
         let mut byte = [0];
         while !reply.ends_with(b"\r\n") {

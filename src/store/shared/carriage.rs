@@ -1,0 +1,106 @@
+//! What this server has said of its sessions, and what is still to be said.
+
+use crate::Moment;
+use crate::auth::{Name, SessionId};
+use crate::limits::LEASE_RENEWAL;
+use crate::store::{EntryId, News};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+/// A session of this server, as others know it.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) entry: EntryId,
+    pub(super) name: Name,
+    /// Hash of its token.
+    pub(super) token: String,
+    /// Hash of the one before, while it is good; or nothing.
+    pub(super) previous: String,
+    /// When it ends, if it is lost.
+    pub(super) expires: Option<Moment>,
+    /// The store may not know its tokens.
+    pub(super) is_news: bool,
+    /// When its lease is renewed.
+    pub(super) renewal: Moment,
+}
+
+/// What this server has said of its sessions.
+#[derive(Debug)]
+pub(super) struct Carriage {
+    /// This server's mark.
+    pub(super) owner: String,
+    /// Longer than a session that was lost may wait, counted from its last renewal.
+    pub(super) lease: Duration,
+    pub(super) carried: HashMap<SessionId, Carried>,
+    pub(super) by_entry: HashMap<EntryId, SessionId>,
+    /// Entries that were opened or resumed for whoever waits for it, not carried yet.
+    pub(super) opened: HashMap<EntryId, Opened>,
+    pub(super) renewals: BTreeSet<(Moment, SessionId)>,
+    /// Ended, but the store may not know.
+    pub(super) unended: Vec<EntryId>,
+    /// Resumes that are not answered, and what ended meanwhile: the answer is older than that.
+    pub(super) resuming: usize,
+    pub(super) ended: Vec<EntryId>,
+    pub(super) news: VecDeque<News>,
+    pub(super) reap: Moment,
+}
+
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) name: Name,
+    pub(super) token: String,
+    pub(super) previous: String,
+}
+
+impl Carriage {
+    pub(super) fn new(mark: [u8; 8], resume_window: Duration) -> Carriage {
+        Carriage {
+            owner: format!("{:016x}", u64::from_be_bytes(mark)),
+            lease: resume_window + LEASE_RENEWAL,
+            carried: HashMap::new(),
+            by_entry: HashMap::new(),
+            opened: HashMap::new(),
+            renewals: BTreeSet::new(),
+            unended: Vec::new(),
+            resuming: 0,
+            ended: Vec::new(),
+            news: VecDeque::new(),
+            reap: Moment::NEVER,
+        }
+    }
+
+    /// The channel on which others tell this server something.
+    pub(super) fn channel(&self) -> String {
+        format!("porter:server:{}", self.owner)
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    pub(super) fn next_deadline(&self) -> Moment {
+        self.renewals.first().map_or(self.reap, |(due, _)| self.reap.min(*due))
+    }
+
+    pub(super) fn forget(&mut self, session: SessionId) -> Option<Carried> {
+        let carried = self.carried.remove(&session)?;
+        self.by_entry.remove(&carried.entry);
+        self.renewals.remove(&(carried.renewal, session));
+        Some(carried)
+    }
+
+    /// Has a session's lease renewed then.
+    pub(super) fn renew_at(&mut self, session: SessionId, due: Moment) {
+        if let Some(carried) = self.carried.get_mut(&session) {
+            self.renewals.remove(&(carried.renewal, session));
+            carried.renewal = due;
+            self.renewals.insert((due, session));
+        }
+    }
+
+    pub(super) fn insert(&mut self, session: SessionId, carried: Carried) {
+        self.by_entry.insert(carried.entry, session);
+        self.renewals.insert((carried.renewal, session));
+        self.carried.insert(session, carried);
+    }
+}

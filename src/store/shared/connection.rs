@@ -1,0 +1,103 @@
+//! The store's connection: greeted, read, and given up.
+
+use super::command::Command;
+use super::greeting::{self, Step};
+use super::pipeline::{Reply, Unanswered};
+use super::{Asked, SharedStore};
+use crate::Moment;
+use crate::store::{Completion, Directory, Failure, Fetched, Link, LinkAction, Notice};
+use log::Level;
+use std::net::SocketAddr;
+
+impl Link for SharedStore {
+    fn addresses(&self) -> &[SocketAddr] {
+        &self.places
+    }
+
+    fn action(&mut self, now: Moment) -> LinkAction {
+        self.pipeline.action(now)
+    }
+
+    fn handle_connected(&mut self, now: Moment) {
+        self.pipeline.handle_connected();
+        for (step, command) in greeting::commands(&self.address) {
+            // Nobody answers but what others say from then on.
+            if step == Step::Birth {
+                self.pipeline.say_first(&Command::new(&["SUBSCRIBE", &self.carriage.channel()]));
+            }
+            self.pipeline.ask_first(&command, Asked::Greeting(step), now);
+        }
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], now: Moment) {
+        self.pipeline.handle_bytes(bytes);
+        self.now = now;
+        loop {
+            let taken = match self.pipeline.poll_reply(now) {
+                Ok(Some((Some(what), reply))) => self.take_reply(what, &reply, now),
+                Ok(Some((None, push))) => {
+                    if let Reply::Push { data, .. } = &push {
+                        self.take_push(data);
+                    }
+                    Ok(())
+                }
+                Ok(None) => return,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = taken {
+                return self.give_up(&reason, now);
+            }
+        }
+    }
+
+    fn handle_closed(&mut self, reason: &str, now: Moment) {
+        self.give_up(reason, now);
+    }
+
+    fn output(&mut self, now: Moment) -> &[u8] {
+        self.now = now;
+        self.pipeline.output(now)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.pipeline.advance(bytes);
+    }
+}
+
+impl SharedStore {
+    /// Nobody will answer this any more.
+    pub(super) fn leave_unanswered(&mut self, Unanswered(what): Unanswered<Asked>) {
+        match what {
+            Asked::Name { ticket, .. } | Asked::Visitor { ticket } => {
+                self.fetched.push_back(Fetched { ticket, answer: None });
+            }
+            Asked::Open { ticket, entry } => {
+                // It may be there all the same.
+                self.carry(entry, None);
+                self.fetched.push_back(Fetched { ticket, answer: None });
+            }
+            Asked::Resume { ticket, .. } => {
+                self.end_resuming();
+                self.fetched.push_back(Fetched { ticket, answer: None });
+            }
+            Asked::EndAll { ticket } => self.fetched.push_back(Fetched { ticket, answer: None }),
+            Asked::Stored { ticket } => {
+                self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
+            }
+            Asked::End { entry } => self.note_unended(entry),
+            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Kept { .. } | Asked::Noted => {}
+        }
+    }
+
+    /// The connection is of no use any more, for this reason.
+    pub(super) fn give_up(&mut self, reason: &str, now: Moment) {
+        if self.trouble.is_none() {
+            let text = format!("the shared store {} cannot be reached: {reason}", self.address);
+            self.notices.push_back(Notice::new(Level::Error, text.clone()));
+            self.trouble = Some((now, text));
+        }
+        for unanswered in self.pipeline.handle_closed(now) {
+            self.leave_unanswered(unanswered);
+        }
+    }
+}

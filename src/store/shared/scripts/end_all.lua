@@ -1,0 +1,15 @@
+-- The sessions of a name are over, but for those of whoever asks, who ends them itself. KEYS: birth. ARGV: the birth that is
+-- known, name, owner, why. Answers how many; each owner is told, and one that does not hear of it finds the mark.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+local count = 0
+for _, id in ipairs(redis.call('SMEMBERS', sessions(ARGV[2]))) do
+  local owner = redis.call('HGET', session(id), 'owner')
+  if owner ~= ARGV[3] then
+    drop(id)
+    redis.call('HSET', session(id), 'owner', '!')
+    redis.call('PEXPIRE', session(id), 600000)
+    redis.call('PUBLISH', 'porter:server:' .. (owner or '-'), ARGV[4] .. ' ' .. id)
+    count = count + 1
+  end
+end
+return count

@@ -1,0 +1,5 @@
+-- Sessions whose time is over: their owner is dead, or would have renewed them. KEYS: birth. ARGV: the birth that is known.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+local due = redis.call('ZRANGEBYSCORE', 'porter:online', '-inf', clock(), 'LIMIT', 0, 100)
+for _, id in ipairs(due) do drop(id) end
+return #due

@@ -1,0 +1,326 @@
+//! The directory of sessions: a hash for each, which its owner renews, and which is reaped when nobody does.
+
+use super::carriage::{Carried, Opened};
+use super::command::Command;
+use super::greeting::{refused, text};
+use super::keys::{BIRTH, user_key};
+use super::pipeline::Reply;
+use super::replies::EMPTIED;
+use super::{Asked, SharedStore};
+use crate::Moment;
+use crate::auth::{Name, PasswordHash, SessionId};
+use crate::limits::{LEASE_RENEWAL, SHARE_RENEWALS, TOKEN_BYTES};
+use crate::store::{Directory, EndReason, EntryId, Fetched, Found, News, Resumed, Ticket};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// A script about sessions, with what they have in common.
+macro_rules! script {
+    ($file:literal) => {
+        concat!(include_str!("scripts/directory.lua"), include_str!(concat!("scripts/", $file)))
+    };
+}
+
+const OPEN: &str = script!("open.lua");
+const RESUME: &str = script!("resume.lua");
+const CONFIRM: &str = script!("confirm.lua");
+const KEEP: &str = script!("keep.lua");
+const END: &str = script!("end.lua");
+const END_ALL: &str = script!("end_all.lua");
+const REAP: &str = script!("reap.lua");
+
+/// From one look at who is overdue to the next.
+const REAP_PAUSE: Duration = Duration::from_secs(1);
+/// How long nobody is taken for dead after the store was away: those who were cut off from it too have to say that they are
+/// not.
+const REAP_GRACE: Duration = Duration::from_secs(5);
+
+/// What others may read of a token.
+fn hash_of(token: &[u8; TOKEN_BYTES]) -> String {
+    hex(&half_of(token))
+}
+
+/// A session is called by the hash of its first token, of the other half.
+fn entry_of(token: &[u8; TOKEN_BYTES]) -> EntryId {
+    let digest = Sha256::digest(token);
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[16..]);
+    EntryId(id)
+}
+
+fn half_of(token: &[u8; TOKEN_BYTES]) -> [u8; 16] {
+    let digest = Sha256::digest(token);
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    half
+}
+
+fn hex(bytes: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*bytes))
+}
+
+fn entry(text: &str) -> Option<EntryId> {
+    u128::from_str_radix(text, 16).ok().map(|number| EntryId(number.to_be_bytes()))
+}
+
+fn milliseconds(span: Duration) -> String {
+    span.as_millis().to_string()
+}
+
+fn word(why: EndReason) -> &'static str {
+    match why {
+        EndReason::Kicked => "kicked",
+        EndReason::Disabled => "disabled",
+        EndReason::Removed => "removed",
+        EndReason::PasswordChanged => "password-changed",
+    }
+}
+
+impl SharedStore {
+    fn directory_script(&self, script: &str, keys: &[&str], arguments: &[&str]) -> Command {
+        let keys: Vec<&str> = std::iter::once(BIRTH).chain(keys.iter().copied()).collect();
+        let command = Command::script(script, &keys).with(self.birth.as_bytes());
+        arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()))
+    }
+
+    /// The store can be asked again: it is told of every session, for it may have lost some, or taken them for dead.
+    pub(super) fn say_all(&mut self, now: Moment) {
+        let sessions: Vec<SessionId> = self.carriage.carried.keys().copied().collect();
+        sessions.into_iter().for_each(|session| self.carriage.renew_at(session, now));
+        for entry in std::mem::take(&mut self.carriage.unended) {
+            self.say_ended(entry);
+        }
+        self.carriage.reap = now + REAP_GRACE;
+    }
+
+    fn say_ended(&mut self, entry: EntryId) {
+        let command = self.directory_script(END, &[], &[&hex(&entry.0), &self.carriage.owner]);
+        self.pipeline.ask(command, Asked::End { entry });
+    }
+
+    /// That an entry has ended may not have been heard.
+    pub(super) fn note_unended(&mut self, entry: EntryId) {
+        self.carriage.unended.push(entry);
+    }
+
+    /// Renews leases that are due, a share of them, and looks for sessions of others that nobody renews.
+    pub(super) fn renew(&mut self, now: Moment) {
+        if !self.is_ready() {
+            return;
+        }
+        let mut arguments = vec![self.carriage.owner.clone()];
+        let mut told = Vec::new();
+        for _ in 0..SHARE_RENEWALS {
+            let Some((_, session)) = self.carriage.renewals.first().copied().filter(|(due, _)| *due <= now)
+            else {
+                break;
+            };
+            self.carriage.renew_at(session, now + LEASE_RENEWAL);
+            let Some(carried) = self.carriage.carried.get(&session) else { continue };
+            let lease = carried.expires.map_or(self.carriage.lease, |expires| expires.since(now));
+            arguments.extend([
+                hex(&carried.entry.0),
+                carried.name.as_str().to_owned(),
+                carried.token.clone(),
+                carried.previous.clone(),
+                milliseconds(lease),
+                if carried.is_news { "new".to_owned() } else { String::new() },
+            ]);
+            if carried.is_news {
+                told.push(session);
+            }
+        }
+        if arguments.len() > 1 {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let command = self.directory_script(KEEP, &[], &arguments);
+            self.pipeline.ask(command, Asked::Kept { told });
+        }
+        if self.carriage.reap <= now {
+            self.carriage.reap = now + REAP_PAUSE;
+            let command = self.directory_script(REAP, &[], &[]);
+            self.pipeline.ask(command, Asked::Noted);
+        }
+    }
+
+    pub(super) fn take_opened(
+        &mut self,
+        ticket: Ticket,
+        entry: EntryId,
+        reply: &Reply,
+    ) -> Result<(), String> {
+        let answer = match text(reply) {
+            Some("done") => Some(Found::Opened(Some(entry))),
+            Some("changed") => Some(Found::Opened(None)),
+            _ => None,
+        };
+        if !matches!(answer, Some(Found::Opened(Some(_)))) {
+            self.carriage.opened.remove(&entry);
+        }
+        self.fetched.push_back(Fetched { ticket, answer });
+        if text(reply) == Some("emptied") { Err(EMPTIED.to_owned()) } else { Ok(()) }
+    }
+
+    pub(super) fn take_resumed(
+        &mut self,
+        ticket: Ticket,
+        (token, previous): (String, String),
+        reply: &Reply,
+    ) -> Result<(), String> {
+        let resumed = match reply {
+            Reply::Array { data, .. } => match data.as_slice() {
+                [id, name] => {
+                    text(id).and_then(entry).zip(text(name).and_then(|name| Name::stored(name).ok()))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let has_ended = resumed.as_ref().is_some_and(|(entry, _)| self.carriage.ended.contains(entry));
+        self.end_resuming();
+        let answer = match (resumed, text(reply)) {
+            (Some(_), _) if has_ended => Some(Found::Resumed(None)),
+            (Some((entry, name)), _) => {
+                let here = self.carriage.by_entry.get(&entry).copied();
+                let opened = Opened { name: name.clone(), token, previous };
+                self.carriage.opened.insert(entry, opened);
+                Some(Found::Resumed(Some(Resumed { entry, name, here })))
+            }
+            (None, Some("unknown")) => Some(Found::Resumed(None)),
+            _ => None,
+        };
+        let is_strange = answer.is_none();
+        self.fetched.push_back(Fetched { ticket, answer });
+        match text(reply) {
+            Some("emptied") => Err(EMPTIED.to_owned()),
+            _ if is_strange => Err(refused(reply)),
+            _ => Ok(()),
+        }
+    }
+
+    /// An answer is there, or will never be.
+    pub(super) fn end_resuming(&mut self) {
+        self.carriage.resuming -= 1;
+        if self.carriage.resuming == 0 {
+            self.carriage.ended.clear();
+        }
+    }
+
+    /// Sessions of which the store knows that they are somebody else's, or over.
+    pub(super) fn take_kept(&mut self, told: &[SessionId], reply: &Reply) -> Result<(), String> {
+        match reply {
+            Reply::Array { data, .. } => {
+                for session in told {
+                    if let Some(carried) = self.carriage.carried.get_mut(session) {
+                        carried.is_news = false;
+                    }
+                }
+                let gone: Vec<EntryId> = data.iter().filter_map(text).filter_map(entry).collect();
+                gone.into_iter().for_each(|entry| self.leave(entry, None));
+                Ok(())
+            }
+            other if text(other) == Some("emptied") => Err(EMPTIED.to_owned()),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// What another server says: what became of a session.
+    pub(super) fn take_push(&mut self, push: &[Reply]) {
+        let [kind, _, said] = push else { return };
+        if text(kind) != Some("message") {
+            return;
+        }
+        let Some((what, id)) = text(said).and_then(|said| said.split_once(' ')) else { return };
+        let Some(entry) = entry(id) else { return };
+        let why = [EndReason::Kicked, EndReason::Disabled, EndReason::Removed, EndReason::PasswordChanged];
+        self.leave(entry, why.into_iter().find(|why| word(*why) == what));
+    }
+
+    /// A session is not this server's any more: it has ended, or goes on elsewhere.
+    fn leave(&mut self, entry: EntryId, ended: Option<EndReason>) {
+        let Some(session) = self.carriage.by_entry.get(&entry).copied() else { return };
+        self.carriage.forget(session);
+        self.carriage.news.push_back(match ended {
+            Some(why) => News::Ended(session, why),
+            None => News::Moved(session),
+        });
+    }
+}
+
+impl Directory for SharedStore {
+    fn open(&mut self, ticket: Ticket, name: &Name, verified: &PasswordHash, token: &[u8; TOKEN_BYTES]) {
+        let (entry, hash) = (entry_of(token), hash_of(token));
+        let arguments = [
+            &verified.to_phc(),
+            &hex(&entry.0),
+            name.as_str(),
+            &self.carriage.owner,
+            &hash,
+            &milliseconds(self.carriage.lease),
+        ];
+        let command = self.directory_script(OPEN, &[&user_key(name)], &arguments);
+        let opened = Opened { name: name.clone(), token: hash, previous: String::new() };
+        self.carriage.opened.insert(entry, opened);
+        self.pipeline.ask(command, Asked::Open { ticket, entry });
+    }
+
+    fn resume(&mut self, ticket: Ticket, presented: &[u8; TOKEN_BYTES], token: &[u8; TOKEN_BYTES]) {
+        let (previous, token) = (hash_of(presented), hash_of(token));
+        let lease = milliseconds(self.carriage.lease);
+        let command = self.directory_script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease]);
+        self.carriage.resuming += 1;
+        self.pipeline.ask(command, Asked::Resume { ticket, tokens: (token, previous) });
+    }
+
+    fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason) {
+        let arguments = [name.as_str(), &self.carriage.owner, word(why)];
+        let command = self.directory_script(END_ALL, &[], &arguments);
+        self.pipeline.ask(command, Asked::EndAll { ticket });
+    }
+
+    fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
+        let Some(Opened { name, token, previous }) = self.carriage.opened.remove(&entry) else { return };
+        let Some(session) = session else { return self.say_ended(entry) };
+        self.carriage.forget(session);
+        let renewal = self.now + LEASE_RENEWAL;
+        self.carriage.insert(
+            session,
+            Carried { entry, name, token, previous, expires: None, is_news: false, renewal },
+        );
+    }
+
+    fn resumed_here(&mut self, session: SessionId, presented: &[u8; TOKEN_BYTES], token: &[u8; TOKEN_BYTES]) {
+        if let Some(carried) = self.carriage.carried.get_mut(&session) {
+            (carried.token, carried.previous, carried.expires) = (hash_of(token), hash_of(presented), None);
+            carried.is_news = true;
+        }
+        self.carriage.renew_at(session, self.now);
+    }
+
+    fn confirm(&mut self, session: SessionId) {
+        let Some(carried) = self.carriage.carried.get_mut(&session) else { return };
+        carried.previous.clear();
+        let entry = hex(&carried.entry.0);
+        let command = self.directory_script(CONFIRM, &[], &[&entry, &self.carriage.owner]);
+        self.pipeline.ask(command, Asked::Noted);
+    }
+
+    fn lose(&mut self, session: SessionId, window: Duration) {
+        if let Some(carried) = self.carriage.carried.get_mut(&session) {
+            carried.expires = Some(self.now + window);
+        }
+        self.carriage.renew_at(session, self.now);
+    }
+
+    fn end(&mut self, session: SessionId) {
+        if let Some(carried) = self.carriage.forget(session) {
+            if self.carriage.resuming > 0 {
+                self.carriage.ended.push(carried.entry);
+            }
+            self.say_ended(carried.entry);
+        }
+    }
+
+    fn poll_news(&mut self) -> Option<News> {
+        self.carriage.news.pop_front()
+    }
+}
