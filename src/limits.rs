@@ -280,7 +280,7 @@ pub const METRICS_STALL: Duration = Duration::from_secs(1);
 /// How often a service manager that has no watchdog is told how the server fares, if that has changed.
 pub const SERVICE_STATUS_EVERY: Duration = Duration::from_secs(10);
 /// The shortest time between two watchdog pings: a watchdog that wants more of them must not have the loop do nothing else.
-pub const SERVICE_BEAT_LEAST: Duration = Duration::from_millis(10);
+pub const SERVICE_PING_LEAST: Duration = Duration::from_millis(10);
 /// Notices that wait for a service manager that takes none; of more, the first are dropped.
 pub const SERVICE_NOTICES: usize = 8;
 /// How soon it is tried again.

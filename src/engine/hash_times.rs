@@ -1,7 +1,7 @@
 //! How long those wait whose passwords are hashed.
 
 use super::admission::Purpose;
-use super::durations::Durations;
+use super::histogram::Histogram;
 use crate::Moment;
 use crate::auth::hash_queue::Job;
 use crate::command::FigureValue;
@@ -25,13 +25,13 @@ static CLASSES: [Duration; 10] = [
 /// left out.
 #[derive(Debug)]
 pub(super) struct HashTimes {
-    until_begun: Durations<{ CLASSES.len() }>,
-    until_done: Durations<{ CLASSES.len() }>,
+    until_begun: Histogram<{ CLASSES.len() }>,
+    until_done: Histogram<{ CLASSES.len() }>,
 }
 
 impl Default for HashTimes {
     fn default() -> HashTimes {
-        HashTimes { until_begun: Durations::new(&CLASSES), until_done: Durations::new(&CLASSES) }
+        HashTimes { until_begun: Histogram::new(&CLASSES), until_done: Histogram::new(&CLASSES) }
     }
 }
 

@@ -29,7 +29,6 @@ mod cut_off;
 mod delivery;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod driver;
-mod durations;
 mod entropy;
 mod events;
 mod fan_out;
@@ -37,6 +36,7 @@ mod fetches;
 mod figures;
 mod frames;
 mod hash_times;
+mod histogram;
 mod login;
 mod output;
 mod password_change;

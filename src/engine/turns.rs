@@ -1,6 +1,6 @@
 //! How long the turns were of whoever calls the engine: everybody waits for the longest.
 
-use super::durations::Durations;
+use super::histogram::Histogram;
 use crate::command::FigureValue;
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ static CLASSES: [Duration; 7] = [
 
 /// Turns by their length.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turns(Durations<{ CLASSES.len() }>);
+pub(super) struct Turns(Histogram<{ CLASSES.len() }>);
 
 impl Default for Turns {
     fn default() -> Turns {
-        Turns(Durations::new(&CLASSES))
+        Turns(Histogram::new(&CLASSES))
     }
 }
 

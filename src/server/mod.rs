@@ -78,9 +78,9 @@ pub use encryption::Encryption;
 pub use error::{PortChoice, ServerError};
 pub use handle::ServerHandle;
 #[cfg(not(feature = "programs"))]
-use logfile::LogFile;
+use logfile::LogHandle;
 #[cfg(feature = "programs")]
-pub use logfile::{LogFile, LogFormat, LogOptions, LogPlace};
+pub use logfile::{LogDestination, LogFormat, LogHandle, LogOptions};
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
 pub use service_manager::ServiceManager;
 pub use start::{Options, OsEntropy};
@@ -179,7 +179,7 @@ pub struct Server<S: Store = DiskStore<OsDisk>> {
     handle: ServerHandle,
     console: Option<Console>,
     signals: Option<Signals>,
-    log: Option<LogFile>,
+    log: Option<LogHandle>,
     read_settings: Option<ReadSettings>,
     service_manager: Option<ServiceManager>,
     /// When what was logged is to be written.

@@ -10,7 +10,7 @@ use super::Server;
 use super::reload::ReloadLine;
 use crate::Clock;
 use crate::Moment;
-use crate::limits::{SERVICE_BEAT_LEAST, SERVICE_NOTICES, SERVICE_RETRY, SERVICE_STATUS_EVERY};
+use crate::limits::{SERVICE_NOTICES, SERVICE_PING_LEAST, SERVICE_RETRY, SERVICE_STATUS_EVERY};
 use crate::store::Store;
 use log::Level;
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ pub struct ServiceManager {
     socket: UnixDatagram,
     address: SocketAddr,
     /// How often it is sent that the loop goes round, if it asks for that, and how the server fares, if that has changed.
-    beat: Duration,
+    ping_every: Duration,
     is_watching: bool,
     /// The status that was sent last.
     status: String,
@@ -37,7 +37,7 @@ pub struct ServiceManager {
     unsent: VecDeque<(ServiceState, String)>,
     /// When something is to be sent, or tried again.
     due: Moment,
-    next_beat: Moment,
+    next_ping: Moment,
     /// The last send failed, and the log says so.
     is_unreachable: bool,
 }
@@ -52,7 +52,7 @@ pub(super) enum ServiceState {
     /// It begins to stop.
     Stopping,
     /// Its loop goes round.
-    Beat,
+    Ping,
 }
 
 impl ServiceManager {
@@ -69,17 +69,17 @@ impl ServiceManager {
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        let beat = watchdog.map_or(SERVICE_STATUS_EVERY, |within| (within / 2).max(SERVICE_BEAT_LEAST));
+        let ping_every = watchdog.map_or(SERVICE_STATUS_EVERY, |within| (within / 2).max(SERVICE_PING_LEAST));
         Ok(ServiceManager {
             socket,
             address,
-            beat,
+            ping_every,
             is_watching: watchdog.is_some(),
             status: String::new(),
             has_failed_to_reload: false,
             unsent: VecDeque::new(),
             due: Moment::NEVER,
-            next_beat: Moment::NEVER,
+            next_ping: Moment::NEVER,
             is_unreachable: false,
         })
     }
@@ -96,14 +96,14 @@ impl ServiceManager {
         let status = format!("STATUS={failed}{summary}");
         let text = match state {
             ServiceState::Ready => {
-                self.next_beat = self.next_beat.min(clock.now() + self.beat);
+                self.next_ping = self.next_ping.min(clock.now() + self.ping_every);
                 format!("READY=1\n{status}")
             }
             ServiceState::Reloading => {
                 format!("RELOADING=1\nMONOTONIC_USEC={}", clock.system_time(clock.now()) / 1_000)
             }
             ServiceState::Stopping => format!("STOPPING=1\n{status}"),
-            ServiceState::Beat => self.beat(&status, clock.now()),
+            ServiceState::Ping => self.ping(&status, clock.now()),
         };
         if state != ServiceState::Reloading {
             self.status = status;
@@ -119,11 +119,11 @@ impl ServiceManager {
     }
 
     /// That the loop goes round, if that is asked for, and how the server fares, if that has changed.
-    fn beat(&mut self, status: &str, now: Moment) -> String {
-        self.next_beat = now + self.beat;
+    fn ping(&mut self, status: &str, now: Moment) -> String {
+        self.next_ping = now + self.ping_every;
         let unsent = self.unsent.len();
         // A later one says all that those before it did.
-        self.unsent.retain(|(state, _)| *state != ServiceState::Beat);
+        self.unsent.retain(|(state, _)| *state != ServiceState::Ping);
         let is_new = status != self.status || self.unsent.len() < unsent;
         match (self.is_watching, is_new) {
             (true, true) => format!("WATCHDOG=1\n{status}"),
@@ -138,7 +138,7 @@ impl ServiceManager {
             match self.socket.send_to_addr(text.as_bytes(), &self.address) {
                 Ok(_) => self.is_unreachable = false,
                 Err(error) if is_full(&error) => {
-                    self.due = self.next_beat.min(clock.now() + SERVICE_RETRY);
+                    self.due = self.next_ping.min(clock.now() + SERVICE_RETRY);
                     return;
                 }
                 Err(error) => {
@@ -152,7 +152,7 @@ impl ServiceManager {
             }
             self.unsent.pop_front();
         }
-        self.due = self.next_beat;
+        self.due = self.next_ping;
     }
 }
 
@@ -181,7 +181,7 @@ impl<S: Store> Server<S> {
     #[inline]
     pub(super) fn notify_if_due(&mut self, now: Moment) {
         if self.service_manager.as_ref().is_some_and(|manager| manager.due <= now) {
-            self.notify(ServiceState::Beat);
+            self.notify(ServiceState::Ping);
         }
     }
 }

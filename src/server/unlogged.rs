@@ -2,9 +2,9 @@
 //! records by the logger of its own.
 
 /// A log file that nobody can make.
-pub(super) enum LogFile {}
+pub(super) enum LogHandle {}
 
-impl LogFile {
+impl LogHandle {
     pub(super) fn reopen(&self) {
         match *self {}
     }

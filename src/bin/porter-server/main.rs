@@ -16,7 +16,7 @@ use porter::cli::{self, Failure, Given};
 use porter::engine::Entropy;
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::log_event;
-use porter::server::{Encryption, LogFile, Options, OsEntropy, Server, ServerError, connect_store};
+use porter::server::{Encryption, LogHandle, Options, OsEntropy, Server, ServerError, connect_store};
 use porter::store::{AnyStore, Durability, OsDisk, SharedStore, StoreAddress};
 use reread::Reread;
 use settings::{cheap_hashes, log_options, open_host};
@@ -43,7 +43,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let options = checked.options(&given.flags, place)?;
     let flags = given.flags;
     let shared = flags.store.clone().map(|address| (address, settings::durability(&flags)));
-    let log = LogFile::install(&log_options(&flags)).map_err(Failure::failed)?;
+    let log = LogHandle::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());
     log_event!(Level::Info, "start", version = %version, mode = %mode, data = ?data);
@@ -90,7 +90,7 @@ fn listen(
     shared: Option<SharedStore>,
     handler: Box<dyn Handler>,
     mode: Mode,
-    log: &LogFile,
+    log: &LogHandle,
     (reread, metrics): (Option<Reread>, (Option<TcpListener>, Vec<SocketAddr>)),
 ) -> Result<(), Failure> {
     let (wanted_port, data) = (options.port, options.data.clone());
@@ -167,7 +167,7 @@ fn refused(error: ServerError) -> Failure {
 }
 
 /// A server whose service manager cannot be notified serves its clients nevertheless.
-fn attach_service_manager(server: &mut Server<AnyStore>, log: &LogFile) {
+fn attach_service_manager(server: &mut Server<AnyStore>, log: &LogHandle) {
     match service_manager() {
         Ok(Some(manager)) => server.attach_service_manager(manager),
         Ok(None) => {}
@@ -176,7 +176,7 @@ fn attach_service_manager(server: &mut Server<AnyStore>, log: &LogFile) {
 }
 
 /// A server that cannot be administered serves its clients nevertheless.
-fn attach_control(server: &mut Server<AnyStore>, data: &Path, log: &LogFile) {
+fn attach_control(server: &mut Server<AnyStore>, data: &Path, log: &LogHandle) {
     #[cfg(feature = "admin")]
     if let Err(error) = server.attach_control(data) {
         let path = data.join(porter::server::CONTROL_FILE);
@@ -200,7 +200,7 @@ fn introduction(mode: Mode) -> String {
     format!("{told}{help}")
 }
 
-fn warn_of_plaintext(log: &LogFile, options: &Options) {
+fn warn_of_plaintext(log: &LogHandle, options: &Options) {
     if let (Encryption::Plaintext, Some(host)) = (&options.encryption, open_host(&options.hosts())) {
         let text = format!(
             "--plaintext on {host}: passwords and messages travel unencrypted, for anyone on the way to read and change"
@@ -209,12 +209,12 @@ fn warn_of_plaintext(log: &LogFile, options: &Options) {
     }
 }
 
-fn warn(log: &LogFile, text: &str) {
+fn warn(log: &LogHandle, text: &str) {
     tell(log, text, &format!("warning: {text}"));
 }
 
 /// Logs a warning, and says it on stderr, in its own words, if the log is not there.
-fn tell(log: &LogFile, text: &str, said: &str) {
+fn tell(log: &LogHandle, text: &str, said: &str) {
     log::warn!("{text}");
     if !log.tells_stderr(Level::Warn) {
         // With stderr gone the log still has it.

@@ -6,7 +6,7 @@ use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
-use porter::server::{Encryption, LogFormat, LogOptions, LogPlace};
+use porter::server::{Encryption, LogDestination, LogFormat, LogOptions};
 use porter::store::Durability;
 use std::net::IpAddr;
 
@@ -64,9 +64,9 @@ pub(crate) fn durability(flags: &Flags) -> Durability {
 /// How the server logs.
 pub(crate) fn log_options(flags: &Flags) -> LogOptions {
     LogOptions {
-        place: match flags.log_file.as_os_str() == "-" {
-            true => LogPlace::Stderr,
-            false => LogPlace::File(flags.log_file.clone()),
+        destination: match flags.log_file.as_os_str() == "-" {
+            true => LogDestination::Stderr,
+            false => LogDestination::File(flags.log_file.clone()),
         },
         format: match flags.log_format {
             Format::Text => LogFormat::Text,

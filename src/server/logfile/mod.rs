@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, Debug)]
 pub struct LogOptions {
     /// Where to.
-    pub place: LogPlace,
+    pub destination: LogDestination,
     /// What a line looks like.
     pub format: LogFormat,
     /// The least severe records that are logged.
@@ -38,7 +38,7 @@ pub struct LogOptions {
 
 /// Where a program logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogPlace {
+pub enum LogDestination {
     /// A file, whose folder is made.
     File(PathBuf),
     /// Whatever stderr is: a terminal, a file, a pipe or a socket. It is never waited for, and not changed for others who
@@ -48,7 +48,7 @@ pub enum LogPlace {
 
 /// A program's log, shared with the logger.
 #[derive(Clone)]
-pub struct LogFile {
+pub struct LogHandle {
     shared: Arc<Shared>,
 }
 
@@ -58,23 +58,23 @@ struct Shared {
     is_waiting: AtomicBool,
 }
 
-impl LogFile {
+impl LogHandle {
     /// Has everything logged there from now on.
     ///
     /// A file that cannot be opened is said once on stderr and tried again with each line.
     ///
     /// # Errors
     /// If this process has a logger already.
-    pub fn install(options: &LogOptions) -> Result<LogFile, log::SetLoggerError> {
-        let is_for_journal =
-            options.place == LogPlace::Stderr && options.journal_stream.as_deref().is_some_and(is_journal);
+    pub fn install(options: &LogOptions) -> Result<LogHandle, log::SetLoggerError> {
+        let is_for_journal = options.destination == LogDestination::Stderr
+            && options.journal_stream.as_deref().is_some_and(is_journal);
         let formatter = Arc::new(Formatter::new(options.format, is_for_journal));
-        let destination = match &options.place {
-            LogPlace::File(path) => Destination::file(path),
-            LogPlace::Stderr => Destination::stderr(),
+        let destination = match &options.destination {
+            LogDestination::File(path) => Destination::file(path),
+            LogDestination::Stderr => Destination::stderr(),
         };
         let sink = Mutex::new(Sink::new(destination, Arc::clone(&formatter)));
-        let log = LogFile { shared: Arc::new(Shared { sink, is_waiting: AtomicBool::new(false) }) };
+        let log = LogHandle { shared: Arc::new(Shared { sink, is_waiting: AtomicBool::new(false) }) };
         let config = ConfigBuilder::new()
             .set_time_level(LevelFilter::Off)
             .set_max_level(LevelFilter::Off)
@@ -88,7 +88,7 @@ impl LogFile {
         let lines = *WriteLogger::new(LevelFilter::Trace, config, lines);
         log::set_boxed_logger(Box::new(Formatted { formatter, lines, log_file: log.clone() }))?;
         log::set_max_level(options.level);
-        if options.place == LogPlace::Stderr {
+        if options.destination == LogDestination::Stderr {
             give_log();
         }
         log.reopen();
@@ -150,7 +150,7 @@ impl LogFile {
 
 impl<S: Store> Server<S> {
     /// Has a log flushed soon after each line, and its file reopened on SIGHUP.
-    pub fn attach_log(&mut self, log: LogFile) {
+    pub fn attach_log(&mut self, log: LogHandle) {
         self.log = Some(log);
     }
 }
@@ -164,7 +164,7 @@ fn now() -> Duration {
 /// What the logger writes to, each line in a few pieces.
 struct Lines {
     line: Vec<u8>,
-    log_file: LogFile,
+    log_file: LogHandle,
 }
 
 impl Write for Lines {
@@ -190,7 +190,7 @@ const LINE_BYTES: usize = 256;
 struct Formatted {
     formatter: Arc<Formatter>,
     lines: WriteLogger<Lines>,
-    log_file: LogFile,
+    log_file: LogHandle,
 }
 
 impl Log for Formatted {

@@ -1,11 +1,11 @@
-//! Durations counted by their length.
+//! Durations counted by their length: a histogram.
 
 use crate::command::FigureValue;
 use std::time::Duration;
 
 /// How many there were of each length.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Durations<const CLASSES: usize> {
+pub(super) struct Histogram<const CLASSES: usize> {
     /// Upper ends of the classes.
     ends: &'static [Duration; CLASSES],
     counts: [u64; CLASSES],
@@ -14,10 +14,10 @@ pub(super) struct Durations<const CLASSES: usize> {
     longest: Duration,
 }
 
-impl<const CLASSES: usize> Durations<CLASSES> {
-    pub(super) const fn new(ends: &'static [Duration; CLASSES]) -> Durations<CLASSES> {
+impl<const CLASSES: usize> Histogram<CLASSES> {
+    pub(super) const fn new(ends: &'static [Duration; CLASSES]) -> Histogram<CLASSES> {
         let (together, longest) = (Duration::ZERO, Duration::ZERO);
-        Durations { ends, counts: [0; CLASSES], beyond: 0, together, longest }
+        Histogram { ends, counts: [0; CLASSES], beyond: 0, together, longest }
     }
 
     #[inline]
