@@ -1,4 +1,4 @@
-//! Guards what was won: instructions that the server executes per message and per login, compared with the figures in
+//! Guards what was won: instructions that the server executes per message, per delivery in a room and per login, compared with the figures in
 //! `tests/bench/instructions.csv`. Unlike a time they are the same on a busy machine (to about one in a hundred), so a
 //! change that costs something shows at once.
 //!
@@ -15,17 +15,22 @@
     reason = "a measurement that cannot go on ends, and says where; it lives outside of the core"
 )]
 
-use porter::protocol::{FrameRead, Reply, Request};
+use porter::client::tls::{Trust, connect};
+use porter::protocol::{FrameRead, Reply, Request, Wanted};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/instructions.csv");
-const PASSWORD: &[u8] = b"open sesame";
+const PASSWORD: &str = "open sesame";
 const TEXT: [u8; 64] = [b'x'; 64];
 const LONGEST_REPLY_BYTES: u32 = 65_600;
+/// The longest wait of a client that encrypts.
+const CEILING: Duration = Duration::from_secs(60);
 /// What two counts of the same server may differ by, in parts of the figure: hash tables are keyed at random, and what is
 /// done by the clock is done more often when the run takes longer.
 const NOISE: f64 = 0.02;
@@ -33,15 +38,40 @@ const NOISE: f64 = 0.02;
 /// Something that the server does, and how to have it done so many times.
 struct Work {
     name: &'static str,
+    /// Of the server, beside the usual ones.
+    flags: &'static [&'static str],
     times: u64,
-    have_done: fn(port: u16, times: u64),
+    have_done: fn(server: &Server, times: u64),
 }
 
-const WORKS: [Work; 3] = [
-    Work { name: "message, 1 in flight", times: 4_000, have_done: |port, times| talk(port, times, 1) },
-    Work { name: "message, 16 in flight", times: 16_000, have_done: |port, times| talk(port, times, 16) },
-    Work { name: "visit with a remembered login", times: 500, have_done: visit },
+/// Where a server listens, and where its files are.
+struct Server {
+    port: u16,
+    data: PathBuf,
+}
+
+/// Those who read in the room.
+const READERS: u64 = 100;
+
+const WORKS: [Work; 6] = [
+    work("message, 1 in flight", &[], 4_000, |server, times| talk(server, times, 1)),
+    work("message, 16 in flight", &[], 16_000, |server, times| talk(server, times, 16)),
+    work("visit with a remembered login", &[], 500, visit),
+    work("delivery to one of 100 readers, 1 text in flight", CHAT, 20_000, |it, times| post(it, times, 1)),
+    work("delivery to one of 100 readers, 16 texts in flight", CHAT, 80_000, |it, times| post(it, times, 16)),
+    work("message over TLS, 1 in flight", &["--tls"], 4_000, talk_encrypted),
 ];
+
+const CHAT: &[&str] = &["--mode", "chat", "--chat-rate", "0"];
+
+const fn work(
+    name: &'static str,
+    flags: &'static [&'static str],
+    times: u64,
+    have_done: fn(&Server, u64),
+) -> Work {
+    Work { name, flags, times, have_done }
+}
 
 fn main() -> ExitCode {
     let record = std::env::args().any(|word| word == "--record");
@@ -78,12 +108,13 @@ fn figures() -> Vec<(String, f64)> {
 
 /// Instructions for doing the work once.
 fn price(work: &Work) -> f64 {
-    let [once, twice] = [1, 2].map(|factor| instructions(|port| (work.have_done)(port, factor * work.times)));
+    let have_done = |factor| move |server: &Server| (work.have_done)(server, factor * work.times);
+    let [once, twice] = [1, 2].map(|factor| instructions(work.flags, have_done(factor)));
     (twice - once) / work.times as f64
 }
 
 /// Instructions that a server executes in its turns, while `load` does what it does.
-fn instructions(load: impl FnOnce(u16)) -> f64 {
+fn instructions(flags: &[&str], load: impl FnOnce(&Server)) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let counts = folder.path().join("counts");
     let mut command = Command::new("valgrind");
@@ -95,14 +126,14 @@ fn instructions(load: impl FnOnce(u16)) -> f64 {
     command.args(["--host", "127.0.0.1", "--port", "0", "--hash-rounds", "1"]);
     command.arg("--data").arg(folder.path().join("data")).arg("--log-file").arg(folder.path().join("log"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut server = command.spawn().unwrap();
-    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    let mut process = command.args(flags).spawn().unwrap();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).expect("where it listens");
-    load(port);
-    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
-    assert!(server.wait().unwrap().success());
+    load(&Server { port, data: folder.path().join("data") });
+    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    assert!(process.wait().unwrap().success());
     let counts = fs::read_to_string(counts).unwrap();
     let total = counts.lines().find_map(|line| line.strip_prefix("totals: ")).expect("a total");
     let total: f64 = total.trim().parse().unwrap();
@@ -111,8 +142,8 @@ fn instructions(load: impl FnOnce(u16)) -> f64 {
 }
 
 /// One client writes messages, so many before it reads the answers.
-fn talk(port: u16, times: u64, in_flight: usize) {
-    let (mut stream, token) = logged_in(port);
+fn talk(server: &Server, times: u64, in_flight: usize) {
+    let (mut stream, token) = logged_in(server.port);
     let mut frames = Vec::new();
     for _ in 0..in_flight {
         Request::Message { token: &token, text: &TEXT }.encode(&mut frames);
@@ -126,12 +157,43 @@ fn talk(port: u16, times: u64, in_flight: usize) {
 }
 
 /// Clients one after another, who log in without waiting to be greeted, and leave.
-fn visit(port: u16, times: u64) {
-    drop(logged_in(port));
+fn visit(server: &Server, times: u64) {
+    drop(logged_in(server.port));
     for _ in 0..times {
-        let (mut stream, _) = logged_in(port);
+        let (mut stream, _) = logged_in(server.port);
         send(&mut stream, &[Request::Exit]);
         receive(&mut stream);
+    }
+}
+
+/// One writes texts to a room, so many before it waits until all have read them, until there were so many deliveries.
+fn post(server: &Server, times: u64, in_flight: usize) {
+    let (mut writer, token) = logged_in(server.port);
+    let mut readers: Vec<_> = (0..READERS).map(|_| logged_in(server.port).0).collect();
+    let mut frames = Vec::new();
+    for _ in 0..in_flight {
+        Request::Message { token: &token, text: &TEXT }.encode(&mut frames);
+    }
+    for _ in 0..times / READERS / in_flight as u64 {
+        writer.get_mut().write_all(&frames).unwrap();
+        for reader in &mut readers {
+            (0..in_flight).for_each(|_| drop(receive(reader)));
+        }
+    }
+}
+
+/// One client who encrypts writes a message and reads the answer, again and again.
+fn talk_encrypted(server: &Server, times: u64) {
+    let trust = Trust::Authority(server.data.join("tls-cert.pem"));
+    let mut client = connect("127.0.0.1", server.port, &trust, CEILING).unwrap();
+    if client.identify("ann").unwrap() == Wanted::Register {
+        client.register(PASSWORD).unwrap();
+    }
+    client.login(PASSWORD).unwrap();
+    let text = String::from_utf8_lossy(&TEXT);
+    for _ in 0..times {
+        client.send(&text).unwrap();
+        client.receive().unwrap();
     }
 }
 
@@ -140,7 +202,7 @@ fn logged_in(port: u16) -> (BufReader<TcpStream>, [u8; 16]) {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
-    send(&mut stream, &[Request::Identify(b"ann"), Request::Login(PASSWORD)]);
+    send(&mut stream, &[Request::Identify(b"ann"), Request::Login(PASSWORD.as_bytes())]);
     receive(&mut stream);
     loop {
         let body = receive(&mut stream);
@@ -157,7 +219,7 @@ fn logged_in(port: u16) -> (BufReader<TcpStream>, [u8; 16]) {
 
 fn register(port: u16) {
     let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
-    send(&mut stream, &[Request::Identify(b"ann"), Request::Register(PASSWORD)]);
+    send(&mut stream, &[Request::Identify(b"ann"), Request::Register(PASSWORD.as_bytes())]);
     for _ in ["Hello", "PasswordWanted", "PasswordWanted"] {
         receive(&mut stream);
     }
