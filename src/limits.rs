@@ -234,8 +234,8 @@ pub const STORE_CONNECT: Duration = Duration::from_secs(1);
 pub const STORE_RETRY_LEAST: Duration = Duration::from_millis(50);
 /// The longest: after an outage all is right again within seconds.
 pub const STORE_RETRY_MOST: Duration = Duration::from_secs(1);
-/// The longest reply of it: a record has some hundred bytes.
-pub const STORE_REPLY_BYTES: usize = 1024 * 1024;
+/// The longest reply of it: the names of a hundred thousand users who are online.
+pub const STORE_REPLY_BYTES: usize = 16 * 1024 * 1024;
 /// How often a server says of each of its sessions that it is still there.
 pub const LEASE_RENEWAL: Duration = Duration::from_secs(20);
 /// Of how many it says so in one command: a store does nothing else meanwhile.

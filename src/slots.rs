@@ -15,6 +15,9 @@ pub struct Key {
 }
 
 impl Key {
+    /// The last there is, which no value gets to.
+    pub(crate) const LAST: Key = Key { index: u32::MAX, generation: NonZeroU32::MAX };
+
     /// The slot's index, dense from 0.
     pub fn index(self) -> usize {
         self.index as usize

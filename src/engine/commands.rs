@@ -66,7 +66,7 @@ impl<S: Store> Engine<S> {
                 }
                 answers.done(id, "");
             }
-            Command::Who => self.registry.list_who_is_here(id),
+            Command::Who => self.list_who_is_here(id),
             Command::Stats => {
                 let figures = self.figures(self.registry.now);
                 self.registry.answers.push(id, Answer::Figures(figures));
@@ -132,7 +132,8 @@ impl<S: Store> Engine<S> {
             return self.registry.answers.failed(id, text);
         }
         let before = self.registry.console.len();
-        self.handler.console_text(text, &mut Delivery { registry: &mut self.registry, author: None });
+        self.handler
+            .console_text(text, &mut Delivery { registry: &mut self.registry, author: None, is_told: false });
         let notes = self.registry.console.take_behind(before);
         match notes.is_empty() {
             true => self.registry.answers.done(id, ""),

@@ -40,8 +40,9 @@ impl<S: Store> Engine<S> {
         while let Some((origin, owed)) = self.store.poll_debt() {
             self.admission.throttle.raise(origin, owed, self.registry.now);
         }
-        self.take_fetched();
+        // Before whoever has joined is let in, and hears of it.
         self.take_news();
+        self.take_fetched();
         while let Some(completion) = self.store.poll_completion() {
             let Some(storing) = self.admission.storing.remove(&completion.ticket) else { continue };
             match storing {

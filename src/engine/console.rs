@@ -5,9 +5,9 @@ use super::delivery::Delivery;
 use crate::auth::{Name, addressed, is_meant_for_one};
 use crate::command::{Command, Line, Spec, TABLE, completions};
 use crate::handler::Context;
-use crate::limits::{CONSOLE_COMPLETIONS, CONSOLE_COMPLETIONS_LOOKS, CONSOLE_USERS};
+use crate::limits::{CONSOLE_BUFFER_BYTES, CONSOLE_COMPLETIONS, CONSOLE_COMPLETIONS_LOOKS, CONSOLE_USERS};
 use crate::store::Store;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 /// What can be typed.
@@ -98,14 +98,18 @@ impl<S: Store> Engine<S> {
                 self.notice(&format!("not sent: {} bytes where --max-frame leaves {most}", text.len()));
             }
             Ok(Some(ConsoleLine::Direct(name, text))) => {
-                if (Delivery { registry: &mut self.registry, author: None }).send_to_name(&name, None, text)
+                if (Delivery { registry: &mut self.registry, author: None, is_told: false })
+                    .send_to_name(&name, None, text)
                     == 0
                 {
                     self.notice(&format!("not sent: {name} is not online"));
                 }
             }
             Ok(Some(ConsoleLine::Text(text))) => {
-                self.handler.console_text(text, &mut Delivery { registry: &mut self.registry, author: None });
+                self.handler.console_text(
+                    text,
+                    &mut Delivery { registry: &mut self.registry, author: None, is_told: false },
+                );
             }
             Err(reason) => self.notice(&reason),
         }
@@ -126,7 +130,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn notice(&mut self, text: &str) {
-        Delivery { registry: &mut self.registry, author: None }.notice(text);
+        Delivery { registry: &mut self.registry, author: None, is_told: false }.notice(text);
     }
 }
 
@@ -138,6 +142,50 @@ fn offered(begun: &str, names: BTreeSet<String>) -> Vec<String> {
 
 fn unknown(begun: &str) -> String {
     format!("{begun} ...")
+}
+
+/// Lines for the person at the console, bounded.
+#[derive(Debug, Default)]
+pub(super) struct ConsoleQueue {
+    lines: VecDeque<String>,
+    bytes: usize,
+    dropped: u64,
+}
+
+impl ConsoleQueue {
+    pub(super) fn push(&mut self, line: String) {
+        if self.bytes + line.len() > CONSOLE_BUFFER_BYTES {
+            self.dropped += 1;
+            return;
+        }
+        self.bytes += line.len();
+        self.lines.push_back(line);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<String> {
+        if let Some(line) = self.lines.pop_front() {
+            self.bytes -= line.len();
+            return Some(line);
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        (dropped > 0).then(|| format!("({dropped} lines were too many to show)"))
+    }
+
+    /// Whether there is nothing to be said, nor that something was left out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.dropped == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Takes the lines behind the first so many.
+    pub(super) fn take_behind(&mut self, count: usize) -> Vec<String> {
+        let lines: Vec<String> = self.lines.drain(count.min(self.lines.len())..).collect();
+        self.bytes -= lines.iter().map(String::len).sum::<usize>();
+        lines
+    }
 }
 
 #[cfg(test)]

@@ -18,29 +18,17 @@ pub(super) struct Delivery<'a> {
     pub(super) registry: &'a mut Registry,
     /// On whose behalf.
     pub(super) author: Author,
+    /// Other servers have heard of it already.
+    pub(super) is_told: bool,
 }
 
 impl Delivery<'_> {
     fn connection(&self, session: SessionId) -> Option<Key> {
         self.registry.sessions.session(session)?.connection()
     }
-}
 
-impl Context for Delivery<'_> {
-    fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool {
-        let Some(conn) = self.connection(to) else { return false };
-        if self.registry.has_posts(self.author) {
-            self.registry.post_to_one(self.author, conn, sender, text);
-            return true;
-        }
-        self.registry.send_message(conn, sender, text)
-    }
-
-    fn is_here(&self, name: &Name) -> bool {
-        self.registry.sessions.has_any(name)
-    }
-
-    fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
+    /// To how many of this server's sessions, at least.
+    fn send_to_name_here(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
         let sessions = &self.registry.sessions;
         let connection = |session| sessions.session(session).and_then(Session::connection);
         // Delivering may end a session (a slow consumer's), so the list is made first.
@@ -55,11 +43,44 @@ impl Context for Delivery<'_> {
         }
         recipients.iter().filter(|conn| self.registry.send_message(**conn, sender, text)).count()
     }
+}
 
-    fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str) {
-        self.registry.post_to_others(self.author, but, sender, text);
+impl Registry {
+    /// Shows the person at the console what somebody has said.
+    pub(super) fn show(&mut self, sender: &Name, text: &str) {
+        self.console.push(format!("{sender}: {}", escaped(text)));
+    }
+}
+
+impl Context for Delivery<'_> {
+    fn send(&mut self, to: SessionId, sender: Option<&Name>, text: &str) -> bool {
+        let Some(conn) = self.connection(to) else { return false };
+        if self.registry.has_posts(self.author) {
+            self.registry.post_to_one(self.author, conn, sender, text);
+            return true;
+        }
+        self.registry.send_message(conn, sender, text)
     }
 
+    fn is_here(&self, name: &Name) -> bool {
+        self.registry.sessions.has_any(name) || self.registry.presence.has(name)
+    }
+
+    fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
+        let here = self.send_to_name_here(to, sender, text);
+        if self.is_told || !self.registry.presence.is_online(to) {
+            return here;
+        }
+        self.registry.say_elsewhere(Some(to), sender, text);
+        here.max(1)
+    }
+
+    fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str) {
+        if !self.is_told {
+            self.registry.say_elsewhere(None, sender, text);
+        }
+        self.registry.post_to_others(self.author, but, sender, text);
+    }
     fn refuse(&mut self, to: SessionId, code: Code, explanation: &str) {
         let Some(conn) = self.connection(to) else { return };
         if self.registry.has_posts(self.author) {
@@ -87,7 +108,7 @@ impl Context for Delivery<'_> {
     }
 
     fn show(&mut self, sender: &Name, text: &str) {
-        self.registry.console.push(format!("{sender}: {}", escaped(text)));
+        self.registry.show(sender, text);
     }
 
     fn notice(&mut self, text: &str) {

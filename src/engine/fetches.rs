@@ -29,6 +29,8 @@ pub(super) enum Fetch {
     Open { conn: ConnId, name: Name, token: Token, is_remembered: bool },
     /// A session that may be known elsewhere alone.
     Resume { conn: ConnId, presented: Token, token: Token },
+    /// A list of who is here.
+    Who { command: CommandId },
     /// An end of a name's sessions, those here last.
     EndAll { name: Name, why: EndReason, report: Report },
 }
@@ -42,7 +44,7 @@ impl Fetch {
             | Fetch::Password { conn, .. }
             | Fetch::Open { conn, .. }
             | Fetch::Resume { conn, .. } => Some(*conn),
-            Fetch::ShowUser { .. } | Fetch::EndAll { .. } => None,
+            Fetch::ShowUser { .. } | Fetch::Who { .. } | Fetch::EndAll { .. } => None,
         }
     }
 }
@@ -83,6 +85,18 @@ impl<S: Store> Engine<S> {
             Some(directory) => {
                 directory.end_all(ticket, name, why);
                 self.await_answer(ticket, Fetch::EndAll { name: name.clone(), why, report });
+            }
+        }
+    }
+
+    /// Lists who is here, at all servers.
+    pub(super) fn list_who_is_here(&mut self, command: CommandId) {
+        let ticket = self.admission.next_ticket();
+        match self.store.directory() {
+            None => self.registry.list_who_is_here(command, Vec::new()),
+            Some(directory) => {
+                directory.list(ticket);
+                self.await_answer(ticket, Fetch::Who { command });
             }
         }
     }
@@ -128,6 +142,11 @@ impl<S: Store> Engine<S> {
                 (Fetch::Resume { conn, presented, token }, answer) => {
                     let found = if let Some(Found::Resumed(found)) = answer { Some(found) } else { None };
                     self.finish_resume(conn, &presented, token, found);
+                }
+                (Fetch::Who { command }, answer) => {
+                    let elsewhere =
+                        if let Some(Found::Sessions(found)) = answer { found } else { Vec::new() };
+                    self.registry.list_who_is_here(command, elsewhere);
                 }
                 (Fetch::EndAll { name, why, report }, answer) => {
                     let elsewhere = if let Some(Found::Ended(count)) = answer { count } else { 0 };

@@ -186,7 +186,11 @@ impl<S: Store> Engine<S> {
         self.registry.note_text(id, session);
         log_message("message received", id, text.len());
         let from = Speaker { session, name };
-        self.handler.message(from, text, &mut Delivery { registry: &mut self.registry, author: Some(id) });
+        self.handler.message(
+            from,
+            text,
+            &mut Delivery { registry: &mut self.registry, author: Some(id), is_told: false },
+        );
     }
 
     pub(super) fn text<'a>(&mut self, id: ConnId, bytes: &'a [u8]) -> Option<&'a str> {

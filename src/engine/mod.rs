@@ -19,6 +19,7 @@ mod accounts;
 mod admission;
 mod answers;
 mod arrival;
+mod changes;
 mod close_reason;
 mod commands;
 mod completions;
@@ -44,6 +45,7 @@ mod peer;
 mod poll;
 mod registry;
 mod roll;
+mod room;
 mod sessions;
 mod statistics;
 mod stranger_log;
@@ -66,9 +68,9 @@ pub use statistics::Statistics;
 pub use transport::{Output, TransportEvent, Written};
 
 use crate::Moment;
+use crate::auth::Origin;
 use crate::auth::conversation::LoginState;
-use crate::auth::{Origin, Session};
-use crate::handler::{Handler, Speaker};
+use crate::handler::Handler;
 use crate::limits::SHARE_DUE;
 use crate::protocol::{Code, Lent};
 use crate::slots::Key;
@@ -76,7 +78,7 @@ use crate::store::Store;
 use admission::Admission;
 use connection::ConnectionState;
 use delivery::Delivery;
-use registry::{Change, Registry};
+use registry::Registry;
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -124,6 +126,7 @@ impl<S: Store> Engine<S> {
         }
         let mut registry = Registry::new(config);
         registry.is_shared = store.directory().is_some();
+        registry.shares_room = registry.is_shared && handler.fans_out();
         Ok(Engine { registry, admission, store, handler, entropy, quit_asked: false, stopping: false })
     }
 
@@ -161,7 +164,11 @@ impl<S: Store> Engine<S> {
         if self.registry.handler_timer.is_some_and(|due| due <= now) {
             self.registry.handler_timer = None;
             if !self.stopping {
-                self.handler.timer(&mut Delivery { registry: &mut self.registry, author: None });
+                self.handler.timer(&mut Delivery {
+                    registry: &mut self.registry,
+                    author: None,
+                    is_told: false,
+                });
             }
         }
         self.admission.cache.expire(now);
@@ -216,7 +223,7 @@ impl<S: Store> Engine<S> {
         self.registry.now = now;
         self.take_completions();
         if !self.stopping {
-            self.handler.woken(&mut Delivery { registry: &mut self.registry, author: None });
+            self.handler.woken(&mut Delivery { registry: &mut self.registry, author: None, is_told: false });
         }
         self.apply_changes();
     }
@@ -292,6 +299,11 @@ impl<S: Store> Engine<S> {
         self.registry.connections.is_empty()
     }
 
+    /// Whether as much is being handed out as there may be: nobody's texts are taken meanwhile.
+    pub fn is_fan_out_full(&self) -> bool {
+        self.registry.is_fan_out_full()
+    }
+
     /// The store, to look at.
     pub fn store(&self) -> &S {
         &self.store
@@ -337,49 +349,5 @@ impl<S: Store> Engine<S> {
             }
             _ => false,
         })
-    }
-
-    /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped, and
-    /// what waits to be written is kept within its bound.
-    fn apply_changes(&mut self) {
-        if !self.registry.changes.is_empty() {
-            self.tell_changes();
-        }
-        if self.registry.is_over_output_total() {
-            self.registry.begin_cut_off();
-            self.tell_changes();
-        }
-        while let Some(origin) = self.admission.throttle.poll_charged() {
-            self.store.charge(origin, self.registry.config.penalty);
-        }
-    }
-
-    fn tell_changes(&mut self) {
-        while let Some(change) = self.registry.changes.pop_front() {
-            if let Change::Left { session, .. } = change {
-                self.tell_ended(session);
-            }
-            match change {
-                Change::Abandoned(job) => self.admission.abandon(job, self.registry.now),
-                Change::AbandonedBy(conn) => {
-                    if let Some(job) = self.admission.change_jobs.remove(&conn) {
-                        self.admission.abandon(job, self.registry.now);
-                    }
-                }
-                Change::EarlyLoginLeft { conn, name } => self.admission.forget_early_login(conn, &name),
-                Change::Lost { session } => self.tell_lost(session),
-                _ if self.stopping => {}
-                Change::Joined { session, name } => {
-                    // What it says next comes behind that.
-                    let author = self.registry.sessions.session(session).and_then(Session::connection);
-                    let post = &mut Delivery { registry: &mut self.registry, author };
-                    self.handler.joined(Speaker { session, name: &name }, post);
-                }
-                Change::Left { session, name, last } => {
-                    let post = &mut Delivery { registry: &mut self.registry, author: None };
-                    self.handler.left(Speaker { session, name: &name }, last, post);
-                }
-            }
-        }
     }
 }

@@ -3,11 +3,13 @@
 use super::answers::{Answers, CommandId};
 use super::close_reason::CloseReason;
 use super::connection::{Connection, ConnectionState, Input};
+use super::console::ConsoleQueue;
 use super::cut_off::CutOff;
 use super::fan_out::FanOut;
 use super::figures::PendingHandshakes;
 use super::output::Outputs;
 use super::roll::Roll;
+use super::room::{Presence, Saying};
 use super::stranger_log::StrangerLog;
 use super::strangers::{StrangerState, Strangers};
 use super::tasks::Task;
@@ -18,7 +20,7 @@ use crate::Moment;
 use crate::auth::conversation::{LoginState, PendingWork};
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
-use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST, CONSOLE_BUFFER_BYTES};
+use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST};
 use crate::protocol::{Code, Reply};
 use crate::slots::Slots;
 use std::collections::{BTreeSet, VecDeque};
@@ -49,6 +51,10 @@ pub(super) struct Registry {
     pub(super) over_limit: usize,
     /// Other servers are told of sessions.
     pub(super) is_shared: bool,
+    /// And of what is said to all, who then are the same for all of them.
+    pub(super) shares_room: bool,
+    pub(super) presence: Presence,
+    pub(super) sayings: Vec<Saying>,
     pub(super) strangers: Strangers,
     pub(super) roll: Roll,
     pub(super) write_rate: WriteRate,
@@ -103,50 +109,6 @@ pub(super) struct Totals {
     pub(super) log_lines_dropped: u64,
 }
 
-/// Lines for the person at the console, bounded.
-#[derive(Debug, Default)]
-pub(super) struct ConsoleQueue {
-    lines: VecDeque<String>,
-    bytes: usize,
-    dropped: u64,
-}
-
-impl ConsoleQueue {
-    pub(super) fn push(&mut self, line: String) {
-        if self.bytes + line.len() > CONSOLE_BUFFER_BYTES {
-            self.dropped += 1;
-            return;
-        }
-        self.bytes += line.len();
-        self.lines.push_back(line);
-    }
-
-    pub(super) fn pop(&mut self) -> Option<String> {
-        if let Some(line) = self.lines.pop_front() {
-            self.bytes -= line.len();
-            return Some(line);
-        }
-        let dropped = std::mem::take(&mut self.dropped);
-        (dropped > 0).then(|| format!("({dropped} lines were too many to show)"))
-    }
-
-    /// Whether there is nothing to be said, nor that something was left out.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.dropped == 0
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Takes the lines behind the first so many.
-    pub(super) fn take_behind(&mut self, count: usize) -> Vec<String> {
-        let lines: Vec<String> = self.lines.drain(count.min(self.lines.len())..).collect();
-        self.bytes -= lines.iter().map(String::len).sum::<usize>();
-        lines
-    }
-}
-
 impl Registry {
     pub(super) fn new(config: Config) -> Registry {
         let room = config.max_connections.min(CONNECTIONS_ROOM_MOST);
@@ -169,6 +131,9 @@ impl Registry {
             unblocked: Vec::new(),
             commands: VecDeque::new(),
             is_shared: false,
+            shares_room: false,
+            presence: Presence::default(),
+            sayings: Vec::new(),
             over_limit: 0,
             strangers: Strangers::default(),
             roll: Roll::default(),

@@ -2,7 +2,8 @@
 
 use super::ConnId;
 use super::registry::Registry;
-use crate::auth::Online;
+use super::room::Presence;
+use crate::auth::{Name, Online};
 use crate::limits::NAMES_HEAD_BYTES;
 use crate::protocol::Reply;
 
@@ -12,24 +13,30 @@ use crate::protocol::Reply;
 pub(super) struct Roll {
     online: u32,
     names: String,
-    /// Of [`Online`], when it was written.
-    revision: Option<u64>,
+    /// Whether all servers' names are there, and their state's number, when it was written.
+    revision: Option<(bool, u64)>,
 }
 
 impl Roll {
     /// The answer, with as many names as fit a frame.
-    fn answer(&mut self, online: &Online, limit_bytes: u32) -> Reply<'_> {
-        if self.revision != Some(online.revision()) {
-            self.write(online, limit_bytes as usize - NAMES_HEAD_BYTES);
-            self.revision = Some(online.revision());
+    fn answer(&mut self, online: &Online, presence: &Presence, limit_bytes: u32) -> Reply<'_> {
+        let everywhere = presence.online();
+        let revision = everywhere.map_or((false, online.revision()), |(_, revision)| (true, revision));
+        if self.revision != Some(revision) {
+            let most_bytes = limit_bytes as usize - NAMES_HEAD_BYTES;
+            match everywhere {
+                None => self.write(online.names(), online.len(), most_bytes),
+                Some((names, _)) => self.write(names.iter(), names.len(), most_bytes),
+            }
+            self.revision = Some(revision);
         }
         Reply::Names { online: self.online, names: &self.names }
     }
 
-    fn write(&mut self, online: &Online, most_bytes: usize) {
-        self.online = u32::try_from(online.len()).unwrap_or(u32::MAX);
+    fn write<'a>(&mut self, names: impl Iterator<Item = &'a Name>, count: usize, most_bytes: usize) {
+        self.online = u32::try_from(count).unwrap_or(u32::MAX);
         self.names.clear();
-        for name in online.names().map(|name| name.as_str()) {
+        for name in names.map(Name::as_str) {
             if self.names.len() + name.len() + 1 > most_bytes {
                 break;
             }
@@ -43,7 +50,7 @@ impl Registry {
     /// Tells a connection who is online.
     pub(super) fn send_names(&mut self, id: ConnId) {
         let mut roll = std::mem::take(&mut self.roll);
-        self.send(id, &roll.answer(self.sessions.online(), self.config.max_frame_bytes));
+        self.send(id, &roll.answer(self.sessions.online(), &self.presence, self.config.max_frame_bytes));
         self.roll = roll;
     }
 }

@@ -1,14 +1,15 @@
 //! Sessions, begun: by a password that was right, or by the token of one whose connection was lost.
 
-use super::close_reason::{CloseReason, ended};
+use super::close_reason::CloseReason;
 use super::connection::ConnectionState;
 use super::fetches::Fetch;
 use super::registry::Change;
 use super::{ConnId, Engine};
-use crate::auth::{Name, PasswordHash, Session, SessionId, Token};
+use crate::auth::{Name, PasswordHash, SessionId, Token};
 use crate::limits::TOKEN_BYTES;
 use crate::protocol::{Code, Reply};
-use crate::store::{EntryId, News, Resumed, Store};
+use crate::store::{EntryId, Resumed, Store};
+use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 impl<S: Store> Engine<S> {
@@ -22,11 +23,12 @@ impl<S: Store> Engine<S> {
         is_remembered: bool,
     ) {
         let Some(token) = self.draw_token(id) else { return };
+        let Some(peer) = self.peer(id) else { return };
         let ticket = self.admission.next_ticket();
         match self.store.directory() {
             None => self.open_session(id, name, token, is_remembered, None),
             Some(directory) => {
-                directory.open(ticket, &name, verified, token.expose());
+                directory.open(ticket, &name, verified, token.expose(), peer);
                 self.await_answer(ticket, Fetch::Open { conn: id, name, token, is_remembered });
             }
         }
@@ -41,9 +43,7 @@ impl<S: Store> Engine<S> {
         is_remembered: bool,
         entry: Option<EntryId>,
     ) {
-        let Some(peer) = self.registry.connections.get(id).map(|connection| connection.peer) else {
-            return;
-        };
+        let Some(peer) = self.peer(id) else { return };
         let welcome = Zeroizing::new(*token.expose());
         let first = !self.registry.sessions.has_any(&name);
         let session = self.registry.sessions.open(name.clone(), token, id);
@@ -57,6 +57,10 @@ impl<S: Store> Engine<S> {
         if first {
             self.registry.changes.push_back(Change::Joined { session, name });
         }
+    }
+
+    fn peer(&self, id: ConnId) -> Option<SocketAddr> {
+        self.registry.connections.get(id).map(|connection| connection.peer.into())
     }
 
     fn carry(&mut self, entry: Option<EntryId>, session: SessionId) {
@@ -119,9 +123,10 @@ impl<S: Store> Engine<S> {
     /// Whatever is known of it here: it may go on elsewhere by now.
     fn resume_anywhere(&mut self, id: ConnId, presented: &[u8; TOKEN_BYTES]) {
         let Some(token) = self.draw_token(id) else { return };
+        let Some(peer) = self.peer(id) else { return };
         let ticket = self.admission.next_ticket();
         if let Some(directory) = self.store.directory() {
-            directory.resume(ticket, presented, token.expose());
+            directory.resume(ticket, presented, token.expose(), peer);
         }
         self.await_answer(ticket, Fetch::Resume { conn: id, presented: Token::new(*presented), token });
     }
@@ -154,8 +159,9 @@ impl<S: Store> Engine<S> {
             None => match self.registry.sessions.resumable(presented.expose()) {
                 None => self.refuse_away(id),
                 Some(session) => {
-                    if let Some(directory) = self.store.directory() {
-                        directory.resumed_here(session, presented.expose(), token.expose());
+                    let peer = self.peer(id);
+                    if let Some((directory, peer)) = self.store.directory().zip(peer) {
+                        directory.resumed_here(session, presented.expose(), token.expose(), peer);
                     }
                     self.resume_here(id, session, presented.expose(), token);
                 }
@@ -217,22 +223,6 @@ impl<S: Store> Engine<S> {
     pub(super) fn tell_ended(&mut self, session: SessionId) {
         self.store.directory().into_iter().for_each(|directory| directory.end(session));
     }
-
-    /// Carries out what happened elsewhere to sessions of this server.
-    pub(super) fn take_news(&mut self) {
-        while let Some(news) = self.store.directory().and_then(|directory| directory.poll_news()) {
-            let (session, (why, reason)) = match news {
-                News::Moved(session) => (session, (CloseReason::TakenOver, MOVED)),
-                News::Ended(session, why) => (session, ended(why)),
-            };
-            let connection = self.registry.sessions.session(session).and_then(Session::connection);
-            // Before its connection is, so that it does not wait there for somebody to come back.
-            self.registry.end_session(session);
-            if let Some(conn) = connection {
-                self.registry.bye(conn, reason, why);
-            }
-        }
-    }
 }
 
-const MOVED: &str = "the session goes on in another connection";
+pub(super) const MOVED: &str = "the session goes on in another connection";

@@ -8,7 +8,7 @@ use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
 use crate::command::Answer;
 use crate::limits::SHARE_TASK;
-use crate::store::EndReason;
+use crate::store::{Elsewhere, EndReason};
 use std::collections::BTreeMap;
 
 /// Something that is under way.
@@ -23,11 +23,14 @@ pub(super) enum Task {
         report: Report,
         elsewhere: usize,
     },
-    /// Those who are here so far, in order; and the session that is looked at next.
-    Who { command: CommandId, present: BTreeMap<(Name, SessionId), Answer>, next: usize },
+    /// Those who are here so far, in order; the session that is looked at next; and how many others have, online and lost.
+    Who { command: CommandId, present: Present, next: usize, elsewhere: (usize, usize) },
     /// The last word to all, then an end of the sessions that have no connection.
     Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
 }
+
+/// Sessions in the order of their names, and of those of one name in any that is always the same.
+type Present = BTreeMap<(Name, usize), Answer>;
 
 /// What is said when sessions have ended.
 #[derive(Debug)]
@@ -58,9 +61,17 @@ impl Registry {
         self.begin_task(Task::End { sessions, done: 0, reason, why, report: Report::None, elsewhere: 0 });
     }
 
-    /// Lists who is here.
-    pub(super) fn list_who_is_here(&mut self, command: CommandId) {
-        self.begin_task(Task::Who { command, present: BTreeMap::new(), next: 0 });
+    /// Lists who is here, and at other servers.
+    pub(super) fn list_who_is_here(&mut self, command: CommandId, elsewhere: Vec<Elsewhere>) {
+        let count = elsewhere.len();
+        let lost = elsewhere.iter().filter(|session| session.peer.is_none()).count();
+        // Behind those of this server, which are numbered by their places.
+        let present = elsewhere.into_iter().enumerate().map(|(number, session)| {
+            let Elsewhere { name, peer, resumable } = session;
+            ((name.clone(), usize::MAX - number), Answer::Present { name, peer, resumable })
+        });
+        let present = present.collect();
+        self.begin_task(Task::Who { command, present, next: 0, elsewhere: (count - lost, lost) });
     }
 
     /// Says Bye to all.
@@ -116,16 +127,19 @@ impl Registry {
                 self.report_end(report, sessions.len() + *elsewhere);
                 true
             }
-            Task::Who { command, present, next } if *next < self.sessions.used() => {
+            Task::Who { command, present, next, elsewhere } if *next < self.sessions.used() => {
                 let end = self.sessions.used().min(*next + SHARE_TASK);
-                let sessions = (*next..end).filter_map(|index| self.sessions.at_index(index));
+                let session = |index| self.sessions.at_index(index).map(|(_, session)| (index, session));
+                let sessions = (*next..end).filter_map(session);
                 present.extend(
-                    sessions.map(|(id, session)| ((session.name().clone(), id), self.presence_of(session))),
+                    sessions.map(|(n, session)| ((session.name().clone(), n), self.presence_of(session))),
                 );
                 *next = end;
-                self.does_last_share_of(*command, present, *next)
+                self.does_last_share_of(*command, present, *next, *elsewhere)
             }
-            Task::Who { command, present, next } => self.does_last_share_of(*command, present, *next),
+            Task::Who { command, present, next, elsewhere } => {
+                self.does_last_share_of(*command, present, *next, *elsewhere)
+            }
             Task::Stop { connections, sessions } => {
                 for _ in 0..SHARE_TASK {
                     if let Some(id) = connections.pop() {
@@ -146,8 +160,9 @@ impl Registry {
     fn does_last_share_of(
         &mut self,
         command: CommandId,
-        present: &mut BTreeMap<(Name, SessionId), Answer>,
+        present: &mut Present,
         looked: usize,
+        (online_elsewhere, lost_elsewhere): (usize, usize),
     ) -> bool {
         if looked < self.sessions.used() {
             return false;
@@ -162,6 +177,7 @@ impl Registry {
         let lost = self.sessions.lost_count();
         let online = self.sessions.len() - lost;
         let strangers = self.connections.len().saturating_sub(online);
+        let (online, lost) = (online + online_elsewhere, lost + lost_elsewhere);
         self.answers.push(command, Answer::Presence { online, lost, strangers });
         self.answers.done(command, "");
         true

@@ -136,8 +136,11 @@ impl<S: Store> Server<S> {
     /// Takes what a store that is elsewhere has answered, and lets any work that is due: that may block, and nothing else in
     /// a server does. Says whether there may be answers.
     pub(super) fn store(&mut self) -> bool {
+        let is_full = self.engine.is_fan_out_full();
         let has_received = match self.engine.store_mut().link() {
             None => false,
+            // What others say waits in its socket, as it would if they were here.
+            Some(_) if is_full => return false,
             Some(link) => self.store_link.receive(link, &mut self.buffer, self.clock.now()),
         };
         let due = self.engine.store_mut().next_commit();

@@ -6,6 +6,7 @@
 use super::Ticket;
 use crate::auth::{Name, PasswordHash, SessionId};
 use crate::limits::TOKEN_BYTES;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Names a session at all servers.
@@ -23,6 +24,17 @@ pub struct Resumed {
     pub here: Option<SessionId>,
 }
 
+/// A session of another server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Whose.
+    pub name: Name,
+    /// Where its client is; none while its connection is lost.
+    pub peer: Option<SocketAddr>,
+    /// How long it waits, if it is lost.
+    pub resumable: Duration,
+}
+
 /// Why sessions end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
@@ -36,31 +48,86 @@ pub enum EndReason {
     PasswordChanged,
 }
 
-/// What happened elsewhere to a session of this server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happened elsewhere, or at any of the servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It goes on at another server.
+    /// A session of this server goes on at another.
     Moved(SessionId),
-    /// It was ended.
+    /// A session of this server was ended.
     Ended(SessionId, EndReason),
+    /// A name has its first session.
+    Joined(Name),
+    /// A name has no session any more.
+    Left(Name),
+    /// A name is online.
+    Here(Name),
+    /// A name is not online any more.
+    Gone(Name),
+    /// These names have sessions, and those of them that are online: what was known before may not be so.
+    Present {
+        /// With sessions.
+        names: Vec<Name>,
+        /// With a connection.
+        online: Vec<Name>,
+    },
+    /// What is known of others will not be kept up to date for a while.
+    Cut,
+    /// Somebody at another server says something to all, or the server there does.
+    Said {
+        /// Who, if not the server.
+        sender: Option<Name>,
+        /// What.
+        text: String,
+    },
+    /// The same to one name.
+    SaidTo {
+        /// Whom.
+        to: Name,
+        /// Who, if not the server.
+        sender: Option<Name>,
+        /// What.
+        text: String,
+    },
 }
 
 /// What a server asks of, and tells, the others. Answers to what has a ticket are [fetched](super::Store::poll_fetched).
 pub trait Directory {
     /// Enters a session that a login is about to open, if the record is still the one that was verified.
-    fn open(&mut self, ticket: Ticket, name: &Name, verified: &PasswordHash, token: &[u8; TOKEN_BYTES]);
+    fn open(
+        &mut self,
+        ticket: Ticket,
+        name: &Name,
+        verified: &PasswordHash,
+        token: &[u8; TOKEN_BYTES],
+        peer: SocketAddr,
+    );
 
     /// Looks for the session that this token is good for a Resume of, and gives it the new one.
-    fn resume(&mut self, ticket: Ticket, presented: &[u8; TOKEN_BYTES], token: &[u8; TOKEN_BYTES]);
+    fn resume(
+        &mut self,
+        ticket: Ticket,
+        presented: &[u8; TOKEN_BYTES],
+        token: &[u8; TOKEN_BYTES],
+        peer: SocketAddr,
+    );
 
     /// Ends what others have of a name's sessions; the answer is how many.
     fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason);
+
+    /// Lists the sessions of all other servers.
+    fn list(&mut self, ticket: Ticket);
 
     /// An entry that was opened or resumed is this session; without one there is nobody there any more.
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>);
 
     /// A session was resumed here while nobody could be asked.
-    fn resumed_here(&mut self, session: SessionId, presented: &[u8; TOKEN_BYTES], token: &[u8; TOKEN_BYTES]);
+    fn resumed_here(
+        &mut self,
+        session: SessionId,
+        presented: &[u8; TOKEN_BYTES],
+        token: &[u8; TOKEN_BYTES],
+        peer: SocketAddr,
+    );
 
     /// A session's token was used: the one before it is dead.
     fn confirm(&mut self, session: SessionId);
@@ -70,6 +137,9 @@ pub trait Directory {
 
     /// A session has ended.
     fn end(&mut self, session: SessionId);
+
+    /// Says something to all at the other servers, or to one name there.
+    fn say(&mut self, to: Option<&Name>, sender: Option<&Name>, text: &str);
 
     /// Something that happened since the last call.
     fn poll_news(&mut self) -> Option<News>;

@@ -39,7 +39,7 @@ mod tests;
 #[cfg(feature = "shared")]
 pub use any::AnyStore;
 pub use csv_store::DiskStore;
-pub use directory::{Directory, EndReason, EntryId, News, Resumed};
+pub use directory::{Directory, Elsewhere, EndReason, EntryId, News, Resumed};
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
@@ -162,6 +162,8 @@ pub enum Found {
     Resumed(Option<Resumed>),
     /// To [`end_all`](Directory::end_all): how many there were.
     Ended(usize),
+    /// To [`list`](Directory::list).
+    Sessions(Vec<Elsewhere>),
 }
 
 /// What is said where a store that is elsewhere does not answer.

@@ -16,6 +16,8 @@ pub(super) struct Carried {
     pub(super) token: String,
     /// Hash of the one before, while it is good; or nothing.
     pub(super) previous: String,
+    /// Where its client is, or was last.
+    pub(super) peer: String,
     /// When it ends, if it is lost.
     pub(super) expires: Option<Moment>,
     /// The store may not know its tokens.
@@ -50,6 +52,7 @@ pub(super) struct Opened {
     pub(super) name: Name,
     pub(super) token: String,
     pub(super) previous: String,
+    pub(super) peer: String,
 }
 
 impl Carriage {

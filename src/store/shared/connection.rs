@@ -3,9 +3,10 @@
 use super::command::Command;
 use super::greeting::{self, Step};
 use super::pipeline::{Reply, Unanswered};
+use super::room::ROOM;
 use super::{Asked, SharedStore};
 use crate::Moment;
-use crate::store::{Completion, Directory, Failure, Fetched, Link, LinkAction, Notice};
+use crate::store::{Completion, Directory, Failure, Fetched, Link, LinkAction, News, Notice};
 use log::Level;
 use std::net::SocketAddr;
 
@@ -23,7 +24,7 @@ impl Link for SharedStore {
         for (step, command) in greeting::commands(&self.address) {
             // Nobody answers but what others say from then on.
             if step == Step::Birth {
-                self.pipeline.say_first(&Command::new(&["SUBSCRIBE", &self.carriage.channel()]));
+                self.pipeline.say_first(&Command::new(&["SUBSCRIBE", &self.carriage.channel(), ROOM]));
             }
             self.pipeline.ask_first(&command, Asked::Greeting(step), now);
         }
@@ -80,12 +81,14 @@ impl SharedStore {
                 self.end_resuming();
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
-            Asked::EndAll { ticket } => self.fetched.push_back(Fetched { ticket, answer: None }),
+            Asked::EndAll { ticket } | Asked::Who { ticket } => {
+                self.fetched.push_back(Fetched { ticket, answer: None })
+            }
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
             Asked::End { entry } => self.note_unended(entry),
-            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Kept { .. } | Asked::Noted => {}
+            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Kept { .. } | Asked::Present | Asked::Noted => {}
         }
     }
 
@@ -96,6 +99,7 @@ impl SharedStore {
             self.notices.push_back(Notice::new(Level::Error, text.clone()));
             self.trouble = Some((now, text));
         }
+        self.carriage.news.push_back(News::Cut);
         for unanswered in self.pipeline.handle_closed(now) {
             self.leave_unanswered(unanswered);
         }

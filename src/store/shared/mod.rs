@@ -12,6 +12,7 @@ mod keys;
 mod pipeline;
 mod record;
 mod replies;
+mod room;
 mod sessions;
 
 pub use address::StoreAddress;
@@ -64,8 +65,8 @@ enum Asked {
     },
     Resume {
         ticket: Ticket,
-        /// Hashes of the new token, and of the one that was presented.
-        tokens: (String, String),
+        /// Hashes of the new token, and of the one that was presented, and the peer.
+        opened: (String, String, String),
     },
     EndAll {
         ticket: Ticket,
@@ -76,6 +77,10 @@ enum Asked {
     },
     End {
         entry: EntryId,
+    },
+    Present,
+    Who {
+        ticket: Ticket,
     },
     /// Nobody waits for it.
     Noted,

@@ -53,13 +53,15 @@ impl SharedStore {
                 }
             },
             Asked::Open { ticket, entry } => return self.take_opened(ticket, entry, reply),
-            Asked::Resume { ticket, tokens } => return self.take_resumed(ticket, tokens, reply),
+            Asked::Resume { ticket, opened } => return self.take_resumed(ticket, opened, reply),
+            Asked::Who { ticket } => self.take_sessions(ticket, reply),
             Asked::EndAll { ticket } => {
                 let count =
                     if let Reply::Number { data, .. } = reply { usize::try_from(*data).ok() } else { None };
                 self.fetched.push_back(Fetched { ticket, answer: count.map(Found::Ended) });
             }
             Asked::Kept { told } => return self.take_kept(&told, reply),
+            Asked::Present => return self.take_present(reply),
             Asked::End { .. } | Asked::Noted => {}
         }
         Ok(())

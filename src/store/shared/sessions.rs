@@ -12,6 +12,7 @@ use crate::auth::{Name, PasswordHash, SessionId};
 use crate::limits::{LEASE_RENEWAL, SHARE_RENEWALS, TOKEN_BYTES};
 use crate::store::{Directory, EndReason, EntryId, Fetched, Found, News, Resumed, Ticket};
 use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A script about sessions, with what they have in common.
@@ -28,6 +29,8 @@ const KEEP: &str = script!("keep.lua");
 const END: &str = script!("end.lua");
 const END_ALL: &str = script!("end_all.lua");
 const REAP: &str = script!("reap.lua");
+const WHO: &str = script!("who.lua");
+const PRESENT: &str = script!("present.lua");
 
 /// From one look at who is overdue to the next.
 const REAP_PAUSE: Duration = Duration::from_secs(1);
@@ -91,6 +94,8 @@ impl SharedStore {
             self.say_ended(entry);
         }
         self.carriage.reap = now + REAP_GRACE;
+        let command = self.directory_script(PRESENT, &[], &[]);
+        self.pipeline.ask(command, Asked::Present);
     }
 
     fn say_ended(&mut self, entry: EntryId) {
@@ -125,6 +130,8 @@ impl SharedStore {
                 carried.previous.clone(),
                 milliseconds(lease),
                 if carried.is_news { "new".to_owned() } else { String::new() },
+                if carried.expires.is_none() { "1".to_owned() } else { "0".to_owned() },
+                carried.peer.clone(),
             ]);
             if carried.is_news {
                 told.push(session);
@@ -163,7 +170,7 @@ impl SharedStore {
     pub(super) fn take_resumed(
         &mut self,
         ticket: Ticket,
-        (token, previous): (String, String),
+        (token, previous, peer): (String, String, String),
         reply: &Reply,
     ) -> Result<(), String> {
         let resumed = match reply {
@@ -181,7 +188,7 @@ impl SharedStore {
             (Some(_), _) if has_ended => Some(Found::Resumed(None)),
             (Some((entry, name)), _) => {
                 let here = self.carriage.by_entry.get(&entry).copied();
-                let opened = Opened { name: name.clone(), token, previous };
+                let opened = Opened { name: name.clone(), token, previous, peer };
                 self.carriage.opened.insert(entry, opened);
                 Some(Found::Resumed(Some(Resumed { entry, name, here })))
             }
@@ -223,13 +230,9 @@ impl SharedStore {
         }
     }
 
-    /// What another server says: what became of a session.
-    pub(super) fn take_push(&mut self, push: &[Reply]) {
-        let [kind, _, said] = push else { return };
-        if text(kind) != Some("message") {
-            return;
-        }
-        let Some((what, id)) = text(said).and_then(|said| said.split_once(' ')) else { return };
+    /// What another server says of a session.
+    pub(super) fn take_word(&mut self, said: &str) {
+        let Some((what, id)) = said.split_once(' ') else { return };
         let Some(entry) = entry(id) else { return };
         let why = [EndReason::Kicked, EndReason::Disabled, EndReason::Removed, EndReason::PasswordChanged];
         self.leave(entry, why.into_iter().find(|why| word(*why) == what));
@@ -247,8 +250,15 @@ impl SharedStore {
 }
 
 impl Directory for SharedStore {
-    fn open(&mut self, ticket: Ticket, name: &Name, verified: &PasswordHash, token: &[u8; TOKEN_BYTES]) {
-        let (entry, hash) = (entry_of(token), hash_of(token));
+    fn open(
+        &mut self,
+        ticket: Ticket,
+        name: &Name,
+        verified: &PasswordHash,
+        token: &[u8; TOKEN_BYTES],
+        peer: SocketAddr,
+    ) {
+        let (entry, hash, peer) = (entry_of(token), hash_of(token), peer.to_string());
         let arguments = [
             &verified.to_phc(),
             &hex(&entry.0),
@@ -256,19 +266,27 @@ impl Directory for SharedStore {
             &self.carriage.owner,
             &hash,
             &milliseconds(self.carriage.lease),
+            &peer,
         ];
         let command = self.directory_script(OPEN, &[&user_key(name)], &arguments);
-        let opened = Opened { name: name.clone(), token: hash, previous: String::new() };
+        let opened = Opened { name: name.clone(), token: hash, previous: String::new(), peer };
         self.carriage.opened.insert(entry, opened);
         self.pipeline.ask(command, Asked::Open { ticket, entry });
     }
 
-    fn resume(&mut self, ticket: Ticket, presented: &[u8; TOKEN_BYTES], token: &[u8; TOKEN_BYTES]) {
-        let (previous, token) = (hash_of(presented), hash_of(token));
+    fn resume(
+        &mut self,
+        ticket: Ticket,
+        presented: &[u8; TOKEN_BYTES],
+        token: &[u8; TOKEN_BYTES],
+        peer: SocketAddr,
+    ) {
+        let (previous, token, peer) = (hash_of(presented), hash_of(token), peer.to_string());
         let lease = milliseconds(self.carriage.lease);
-        let command = self.directory_script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease]);
+        let command =
+            self.directory_script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease, &peer]);
         self.carriage.resuming += 1;
-        self.pipeline.ask(command, Asked::Resume { ticket, tokens: (token, previous) });
+        self.pipeline.ask(command, Asked::Resume { ticket, opened: (token, previous, peer) });
     }
 
     fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason) {
@@ -277,21 +295,34 @@ impl Directory for SharedStore {
         self.pipeline.ask(command, Asked::EndAll { ticket });
     }
 
+    fn list(&mut self, ticket: Ticket) {
+        let command = self.directory_script(WHO, &[], &[&self.carriage.owner]);
+        self.pipeline.ask(command, Asked::Who { ticket });
+    }
+
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
-        let Some(Opened { name, token, previous }) = self.carriage.opened.remove(&entry) else { return };
+        let Some(Opened { name, token, previous, peer }) = self.carriage.opened.remove(&entry) else {
+            return;
+        };
         let Some(session) = session else { return self.say_ended(entry) };
         self.carriage.forget(session);
         let renewal = self.now + LEASE_RENEWAL;
         self.carriage.insert(
             session,
-            Carried { entry, name, token, previous, expires: None, is_news: false, renewal },
+            Carried { entry, name, token, previous, peer, expires: None, is_news: false, renewal },
         );
     }
 
-    fn resumed_here(&mut self, session: SessionId, presented: &[u8; TOKEN_BYTES], token: &[u8; TOKEN_BYTES]) {
+    fn resumed_here(
+        &mut self,
+        session: SessionId,
+        presented: &[u8; TOKEN_BYTES],
+        token: &[u8; TOKEN_BYTES],
+        peer: SocketAddr,
+    ) {
         if let Some(carried) = self.carriage.carried.get_mut(&session) {
             (carried.token, carried.previous, carried.expires) = (hash_of(token), hash_of(presented), None);
-            carried.is_news = true;
+            (carried.is_news, carried.peer) = (true, peer.to_string());
         }
         self.carriage.renew_at(session, self.now);
     }
@@ -318,6 +349,10 @@ impl Directory for SharedStore {
             }
             self.say_ended(carried.entry);
         }
+    }
+
+    fn say(&mut self, to: Option<&Name>, sender: Option<&Name>, text: &str) {
+        self.publish(to, sender, text);
     }
 
     fn poll_news(&mut self) -> Option<News> {

@@ -28,7 +28,7 @@ fn expect_gone(server: &Server, token: [u8; 16]) {
     assert!(is_error(&said, Code::NoSuchSession), "{said:?}");
 }
 
-fn admin(server: &Server, words: &[&str]) -> String {
+pub(super) fn admin(server: &Server, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_porter-admin"));
     let output = command.arg("--data").arg(server.folder.data()).args(words).output().unwrap();
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -6,18 +6,39 @@ end
 local function session(id) return 'porter:session:' .. id end
 local function token(hash) return 'porter:token:' .. hash end
 local function sessions(name) return 'porter:sessions:' .. name end
-local function keep(id, name, owner, hash, previous, lease)
-  redis.call('HSET', session(id), 'name', name, 'owner', owner, 'hash', hash, 'previous', previous)
+local function tell(what, name) redis.call('PUBLISH', 'porter:room', '- ' .. what .. ' ' .. name) end
+-- Whether a session has a connection: a name is online as long as any of its sessions has one.
+local function attach(id, name, attached)
+  if redis.call('HGET', session(id), 'attached') == attached then return end
+  redis.call('HSET', session(id), 'attached', attached)
+  local count = redis.call('HINCRBY', 'porter:attached', name, attached == '1' and 1 or -1)
+  if attached == '1' and count == 1 then tell('here', name) end
+  if count < 1 then
+    redis.call('HDEL', 'porter:attached', name)
+    tell('gone', name)
+  end
+end
+local function keep(id, name, owner, hash, previous, lease, attached, peer)
+  redis.call('HSET', session(id), 'name', name, 'owner', owner, 'hash', hash, 'previous', previous, 'peer', peer)
   redis.call('SET', token(hash), id)
   if previous ~= '' then redis.call('SET', token(previous), id) end
   redis.call('ZADD', 'porter:online', clock() + lease, id)
-  redis.call('SADD', sessions(name), id)
+  if redis.call('SADD', sessions(name), id) == 1 and redis.call('SCARD', sessions(name)) == 1 then
+    redis.call('SADD', 'porter:names', name)
+    tell('joined', name)
+  end
+  if attached == '1' or redis.call('HEXISTS', session(id), 'attached') == 1 then attach(id, name, attached) end
 end
 local function drop(id)
   redis.call('ZREM', 'porter:online', id)
   local have = redis.call('HMGET', session(id), 'name', 'hash', 'previous')
   if not have[1] then return end
+  if redis.call('HGET', session(id), 'attached') == '1' then attach(id, have[1], '0') end
   redis.call('DEL', session(id), token(have[2]))
   if have[3] ~= '' then redis.call('DEL', token(have[3])) end
   redis.call('SREM', sessions(have[1]), id)
+  if redis.call('SCARD', sessions(have[1])) == 0 then
+    redis.call('SREM', 'porter:names', have[1])
+    tell('left', have[1])
+  end
 end

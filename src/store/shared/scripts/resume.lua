@@ -1,5 +1,5 @@
 -- Somebody is back. KEYS: birth. ARGV: the birth that is known, hash of the presented token, hash of the new one, owner, lease
--- in milliseconds. Answers the session and its name, and tells who had it.
+-- in milliseconds, peer. Answers the session and its name, and tells who had it.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
 local id = redis.call('GET', token(ARGV[2]))
 local have = id and redis.call('HMGET', session(id), 'name', 'owner', 'hash', 'previous')
@@ -9,7 +9,7 @@ if have[3] ~= ARGV[3] then
   -- The presented one stays good once more; any other is dead.
   if have[3] ~= ARGV[2] then redis.call('DEL', token(have[3])) end
   if have[4] ~= '' and have[4] ~= ARGV[2] then redis.call('DEL', token(have[4])) end
-  keep(id, have[1], ARGV[4], ARGV[3], ARGV[2], ARGV[5])
+  keep(id, have[1], ARGV[4], ARGV[3], ARGV[2], ARGV[5], '1', ARGV[6])
   if have[2] ~= ARGV[4] then redis.call('PUBLISH', 'porter:server:' .. have[2], 'moved ' .. id) end
 end
 return { id, have[1] }
