@@ -135,6 +135,10 @@ impl Console {
             input.look_again = Some(now + BACKGROUND_LOOK);
             return;
         }
+        // Whoever had it until just now may have taken the line: a shell reads one, and then brings the server forward.
+        if input.is_terminal && !is_ready(stdin(), PollFlags::IN) {
+            return;
+        }
         let mut buffer = [0; READ_BYTES];
         match rustix::io::read(stdin(), &mut buffer) {
             Ok(0) => {

@@ -122,6 +122,12 @@ impl<F> Addresses<F> {
         self.visitors.len()
     }
 
+    /// Whether anything is to be written, now or later.
+    #[inline]
+    pub(super) fn has_work(&self) -> bool {
+        self.visitors.unwritten_count() > 0 || self.is_bloated()
+    }
+
     /// When to write what waits, or to compact the file, if there is something to do.
     pub(super) fn due(&self, spacing: &CommitSpacing) -> Option<Moment> {
         let write = (self.visitors.unwritten_count() > 0).then_some(self.due);

@@ -118,6 +118,7 @@ impl Store for AnyStore {
         either!(self, it => it.reload())
     }
 
+    #[inline]
     fn next_commit(&self) -> Option<Moment> {
         either!(self, it => it.next_commit())
     }
@@ -158,6 +159,7 @@ impl Store for AnyStore {
         either!(self, it => it.is_idle())
     }
 
+    #[inline]
     fn link(&mut self) -> Option<&mut dyn Link> {
         either!(self, it => it.link())
     }

@@ -7,6 +7,12 @@ use crate::limits::STORE_LOOK;
 use std::collections::VecDeque;
 
 impl<F> Users<F> {
+    /// Whether there is nothing to be stored, answered or looked for.
+    #[inline]
+    pub(in crate::store) fn is_quiet(&self) -> bool {
+        self.requests.is_empty() && self.answered.is_empty() && self.failed.is_none()
+    }
+
     /// When that is to be looked for next; `None` as long as nothing has failed, and if only a restart can mend it.
     pub(in crate::store) fn next_look(&self) -> Option<Moment> {
         let (at, _) = self.failed.as_ref().filter(|_| self.broken.is_none())?;
