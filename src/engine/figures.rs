@@ -7,7 +7,7 @@ use crate::Moment;
 use crate::auth::Origin;
 use crate::command::{Figure, FigureValue, Figures};
 use crate::protocol::Code;
-use crate::store::Store;
+use crate::store::{LinkFigures, Store};
 use FigureValue::{Counter, Counters, Gauge, Gauges};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -195,7 +195,7 @@ impl<S: Store> Engine<S> {
         let is_up = self.store.trouble(now).is_none();
         let version = vec![(env!("CARGO_PKG_VERSION").to_owned(), 1.0)];
         let dropped = self.registry.totals.log_lines_dropped;
-        vec![
+        let mut figures = vec![
             figure("turn_seconds", "Turns of the loop by length, syncs aside.", self.registry.turns.figure()),
             figure("syncs_total", "Syncs of the files.", Counter(syncs.count as f64)),
             figure("sync_seconds_total", "Time that they took.", Counter(syncs.total.as_secs_f64())),
@@ -207,7 +207,18 @@ impl<S: Store> Engine<S> {
             figure("log_lines_dropped_total", "Lines of the log dropped.", Counter(dropped as f64)),
             figure("uptime_seconds", "Time since the start.", Gauge(now.since_start().as_secs_f64())),
             figure("build_info", "The version that runs.", Gauges("version", version)),
-        ]
+        ];
+        if let Some(LinkFigures { round_trip, waiting }) = self.store.link_figures() {
+            let seconds = Gauge(round_trip.as_secs_f64());
+            figures.push(figure(
+                "store_round_trip_seconds",
+                "What the shared store's last reply took.",
+                seconds,
+            ));
+            let waiting = Gauge(waiting as f64);
+            figures.push(figure("store_requests_waiting", "Requests that it has not answered.", waiting));
+        }
+        figures
     }
 }
 

@@ -1,8 +1,8 @@
 //! Either store: a program that learns only at its start which one it is to use has one kind of server for both.
 
 use super::{
-    Account, AccountChange, Completion, Directory, DiskStore, Fetched, Link, Lookup, Notice, OsDisk,
-    SharedStore, Stamp, Store, SyncFigures, Ticket,
+    Account, AccountChange, Completion, Directory, DiskStore, Fetched, Link, LinkFigures, Lookup, Notice,
+    OsDisk, SharedStore, Stamp, Store, SyncFigures, Ticket,
 };
 use crate::Moment;
 use crate::auth::{Name, Origin, PasswordHash};
@@ -84,6 +84,10 @@ impl Store for AnyStore {
 
     fn sync_figures(&self) -> SyncFigures {
         either!(self, it => Store::sync_figures(&**it))
+    }
+
+    fn link_figures(&self) -> Option<LinkFigures> {
+        either!(self, it => it.link_figures())
     }
 
     fn trouble(&self, now: Moment) -> Option<&str> {

@@ -2,6 +2,7 @@
 
 use crate::Moment;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What is to be done about the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,15 @@ pub enum LinkAction {
     Close,
     /// A new one is to be made.
     Connect,
+}
+
+/// What a store's connection is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkFigures {
+    /// What the last reply took.
+    pub round_trip: Duration,
+    /// Requests that are not answered.
+    pub waiting: usize,
 }
 
 /// A connection that a store keeps, without its socket: whoever drives the store makes it, closes it, and carries its bytes.

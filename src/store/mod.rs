@@ -43,7 +43,7 @@ pub use directory::{Directory, Elsewhere, EndReason, EntryId, News, Resumed};
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
-pub use link::{Link, LinkAction};
+pub use link::{Link, LinkAction, LinkFigures};
 pub use lock::holder_of;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
@@ -260,6 +260,11 @@ pub trait Store {
     /// What syncs cost since the start.
     fn sync_figures(&self) -> SyncFigures {
         SyncFigures::default()
+    }
+
+    /// What its connection is like, if it has one.
+    fn link_figures(&self) -> Option<LinkFigures> {
+        None
     }
 
     /// Why nobody can be stored now, if so.

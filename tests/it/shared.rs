@@ -6,6 +6,7 @@ mod sessions;
 use crate::support::{PASSWORD, Redis, Said, Server, Setup, Visitor, eventually, frame};
 use porter::protocol::{Code, Wanted};
 use rustix::process::Signal;
+use std::io::{Read, Write};
 
 /// A server on this store, with these further flags.
 fn server(redis: &Redis, flags: &[&str]) -> Server {
@@ -131,8 +132,26 @@ fn guesses_are_charged_at_all_servers() {
 #[test]
 fn a_store_that_hangs_or_dies_holds_up_nobody_who_is_here() {
     let Some(mut redis) = Redis::start() else { return };
-    let one = server(&redis, &[]);
+    let one = server(&redis, &["--metrics", "127.0.0.1:0"]);
+    let told = || {
+        let log = std::fs::read_to_string(one.folder.log()).unwrap();
+        let at = log
+            .split("metrics addr=")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .unwrap()
+            .to_owned();
+        let mut stream = std::net::TcpStream::connect(at).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: porter\r\nConnection: close\r\n\r\n").unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        told
+    };
     let mut ann = register(&one, "ann");
+    let figures = told();
+    for figure in ["porter_store_up 1.0", "porter_store_requests_waiting "] {
+        assert!(figures.contains(figure), "{figures}");
+    }
     let refused = |one: &Server| {
         let mut visitor = Visitor::connect(one);
         visitor.expect_hello();
@@ -160,6 +179,9 @@ fn a_store_that_hangs_or_dies_holds_up_nobody_who_is_here() {
         refused(&one);
         ann.expect_echo("still here");
         refused(&one);
+        assert!(
+            told().contains("porter_store_up 0.0") && told().contains("porter_store_round_trip_seconds ")
+        );
         match outage {
             1 | 3 => redis.signal(Signal::CONT),
             _ => redis.restart(),

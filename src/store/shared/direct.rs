@@ -3,12 +3,10 @@
 use super::command::Command;
 use super::greeting::{self, Durability, Step, refused, text};
 use super::keys::{BIRTH, COUNT, USER, look_key, user_key};
-use super::pipeline::Reply;
+use super::pipeline::{Reply, first_reply};
 use super::{StoreAddress, record};
 use crate::auth::Name;
-use crate::limits::STORE_REPLY_BYTES;
 use crate::store::Account;
-use redis_protocol::resp3::decode::complete::decode;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -177,13 +175,9 @@ impl DirectStore {
     fn read(&mut self) -> Result<Reply, String> {
         let mut buffer = [0; 16 * 1024];
         loop {
-            let decoded = decode(&self.input).map_err(|error| format!("its reply is none: {error}"))?;
-            if let Some((reply, length)) = decoded {
+            if let Some((reply, length)) = first_reply(&self.input)? {
                 self.input.drain(..length);
                 return Ok(reply);
-            }
-            if self.input.len() > STORE_REPLY_BYTES {
-                return Err("its reply does not end".to_owned());
             }
             match self.stream.read(&mut buffer).map_err(|error| error.to_string())? {
                 0 => return Err("it has closed the connection".to_owned()),

@@ -7,6 +7,7 @@ mod carriage;
 mod command;
 mod connection;
 mod direct;
+mod frame;
 mod greeting;
 mod keys;
 mod pipeline;
@@ -14,13 +15,16 @@ mod record;
 mod replies;
 mod room;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 pub use address::StoreAddress;
 pub use direct::DirectStore;
 pub use greeting::Durability;
 
 use super::{
-    Account, AccountChange, Completion, Directory, EntryId, Fetched, Link, Lookup, Notice, Store, Ticket,
+    Account, AccountChange, Completion, Directory, EntryId, Fetched, Link, LinkFigures, Lookup, Notice,
+    Store, Ticket,
 };
 use crate::Moment;
 use crate::auth::{Name, Origin, PasswordHash, SessionId};
@@ -250,6 +254,10 @@ impl Store for SharedStore {
 
     fn trouble(&self, _: Moment) -> Option<&str> {
         self.trouble.as_ref().map(|(_, reason)| reason.as_str())
+    }
+
+    fn link_figures(&self) -> Option<LinkFigures> {
+        Some(LinkFigures { round_trip: self.pipeline.round_trip(), waiting: self.pipeline.waiting() })
     }
 
     fn figures(&self) -> Vec<String> {

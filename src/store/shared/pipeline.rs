@@ -4,6 +4,7 @@
 //! would be taken for the answer to the next command (redis-py 2624, redis-rs 1252).
 
 use super::command::Command;
+use super::frame;
 use crate::Moment;
 use crate::limits::{STORE_CONNECT, STORE_REPLY, STORE_REPLY_BYTES, STORE_RETRY_LEAST, STORE_RETRY_MOST};
 use crate::store::LinkAction;
@@ -37,6 +38,8 @@ pub(super) struct Pipeline<R> {
     output: Vec<u8>,
     written: usize,
     input: Vec<u8>,
+    /// Bytes of that whose replies were taken.
+    taken: usize,
     /// Commands that were written, the oldest first, each with when its reply is late.
     in_flight: VecDeque<(Moment, R)>,
     /// Commands that were not; without a moment those that the turn before has not seen.
@@ -57,6 +60,7 @@ impl<R> Pipeline<R> {
             output: Vec::new(),
             written: 0,
             input: Vec::new(),
+            taken: 0,
             in_flight: VecDeque::new(),
             queued: VecDeque::new(),
             round_trip: Duration::ZERO,
@@ -127,6 +131,7 @@ impl<R> Pipeline<R> {
         self.output.clear();
         self.written = 0;
         self.input = Vec::new();
+        self.taken = 0;
         self.in_flight.drain(..).map(|(_, what)| Unanswered(what)).collect()
     }
 
@@ -140,12 +145,12 @@ impl<R> Pipeline<R> {
         if self.input.is_empty() {
             return Ok(None);
         }
-        let decoded = decode(&self.input).map_err(|error| format!("its reply is none: {error}"))?;
-        let Some((reply, length)) = decoded else {
-            let is_too_long = self.input.len() > STORE_REPLY_BYTES;
-            return if is_too_long { Err("its reply does not end".to_owned()) } else { Ok(None) };
+        let Some((reply, length)) = first_reply(&self.input[self.taken..])? else {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+            return Ok(None);
         };
-        self.input.drain(..length);
+        self.taken += length;
         if let Reply::Push { .. } = reply {
             return Ok(Some((None, reply)));
         }
@@ -203,4 +208,14 @@ impl<R> Pipeline<R> {
         let queued = self.queued.front().and_then(|(due, ..)| *due);
         [state, in_flight, queued].into_iter().flatten().min()
     }
+}
+
+/// The first reply and its length, if it is there whole.
+pub(super) fn first_reply(input: &[u8]) -> Result<Option<(Reply, usize)>, String> {
+    let Some(length) = frame::length(input)? else {
+        let is_too_long = input.len() > STORE_REPLY_BYTES;
+        return if is_too_long { Err("its reply does not end".to_owned()) } else { Ok(None) };
+    };
+    let decoded = decode(&input[..length]).map_err(|error| format!("its reply is none: {error}"))?;
+    decoded.map(Some).ok_or_else(|| "its reply is none".to_owned())
 }

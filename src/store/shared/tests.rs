@@ -1,0 +1,187 @@
+//! A shared store without a socket: what a server may say, and when.
+
+use super::*;
+use crate::limits::{STORE_CONNECT, STORE_REPLY};
+use crate::store::LinkAction;
+use std::io::{self, Read, Write};
+
+const READY: &[u8] = b"%2\r\n+version\r\n+7.0.15\r\n+role\r\n+master\r\n%2\r\n+appendonly\r\n+yes\r\n+appendfsync\r\n+always\r\n";
+
+/// Says what it was given, whatever it is asked.
+struct Script(io::Cursor<Vec<u8>>);
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct World {
+    store: SharedStore,
+    now: Moment,
+    /// At the last connection, right after the greeting.
+    written_first: String,
+}
+
+fn greeting() -> Vec<u8> {
+    [READY, b"$5\r\nbirth\r\n"].concat()
+}
+
+impl World {
+    fn new() -> World {
+        let address: StoreAddress = "redis://127.0.0.1".parse().unwrap();
+        let stream = Box::new(Script(io::Cursor::new(greeting())));
+        let direct = DirectStore::new(address.clone(), Durability::Always, stream).unwrap();
+        let store = SharedStore::new(address, &direct, [7; 8], Duration::from_secs(60)).unwrap();
+        let mut world = World { store, now: Moment::START, written_first: String::new() };
+        world.connect();
+        world
+    }
+
+    fn connect(&mut self) {
+        assert_eq!(self.store.action(self.now), LinkAction::Connect);
+        self.store.handle_connected(self.now);
+        self.say(&greeting());
+        assert!(self.store.is_ready());
+        // What it has to say of itself, and of nobody.
+        self.written_first = self.written();
+        self.say(b"*2\r\n*0\r\n*0\r\n");
+        while self.store.poll_news().is_some() {}
+    }
+
+    /// Connects again; this is what is said to what was asked meanwhile.
+    fn reconnect(&mut self, first: &[u8]) {
+        assert_eq!(self.store.action(self.now), LinkAction::Connect);
+        self.store.handle_connected(self.now);
+        self.say(&greeting());
+        self.written_first = self.written();
+        self.say(first);
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        self.store.handle_bytes(bytes, self.now);
+    }
+
+    fn written(&mut self) -> String {
+        let output = String::from_utf8_lossy(self.store.output(self.now)).into_owned();
+        self.store.advance(output.len());
+        output
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = self.now + span;
+        self.store.commit(self.now);
+    }
+
+    /// Asks for a name, and has it written.
+    fn ask(&mut self, ticket: u64, who: &str) {
+        self.store.fetch(Ticket(ticket), &Name::new(who).unwrap());
+        assert!(self.written().contains(&format!("porter:user:{who}")));
+    }
+
+    fn found(&mut self) -> Option<(u64, Option<crate::store::Found>)> {
+        self.store.poll_fetched().map(|fetched| (fetched.ticket.0, fetched.answer))
+    }
+}
+
+const NOBODY: &[u8] = b"*4\r\n$5\r\nbirth\r\n_\r\n_\r\n_\r\n";
+const TWIN: &[u8] = b"*4\r\n$5\r\nbirth\r\n_\r\n$3\r\nann\r\n$1\r\n1\r\n";
+
+fn name(lookup: Lookup) -> Option<crate::store::Found> {
+    Some(crate::store::Found::Name(lookup))
+}
+
+#[test]
+fn replies_are_taken_in_order_however_they_are_cut() {
+    let replies = [NOBODY, b">3\r\n+message\r\n+porter:room\r\n+- joined bob\r\n", TWIN].concat();
+    for cut in 0..replies.len() {
+        let mut world = World::new();
+        world.ask(1, "bob");
+        world.ask(2, "carol");
+        world.say(&replies[..cut]);
+        world.say(&replies[cut..]);
+        assert_eq!(world.found(), Some((1, name(Lookup::Unknown))));
+        assert_eq!(world.found(), Some((2, name(Lookup::LookAlike))));
+        assert_eq!(world.store.poll_news(), Some(crate::store::News::Joined(Name::new("bob").unwrap())));
+    }
+}
+
+/// A reply that is late is nobody's: its connection is given up, and the next one's replies are for what was asked there.
+#[test]
+fn a_late_reply_never_reaches_the_next_who_asks() {
+    let mut world = World::new();
+    world.ask(1, "bob");
+    world.pass(STORE_REPLY);
+    assert_eq!(world.found(), Some((1, None)));
+    assert!(world.store.trouble(world.now).is_some());
+    // It comes before the socket is closed, and then it is read no more.
+    world.store.fetch(Ticket(2), &Name::new("carol").unwrap());
+    world.say(TWIN);
+    assert_eq!(world.found(), None);
+    world.written();
+    // Both were asked before the store was told of who is here.
+    world.reconnect(NOBODY);
+    assert_eq!(world.found(), Some((2, name(Lookup::Unknown))));
+}
+
+#[test]
+fn who_waits_is_answered_in_time_though_nothing_connects() {
+    let mut world = World::new();
+    world.store.handle_closed("gone", world.now);
+    for ticket in 0..3 {
+        world.store.fetch(Ticket(ticket), &Name::new("bob").unwrap());
+        let _ = world.store.action(world.now);
+        world.written();
+        world.pass(STORE_REPLY);
+        assert_eq!(world.found(), Some((ticket, None)));
+    }
+    world.pass(STORE_CONNECT);
+    assert!(!world.store.is_ready());
+}
+
+/// Whatever else it says, nobody waits for ever, and the connection is given up.
+#[test]
+fn what_is_no_answer_gives_the_connection_up() {
+    for strange in [
+        &b"-READONLY You can't write against a read only replica.\r\n"[..],
+        b"-LOADING Redis is loading the dataset in memory\r\n",
+        b"-NOAUTH Authentication required.\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n",
+        &b"*1\r\n".repeat(100_000),
+        b"*4\r\n$5\r\nother\r\n_\r\n_\r\n_\r\n",
+        b"*4\r\n_\r\n_\r\n_\r\n_\r\n",
+    ] {
+        let mut world = World::new();
+        world.ask(1, "bob");
+        world.say(strange);
+        assert_eq!(world.found(), Some((1, None)), "{:?}", String::from_utf8_lossy(&strange[..20]));
+        assert!(!world.store.is_ready());
+    }
+    // One that is wrong for one user alone costs the others nothing.
+    for strange in
+        [&b"-OOM command not allowed\r\n"[..], b"*4\r\n$5\r\nbirth\r\n$3\r\nbad\r\n_\r\n_\r\n", b":1\r\n"]
+    {
+        let mut world = World::new();
+        world.ask(1, "bob");
+        world.say(strange);
+        assert_eq!(world.found(), Some((1, None)));
+        assert!(world.store.is_ready());
+    }
+}
+
+#[test]
+fn a_reply_that_nobody_has_asked_for_gives_the_connection_up() {
+    let mut world = World::new();
+    world.say(b"+OK\r\n");
+    assert!(!world.store.is_ready());
+}
