@@ -299,11 +299,6 @@ impl<S: Store> Engine<S> {
         self.registry.connections.is_empty()
     }
 
-    /// Whether as much is being handed out as there may be: nobody's texts are taken meanwhile.
-    pub fn is_fan_out_full(&self) -> bool {
-        self.registry.is_fan_out_full()
-    }
-
     /// The store, to look at.
     pub fn store(&self) -> &S {
         &self.store

@@ -62,7 +62,10 @@ impl<S: Store> Engine<S> {
 
     /// Carries out what happened elsewhere.
     pub(super) fn take_news(&mut self) {
-        while let Some(news) = self.store.directory().and_then(|directory| directory.poll_news()) {
+        loop {
+            let takes_texts = !self.registry.is_fan_out_full();
+            let news = self.store.directory().and_then(|directory| directory.poll_news(takes_texts));
+            let Some(news) = news else { return };
             match news {
                 News::Moved(session) => self.leave(session, CloseReason::TakenOver, MOVED),
                 News::Ended(session, why) => {

@@ -140,6 +140,12 @@ impl<S: Store> Engine<S> {
         found: Option<Option<Resumed>>,
     ) {
         match found {
+            // It was ended between the answer and this.
+            Some(Some(Resumed { here: Some(session), .. }))
+                if self.registry.sessions.session(session).is_none() =>
+            {
+                self.refuse_away(id);
+            }
             Some(Some(Resumed { entry, here: Some(session), .. })) => {
                 self.carry(Some(entry), session);
                 self.resume_here(id, session, presented.expose(), token);

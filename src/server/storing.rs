@@ -66,7 +66,12 @@ impl StoreLink {
         for _ in 0..READS {
             match stream.read(buffer) {
                 Ok(0) => return Err(io::Error::other("it has closed the connection")),
-                Ok(count) => link.handle_bytes(&buffer[..count], now),
+                Ok(count) if !link.handle_bytes(&buffer[..count], now) => {
+                    self.close();
+                    break;
+                }
+                Ok(_) if link.takes_bytes() => {}
+                Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_readable = false;
                     break;
@@ -136,11 +141,10 @@ impl<S: Store> Server<S> {
     /// Takes what a store that is elsewhere has answered, and lets any work that is due: that may block, and nothing else in
     /// a server does. Says whether there may be answers.
     pub(super) fn store(&mut self) -> bool {
-        let is_full = self.engine.is_fan_out_full();
         let has_received = match self.engine.store_mut().link() {
             None => false,
             // What others say waits in its socket, as it would if they were here.
-            Some(_) if is_full => return false,
+            Some(link) if !link.takes_bytes() => false,
             Some(link) => self.store_link.receive(link, &mut self.buffer, self.clock.now()),
         };
         let due = self.engine.store_mut().next_commit();

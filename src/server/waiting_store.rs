@@ -65,7 +65,9 @@ impl WaitingLink {
         match stream.read(&mut buffer) {
             Ok(0) => Err(io::Error::other("it has closed the connection")),
             Ok(count) => {
-                link.handle_bytes(&buffer[..count], clock.now());
+                if !link.handle_bytes(&buffer[..count], clock.now()) {
+                    self.0 = None;
+                }
                 Ok(())
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {

@@ -141,6 +141,6 @@ pub trait Directory {
     /// Says something to all at the other servers, or to one name there.
     fn say(&mut self, to: Option<&Name>, sender: Option<&Name>, text: &str);
 
-    /// Something that happened since the last call.
-    fn poll_news(&mut self) -> Option<News>;
+    /// Something that happened since the last call; nothing from a text on, unless those can be taken.
+    fn poll_news(&mut self, takes_texts: bool) -> Option<News>;
 }

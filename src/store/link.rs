@@ -40,8 +40,13 @@ pub trait Link {
     /// The connection is gone, or could not be made, for this reason.
     fn handle_closed(&mut self, reason: &str, now: Moment);
 
-    /// Bytes have come.
-    fn handle_bytes(&mut self, bytes: &[u8], now: Moment);
+    /// Bytes have come. False: the connection is of no use any more, and is to be closed.
+    fn handle_bytes(&mut self, bytes: &[u8], now: Moment) -> bool;
+
+    /// Whether bytes are to be read: not while more is held than can be passed on.
+    fn takes_bytes(&self) -> bool {
+        true
+    }
 
     /// What is to be written now.
     fn output(&mut self, now: Moment) -> &[u8];

@@ -1,9 +1,9 @@
 //! What this server has said of its sessions, and what is still to be said.
 
 use crate::Moment;
-use crate::auth::{Name, SessionId};
+use crate::auth::{Name, Origin, SessionId};
 use crate::limits::LEASE_RENEWAL;
-use crate::store::{EntryId, News};
+use crate::store::{EndReason, EntryId, News};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -43,8 +43,36 @@ pub(super) struct Carriage {
     /// Resumes that are not answered, and what ended meanwhile: the answer is older than that.
     pub(super) resuming: usize,
     pub(super) ended: Vec<EntryId>,
-    pub(super) news: VecDeque<News>,
+    /// Charges, and ends of all sessions of a name, that the store may not have heard of.
+    pub(super) unsaid: Vec<Unsaid>,
+    /// What became of sessions that are not carried yet.
+    pub(super) left: HashMap<EntryId, Option<EndReason>>,
+    news: VecDeque<News>,
+    /// Bytes of texts among the news.
+    held_bytes: usize,
     pub(super) reap: Moment,
+}
+
+/// Something that is to be said again when the store is back.
+#[derive(Debug)]
+pub(super) enum Unsaid {
+    EndAll { name: Name, why: EndReason },
+    Charge { origin: Origin, penalty: Duration },
+    Forgive { origin: Origin },
+}
+
+/// More than is left to be said of an outage during which logins are not judged.
+const UNSAID: usize = 10_000;
+/// Texts of other servers that are held while this one cannot hand them out as fast.
+const HELD_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a text takes; nothing for other news.
+fn text_bytes(news: &News) -> usize {
+    match news {
+        // An empty one, too, is a text.
+        News::Said { text, .. } | News::SaidTo { text, .. } => text.len() + 1,
+        _ => 0,
+    }
 }
 
 #[derive(Debug)]
@@ -67,7 +95,10 @@ impl Carriage {
             unended: Vec::new(),
             resuming: 0,
             ended: Vec::new(),
+            unsaid: Vec::new(),
+            left: HashMap::new(),
             news: VecDeque::new(),
+            held_bytes: 0,
             reap: Moment::NEVER,
         }
     }
@@ -79,6 +110,38 @@ impl Carriage {
 
     pub(super) fn has_news(&self) -> bool {
         !self.news.is_empty()
+    }
+
+    pub(super) fn push_news(&mut self, news: News) {
+        self.held_bytes += text_bytes(&news);
+        self.news.push_back(news);
+    }
+
+    /// The next; none while it is a text, and none is wanted.
+    pub(super) fn pop_news(&mut self, takes_texts: bool) -> Option<News> {
+        let is_next = self.news.front().is_some_and(|news| takes_texts || text_bytes(news) == 0);
+        let news = if is_next { self.news.pop_front() } else { None }?;
+        self.held_bytes -= text_bytes(&news);
+        Some(news)
+    }
+
+    /// Whether more texts can be held.
+    pub(super) fn has_room(&self) -> bool {
+        self.held_bytes < HELD_BYTES
+    }
+
+    /// Something may not have been heard.
+    pub(super) fn note_unsaid(&mut self, unsaid: Unsaid) {
+        if self.unsaid.len() < UNSAID {
+            self.unsaid.push(unsaid);
+        }
+    }
+
+    /// The store may not know what a session's tokens are.
+    pub(super) fn note_news(&mut self, session: SessionId) {
+        if let Some(carried) = self.carried.get_mut(&session) {
+            carried.is_news = true;
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Moment {

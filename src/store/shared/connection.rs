@@ -1,5 +1,6 @@
 //! The store's connection: greeted, read, and given up.
 
+use super::carriage::Unsaid;
 use super::command::Command;
 use super::greeting::{self, Step};
 use super::pipeline::{Reply, Unanswered};
@@ -30,7 +31,11 @@ impl Link for SharedStore {
         }
     }
 
-    fn handle_bytes(&mut self, bytes: &[u8], now: Moment) {
+    fn takes_bytes(&self) -> bool {
+        self.carriage.has_room()
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], now: Moment) -> bool {
         self.pipeline.handle_bytes(bytes);
         self.now = now;
         loop {
@@ -42,11 +47,12 @@ impl Link for SharedStore {
                     }
                     Ok(())
                 }
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = taken {
-                return self.give_up(&reason, now);
+                self.give_up(&reason, now);
+                return false;
             }
         }
     }
@@ -81,9 +87,13 @@ impl SharedStore {
                 self.end_resuming();
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
-            Asked::EndAll { ticket } | Asked::Who { ticket } => {
-                self.fetched.push_back(Fetched { ticket, answer: None })
+            Asked::EndAll { ticket, name, why } => {
+                self.carriage.note_unsaid(Unsaid::EndAll { name, why });
+                self.fetched.push_back(Fetched { ticket, answer: None });
             }
+            Asked::Said(unsaid) => self.carriage.note_unsaid(unsaid),
+            Asked::Confirm { session } => self.carriage.note_news(session),
+            Asked::Who { ticket } => self.fetched.push_back(Fetched { ticket, answer: None }),
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
@@ -99,7 +109,7 @@ impl SharedStore {
             self.notices.push_back(Notice::new(Level::Error, text.clone()));
             self.trouble = Some((now, text));
         }
-        self.carriage.news.push_back(News::Cut);
+        self.carriage.push_news(News::Cut);
         for unanswered in self.pipeline.handle_closed(now) {
             self.leave_unanswered(unanswered);
         }

@@ -23,13 +23,13 @@ pub use direct::DirectStore;
 pub use greeting::Durability;
 
 use super::{
-    Account, AccountChange, Completion, Directory, EntryId, Fetched, Link, LinkFigures, Lookup, Notice,
-    Store, Ticket,
+    Account, AccountChange, Completion, Directory, EndReason, EntryId, Fetched, Link, LinkFigures, Lookup,
+    Notice, Store, Ticket,
 };
 use crate::Moment;
 use crate::auth::{Name, Origin, PasswordHash, SessionId};
 use crate::limits::{DEBT_MOST, STORE_VISIT};
-use carriage::Carriage;
+use carriage::{Carriage, Unsaid};
 use command::Command;
 use greeting::Step;
 use keys::{BIRTH, COUNT, debt_key, look_key, user_key, visitor_key};
@@ -74,7 +74,14 @@ enum Asked {
     },
     EndAll {
         ticket: Ticket,
+        name: Name,
+        why: EndReason,
     },
+    Confirm {
+        session: SessionId,
+    },
+    /// It is to be said again if it was not heard.
+    Said(Unsaid),
     /// These sessions' tokens are told by it.
     Kept {
         told: Vec<SessionId>,
@@ -180,6 +187,12 @@ impl SharedStore {
     }
 }
 
+fn charge_command(origin: Origin, penalty: Duration) -> Command {
+    let command = Command::script(CHARGE, &[&debt_key(origin)]);
+    let spans = [penalty, DEBT_MOST].map(|span| span.as_millis().to_string());
+    spans.iter().fold(command, |command, span| command.with(span.as_bytes()))
+}
+
 impl Store for SharedStore {
     fn link(&mut self) -> Option<&mut dyn Link> {
         Some(self)
@@ -281,7 +294,8 @@ impl Store for SharedStore {
     /// Gives up what is late. It does not block.
     fn commit(&mut self, now: Moment) {
         self.now = now;
-        if self.pipeline.is_late(now) {
+        // What was not read is not late.
+        if self.carriage.has_room() && self.pipeline.is_late(now) {
             self.give_up("it does not answer", now);
         }
         while let Some(unanswered) = self.pipeline.poll_overdue(now) {
@@ -321,15 +335,11 @@ impl Store for SharedStore {
     }
 
     fn charge(&mut self, origin: Origin, penalty: Duration) {
-        let command = Command::script(CHARGE, &[&debt_key(origin)]);
-        let command = [penalty, DEBT_MOST]
-            .iter()
-            .fold(command, |command, span| command.with(span.as_millis().to_string().as_bytes()));
-        self.pipeline.ask(command, Asked::Debt { origin });
+        self.say_again(Unsaid::Charge { origin, penalty });
     }
 
     fn forgive(&mut self, origin: Origin) {
-        self.pipeline.ask(Command::new(&["DEL", &debt_key(origin)]), Asked::Noted);
+        self.say_again(Unsaid::Forgive { origin });
     }
 
     fn poll_debt(&mut self) -> Option<(Origin, Duration)> {

@@ -25,8 +25,8 @@ enum State {
     Connecting { since: Moment },
     /// It is there, and is asked whether it leads to the right place.
     Greeting,
-    /// Commands are written as they come.
-    Ready,
+    /// Commands are written as they come, since then.
+    Ready { since: Moment },
 }
 
 /// The connection; `R` is what a reply is for.
@@ -40,8 +40,8 @@ pub(super) struct Pipeline<R> {
     input: Vec<u8>,
     /// Bytes of that whose replies were taken.
     taken: usize,
-    /// Commands that were written, the oldest first, each with when its reply is late.
-    in_flight: VecDeque<(Moment, R)>,
+    /// Commands that were written, the oldest first, each with when it was, and when its reply is late.
+    in_flight: VecDeque<(Moment, Moment, R)>,
     /// Commands that were not; without a moment those that the turn before has not seen.
     queued: VecDeque<(Option<Moment>, R, Command)>,
     /// When the oldest command in flight was written, and how long the last reply took.
@@ -75,7 +75,7 @@ impl<R> Pipeline<R> {
     /// Has a command written before all that wait: it is part of the greeting.
     pub(super) fn ask_first(&mut self, command: &Command, what: R, now: Moment) {
         command.encode(&mut self.output);
-        self.in_flight.push_back((now + STORE_REPLY, what));
+        self.in_flight.push_back((now, now + STORE_REPLY, what));
     }
 
     /// Has a command written that has no reply of its own: what follows from it is pushed.
@@ -84,7 +84,7 @@ impl<R> Pipeline<R> {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.state == State::Ready
+        matches!(self.state, State::Ready { .. })
     }
 
     /// Commands that wait for their reply, or to be written.
@@ -111,28 +111,34 @@ impl<R> Pipeline<R> {
     /// There is a connection: it is to be greeted.
     pub(super) fn handle_connected(&mut self) {
         self.state = State::Greeting;
+        self.begin_anew();
+    }
+
+    /// Nothing of the connection before counts for the next.
+    fn begin_anew(&mut self) {
+        self.output.clear();
+        self.written = 0;
+        self.input = Vec::new();
+        self.taken = 0;
     }
 
     /// The greeting went well: what waits is written.
-    pub(super) fn handle_greeted(&mut self) {
-        self.state = State::Ready;
-        self.pause = STORE_RETRY_LEAST;
+    pub(super) fn handle_greeted(&mut self, now: Moment) {
+        self.state = State::Ready { since: now };
     }
 
     /// The connection is gone, or is not to be used any more. Gives the commands that nobody will answer; those that were
     /// not written yet wait for the next.
     pub(super) fn handle_closed(&mut self, now: Moment) -> Vec<Unanswered<R>> {
         if !matches!(self.state, State::Down { .. }) {
-            // At once after one that was good.
-            let retry = if self.state == State::Ready { now } else { now + self.pause };
-            self.pause = (self.pause * 2).min(STORE_RETRY_MOST);
-            self.state = State::Down { retry };
+            // At once after one that was good for a while.
+            let was_good = matches!(self.state, State::Ready { since } if since + STORE_RETRY_MOST <= now);
+            let pause = if was_good { Duration::ZERO } else { self.pause };
+            self.pause = (pause * 2).clamp(STORE_RETRY_LEAST, STORE_RETRY_MOST);
+            self.state = State::Down { retry: now + pause };
         }
-        self.output.clear();
-        self.written = 0;
-        self.input = Vec::new();
-        self.taken = 0;
-        self.in_flight.drain(..).map(|(_, what)| Unanswered(what)).collect()
+        self.begin_anew();
+        self.in_flight.drain(..).map(|(_, _, what)| Unanswered(what)).collect()
     }
 
     /// Bytes have come: their replies are to be taken.
@@ -154,8 +160,8 @@ impl<R> Pipeline<R> {
         if let Reply::Push { .. } = reply {
             return Ok(Some((None, reply)));
         }
-        let (due, what) = self.in_flight.pop_front().ok_or("it answers what was not asked")?;
-        self.round_trip = (now + STORE_REPLY).since(due);
+        let (sent, _, what) = self.in_flight.pop_front().ok_or("it answers what was not asked")?;
+        self.round_trip = now.since(sent);
         Ok(Some((Some(what), reply)))
     }
 
@@ -165,10 +171,16 @@ impl<R> Pipeline<R> {
         for (due, ..) in self.queued.iter_mut().rev().take_while(|(due, ..)| due.is_none()) {
             *due = Some(now + STORE_REPLY);
         }
-        if self.state == State::Ready {
-            for (due, what, command) in self.queued.drain(..) {
-                command.encode(&mut self.output);
-                self.in_flight.push_back((due.unwrap_or(now + STORE_REPLY), what));
+        if self.is_ready() {
+            // Whose time is nearly over would have the connection given up: it is left to end without an answer.
+            let is_late = |due: Option<Moment>| due.is_some_and(|due| due < now + STORE_REPLY / 2);
+            for (due, what, command) in std::mem::take(&mut self.queued) {
+                if is_late(due) {
+                    self.queued.push_back((due, what, command));
+                } else {
+                    command.encode(&mut self.output);
+                    self.in_flight.push_back((now, due.unwrap_or(now + STORE_REPLY), what));
+                }
             }
         }
         self.output.get(self.written..).unwrap_or_default()
@@ -187,7 +199,7 @@ impl<R> Pipeline<R> {
     pub(super) fn is_late(&self, now: Moment) -> bool {
         match self.state {
             State::Connecting { since } => since + STORE_CONNECT <= now,
-            _ => self.in_flight.front().is_some_and(|(due, _)| *due <= now),
+            _ => self.in_flight.front().is_some_and(|(_, due, _)| *due <= now),
         }
     }
 
@@ -202,9 +214,9 @@ impl<R> Pipeline<R> {
         let state = match self.state {
             State::Down { retry } => Some(retry),
             State::Connecting { since } => Some(since + STORE_CONNECT),
-            State::Greeting | State::Ready => None,
+            State::Greeting | State::Ready { .. } => None,
         };
-        let in_flight = self.in_flight.front().map(|(due, _)| *due);
+        let in_flight = self.in_flight.front().map(|(_, due, _)| *due);
         let queued = self.queued.front().and_then(|(due, ..)| *due);
         [state, in_flight, queued].into_iter().flatten().min()
     }

@@ -1,5 +1,6 @@
 //! What the store answers, and what follows.
 
+use super::carriage::Unsaid;
 use super::greeting::{self, Step, refused, text};
 use super::pipeline::{Reply, Unanswered};
 use super::{Asked, SharedStore, record};
@@ -42,7 +43,7 @@ impl SharedStore {
                     return Err(EMPTIED.to_owned());
                 }
             }
-            Asked::Debt { origin } => match reply {
+            Asked::Debt { origin } | Asked::Said(Unsaid::Charge { origin, .. }) => match reply {
                 Reply::Number { data, .. } => {
                     let owed = Duration::from_millis(u64::try_from(*data).unwrap_or(0));
                     self.debts.push_back((origin, owed));
@@ -55,14 +56,14 @@ impl SharedStore {
             Asked::Open { ticket, entry } => return self.take_opened(ticket, entry, reply),
             Asked::Resume { ticket, opened } => return self.take_resumed(ticket, opened, reply),
             Asked::Who { ticket } => self.take_sessions(ticket, reply),
-            Asked::EndAll { ticket } => {
+            Asked::EndAll { ticket, .. } => {
                 let count =
                     if let Reply::Number { data, .. } = reply { usize::try_from(*data).ok() } else { None };
                 self.fetched.push_back(Fetched { ticket, answer: count.map(Found::Ended) });
             }
             Asked::Kept { told } => return self.take_kept(&told, reply),
-            Asked::Present => return self.take_present(reply),
-            Asked::End { .. } | Asked::Noted => {}
+            Asked::Present => self.take_present(reply),
+            Asked::End { .. } | Asked::Said(_) | Asked::Confirm { .. } | Asked::Noted => {}
         }
         Ok(())
     }
@@ -79,7 +80,7 @@ impl SharedStore {
                 )),
                 (_, Some(birth)) if self.birth.is_empty() || self.birth == birth => {
                     self.birth = birth.to_owned();
-                    self.pipeline.handle_greeted();
+                    self.pipeline.handle_greeted(now);
                     self.say_all(now);
                     if let Some((since, _)) = self.trouble.take() {
                         let away = now.since(since).as_secs_f64();

@@ -25,7 +25,7 @@ impl SharedStore {
             return self.take_word(said);
         }
         if let Some(news) = self.heard(said) {
-            self.carriage.news.push_back(news);
+            self.carriage.push_news(news);
         }
     }
 
@@ -89,15 +89,15 @@ impl SharedStore {
     }
 
     /// Who is here, all at once.
-    pub(super) fn take_present(&mut self, reply: &Reply) -> Result<(), String> {
-        let Reply::Array { data, .. } = reply else { return Err(refused(reply)) };
-        let [Reply::Array { data: names, .. }, Reply::Array { data: online, .. }] = data.as_slice() else {
-            return Err(refused(reply));
+    pub(super) fn take_present(&mut self, reply: &Reply) {
+        let sets = if let Reply::Array { data, .. } = reply { data.as_slice() } else { &[] };
+        let [Reply::Array { data: names, .. }, Reply::Array { data: online, .. }] = sets else {
+            let reason = format!("the shared store does not say who is here: {}", refused(reply));
+            return self.warn(reason, self.now);
         };
         let stored = |names: &[Reply]| {
             names.iter().filter_map(text).filter_map(|name| Name::stored(name).ok()).collect()
         };
-        self.carriage.news.push_back(News::Present { names: stored(names), online: stored(online) });
-        Ok(())
+        self.carriage.push_news(News::Present { names: stored(names), online: stored(online) });
     }
 }

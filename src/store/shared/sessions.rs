@@ -1,12 +1,12 @@
 //! The directory of sessions: a hash for each, which its owner renews, and which is reaped when nobody does.
 
-use super::carriage::{Carried, Opened};
+use super::carriage::{Carried, Opened, Unsaid};
 use super::command::Command;
 use super::greeting::{refused, text};
-use super::keys::{BIRTH, user_key};
+use super::keys::{BIRTH, debt_key, user_key};
 use super::pipeline::Reply;
 use super::replies::EMPTIED;
-use super::{Asked, SharedStore};
+use super::{Asked, SharedStore, charge_command};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash, SessionId};
 use crate::limits::{LEASE_RENEWAL, SHARE_RENEWALS, TOKEN_BYTES};
@@ -93,6 +93,9 @@ impl SharedStore {
         for entry in std::mem::take(&mut self.carriage.unended) {
             self.say_ended(entry);
         }
+        for unsaid in std::mem::take(&mut self.carriage.unsaid) {
+            self.say_again(unsaid);
+        }
         self.carriage.reap = now + REAP_GRACE;
         let command = self.directory_script(PRESENT, &[], &[]);
         self.pipeline.ask(command, Asked::Present);
@@ -101,6 +104,20 @@ impl SharedStore {
     fn say_ended(&mut self, entry: EntryId) {
         let command = self.directory_script(END, &[], &[&hex(&entry.0), &self.carriage.owner]);
         self.pipeline.ask(command, Asked::End { entry });
+    }
+
+    /// Says something that is to be said once more if it is not heard.
+    pub(super) fn say_again(&mut self, unsaid: Unsaid) {
+        let command = match &unsaid {
+            Unsaid::EndAll { name, why } => self.end_all_command(name, *why),
+            Unsaid::Charge { origin, penalty } => charge_command(*origin, *penalty),
+            Unsaid::Forgive { origin } => Command::new(&["DEL", &debt_key(*origin)]),
+        };
+        self.pipeline.ask(command, Asked::Said(unsaid));
+    }
+
+    fn end_all_command(&self, name: &Name, why: EndReason) -> Command {
+        self.directory_script(END_ALL, &[], &[name.as_str(), &self.carriage.owner, word(why)])
     }
 
     /// That an entry has ended may not have been heard.
@@ -199,7 +216,11 @@ impl SharedStore {
         self.fetched.push_back(Fetched { ticket, answer });
         match text(reply) {
             Some("emptied") => Err(EMPTIED.to_owned()),
-            _ if is_strange => Err(refused(reply)),
+            _ if is_strange => {
+                let reason = format!("the shared store resumes nobody: {}", refused(reply));
+                self.warn(reason, self.now);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -226,7 +247,12 @@ impl SharedStore {
                 Ok(())
             }
             other if text(other) == Some("emptied") => Err(EMPTIED.to_owned()),
-            other => Err(refused(other)),
+            // It is said again in twenty seconds.
+            other => {
+                let reason = format!("the shared store does not keep sessions: {}", refused(other));
+                self.warn(reason, self.now);
+                Ok(())
+            }
         }
     }
 
@@ -240,9 +266,14 @@ impl SharedStore {
 
     /// A session is not this server's any more: it has ended, or goes on elsewhere.
     fn leave(&mut self, entry: EntryId, ended: Option<EndReason>) {
-        let Some(session) = self.carriage.by_entry.get(&entry).copied() else { return };
+        let Some(session) = self.carriage.by_entry.get(&entry).copied() else {
+            if self.carriage.opened.contains_key(&entry) {
+                self.carriage.left.insert(entry, ended);
+            }
+            return;
+        };
         self.carriage.forget(session);
-        self.carriage.news.push_back(match ended {
+        self.carriage.push_news(match ended {
             Some(why) => News::Ended(session, why),
             None => News::Moved(session),
         });
@@ -290,9 +321,8 @@ impl Directory for SharedStore {
     }
 
     fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason) {
-        let arguments = [name.as_str(), &self.carriage.owner, word(why)];
-        let command = self.directory_script(END_ALL, &[], &arguments);
-        self.pipeline.ask(command, Asked::EndAll { ticket });
+        let command = self.end_all_command(name, why);
+        self.pipeline.ask(command, Asked::EndAll { ticket, name: name.clone(), why });
     }
 
     fn list(&mut self, ticket: Ticket) {
@@ -304,6 +334,7 @@ impl Directory for SharedStore {
         let Some(Opened { name, token, previous, peer }) = self.carriage.opened.remove(&entry) else {
             return;
         };
+        let left = self.carriage.left.remove(&entry);
         let Some(session) = session else { return self.say_ended(entry) };
         self.carriage.forget(session);
         let renewal = self.now + LEASE_RENEWAL;
@@ -311,6 +342,9 @@ impl Directory for SharedStore {
             session,
             Carried { entry, name, token, previous, peer, expires: None, is_news: false, renewal },
         );
+        if let Some(ended) = left {
+            self.leave(entry, ended);
+        }
     }
 
     fn resumed_here(
@@ -332,7 +366,7 @@ impl Directory for SharedStore {
         carried.previous.clear();
         let entry = hex(&carried.entry.0);
         let command = self.directory_script(CONFIRM, &[], &[&entry, &self.carriage.owner]);
-        self.pipeline.ask(command, Asked::Noted);
+        self.pipeline.ask(command, Asked::Confirm { session });
     }
 
     fn lose(&mut self, session: SessionId, window: Duration) {
@@ -355,7 +389,7 @@ impl Directory for SharedStore {
         self.publish(to, sender, text);
     }
 
-    fn poll_news(&mut self) -> Option<News> {
-        self.carriage.news.pop_front()
+    fn poll_news(&mut self, takes_texts: bool) -> Option<News> {
+        self.carriage.pop_news(takes_texts)
     }
 }

@@ -1,7 +1,7 @@
 //! A shared store without a socket: what a server may say, and when.
 
 use super::*;
-use crate::limits::{STORE_CONNECT, STORE_REPLY};
+use crate::limits::{STORE_CONNECT, STORE_REPLY, STORE_RETRY_LEAST};
 use crate::store::LinkAction;
 use std::io::{self, Read, Write};
 
@@ -56,7 +56,7 @@ impl World {
         // What it has to say of itself, and of nobody.
         self.written_first = self.written();
         self.say(b"*2\r\n*0\r\n*0\r\n");
-        while self.store.poll_news().is_some() {}
+        while self.store.poll_news(true).is_some() {}
     }
 
     /// Connects again; this is what is said to what was asked meanwhile.
@@ -112,7 +112,7 @@ fn replies_are_taken_in_order_however_they_are_cut() {
         world.say(&replies[cut..]);
         assert_eq!(world.found(), Some((1, name(Lookup::Unknown))));
         assert_eq!(world.found(), Some((2, name(Lookup::LookAlike))));
-        assert_eq!(world.store.poll_news(), Some(crate::store::News::Joined(Name::new("bob").unwrap())));
+        assert_eq!(world.store.poll_news(true), Some(crate::store::News::Joined(Name::new("bob").unwrap())));
     }
 }
 
@@ -129,7 +129,8 @@ fn a_late_reply_never_reaches_the_next_who_asks() {
     world.say(TWIN);
     assert_eq!(world.found(), None);
     world.written();
-    // Both were asked before the store was told of who is here.
+    world.pass(STORE_RETRY_LEAST);
+    // It was asked before the store was told of who is here.
     world.reconnect(NOBODY);
     assert_eq!(world.found(), Some((2, name(Lookup::Unknown))));
 }
@@ -184,4 +185,65 @@ fn a_reply_that_nobody_has_asked_for_gives_the_connection_up() {
     let mut world = World::new();
     world.say(b"+OK\r\n");
     assert!(!world.store.is_ready());
+}
+
+/// What was not heard is said again by the next connection.
+#[test]
+fn what_a_store_has_not_heard_it_is_told_again() {
+    let mut world = World::new();
+    let (ann, origin) = (Name::new("ann").unwrap(), Origin::of([192, 0, 2, 1].into()));
+    world.store.end_all(Ticket(1), &ann, EndReason::Disabled);
+    world.store.charge(origin, Duration::from_secs(5));
+    assert!(world.written().contains("porter:debt:192.0.2.1"));
+    world.store.handle_closed("gone", world.now);
+    assert_eq!(world.found(), Some((1, None)));
+    world.pass(Duration::from_secs(1));
+    world.reconnect(b"");
+    for said in ["disabled", "porter:debt:192.0.2.1"] {
+        assert!(world.written_first.contains(said), "{said} in {}", world.written_first);
+    }
+}
+
+/// A store that takes nothing more costs a line of the log, and no connection again and again.
+#[test]
+fn a_store_that_is_full_is_no_reason_to_connect_anew() {
+    let mut world = World::new();
+    let session = SessionId::ELSEWHERE;
+    let password = PasswordHash { rounds: 1, salt: [1; 16], hash: [2; 16] };
+    let (name, token) = (Name::new("ann").unwrap(), [3; 16]);
+    world.store.open(Ticket(1), &name, &password, &token, ([192, 0, 2, 1], 4000).into());
+    world.written();
+    world.say(b"+done\r\n");
+    let Some((1, Some(crate::store::Found::Opened(Some(entry))))) = world.found() else {
+        panic!("it is open")
+    };
+    world.store.carry(entry, Some(session));
+    while world.store.poll_notice().is_some() {}
+    for _ in 0..50 {
+        world.pass(Duration::from_secs(1));
+        world.written();
+        while world.store.pipeline.waiting() > 0 {
+            world.say(b"-MISCONF Errors writing to the AOF file: No space left on device\r\n");
+        }
+    }
+    assert!(world.store.is_ready());
+    let lines = std::iter::from_fn(|| world.store.poll_notice()).count();
+    assert!((1..=5).contains(&lines), "{lines}");
+}
+
+/// One that takes connections and drops them at once is not asked in a row.
+#[test]
+fn a_store_that_drops_each_connection_is_tried_with_pauses() {
+    let mut world = World::new();
+    let mut tries = 0;
+    for _ in 0..1_000 {
+        world.store.handle_closed("gone", world.now);
+        world.pass(Duration::from_millis(10));
+        if world.store.action(world.now) == LinkAction::Connect {
+            tries += 1;
+            world.store.handle_connected(world.now);
+            world.say(&greeting());
+        }
+    }
+    assert!((8..=20).contains(&tries), "{tries} in ten seconds");
 }

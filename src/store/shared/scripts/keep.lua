@@ -9,6 +9,9 @@ for i = 3, #ARGV, 8 do
     -- Its tokens may be newer than those here: an answer to a resume is under way.
     redis.call('ZADD', 'porter:online', clock() + ARGV[i + 4], ARGV[i])
     attach(ARGV[i], ARGV[i + 1], ARGV[i + 6])
+  elseif not have[1] and (redis.call('GET', 'porter:user:' .. ARGV[i + 1]) or ''):sub(-7) ~= ' active' then
+    -- Its user was removed or disabled while its owner was cut off.
+    gone[#gone + 1] = ARGV[i]
   elseif not have[1] or have[1] == ARGV[2] then
     -- It was lost with the store's last words, or was taken for dead while its owner was cut off.
     if have[1] then
