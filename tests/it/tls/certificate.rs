@@ -158,7 +158,7 @@ fn certificates_that_cannot_be_used_stop_the_start() {
         (text(&first[0]), "/nowhere".to_owned(), "/nowhere"),
     ] {
         let setup = Setup::new(&["--tls-cert", &certificate, "--tls-key", &key]);
-        let said = setup.folder(Rc::clone(&folder)).refused(1);
+        let said = setup.folder(Rc::clone(&folder)).refused(2);
         assert!(said.contains(named), "{said}");
     }
     let encrypted = folder.path().join("encrypted-key.pem");
@@ -169,7 +169,7 @@ fn certificates_that_cannot_be_used_stop_the_start() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let flags = ["--tls-cert", &text(&first[0]), "--tls-key", &text(&encrypted)];
-    let said = Setup::new(&flags).folder(Rc::clone(&folder)).refused(1);
+    let said = Setup::new(&flags).folder(Rc::clone(&folder)).refused(2);
     assert!(said.contains("encrypted-key.pem") && said.contains("it is encrypted; "), "{said}");
     for flags in [
         &["--tls-cert", "x"][..],
