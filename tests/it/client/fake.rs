@@ -3,6 +3,7 @@
 
 use crate::support::{CEILING, await_input};
 use porter::protocol::{FrameRead, Reply, Request, VERSION, Wanted};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -194,8 +195,14 @@ impl Program {
     }
 
     /// Nobody reads the replies any more.
+    /// Nobody reads what the client prints any more. A program that is being started beside this one has a copy of the
+    /// reading end until it runs: that is waited for.
     pub(super) fn stdout_closes(&mut self) {
+        let writer = File::options().write(true).open(format!("/proc/{}/fd/1", self.child.id())).unwrap();
         self.child.stdout = None;
+        let ceiling = Timespec::try_from(CEILING).unwrap();
+        let mut ports = [PollFd::new(&writer, PollFlags::empty())];
+        assert_eq!(poll(&mut ports, Some(&ceiling)), Ok(1), "somebody still reads the client's stdout");
     }
 
     /// Waits until stderr has said this, once more than before.
