@@ -47,7 +47,7 @@ impl<S: Store> Engine<S> {
         let welcome = Zeroizing::new(*token.expose());
         let first = !self.registry.sessions.has_any(&name);
         let session = self.registry.sessions.open(name.clone(), token, id);
-        self.carry(entry, session);
+        self.carry(entry, Some(session));
         self.begin_session(id, session);
         self.registry.totals.logins += 1;
         self.registry.totals.logins_remembered += u64::from(is_remembered);
@@ -63,9 +63,9 @@ impl<S: Store> Engine<S> {
         self.registry.connections.get(id).map(|connection| connection.peer.into())
     }
 
-    fn carry(&mut self, entry: Option<EntryId>, session: SessionId) {
+    fn carry(&mut self, entry: Option<EntryId>, session: Option<SessionId>) {
         if let Some((entry, directory)) = entry.zip(self.store.directory()) {
-            directory.carry(entry, Some(session));
+            directory.carry(entry, session);
         }
     }
 
@@ -140,24 +140,11 @@ impl<S: Store> Engine<S> {
         found: Option<Option<Resumed>>,
     ) {
         match found {
-            // It was ended between the answer and this.
-            Some(Some(Resumed { here: Some(session), .. }))
-                if self.registry.sessions.session(session).is_none() =>
-            {
-                self.refuse_away(id);
-            }
-            Some(Some(Resumed { entry, here: Some(session), .. })) => {
-                self.carry(Some(entry), session);
-                self.resume_here(id, session, presented.expose(), token);
-            }
-            Some(Some(Resumed { entry, name, here: None })) => {
+            Some(Some(found)) => {
                 let welcome = Zeroizing::new(*token.expose());
-                let first = !self.registry.sessions.has_any(&name);
-                let session = self.registry.sessions.adopt(name.clone(), presented.expose(), token, id);
-                self.carry(Some(entry), session);
-                self.welcome_back(id, session, &name, &welcome);
-                if first {
-                    self.registry.changes.push_back(Change::Joined { session, name });
+                match self.take_back(id, presented, token, found) {
+                    Some(session) => self.welcome_back(id, session, &welcome),
+                    None => self.refuse_resume(id),
                 }
             }
             Some(None) => self.refuse_resume(id),
@@ -176,18 +163,47 @@ impl<S: Store> Engine<S> {
     }
 
     /// A session was resumed for a connection that is gone: it waits for the next.
-    pub(super) fn keep_lost(&mut self, conn: ConnId, presented: &Token, token: Token, found: Resumed) {
+    pub(super) fn keep_lost(&mut self, id: ConnId, presented: &Token, token: Token, found: Resumed) {
+        if let Some(session) = self.take_back(id, presented, token, found) {
+            self.registry.lose_session(session);
+        }
+    }
+
+    /// A session that others know of goes on in this connection. `None`: it has ended here between their answer and this.
+    fn take_back(
+        &mut self,
+        id: ConnId,
+        presented: &Token,
+        token: Token,
+        found: Resumed,
+    ) -> Option<SessionId> {
         let Resumed { entry, name, here } = found;
-        let sessions = &mut self.registry.sessions;
-        let (session, before) = match here {
-            Some(session) => (session, sessions.resume(session, presented.expose(), token, conn)),
-            None => (sessions.adopt(name, presented.expose(), token, conn), None),
+        let session = match here {
+            Some(session) if self.registry.sessions.session(session).is_none() => None,
+            Some(session) => {
+                self.rebind(id, session, presented.expose(), token);
+                Some(session)
+            }
+            None => {
+                let first = !self.registry.sessions.has_any(&name);
+                let session = self.registry.sessions.adopt(name.clone(), presented.expose(), token, id);
+                if first {
+                    self.registry.changes.push_back(Change::Joined { session, name });
+                }
+                Some(session)
+            }
         };
         self.carry(Some(entry), session);
+        session
+    }
+
+    /// A session of this server has another connection, and another token.
+    fn rebind(&mut self, id: ConnId, session: SessionId, presented: &[u8; TOKEN_BYTES], token: Token) {
+        let before = self.registry.sessions.resume(session, presented, token, id);
+        self.registry.totals.sessions_resumed += u64::from(before.is_none());
         if let Some(before) = before {
             self.registry.bye(before, MOVED, CloseReason::TakenOver);
         }
-        self.registry.lose_session(session);
     }
 
     fn refuse_resume(&mut self, id: ConnId) {
@@ -196,20 +212,17 @@ impl<S: Store> Engine<S> {
 
     fn resume_here(&mut self, id: ConnId, session: SessionId, presented: &[u8; TOKEN_BYTES], token: Token) {
         let welcome = Zeroizing::new(*token.expose());
-        let before = self.registry.sessions.resume(session, presented, token, id);
-        self.registry.totals.sessions_resumed += u64::from(before.is_none());
-        if let Some(before) = before {
-            self.registry.bye(before, MOVED, CloseReason::TakenOver);
-        }
-        if let Some(name) = self.registry.sessions.session(session).map(|session| session.name().clone()) {
-            self.welcome_back(id, session, &name, &welcome);
-        }
+        self.rebind(id, session, presented, token);
+        self.welcome_back(id, session, &welcome);
     }
 
-    fn welcome_back(&mut self, id: ConnId, session: SessionId, name: &Name, token: &[u8; TOKEN_BYTES]) {
+    fn welcome_back(&mut self, id: ConnId, session: SessionId, token: &[u8; TOKEN_BYTES]) {
+        let Some(name) = self.registry.sessions.session(session).map(|session| session.name().clone()) else {
+            return;
+        };
         self.begin_session(id, session);
         self.registry.totals.resumed += 1;
-        self.registry.log_login("resumed", id, name);
+        self.registry.log_login("resumed", id, &name);
         self.registry.send(id, &Reply::Welcome { token, greeting: &format!("Hello again, {name}") });
     }
 

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 mod costs;
 mod crowds;
+mod directory;
 mod disabled;
 mod elsewhere;
 mod figures;

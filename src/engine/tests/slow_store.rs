@@ -1,6 +1,9 @@
 //! A store that does as it is told.
 
 use super::*;
+use crate::auth::SessionId;
+use crate::limits::TOKEN_BYTES;
+use crate::store::{Directory, EndReason, EntryId, News};
 use std::collections::HashSet;
 
 /// Keeps users in memory, and answers only when a test lets it.
@@ -19,6 +22,17 @@ pub(super) struct SlowStore {
     pub(super) is_elsewhere: bool,
     pub(super) asked: Vec<(Ticket, Asked)>,
     pub(super) fetched: Vec<Fetched>,
+    /// What it was told of sessions, if others are to know of them.
+    pub(super) told: Option<Told>,
+}
+
+/// A directory that takes down what it is told, and answers when a test does.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) resumes: Vec<Ticket>,
+    pub(super) carried: Vec<(EntryId, Option<SessionId>)>,
+    pub(super) lost: Vec<SessionId>,
+    pub(super) news: Vec<News>,
 }
 
 pub(super) enum Asked {
@@ -120,4 +134,40 @@ impl Store for SlowStore {
     }
 
     fn note_visitor(&mut self, _: IpAddr, _: &Name) {}
+
+    fn directory(&mut self) -> Option<&mut dyn Directory> {
+        self.told.as_mut().map(|told| told as &mut dyn Directory)
+    }
+}
+
+impl Directory for Told {
+    fn open(&mut self, _: Ticket, _: &Name, _: &PasswordHash, _: &[u8; TOKEN_BYTES], _: SocketAddr) {}
+
+    fn resume(&mut self, ticket: Ticket, _: &[u8; TOKEN_BYTES], _: &[u8; TOKEN_BYTES], _: SocketAddr) {
+        self.resumes.push(ticket);
+    }
+
+    fn end_all(&mut self, _: Ticket, _: &Name, _: EndReason) {}
+
+    fn list(&mut self, _: Ticket) {}
+
+    fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
+        self.carried.push((entry, session));
+    }
+
+    fn resumed_here(&mut self, _: SessionId, _: &[u8; TOKEN_BYTES], _: &[u8; TOKEN_BYTES], _: SocketAddr) {}
+
+    fn confirm(&mut self, _: SessionId) {}
+
+    fn lose(&mut self, session: SessionId, _: Duration) {
+        self.lost.push(session);
+    }
+
+    fn end(&mut self, _: SessionId) {}
+
+    fn say(&mut self, _: Option<&Name>, _: Option<&Name>, _: &str) {}
+
+    fn poll_news(&mut self, _: bool) -> Option<News> {
+        self.news.pop()
+    }
 }
