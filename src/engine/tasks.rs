@@ -8,7 +8,7 @@ use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
 use crate::command::Answer;
 use crate::limits::SHARE_TASK;
-use crate::store::{Elsewhere, EndReason};
+use crate::store::{EndReason, RemoteSession};
 use std::collections::BTreeMap;
 
 /// Something that is under way.
@@ -62,12 +62,12 @@ impl Registry {
     }
 
     /// Lists who is here, and at other servers.
-    pub(super) fn list_who_is_here(&mut self, command: CommandId, elsewhere: Vec<Elsewhere>) {
+    pub(super) fn list_who_is_here(&mut self, command: CommandId, elsewhere: Vec<RemoteSession>) {
         let count = elsewhere.len();
         let lost = elsewhere.iter().filter(|session| session.peer.is_none()).count();
         // Behind those of this server, which are numbered by their places.
         let present = elsewhere.into_iter().enumerate().map(|(number, session)| {
-            let Elsewhere { name, peer, resumable } = session;
+            let RemoteSession { name, peer, resumable } = session;
             ((name.clone(), usize::MAX - number), Answer::Present { name, peer, resumable })
         });
         let present = present.collect();

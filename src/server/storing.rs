@@ -147,12 +147,10 @@ impl<S: Store> Server<S> {
             Some(link) if !link.takes_bytes() => false,
             Some(link) => self.store_link.receive(link, &mut self.buffer, self.clock.now()),
         };
-        let due = self.engine.store_mut().next_commit();
-        if due.is_none() && !has_received {
-            return false;
-        }
+        let due = if has_received { Some(Moment::START) } else { self.engine.store_mut().next_commit() };
+        let Some(due) = due else { return false };
         let now = self.clock.now();
-        if due.is_none_or(|due| due > now) && !has_received {
+        if due > now {
             return false;
         }
         self.engine.store_mut().commit(now);

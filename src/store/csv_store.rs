@@ -74,19 +74,23 @@ impl<D: Disk> DiskStore<D> {
     }
 }
 
-impl<D: Disk> Store for DiskStore<D> {
-    #[inline]
-    fn next_commit(&self) -> Option<Moment> {
-        // It is asked twice a turn, and there is mostly nothing.
-        if self.users.is_quiet() && !self.addresses.has_work() {
-            return None;
-        }
+impl<D: Disk> DiskStore<D> {
+    #[cold]
+    fn next_due(&self) -> Option<Moment> {
         // Whoever was refused at once hears of it after the next commit, and must not wait for somebody else's.
         let answers = self.users.has_answered().then_some(Moment::START);
         let users = self.users.waits().then(|| self.spacing.due());
         let look = self.users.next_look().map(|look| look.max(self.spacing.due()));
         let addresses = self.addresses.due(&self.spacing);
         [answers, users, look, addresses].into_iter().flatten().min()
+    }
+}
+
+impl<D: Disk> Store for DiskStore<D> {
+    #[inline]
+    fn next_commit(&self) -> Option<Moment> {
+        // It is asked twice a turn, and there is mostly nothing.
+        if self.users.is_quiet() && !self.addresses.has_work() { None } else { self.next_due() }
     }
 
     /// Stores what is due: all waiting users with one write and one sync, and all visits with one write. Completions and

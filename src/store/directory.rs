@@ -26,7 +26,7 @@ pub struct Resumed {
 
 /// A session of another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct RemoteSession {
     /// Whose.
     pub name: Name,
     /// Where its client is; none while its connection is lost.

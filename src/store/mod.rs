@@ -39,7 +39,7 @@ mod tests;
 #[cfg(feature = "shared")]
 pub use any::AnyStore;
 pub use csv_store::DiskStore;
-pub use directory::{Directory, Elsewhere, EndReason, EntryId, News, Resumed};
+pub use directory::{Directory, EndReason, EntryId, News, RemoteSession, Resumed};
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;
@@ -163,7 +163,7 @@ pub enum Found {
     /// To [`end_all`](Directory::end_all): how many there were.
     Ended(usize),
     /// To [`list`](Directory::list).
-    Sessions(Vec<Elsewhere>),
+    Sessions(Vec<RemoteSession>),
 }
 
 /// What is said where a store that is elsewhere does not answer.

@@ -25,8 +25,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn of(asked: &Asked<'_>) -> Option<Shared> {
         let address = asked.matches.get_one::<StoreAddress>("store")?.clone();
-        let is_durable = asked.text("store-durability") != Some("none");
-        let durability = if is_durable { Durability::Always } else { Durability::None };
+        let durability = asked.matches.get_one("store-durability").copied().unwrap_or_default();
         Some(Shared { address, durability })
     }
 

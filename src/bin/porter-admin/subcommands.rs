@@ -1,10 +1,11 @@
 //! The command line: the table of commands, and the flags that only a command line has.
 
 use crate::generate::Kind;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use porter::command::{Argument, Spec, TABLE};
 use porter::limits;
-use porter::store::StoreAddress;
+use porter::store::{Durability, StoreAddress};
 use std::path::PathBuf;
 
 /// What is for programs, or for the console.
@@ -46,7 +47,9 @@ pub(crate) fn command() -> Command {
                 .value_name("WHAT")
                 .help("What that store must keep of what it has acknowledged: always = all, or none")
                 .default_value("always")
-                .value_parser(["always", "none"])
+                .value_parser(
+                    PossibleValuesParser::new(Durability::NAMES).try_map(|text| text.parse::<Durability>()),
+                )
                 .global(true),
         )
         .arg(

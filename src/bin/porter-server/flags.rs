@@ -1,11 +1,12 @@
 //! The flags, and what their values may be. porter-admin has them too, for manual pages and completions.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum, value_parser};
 use ipnet::IpNet;
 use log::LevelFilter;
 use porter::cli::host_and_port;
 use porter::limits;
-use porter::store::StoreAddress;
+use porter::store::{Durability, StoreAddress};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -37,8 +38,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "URL", env = "PORTER_STORE", hide_env_values = true)]
     pub(crate) store: Option<StoreAddress>,
     /// What the shared store must keep of what it has acknowledged: always = all (appendonly yes, appendfsync always), or none
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "always")]
-    pub(crate) store_durability: Kept,
+    #[arg(long, value_name = "WHAT", default_value = "always", value_parser = PossibleValuesParser::new(Durability::NAMES).try_map(|text| text.parse::<Durability>()))]
+    pub(crate) store_durability: Durability,
     /// File of settings in TOML: its keys are the names of these flags, and a flag given here wins. Read anew on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -155,13 +156,6 @@ pub(crate) enum Mode {
     Echo,
     Operator,
     Chat,
-}
-
-/// What of that which a shared store has acknowledged must survive its machine.
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub(crate) enum Kept {
-    Always,
-    None,
 }
 
 /// What a line of the log looks like.

@@ -42,7 +42,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let place = if checked.is_place_asked_for() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
     let options = checked.options(&given.flags, place)?;
     let flags = given.flags;
-    let shared = flags.store.clone().map(|address| (address, settings::durability(&flags)));
+    let shared = flags.store.clone().map(|address| (address, flags.store_durability));
     let log = LogHandle::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());

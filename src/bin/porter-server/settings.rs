@@ -1,13 +1,12 @@
 //! What the flags come to: the engine's settings, and whether the server encrypts.
 
-use crate::flags::{Flags, Format, Kept, Registration};
+use crate::flags::{Flags, Format, Registration};
 use porter::cli::{Failure, Given};
 use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
 use porter::server::{Encryption, LogDestination, LogFormat, LogOptions};
-use porter::store::Durability;
 use std::net::IpAddr;
 
 /// The engine's settings.
@@ -51,14 +50,6 @@ pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
         resume_window: flags.resume_window,
         ..Config::default()
     })
-}
-
-/// What the shared store must keep.
-pub(crate) fn durability(flags: &Flags) -> Durability {
-    match flags.store_durability {
-        Kept::Always => Durability::Always,
-        Kept::None => Durability::None,
-    }
 }
 
 /// How the server logs.

@@ -21,7 +21,7 @@ pub(super) struct Carried {
     /// When it ends, if it is lost.
     pub(super) expires: Option<Moment>,
     /// The store may not know its tokens.
-    pub(super) is_news: bool,
+    pub(super) has_new_tokens: bool,
     /// When its lease is renewed.
     pub(super) renewal: Moment,
 }
@@ -38,12 +38,10 @@ pub(super) struct Carriage {
     /// Entries that were opened or resumed for whoever waits for it, not carried yet.
     pub(super) opened: HashMap<EntryId, Opened>,
     pub(super) renewals: BTreeSet<(Moment, SessionId)>,
-    /// Ended, but the store may not know.
-    pub(super) unended: Vec<EntryId>,
     /// Resumes that are not answered, and what ended meanwhile: the answer is older than that.
     pub(super) resuming: usize,
     pub(super) ended: Vec<EntryId>,
-    /// Charges, and ends of all sessions of a name, that the store may not have heard of.
+    /// What the store may not have heard.
     pub(super) unsaid: Vec<Unsaid>,
     /// What became of sessions that are not carried yet.
     pub(super) left: HashMap<EntryId, Option<EndReason>>,
@@ -56,12 +54,13 @@ pub(super) struct Carriage {
 /// Something that is to be said again when the store is back.
 #[derive(Debug)]
 pub(super) enum Unsaid {
+    End { entry: EntryId },
     EndAll { name: Name, why: EndReason },
     Charge { origin: Origin, penalty: Duration },
     Forgive { origin: Origin },
 }
 
-/// More than is left to be said of an outage during which logins are not judged.
+/// With more than this, charges are not kept in mind any more.
 const UNSAID: usize = 10_000;
 /// Texts of other servers that are held while this one cannot hand them out as fast.
 const HELD_BYTES: usize = 4 * 1024 * 1024;
@@ -92,7 +91,6 @@ impl Carriage {
             by_entry: HashMap::new(),
             opened: HashMap::new(),
             renewals: BTreeSet::new(),
-            unended: Vec::new(),
             resuming: 0,
             ended: Vec::new(),
             unsaid: Vec::new(),
@@ -132,15 +130,16 @@ impl Carriage {
 
     /// Something may not have been heard.
     pub(super) fn note_unsaid(&mut self, unsaid: Unsaid) {
-        if self.unsaid.len() < UNSAID {
+        // An end that is forgotten would be a session that can be resumed.
+        if self.unsaid.len() < UNSAID || !matches!(unsaid, Unsaid::Charge { .. }) {
             self.unsaid.push(unsaid);
         }
     }
 
     /// The store may not know what a session's tokens are.
-    pub(super) fn note_news(&mut self, session: SessionId) {
+    pub(super) fn note_new_tokens(&mut self, session: SessionId) {
         if let Some(carried) = self.carried.get_mut(&session) {
-            carried.is_news = true;
+            carried.has_new_tokens = true;
         }
     }
 

@@ -75,7 +75,7 @@ impl SharedStore {
     /// Nobody will answer this any more.
     pub(super) fn leave_unanswered(&mut self, Unanswered(what): Unanswered<Asked>) {
         match what {
-            Asked::Name { ticket, .. } | Asked::Visitor { ticket } => {
+            Asked::Name { ticket, .. } | Asked::Visitor { ticket } | Asked::Who { ticket } => {
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::Open { ticket, entry } => {
@@ -92,12 +92,10 @@ impl SharedStore {
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::Said(unsaid) => self.carriage.note_unsaid(unsaid),
-            Asked::Confirm { session } => self.carriage.note_news(session),
-            Asked::Who { ticket } => self.fetched.push_back(Fetched { ticket, answer: None }),
+            Asked::Confirm { session } => self.carriage.note_new_tokens(session),
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
-            Asked::End { entry } => self.note_unended(entry),
             Asked::Greeting(_) | Asked::Debt { .. } | Asked::Kept { .. } | Asked::Present | Asked::Noted => {}
         }
     }

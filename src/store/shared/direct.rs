@@ -4,13 +4,13 @@ use super::command::Command;
 use super::greeting::{self, Durability, Step, refused, text};
 use super::keys::{BIRTH, COUNT, USER, look_key, user_key};
 use super::pipeline::{Reply, first_reply};
+use super::scripts::IMPORT;
 use super::{StoreAddress, record};
 use crate::auth::Name;
 use crate::store::Account;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
-const IMPORT: &str = include_str!("scripts/import.lua");
 /// Commands that are written before their replies are read: neither side's buffers are ever full.
 const AT_ONCE: usize = 256;
 

@@ -5,6 +5,7 @@ use super::StoreAddress;
 use super::command::Command;
 use super::keys::BIRTH;
 use super::pipeline::Reply;
+use std::str::FromStr;
 
 /// What a shared store must promise of what it has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,23 @@ pub enum Durability {
     Always,
     /// Nothing.
     None,
+}
+
+impl Durability {
+    /// What it is called on a command line.
+    pub const NAMES: [&str; 2] = ["always", "none"];
+}
+
+impl FromStr for Durability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Durability, String> {
+        match text {
+            "always" => Ok(Durability::Always),
+            "none" => Ok(Durability::None),
+            _ => Err(format!("{text:?} is neither {}", Durability::NAMES.join(" nor "))),
+        }
+    }
 }
 
 /// The steps of a greeting, each a command.

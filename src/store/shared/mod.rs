@@ -14,6 +14,7 @@ mod pipeline;
 mod record;
 mod replies;
 mod room;
+mod scripts;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -35,16 +36,13 @@ use greeting::Step;
 use keys::{BIRTH, COUNT, debt_key, look_key, user_key, visitor_key};
 use log::Level;
 use pipeline::Pipeline;
+use scripts::{ALTER, CHARGE, REGISTER, REHASH};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// From one line about a strange reply to the next.
 const WARN_PAUSE: Duration = Duration::from_secs(10);
-const REGISTER: &str = include_str!("scripts/register.lua");
-const REHASH: &str = include_str!("scripts/rehash.lua");
-const ALTER: &str = include_str!("scripts/alter.lua");
-const CHARGE: &str = include_str!("scripts/charge.lua");
 
 /// What a reply is for.
 #[derive(Debug)]
@@ -85,9 +83,6 @@ enum Asked {
     /// These sessions' tokens are told by it.
     Kept {
         told: Vec<SessionId>,
-    },
-    End {
-        entry: EntryId,
     },
     Present,
     Who {
@@ -178,11 +173,16 @@ impl SharedStore {
         }
     }
 
-    /// Has a user's record changed by a script, which knows the birth before all else.
-    fn ask_script(&mut self, script: &str, keys: &[&str], ticket: Ticket, arguments: &[&str]) {
+    /// A script that compares the birth before all else, with what follows it.
+    fn script(&self, script: &str, keys: &[&str], arguments: &[&str]) -> Command {
         let keys: Vec<&str> = std::iter::once(BIRTH).chain(keys.iter().copied()).collect();
         let command = Command::script(script, &keys).with(self.birth.as_bytes());
-        let command = arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()));
+        arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()))
+    }
+
+    /// Has a user's record changed.
+    fn change(&mut self, script: &str, keys: &[&str], ticket: Ticket, arguments: &[&str]) {
+        let command = self.script(script, keys, arguments);
         self.pipeline.ask(command, Asked::Stored { ticket });
     }
 }
@@ -243,15 +243,15 @@ impl Store for SharedStore {
 
     fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         let (user, look) = (user_key(&name), look_key(&name));
-        self.ask_script(REGISTER, &[&user, &look, COUNT], ticket, &[&password.to_phc(), name.as_str()]);
+        self.change(REGISTER, &[&user, &look, COUNT], ticket, &[&password.to_phc(), name.as_str()]);
     }
 
     fn rehash(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
-        self.ask_script(REHASH, &[&user_key(&name)], ticket, &[&password.to_phc(), ""]);
+        self.change(REHASH, &[&user_key(&name)], ticket, &[&password.to_phc(), ""]);
     }
 
     fn replace(&mut self, ticket: Ticket, name: Name, password: PasswordHash, replaces: &PasswordHash) {
-        self.ask_script(REHASH, &[&user_key(&name)], ticket, &[&password.to_phc(), &replaces.to_phc()]);
+        self.change(REHASH, &[&user_key(&name)], ticket, &[&password.to_phc(), &replaces.to_phc()]);
     }
 
     fn alter(&mut self, ticket: Ticket, name: Name, change: AccountChange) -> bool {
@@ -261,7 +261,7 @@ impl Store for SharedStore {
             AccountChange::Remove => "removed",
         };
         let (user, look) = (user_key(&name), look_key(&name));
-        self.ask_script(ALTER, &[&user, &look, COUNT], ticket, &[name.as_str(), state]);
+        self.change(ALTER, &[&user, &look, COUNT], ticket, &[name.as_str(), state]);
         true
     }
 
@@ -335,11 +335,11 @@ impl Store for SharedStore {
     }
 
     fn charge(&mut self, origin: Origin, penalty: Duration) {
-        self.say_again(Unsaid::Charge { origin, penalty });
+        self.insist(Unsaid::Charge { origin, penalty });
     }
 
     fn forgive(&mut self, origin: Origin) {
-        self.say_again(Unsaid::Forgive { origin });
+        self.insist(Unsaid::Forgive { origin });
     }
 
     fn poll_debt(&mut self) -> Option<(Origin, Duration)> {

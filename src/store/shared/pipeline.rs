@@ -44,7 +44,7 @@ pub(super) struct Pipeline<R> {
     in_flight: VecDeque<(Moment, Moment, R)>,
     /// Commands that were not; without a moment those that the turn before has not seen.
     queued: VecDeque<(Option<Moment>, R, Command)>,
-    /// When the oldest command in flight was written, and how long the last reply took.
+    /// How long the last reply took.
     round_trip: Duration,
 }
 

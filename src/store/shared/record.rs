@@ -4,7 +4,7 @@ use crate::auth::{Name, PasswordHash};
 use crate::store::{Account, Lookup, Stamp};
 
 const ACTIVE: &str = "active";
-pub(super) const DISABLED: &str = "disabled";
+const DISABLED: &str = "disabled";
 
 /// Reads a record; the error says what is wrong, but not what it has.
 pub(super) fn parse(name: &Name, record: &str) -> Result<Account, String> {

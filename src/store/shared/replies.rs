@@ -11,27 +11,28 @@ use log::Level;
 use std::time::Duration;
 
 /// What is said of a store in which porter's mark is missing, or is another.
-pub(super) const EMPTIED: &str = "it was emptied, or is another than it was: restore it, or restart every server after porter-admin store init";
+const EMPTIED: &str = "it was emptied, or is another than it was: restore it, or restart every server after porter-admin store init";
 
 impl SharedStore {
     /// Carries out what was answered to a command; an error where the connection is of no use any more.
     pub(super) fn take_reply(&mut self, what: Asked, reply: &Reply, now: Moment) -> Result<(), String> {
-        if let Reply::SimpleError { data, .. } = reply
-            && ["READONLY", "MASTERDOWN", "LOADING", "NOAUTH"].iter().any(|error| data.starts_with(error))
-        {
+        if let Some(reason) = unusable(reply) {
             self.leave_unanswered(Unanswered(what));
-            return Err(refused(reply));
+            return Err(reason);
         }
         match what {
             Asked::Greeting(step) => self.take_greeting(step, reply, now)?,
             Asked::Name { ticket, name } => {
                 let found = self.found(&name, reply);
-                let answer = found.as_ref().ok().cloned().flatten().map(Found::Name);
-                self.fetched.push_back(Fetched { ticket, answer });
-                if let Ok(None) = found {
+                let is_emptied = found == Ok(None);
+                let found = found.unwrap_or_else(|reason| {
+                    self.warn(reason, now);
+                    None
+                });
+                self.fetched.push_back(Fetched { ticket, answer: found.map(Found::Name) });
+                if is_emptied {
                     return Err(EMPTIED.to_owned());
                 }
-                found.err().into_iter().for_each(|reason| self.warn(reason, now));
             }
             Asked::Visitor { ticket } => {
                 let last = text(reply).and_then(|name| Name::stored(name).ok());
@@ -39,9 +40,6 @@ impl SharedStore {
             }
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: outcome(reply) });
-                if text(reply) == Some("emptied") {
-                    return Err(EMPTIED.to_owned());
-                }
             }
             Asked::Debt { origin } | Asked::Said(Unsaid::Charge { origin, .. }) => match reply {
                 Reply::Number { data, .. } => {
@@ -53,17 +51,17 @@ impl SharedStore {
                     self.warn(reason, now);
                 }
             },
-            Asked::Open { ticket, entry } => return self.take_opened(ticket, entry, reply),
-            Asked::Resume { ticket, opened } => return self.take_resumed(ticket, opened, reply),
+            Asked::Open { ticket, entry } => self.take_opened(ticket, entry, reply),
+            Asked::Resume { ticket, opened } => self.take_resumed(ticket, opened, reply),
             Asked::Who { ticket } => self.take_sessions(ticket, reply),
             Asked::EndAll { ticket, .. } => {
                 let count =
                     if let Reply::Number { data, .. } = reply { usize::try_from(*data).ok() } else { None };
                 self.fetched.push_back(Fetched { ticket, answer: count.map(Found::Ended) });
             }
-            Asked::Kept { told } => return self.take_kept(&told, reply),
+            Asked::Kept { told } => self.take_kept(&told, reply),
             Asked::Present => self.take_present(reply),
-            Asked::End { .. } | Asked::Said(_) | Asked::Confirm { .. } | Asked::Noted => {}
+            Asked::Said(_) | Asked::Confirm { .. } | Asked::Noted => {}
         }
         Ok(())
     }
@@ -74,12 +72,7 @@ impl SharedStore {
             Step::Select => text(reply).map(drop).ok_or_else(|| refused(reply)),
             Step::Persistence => greeting::check_persistence(reply, self.durability),
             Step::Birth => match (reply, text(reply)) {
-                (Reply::Null, _) if self.birth.is_empty() => Err(format!(
-                    "nothing there is porter's: porter-admin --store {} store init",
-                    self.address
-                )),
-                (_, Some(birth)) if self.birth.is_empty() || self.birth == birth => {
-                    self.birth = birth.to_owned();
+                (_, Some(birth)) if self.birth == birth => {
                     self.pipeline.handle_greeted(now);
                     self.say_all(now);
                     if let Some((since, _)) = self.trouble.take() {
@@ -114,6 +107,16 @@ impl SharedStore {
     }
 }
 
+/// Why the connection is of no use any more, if this reply says so, whatever it answers.
+fn unusable(reply: &Reply) -> Option<String> {
+    let Reply::SimpleError { data, .. } = reply else { return None };
+    match data.split(' ').next()? {
+        "EMPTIED" => Some(EMPTIED.to_owned()),
+        "READONLY" | "MASTERDOWN" | "LOADING" | "NOAUTH" => Some(refused(reply)),
+        _ => None,
+    }
+}
+
 /// What a script says.
 fn outcome(reply: &Reply) -> Result<(), Failure> {
     Err(match text(reply) {
@@ -122,7 +125,6 @@ fn outcome(reply: &Reply) -> Result<(), Failure> {
         Some("looks") => Failure::LookAlike,
         Some("changed") => Failure::Changed,
         Some("unknown") => Failure::Other("there is no such user".to_owned()),
-        Some("emptied") => Failure::Away,
         _ => Failure::Other(format!("the shared store did not take it: {}", refused(reply))),
     })
 }

@@ -7,7 +7,7 @@ use super::greeting::{refused, text};
 use super::pipeline::Reply;
 use super::{Asked, SharedStore};
 use crate::auth::Name;
-use crate::store::{Elsewhere, Fetched, Found, News, Ticket};
+use crate::store::{Fetched, Found, News, RemoteSession, Ticket};
 use std::time::Duration;
 
 /// Where all is said that every server is to hear.
@@ -75,7 +75,7 @@ impl SharedStore {
             let [name, peer, attached, left] = data.as_slice() else { return None };
             let is_attached = text(attached) == Some("1");
             let left = Duration::from_millis(text(left)?.parse().ok()?);
-            Some(Elsewhere {
+            Some(RemoteSession {
                 name: Name::stored(text(name)?).ok()?,
                 peer: text(peer).and_then(|peer| peer.parse().ok()).filter(|_| is_attached),
                 resumable: if is_attached { Duration::ZERO } else { left },

@@ -3,9 +3,9 @@
 use super::carriage::{Carried, Opened, Unsaid};
 use super::command::Command;
 use super::greeting::{refused, text};
-use super::keys::{BIRTH, debt_key, user_key};
+use super::keys::{debt_key, user_key};
 use super::pipeline::Reply;
-use super::replies::EMPTIED;
+use super::scripts::{CONFIRM, END, END_ALL, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
 use super::{Asked, SharedStore, charge_command};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash, SessionId};
@@ -15,47 +15,23 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A script about sessions, with what they have in common.
-macro_rules! script {
-    ($file:literal) => {
-        concat!(include_str!("scripts/directory.lua"), include_str!(concat!("scripts/", $file)))
-    };
-}
-
-const OPEN: &str = script!("open.lua");
-const RESUME: &str = script!("resume.lua");
-const CONFIRM: &str = script!("confirm.lua");
-const KEEP: &str = script!("keep.lua");
-const END: &str = script!("end.lua");
-const END_ALL: &str = script!("end_all.lua");
-const REAP: &str = script!("reap.lua");
-const WHO: &str = script!("who.lua");
-const PRESENT: &str = script!("present.lua");
-
 /// From one look at who is overdue to the next.
 const REAP_PAUSE: Duration = Duration::from_secs(1);
 /// How long nobody is taken for dead after the store was away: those who were cut off from it too have to say that they are
 /// not.
 const REAP_GRACE: Duration = Duration::from_secs(5);
 
-/// What others may read of a token.
+/// What a session is called that was opened by this token, and what others may read of the token: halves of one hash.
+fn halves(token: &[u8; TOKEN_BYTES]) -> (EntryId, String) {
+    let digest = Sha256::digest(token);
+    let (mut hash, mut entry) = ([0; 16], [0; 16]);
+    hash.copy_from_slice(&digest[..16]);
+    entry.copy_from_slice(&digest[16..]);
+    (EntryId(entry), hex(&hash))
+}
+
 fn hash_of(token: &[u8; TOKEN_BYTES]) -> String {
-    hex(&half_of(token))
-}
-
-/// A session is called by the hash of its first token, of the other half.
-fn entry_of(token: &[u8; TOKEN_BYTES]) -> EntryId {
-    let digest = Sha256::digest(token);
-    let mut id = [0; 16];
-    id.copy_from_slice(&digest[16..]);
-    EntryId(id)
-}
-
-fn half_of(token: &[u8; TOKEN_BYTES]) -> [u8; 16] {
-    let digest = Sha256::digest(token);
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest[..16]);
-    half
+    halves(token).1
 }
 
 fn hex(bytes: &[u8; 16]) -> String {
@@ -80,35 +56,22 @@ fn word(why: EndReason) -> &'static str {
 }
 
 impl SharedStore {
-    fn directory_script(&self, script: &str, keys: &[&str], arguments: &[&str]) -> Command {
-        let keys: Vec<&str> = std::iter::once(BIRTH).chain(keys.iter().copied()).collect();
-        let command = Command::script(script, &keys).with(self.birth.as_bytes());
-        arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()))
-    }
-
     /// The store can be asked again: it is told of every session, for it may have lost some, or taken them for dead.
     pub(super) fn say_all(&mut self, now: Moment) {
         let sessions: Vec<SessionId> = self.carriage.carried.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.carriage.renew_at(session, now));
-        for entry in std::mem::take(&mut self.carriage.unended) {
-            self.say_ended(entry);
-        }
         for unsaid in std::mem::take(&mut self.carriage.unsaid) {
-            self.say_again(unsaid);
+            self.insist(unsaid);
         }
         self.carriage.reap = now + REAP_GRACE;
-        let command = self.directory_script(PRESENT, &[], &[]);
+        let command = self.script(PRESENT, &[], &[]);
         self.pipeline.ask(command, Asked::Present);
     }
 
-    fn say_ended(&mut self, entry: EntryId) {
-        let command = self.directory_script(END, &[], &[&hex(&entry.0), &self.carriage.owner]);
-        self.pipeline.ask(command, Asked::End { entry });
-    }
-
     /// Says something that is to be said once more if it is not heard.
-    pub(super) fn say_again(&mut self, unsaid: Unsaid) {
+    pub(super) fn insist(&mut self, unsaid: Unsaid) {
         let command = match &unsaid {
+            Unsaid::End { entry } => self.script(END, &[], &[&hex(&entry.0), &self.carriage.owner]),
             Unsaid::EndAll { name, why } => self.end_all_command(name, *why),
             Unsaid::Charge { origin, penalty } => charge_command(*origin, *penalty),
             Unsaid::Forgive { origin } => Command::new(&["DEL", &debt_key(*origin)]),
@@ -117,12 +80,7 @@ impl SharedStore {
     }
 
     fn end_all_command(&self, name: &Name, why: EndReason) -> Command {
-        self.directory_script(END_ALL, &[], &[name.as_str(), &self.carriage.owner, word(why)])
-    }
-
-    /// That an entry has ended may not have been heard.
-    pub(super) fn note_unended(&mut self, entry: EntryId) {
-        self.carriage.unended.push(entry);
+        self.script(END_ALL, &[], &[name.as_str(), &self.carriage.owner, word(why)])
     }
 
     /// Renews leases that are due, a share of them, and looks for sessions of others that nobody renews.
@@ -146,32 +104,27 @@ impl SharedStore {
                 carried.token.clone(),
                 carried.previous.clone(),
                 milliseconds(lease),
-                if carried.is_news { "new".to_owned() } else { String::new() },
+                if carried.has_new_tokens { "new".to_owned() } else { String::new() },
                 if carried.expires.is_none() { "1".to_owned() } else { "0".to_owned() },
                 carried.peer.clone(),
             ]);
-            if carried.is_news {
+            if carried.has_new_tokens {
                 told.push(session);
             }
         }
         if arguments.len() > 1 {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let command = self.directory_script(KEEP, &[], &arguments);
+            let command = self.script(KEEP, &[], &arguments);
             self.pipeline.ask(command, Asked::Kept { told });
         }
         if self.carriage.reap <= now {
             self.carriage.reap = now + REAP_PAUSE;
-            let command = self.directory_script(REAP, &[], &[]);
+            let command = self.script(REAP, &[], &[]);
             self.pipeline.ask(command, Asked::Noted);
         }
     }
 
-    pub(super) fn take_opened(
-        &mut self,
-        ticket: Ticket,
-        entry: EntryId,
-        reply: &Reply,
-    ) -> Result<(), String> {
+    pub(super) fn take_opened(&mut self, ticket: Ticket, entry: EntryId, reply: &Reply) {
         let answer = match text(reply) {
             Some("done") => Some(Found::Opened(Some(entry))),
             Some("changed") => Some(Found::Opened(None)),
@@ -181,7 +134,6 @@ impl SharedStore {
             self.carriage.opened.remove(&entry);
         }
         self.fetched.push_back(Fetched { ticket, answer });
-        if text(reply) == Some("emptied") { Err(EMPTIED.to_owned()) } else { Ok(()) }
     }
 
     pub(super) fn take_resumed(
@@ -189,7 +141,7 @@ impl SharedStore {
         ticket: Ticket,
         (token, previous, peer): (String, String, String),
         reply: &Reply,
-    ) -> Result<(), String> {
+    ) {
         let resumed = match reply {
             Reply::Array { data, .. } => match data.as_slice() {
                 [id, name] => {
@@ -212,17 +164,11 @@ impl SharedStore {
             (None, Some("unknown")) => Some(Found::Resumed(None)),
             _ => None,
         };
-        let is_strange = answer.is_none();
-        self.fetched.push_back(Fetched { ticket, answer });
-        match text(reply) {
-            Some("emptied") => Err(EMPTIED.to_owned()),
-            _ if is_strange => {
-                let reason = format!("the shared store resumes nobody: {}", refused(reply));
-                self.warn(reason, self.now);
-                Ok(())
-            }
-            _ => Ok(()),
+        if answer.is_none() {
+            let reason = format!("the shared store resumes nobody: {}", refused(reply));
+            self.warn(reason, self.now);
         }
+        self.fetched.push_back(Fetched { ticket, answer });
     }
 
     /// An answer is there, or will never be.
@@ -234,26 +180,19 @@ impl SharedStore {
     }
 
     /// Sessions of which the store knows that they are somebody else's, or over.
-    pub(super) fn take_kept(&mut self, told: &[SessionId], reply: &Reply) -> Result<(), String> {
-        match reply {
-            Reply::Array { data, .. } => {
-                for session in told {
-                    if let Some(carried) = self.carriage.carried.get_mut(session) {
-                        carried.is_news = false;
-                    }
-                }
-                let gone: Vec<EntryId> = data.iter().filter_map(text).filter_map(entry).collect();
-                gone.into_iter().for_each(|entry| self.leave(entry, None));
-                Ok(())
-            }
-            other if text(other) == Some("emptied") => Err(EMPTIED.to_owned()),
+    pub(super) fn take_kept(&mut self, told: &[SessionId], reply: &Reply) {
+        let Reply::Array { data, .. } = reply else {
             // It is said again in twenty seconds.
-            other => {
-                let reason = format!("the shared store does not keep sessions: {}", refused(other));
-                self.warn(reason, self.now);
-                Ok(())
+            let reason = format!("the shared store does not keep sessions: {}", refused(reply));
+            return self.warn(reason, self.now);
+        };
+        for session in told {
+            if let Some(carried) = self.carriage.carried.get_mut(session) {
+                carried.has_new_tokens = false;
             }
         }
+        let gone: Vec<EntryId> = data.iter().filter_map(text).filter_map(entry).collect();
+        gone.into_iter().for_each(|entry| self.leave(entry, None));
     }
 
     /// What another server says of a session.
@@ -289,7 +228,7 @@ impl Directory for SharedStore {
         token: &[u8; TOKEN_BYTES],
         peer: SocketAddr,
     ) {
-        let (entry, hash, peer) = (entry_of(token), hash_of(token), peer.to_string());
+        let ((entry, hash), peer) = (halves(token), peer.to_string());
         let arguments = [
             &verified.to_phc(),
             &hex(&entry.0),
@@ -299,7 +238,7 @@ impl Directory for SharedStore {
             &milliseconds(self.carriage.lease),
             &peer,
         ];
-        let command = self.directory_script(OPEN, &[&user_key(name)], &arguments);
+        let command = self.script(OPEN, &[&user_key(name)], &arguments);
         let opened = Opened { name: name.clone(), token: hash, previous: String::new(), peer };
         self.carriage.opened.insert(entry, opened);
         self.pipeline.ask(command, Asked::Open { ticket, entry });
@@ -314,8 +253,7 @@ impl Directory for SharedStore {
     ) {
         let (previous, token, peer) = (hash_of(presented), hash_of(token), peer.to_string());
         let lease = milliseconds(self.carriage.lease);
-        let command =
-            self.directory_script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease, &peer]);
+        let command = self.script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease, &peer]);
         self.carriage.resuming += 1;
         self.pipeline.ask(command, Asked::Resume { ticket, opened: (token, previous, peer) });
     }
@@ -326,7 +264,7 @@ impl Directory for SharedStore {
     }
 
     fn list(&mut self, ticket: Ticket) {
-        let command = self.directory_script(WHO, &[], &[&self.carriage.owner]);
+        let command = self.script(WHO, &[], &[&self.carriage.owner]);
         self.pipeline.ask(command, Asked::Who { ticket });
     }
 
@@ -335,12 +273,12 @@ impl Directory for SharedStore {
             return;
         };
         let left = self.carriage.left.remove(&entry);
-        let Some(session) = session else { return self.say_ended(entry) };
+        let Some(session) = session else { return self.insist(Unsaid::End { entry }) };
         self.carriage.forget(session);
         let renewal = self.now + LEASE_RENEWAL;
         self.carriage.insert(
             session,
-            Carried { entry, name, token, previous, peer, expires: None, is_news: false, renewal },
+            Carried { entry, name, token, previous, peer, expires: None, has_new_tokens: false, renewal },
         );
         if let Some(ended) = left {
             self.leave(entry, ended);
@@ -356,7 +294,7 @@ impl Directory for SharedStore {
     ) {
         if let Some(carried) = self.carriage.carried.get_mut(&session) {
             (carried.token, carried.previous, carried.expires) = (hash_of(token), hash_of(presented), None);
-            (carried.is_news, carried.peer) = (true, peer.to_string());
+            (carried.has_new_tokens, carried.peer) = (true, peer.to_string());
         }
         self.carriage.renew_at(session, self.now);
     }
@@ -365,7 +303,7 @@ impl Directory for SharedStore {
         let Some(carried) = self.carriage.carried.get_mut(&session) else { return };
         carried.previous.clear();
         let entry = hex(&carried.entry.0);
-        let command = self.directory_script(CONFIRM, &[], &[&entry, &self.carriage.owner]);
+        let command = self.script(CONFIRM, &[], &[&entry, &self.carriage.owner]);
         self.pipeline.ask(command, Asked::Confirm { session });
     }
 
@@ -381,7 +319,7 @@ impl Directory for SharedStore {
             if self.carriage.resuming > 0 {
                 self.carriage.ended.push(carried.entry);
             }
-            self.say_ended(carried.entry);
+            self.insist(Unsaid::End { entry: carried.entry });
         }
     }
 

@@ -1,5 +1,4 @@
--- An account's state. KEYS: birth, user, look, count. ARGV: the birth that is known, name, new state or 'removed'.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+-- An account's state. KEYS behind the birth: user, look, count. ARGV behind the birth: name, new state or 'removed'.
 local have = redis.call('GET', KEYS[2])
 if not have then return ARGV[3] == 'removed' and 'done' or 'unknown' end
 if ARGV[3] == 'removed' then

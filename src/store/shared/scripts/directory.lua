@@ -9,7 +9,8 @@ local function sessions(name) return 'porter:sessions:' .. name end
 local function tell(what, name) redis.call('PUBLISH', 'porter:room', '- ' .. what .. ' ' .. name) end
 -- Whether a session has a connection: a name is online as long as any of its sessions has one.
 local function attach(id, name, attached)
-  if redis.call('HGET', session(id), 'attached') == attached then return end
+  local was = redis.call('HGET', session(id), 'attached') == '1'
+  if was == (attached == '1') then return end
   redis.call('HSET', session(id), 'attached', attached)
   local count = redis.call('HINCRBY', 'porter:attached', name, attached == '1' and 1 or -1)
   if attached == '1' and count == 1 then tell('here', name) end
@@ -27,13 +28,13 @@ local function keep(id, name, owner, hash, previous, lease, attached, peer)
     redis.call('SADD', 'porter:names', name)
     tell('joined', name)
   end
-  if attached == '1' or redis.call('HEXISTS', session(id), 'attached') == 1 then attach(id, name, attached) end
+  attach(id, name, attached)
 end
 local function drop(id)
   redis.call('ZREM', 'porter:online', id)
   local have = redis.call('HMGET', session(id), 'name', 'hash', 'previous')
   if not have[1] then return end
-  if redis.call('HGET', session(id), 'attached') == '1' then attach(id, have[1], '0') end
+  attach(id, have[1], '0')
   redis.call('DEL', session(id), token(have[2]))
   if have[3] ~= '' then redis.call('DEL', token(have[3])) end
   redis.call('SREM', sessions(have[1]), id)

@@ -1,6 +1,5 @@
--- The sessions of a name are over, but for those of whoever asks, who ends them itself. KEYS: birth. ARGV: the birth that is
--- known, name, owner, why. Answers how many; each owner is told, and one that does not hear of it finds the mark.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+-- The sessions of a name are over, but for those of whoever asks, who ends them itself. ARGV behind the
+-- birth: name, owner, why. Answers how many; each owner is told, and one that does not hear of it finds the mark.
 local count = 0
 for _, id in ipairs(redis.call('SMEMBERS', sessions(ARGV[2]))) do
   local owner = redis.call('HGET', session(id), 'owner')

@@ -1,5 +1,4 @@
--- A user as another store had it. KEYS: birth, user, look, count. ARGV: the birth that is known, name, record.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+-- A user as another store had it. KEYS behind the birth: user, look, count. ARGV behind the birth: name, record.
 local have = redis.call('GET', KEYS[2])
 if have then return have == ARGV[3] and 'done' or 'taken' end
 redis.call('SET', KEYS[2], ARGV[3])

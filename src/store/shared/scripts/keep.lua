@@ -1,7 +1,6 @@
--- An owner's word on its sessions. KEYS: birth. ARGV: the birth that is known, owner, and of each session its id, name, hash of
+-- An owner's word on its sessions. ARGV behind the birth: owner, and of each session its id, name, hash of
 -- the token, of the previous one or '', lease in milliseconds, whether the store may not know the tokens, whether it has a
 -- connection, and peer. Answers those that are somebody else's by now, or ended.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
 local gone = {}
 for i = 3, #ARGV, 8 do
   local have = redis.call('HMGET', session(ARGV[i]), 'owner', 'hash', 'previous')

@@ -1,6 +1,5 @@
--- A login. KEYS: birth, user. ARGV: the birth that is known, the password that was verified, session, name, owner, hash of
+-- A login. KEYS behind the birth: user. ARGV behind the birth: the password that was verified, session, name, owner, hash of
 -- the token, lease in milliseconds, peer.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
 local user = redis.call('GET', KEYS[2])
 -- It may have been changed or disabled since it was fetched.
 if not user or user:sub(1, #ARGV[2] + 1) ~= ARGV[2] .. ' ' or user:sub(-7) ~= ' active' then return 'changed' end

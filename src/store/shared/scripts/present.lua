@@ -1,2 +1,2 @@
--- Who is here. KEYS: birth. ARGV: the birth that is known. Answers the names that have sessions, and those that are online.
+-- Who is here. Answers the names that have sessions, and those that are online.
 return { redis.call('SMEMBERS', 'porter:names'), redis.call('HKEYS', 'porter:attached') }

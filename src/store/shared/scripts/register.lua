@@ -1,5 +1,4 @@
--- A new user. KEYS: birth, user, look, count. ARGV: the birth that is known, password, name.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+-- A new user. KEYS behind the birth: user, look, count. ARGV behind the birth: password, name.
 local have = redis.call('GET', KEYS[2])
 if have then
   -- The salt makes a password its own: this was asked before, and the answer was lost.

@@ -1,5 +1,4 @@
--- Another password. KEYS: birth, user. ARGV: the birth that is known, new password, the one that it replaces or ''.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
+-- Another password. KEYS behind the birth: user. ARGV behind the birth: new password, the one that it replaces or ''.
 local have = redis.call('GET', KEYS[2])
 if not have then return 'unknown' end
 local password, rest = have:match('^(%S+)( .*)$')

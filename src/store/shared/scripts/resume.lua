@@ -1,6 +1,5 @@
--- Somebody is back. KEYS: birth. ARGV: the birth that is known, hash of the presented token, hash of the new one, owner, lease
+-- Somebody is back. ARGV behind the birth: hash of the presented token, hash of the new one, owner, lease
 -- in milliseconds, peer. Answers the session and its name, and tells who had it.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
 local id = redis.call('GET', token(ARGV[2]))
 local have = id and redis.call('HMGET', session(id), 'name', 'owner', 'hash', 'previous')
 if not have or not have[1] then return 'unknown' end

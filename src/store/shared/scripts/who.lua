@@ -1,6 +1,5 @@
--- Whose sessions others have. KEYS: birth. ARGV: the birth that is known, owner. Answers of each session its name, peer, whether
+-- Whose sessions others have. ARGV behind the birth: owner. Answers of each session its name, peer, whether
 -- it has a connection, and milliseconds until its lease is over.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'emptied' end
 local found = {}
 local now = clock()
 local online = redis.call('ZRANGE', 'porter:online', 0, -1, 'WITHSCORES')
