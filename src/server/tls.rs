@@ -5,14 +5,10 @@
 
 use super::socket::{Outcome, SLICES, Socket, Transport};
 use crate::engine::Unsent;
-use crate::tls::{Channel, NotTls, RECORD_BYTES};
-use rustls::{ServerConfig, ServerConnection};
+use crate::tls::{Channel, GOODBYE, NotTls, RECORD_BYTES};
+use rustls::ServerConfig;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::Arc;
-
-/// `close_notify` as an alert in the clear, for those with whom no handshake was begun: a client that waits for a frame
-/// sees by it what is spoken here.
-const GOODBYE: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x01, 0x00];
 
 /// What is logged of peers that do not speak TLS.
 pub(super) const NOT_TLS: &str = "what came is not TLS; plain TCP needs a server with --plaintext";
@@ -74,8 +70,8 @@ impl Socket {
     /// What `rustls` has against it.
     pub(super) fn begin_handshake(&mut self, config: &Arc<ServerConfig>) -> Result<(), String> {
         if let Transport::Tls(tls) = &mut self.transport {
-            let connection = ServerConnection::new(Arc::clone(config)).map_err(|error| error.to_string())?;
-            tls.channel = Some(Box::new(Channel::new(connection)));
+            let channel = Channel::server(Arc::clone(config)).map_err(|error| error.to_string())?;
+            tls.channel = Some(Box::new(channel));
         }
         Ok(())
     }
@@ -230,11 +226,11 @@ mod tests {
         stream.set_nonblocking(true).unwrap();
         peer_stream.set_nonblocking(true).unwrap();
         let mut tls = Tls::new(false);
-        tls.channel = Some(Box::new(Channel::new(server())));
+        tls.channel = Some(Box::new(server()));
         let conn = ConnId::unpack(1 << 32).unwrap();
         let stream = mio::net::TcpStream::from_std(stream);
         let mut socket = Socket::new(conn, stream, Transport::Tls(Box::new(tls)));
-        let mut peer = Channel::new(client());
+        let mut peer = client();
         while peer.is_handshaking() || !socket.is_open() {
             peer.flush(&mut peer_stream).unwrap();
             let heard = peer.read(&mut peer_stream, &mut [0]);

@@ -81,12 +81,13 @@ impl FirstBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::tests::client;
+    use crate::tls::tests::{client_config, name, server_config};
+    use rustls::{ClientConnection, ServerConnection};
 
     /// A real ClientHello, as one record.
     fn hello() -> Vec<u8> {
         let mut bytes = Vec::new();
-        client().write_tls(&mut bytes).unwrap();
+        ClientConnection::new(client_config(), name()).unwrap().write_tls(&mut bytes).unwrap();
         bytes
     }
 
@@ -114,7 +115,7 @@ mod tests {
     fn rustls_answers_what_is_whole() {
         for fragment_bytes in [1, 7, 10_000] {
             let bytes = fragmented(&hello(), fragment_bytes);
-            let mut server = crate::tls::tests::server();
+            let mut server = ServerConnection::new(server_config()).unwrap();
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 assert!(server.protocol_version().is_none());

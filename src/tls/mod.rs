@@ -10,6 +10,7 @@ mod channel;
 mod client_hello;
 mod fingerprint;
 
+pub(crate) use channel::GOODBYE;
 pub use channel::{Channel, NotTls, RECORD_BYTES};
 pub(crate) use client_hello::FirstBytes;
 pub use fingerprint::Fingerprint;
@@ -60,23 +61,36 @@ pub(crate) fn is_tls_record(first: &[u8]) -> bool {
 pub(crate) mod tests {
     use super::*;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
     use std::sync::LazyLock;
 
     static CERTIFICATE: LazyLock<rcgen::CertifiedKey<rcgen::KeyPair>> =
         LazyLock::new(|| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
 
-    pub(crate) fn client() -> ClientConnection {
+    /// Whom the certificate is for.
+    pub(crate) fn name() -> ServerName<'static> {
+        ServerName::try_from("localhost").unwrap()
+    }
+
+    pub(crate) fn client() -> Channel {
+        Channel::client(client_config(), name()).unwrap()
+    }
+
+    pub(crate) fn server() -> Channel {
+        Channel::server(server_config()).unwrap()
+    }
+
+    pub(crate) fn client_config() -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CERTIFICATE.cert.der().clone()).unwrap();
         let builder =
             ClientConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS).unwrap();
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![ALPN.to_vec()];
-        ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
+        Arc::new(config)
     }
 
-    pub(crate) fn server() -> ServerConnection {
+    pub(crate) fn server_config() -> Arc<ServerConfig> {
         let key = PrivateKeyDer::try_from(CERTIFICATE.signing_key.serialize_der()).unwrap();
         let builder =
             ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS).unwrap();
@@ -84,7 +98,7 @@ pub(crate) mod tests {
             builder.with_no_client_auth().with_single_cert(vec![CERTIFICATE.cert.der().clone()], key);
         let mut config = config.unwrap();
         config.alpn_protocols = vec![ALPN.to_vec()];
-        ServerConnection::new(Arc::new(config)).unwrap()
+        Arc::new(config)
     }
 
     #[test]

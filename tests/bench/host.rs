@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use rustix::thread::CpuSet;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, RootCertStore};
 use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -178,7 +178,7 @@ impl Host {
     pub(crate) fn tls_channel(&self) -> Option<Channel> {
         let config = Arc::clone(self.tls.as_ref()?);
         let name = ServerName::try_from("localhost").unwrap();
-        Some(Channel::new(ClientConnection::new(config, name).unwrap()))
+        Some(Channel::client(config, name).unwrap())
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -16,7 +16,7 @@ use porter::protocol::Wanted;
 use porter::tls::{ALPN, Channel};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, RootCertStore};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Stranger {
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
-        let channel = Channel::new(ClientConnection::new(Arc::new(config), name).unwrap());
+        let channel = Channel::client(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(server.address).unwrap();
         socket.set_read_timeout(Some(CEILING)).unwrap();
         socket.set_nodelay(true).unwrap();

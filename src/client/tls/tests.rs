@@ -7,11 +7,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd,
     generate_simple_self_signed,
 };
+use rustls::ServerConfig;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign;
-use rustls::{ServerConfig, ServerConnection};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn met(
     thread::scope(|scope| {
         scope.spawn(|| {
             let (mut socket, _) = listener.accept().unwrap();
-            let mut channel = Channel::new(ServerConnection::new(Arc::new(config)).unwrap());
+            let mut channel = Channel::server(Arc::new(config)).unwrap();
             // A client that does not trust it leaves.
             let _ = channel.shake_hands(&mut socket);
         });

@@ -9,8 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
-    PeerIncompatible, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, PeerIncompatible,
+    SignatureScheme,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -124,8 +124,8 @@ impl Handshakes {
 
     /// A channel that has not said anything yet.
     pub(crate) fn begin(&self) -> Result<Channel, ClientError> {
-        let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
-        tls.map(Channel::new).map_err(|error| untrusted(error.to_string()))
+        Channel::client(Arc::clone(&self.config), self.name.clone())
+            .map_err(|error| untrusted(error.to_string()))
     }
 
     /// Judges a server once its handshake has proved that it has its certificate's key. Before that nothing is to be

@@ -1,6 +1,6 @@
 //! Both sides in memory, over sockets that take and give as they please.
 
-use super::super::tests::{client, server};
+use super::super::tests::{client, client_config, name, server};
 use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -75,7 +75,7 @@ impl Side {
 }
 
 fn pair(said: [&[u8]; 2], portions: [&[usize]; 2]) -> [Side; 2] {
-    let [first, second] = [Channel::new(client()), Channel::new(server())];
+    let [first, second] = [client(), server()];
     [Side::new(first, said[0], portions[0]), Side::new(second, said[1], portions[1])]
 }
 
@@ -156,7 +156,7 @@ fn an_end_at_any_stage_is_an_end() {
 
 #[test]
 fn what_is_not_tls_is_refused_with_an_alert() {
-    let mut side = Side::new(Channel::new(server()), b"", &[9]);
+    let mut side = Side::new(server(), b"", &[9]);
     side.wire.incoming.extend(b"\0\0\0\x04\x01ann");
     side.turn();
     assert!(matches!(&side.end, Some(Err(error)) if error.kind() == ErrorKind::InvalidData));
@@ -183,4 +183,95 @@ fn no_more_than_a_record_waits() {
         side.turn();
     }
     assert!(before - side.unsaid.len() <= RECORD_BYTES);
+}
+
+/// A server of ours and a client that is driven by hand, done with the handshake.
+fn with_bare_client() -> (Side, rustls::ClientConnection) {
+    let mut side = Side::new(server(), b"", &[100_000]);
+    let mut peer = rustls::ClientConnection::new(client_config(), name()).unwrap();
+    while peer.is_handshaking() || side.channel.is_handshaking() {
+        exchange(&mut side, &mut peer);
+    }
+    (side, peer)
+}
+
+/// Lets each say once what it has to say.
+fn exchange(side: &mut Side, peer: &mut rustls::ClientConnection) {
+    while peer.wants_write() {
+        peer.write_tls(&mut side.wire.incoming).unwrap();
+    }
+    side.turn();
+    while !side.wire.outgoing.is_empty() {
+        peer.read_tls(&mut side.wire.outgoing).unwrap();
+        peer.process_new_packets().unwrap();
+    }
+}
+
+/// It is answered with what is said next.
+#[test]
+fn a_peer_may_change_its_keys() {
+    let (mut side, mut peer) = with_bare_client();
+    for round in 0..3 {
+        peer.refresh_traffic_keys().unwrap();
+        peer.writer().write_all(b"ask").unwrap();
+        exchange(&mut side, &mut peer);
+        assert_eq!(side.heard, b"ask".repeat(round + 1));
+        side.unsaid = b"answer".to_vec();
+        exchange(&mut side, &mut peer);
+        let mut answer = [0; 6];
+        peer.reader().read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"answer");
+    }
+}
+
+/// Records of a handshake's first message, so many bytes in each.
+fn fragmented(message: &[u8], fragment_bytes: usize) -> Vec<u8> {
+    let record = |part: &[u8]| [&[0x16, 3, 1], &(part.len() as u16).to_be_bytes()[..], part].concat();
+    message.chunks(fragment_bytes).flat_map(record).collect()
+}
+
+#[test]
+fn a_message_of_the_handshake_may_come_in_many_records() {
+    for (fragment_bytes, portion) in [(1, 1), (1, 7), (3, 1_000), (50, 3), (100, 100_000)] {
+        let mut side = Side::new(server(), b"", &[portion]);
+        let mut peer = rustls::ClientConnection::new(client_config(), name()).unwrap();
+        let mut hello = Vec::new();
+        peer.write_tls(&mut hello).unwrap();
+        side.wire.incoming.extend(fragmented(&hello[5..], fragment_bytes));
+        while !side.wire.incoming.is_empty() {
+            // Whether it can be ended is asked in between, as when a deadline is met.
+            assert!(!side.channel.tls.say(None, &mut side.channel.held, &mut side.channel.unsent));
+            side.turn();
+            assert!(side.end.is_none(), "{fragment_bytes} at a time, {portion} read: {:?}", side.end);
+        }
+        side.wire.portions = [100_000].into();
+        while peer.is_handshaking() || side.channel.is_handshaking() {
+            exchange(&mut side, &mut peer);
+        }
+    }
+}
+
+#[test]
+fn what_is_held_of_a_handshake_is_bounded() {
+    let mut side = Side::new(server(), b"", &[100_000]);
+    // A ClientHello of 65 535 bytes, a byte at a time: six are held for each.
+    let message = [&[1, 0, 0xff, 0xff], &[0; 0xffff][..]].concat();
+    side.wire.incoming.extend(fragmented(&message, 1));
+    while side.end.is_none() {
+        side.turn();
+        assert!(side.channel.held.len() <= HELD_BYTES + RECORD_BYTES);
+    }
+    assert!(matches!(&side.end, Some(Err(error)) if error.kind() == ErrorKind::InvalidData));
+    assert!(!side.wire.incoming.is_empty());
+}
+
+/// The story: an idle connection cost 8 KB, of which half was a buffer for what might come.
+#[test]
+fn nothing_is_held_while_nothing_is_said() {
+    let mut sides = pair([b"abc", b"def"], [&[100_000], &[100_000]]);
+    run(&mut sides, |sides| sides[0].heard == b"def" && sides[1].heard == b"abc");
+    for Side { channel, .. } in &sides {
+        let held = [&channel.text, &channel.held, &channel.unsent].map(Vec::capacity);
+        assert_eq!(held, [0, 0, 0]);
+    }
 }

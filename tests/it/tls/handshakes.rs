@@ -198,3 +198,17 @@ fn half_done_handshakes_hold_little_memory() {
     assert!(grown < 8 * 1024 * 1024, "{grown} bytes");
     drop(crowd);
 }
+
+/// The story: each idle connection kept a buffer of 4 KiB for what might come, more than all else that it needs.
+#[test]
+fn idle_connections_hold_little_memory() {
+    allow_many_descriptors();
+    let mut server = Server::start(&["--tls"]);
+    let told = fingerprint(&mut server);
+    let mut within: Vec<_> = (0..20).map(|_| logged_in(server.address, &told, "ann")).collect();
+    let before = rss(server.pid());
+    within.extend((0..150).map(|_| logged_in(server.address, &told, "ann")));
+    expect_echo(&mut within[169], "hi");
+    let grown = rss(server.pid()).saturating_sub(before);
+    assert!(grown < 150 * 4_000, "{grown} bytes");
+}
