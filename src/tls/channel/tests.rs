@@ -5,19 +5,24 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-/// A socket that takes and gives a few bytes at a time, as many as `portions` says, and sometimes none.
+/// A socket that takes and gives a few bytes at a time, as many as its portions say in turn, and sometimes none.
 #[derive(Default)]
 struct Wire {
     incoming: VecDeque<u8>,
     outgoing: VecDeque<u8>,
     has_ended: bool,
-    portions: VecDeque<usize>,
+    gives: Portions,
+    /// Apart from what it gives, so that no rhythm of the calls makes one that takes nothing of one that sometimes does.
+    takes: Portions,
 }
 
-impl Wire {
-    fn portion(&mut self, most: usize) -> io::Result<usize> {
-        let portion = self.portions.pop_front().unwrap_or(1);
-        self.portions.push_back(portion);
+#[derive(Clone, Default)]
+struct Portions(VecDeque<usize>);
+
+impl Portions {
+    fn next(&mut self, most: usize) -> io::Result<usize> {
+        let portion = self.0.pop_front().unwrap_or(1);
+        self.0.push_back(portion);
         if portion == 0 || most == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(portion.min(most)) }
     }
 }
@@ -27,14 +32,14 @@ impl Read for Wire {
         if self.incoming.is_empty() && self.has_ended {
             return Ok(0);
         }
-        let count = self.portion(self.incoming.len().min(into.len()))?;
+        let count = self.gives.next(self.incoming.len().min(into.len()))?;
         self.incoming.read(&mut into[..count])
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.portion(bytes.len())?;
+        let count = self.takes.next(bytes.len())?;
         self.outgoing.write(&bytes[..count])
     }
 
@@ -54,7 +59,8 @@ struct Side {
 
 impl Side {
     fn new(channel: Channel, unsaid: &[u8], portions: &[usize]) -> Side {
-        let wire = Wire { portions: portions.iter().copied().collect(), ..Wire::default() };
+        let gives = Portions(portions.iter().copied().collect());
+        let wire = Wire { takes: gives.clone(), gives, ..Wire::default() };
         Side { channel, wire, unsaid: unsaid.to_vec(), heard: Vec::new(), end: None }
     }
 
@@ -177,7 +183,7 @@ fn no_more_than_a_record_waits() {
     run(&mut sides, |sides| !sides[0].channel.is_handshaking() && !sides[1].channel.is_handshaking());
     let side = &mut sides[0];
     // From now on the socket takes nothing.
-    side.wire.portions = [0].into();
+    side.wire.takes.0 = [0].into();
     let before = side.unsaid.len();
     for _ in 0..50 {
         side.turn();
@@ -244,7 +250,8 @@ fn a_message_of_the_handshake_may_come_in_many_records() {
             side.turn();
             assert!(side.end.is_none(), "{fragment_bytes} at a time, {portion} read: {:?}", side.end);
         }
-        side.wire.portions = [100_000].into();
+        side.wire.gives.0 = [100_000].into();
+        side.wire.takes.0 = [100_000].into();
         while peer.is_handshaking() || side.channel.is_handshaking() {
             exchange(&mut side, &mut peer);
         }
