@@ -125,8 +125,9 @@ impl<S: Store> Engine<S> {
         let Some(token) = self.draw_token(id) else { return };
         let Some(peer) = self.peer(id) else { return };
         let ticket = self.admission.next_ticket();
+        let here = self.registry.sessions.resumable(presented);
         if let Some(directory) = self.store.directory() {
-            directory.resume(ticket, presented, token.expose(), peer);
+            directory.resume(ticket, presented, token.expose(), peer, here);
         }
         self.await_answer(ticket, Fetch::Resume { conn: id, presented: Token::new(*presented), token });
     }
@@ -169,7 +170,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// A session that others know of goes on in this connection. `None`: it has ended here between their answer and this.
+    /// A session that others know of goes on in this connection. `None`: it has ended here, and they have not heard.
     fn take_back(
         &mut self,
         id: ConnId,
@@ -177,7 +178,8 @@ impl<S: Store> Engine<S> {
         token: Token,
         found: Resumed,
     ) -> Option<SessionId> {
-        let Resumed { entry, name, here } = found;
+        let Resumed { entry, name } = found;
+        let here = self.store.directory().and_then(|directory| directory.carried(entry));
         let session = match here {
             Some(session) if self.registry.sessions.session(session).is_none() => None,
             Some(session) => {
@@ -235,6 +237,10 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn tell_lost(&mut self, session: SessionId) {
+        // In the same turn it may have been resumed.
+        if self.registry.sessions.session(session).is_none_or(|session| session.connection().is_some()) {
+            return;
+        }
         let window = self.registry.config.resume_window;
         self.store.directory().into_iter().for_each(|directory| directory.lose(session, window));
     }

@@ -20,8 +20,6 @@ pub struct Resumed {
     pub entry: EntryId,
     /// Whose.
     pub name: Name,
-    /// As this server knows it, if it does.
-    pub here: Option<SessionId>,
 }
 
 /// A session of another server.
@@ -102,13 +100,15 @@ pub trait Directory {
         peer: SocketAddr,
     );
 
-    /// Looks for the session that this token is good for a Resume of, and gives it the new one.
+    /// Looks for the session that this token is good for a Resume of, and gives it the new one. `here` is the session of this
+    /// server that it is the token of, if there is one.
     fn resume(
         &mut self,
         ticket: Ticket,
         presented: &[u8; TOKEN_BYTES],
         token: &[u8; TOKEN_BYTES],
         peer: SocketAddr,
+        here: Option<SessionId>,
     );
 
     /// Ends what others have of a name's sessions; the answer is how many.
@@ -116,6 +116,9 @@ pub trait Directory {
 
     /// Lists the sessions of all other servers.
     fn list(&mut self, ticket: Ticket);
+
+    /// The session of this server that an entry is.
+    fn carried(&self, entry: EntryId) -> Option<SessionId>;
 
     /// An entry that was opened or resumed is this session; without one there is nobody there any more.
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>);

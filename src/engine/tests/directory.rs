@@ -21,7 +21,7 @@ impl Shared {
         let (ann, token) = world.log_in("ann");
         let session = world.engine.registry.sessions.resumable(&token).unwrap();
         world.engine.registry.is_shared = true;
-        world.engine.store_mut().told = Some(Told::default());
+        world.engine.store_mut().told = Some(Told { here: Some(session), ..Told::default() });
         let conn = world.connect();
         world.send(conn, Request::Resume(&token));
         let ticket = world.directory().resumes.pop().unwrap();
@@ -38,7 +38,7 @@ impl Shared {
     /// The directory found the session before anything became of it.
     fn answer(&mut self) {
         let name = Name::new("ann").unwrap();
-        let found = Found::Resumed(Some(Resumed { entry: ENTRY, name, here: Some(self.session) }));
+        let found = Found::Resumed(Some(Resumed { entry: ENTRY, name }));
         self.world.engine.store_mut().fetched.push(Fetched { ticket: self.ticket, answer: Some(found) });
         self.world.engine.handle_completions(self.world.now);
     }

@@ -30,6 +30,7 @@ pub(super) struct SlowStore {
 #[derive(Default)]
 pub(super) struct Told {
     pub(super) resumes: Vec<Ticket>,
+    pub(super) here: Option<SessionId>,
     pub(super) carried: Vec<(EntryId, Option<SessionId>)>,
     pub(super) lost: Vec<SessionId>,
     pub(super) news: Vec<News>,
@@ -143,13 +144,24 @@ impl Store for SlowStore {
 impl Directory for Told {
     fn open(&mut self, _: Ticket, _: &Name, _: &PasswordHash, _: &[u8; TOKEN_BYTES], _: SocketAddr) {}
 
-    fn resume(&mut self, ticket: Ticket, _: &[u8; TOKEN_BYTES], _: &[u8; TOKEN_BYTES], _: SocketAddr) {
+    fn resume(
+        &mut self,
+        ticket: Ticket,
+        _: &[u8; TOKEN_BYTES],
+        _: &[u8; TOKEN_BYTES],
+        _: SocketAddr,
+        _: Option<SessionId>,
+    ) {
         self.resumes.push(ticket);
     }
 
     fn end_all(&mut self, _: Ticket, _: &Name, _: EndReason) {}
 
     fn list(&mut self, _: Ticket) {}
+
+    fn carried(&self, _: EntryId) -> Option<SessionId> {
+        self.here
+    }
 
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
         self.carried.push((entry, session));

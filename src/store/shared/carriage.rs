@@ -16,6 +16,8 @@ pub(super) struct Carried {
     pub(super) token: String,
     /// Hash of the one before, while it is good; or nothing.
     pub(super) previous: String,
+    /// Which of its tokens this is: the store keeps a newer one.
+    pub(super) generation: u64,
     /// Where its client is, or was last.
     pub(super) peer: String,
     /// When it ends, if it is lost.
@@ -79,6 +81,7 @@ pub(super) struct Opened {
     pub(super) name: Name,
     pub(super) token: String,
     pub(super) previous: String,
+    pub(super) generation: u64,
     pub(super) peer: String,
 }
 

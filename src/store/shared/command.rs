@@ -1,5 +1,6 @@
 //! Commands as the store takes them: arrays of strings.
 
+use super::keys::BIRTH;
 use std::io::Write;
 use zeroize::Zeroize;
 
@@ -9,6 +10,8 @@ pub(super) struct Command {
     count: usize,
     /// The arguments, each with its length before it.
     arguments: Vec<u8>,
+    /// The last argument is until when it may be carried out.
+    has_deadline: bool,
 }
 
 impl Command {
@@ -24,6 +27,15 @@ impl Command {
         keys.iter().fold(Command::new(&["EVAL", text, &count]), |command, key| command.with(key.as_bytes()))
     }
 
+    /// A script that begins by looking whether the store is still the one with this birth, and whether it is still asked. Its
+    /// other arguments are to follow.
+    pub(super) fn guarded(text: &str, keys: &[&str], birth: &str) -> Command {
+        let keys: Vec<&str> = std::iter::once(BIRTH).chain(keys.iter().copied()).collect();
+        let mut command = Command::script(text, &keys).with(birth.as_bytes());
+        command.has_deadline = true;
+        command
+    }
+
     /// One argument more.
     pub(super) fn with(mut self, argument: &[u8]) -> Command {
         self.count += 1;
@@ -34,9 +46,15 @@ impl Command {
         self
     }
 
-    pub(super) fn encode(&self, output: &mut Vec<u8>) {
-        let _ = write!(output, "*{}\r\n", self.count);
+    /// Appends it as it is sent. By the store's clock, in milliseconds since 1970, it may be carried out `until` then, if the
+    /// store looks.
+    pub(super) fn encode(&self, until: Option<i64>, output: &mut Vec<u8>) {
+        let _ = write!(output, "*{}\r\n", self.count + usize::from(self.has_deadline));
         output.extend_from_slice(&self.arguments);
+        if self.has_deadline {
+            let until = until.map_or(String::new(), |until| until.to_string());
+            let _ = write!(output, "${}\r\n{until}\r\n", until.len());
+        }
     }
 }
 
@@ -53,8 +71,8 @@ mod tests {
     #[test]
     fn a_command_is_an_array_of_strings() {
         let mut output = Vec::new();
-        Command::new(&["GET"]).with("ä".as_bytes()).encode(&mut output);
-        Command::script("return 1", &["a"]).with(b"").encode(&mut output);
+        Command::new(&["GET"]).with("ä".as_bytes()).encode(Some(9), &mut output);
+        Command::script("return 1", &["a"]).with(b"").encode(None, &mut output);
         let expected = "*2\r\n$3\r\nGET\r\n$2\r\nä\r\n*5\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n1\r\n$1\r\na\r\n$0\r\n\r\n";
         assert_eq!(String::from_utf8(output).unwrap(), expected);
     }

@@ -96,7 +96,12 @@ impl SharedStore {
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
-            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Kept { .. } | Asked::Present | Asked::Noted => {}
+            Asked::Greeting(_)
+            | Asked::Debt { .. }
+            | Asked::Kept { .. }
+            | Asked::Present
+            | Asked::Clock
+            | Asked::Noted => {}
         }
     }
 

@@ -124,8 +124,7 @@ impl DirectStore {
         for chunk in accounts.chunks(AT_ONCE) {
             let commands = chunk.iter().map(|account| {
                 let (user, look) = (user_key(&account.name), look_key(&account.name));
-                Command::script(IMPORT, &[BIRTH, &user, &look, COUNT])
-                    .with(birth.as_bytes())
+                Command::guarded(IMPORT, &[&user, &look, COUNT], &birth)
                     .with(account.name.as_str().as_bytes())
                     .with(record::text(account).as_bytes())
             });
@@ -154,6 +153,7 @@ impl DirectStore {
                 Step::Hello => greeting::check_hello(&reply)?,
                 Step::Select => text(&reply).map(drop).ok_or_else(|| refused(&reply))?,
                 Step::Persistence => greeting::check_persistence(&reply, self.durability)?,
+                Step::Clock => {}
                 Step::Birth => self.birth = text(&reply).map(str::to_owned),
             }
         }
@@ -168,7 +168,7 @@ impl DirectStore {
 
     fn write(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), String> {
         let mut output = Vec::new();
-        commands.for_each(|command| command.encode(&mut output));
+        commands.for_each(|command| command.encode(None, &mut output));
         self.stream.write_all(&output).map_err(|error| error.to_string())
     }
 

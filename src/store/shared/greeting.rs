@@ -40,6 +40,7 @@ pub(super) enum Step {
     Hello,
     Select,
     Persistence,
+    Clock,
     Birth,
 }
 
@@ -57,6 +58,7 @@ pub(super) fn commands(address: &StoreAddress) -> Vec<(Step, Command)> {
         steps.push((Step::Select, Command::new(&["SELECT", &address.database.to_string()])));
     }
     steps.push((Step::Persistence, Command::new(&["CONFIG", "GET", "append*"])));
+    steps.push((Step::Clock, Command::new(&["TIME"])));
     steps.push((Step::Birth, Command::new(&["GET", BIRTH])));
     steps
 }
@@ -94,6 +96,21 @@ pub(super) fn check_persistence(reply: &Reply, wanted: Durability) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// What the store's clock shows, in milliseconds since 1970.
+pub(super) fn clock(reply: &Reply) -> Option<i64> {
+    match reply {
+        Reply::Number { data, .. } => Some(*data),
+        Reply::Array { data, .. } => match data.as_slice() {
+            [seconds, rest] => {
+                let number = |reply| text(reply)?.parse::<i64>().ok();
+                number(seconds)?.checked_mul(1000)?.checked_add(number(rest)? / 1000)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What is to be done about a store that has no birth.

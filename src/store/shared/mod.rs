@@ -80,14 +80,16 @@ enum Asked {
     },
     /// It is to be said again if it was not heard.
     Said(Unsaid),
-    /// These sessions' tokens are told by it.
+    /// These sessions' tokens, and which they are, are told by it.
     Kept {
-        told: Vec<SessionId>,
+        told: Vec<(SessionId, u64)>,
     },
     Present,
     Who {
         ticket: Ticket,
     },
+    /// The answer is what the store's clock shows.
+    Clock,
     /// Nobody waits for it.
     Noted,
 }
@@ -173,10 +175,9 @@ impl SharedStore {
         }
     }
 
-    /// A script that compares the birth before all else, with what follows it.
+    /// A script that looks at the birth and the clock before all else, with its other keys and arguments.
     fn script(&self, script: &str, keys: &[&str], arguments: &[&str]) -> Command {
-        let keys: Vec<&str> = std::iter::once(BIRTH).chain(keys.iter().copied()).collect();
-        let command = Command::script(script, &keys).with(self.birth.as_bytes());
+        let command = Command::guarded(script, keys, &self.birth);
         arguments.iter().fold(command, |command, argument| command.with(argument.as_bytes()))
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Pipeline<R> {
     queued: VecDeque<(Option<Moment>, R, Command)>,
     /// How long the last reply took.
     round_trip: Duration,
+    /// By how many milliseconds the store's clock, since 1970, is ahead of ours at least.
+    ahead: Option<i64>,
 }
 
 /// How a command ended without a reply.
@@ -64,6 +66,7 @@ impl<R> Pipeline<R> {
             in_flight: VecDeque::new(),
             queued: VecDeque::new(),
             round_trip: Duration::ZERO,
+            ahead: None,
         }
     }
 
@@ -74,13 +77,13 @@ impl<R> Pipeline<R> {
 
     /// Has a command written before all that wait: it is part of the greeting.
     pub(super) fn ask_first(&mut self, command: &Command, what: R, now: Moment) {
-        command.encode(&mut self.output);
+        command.encode(None, &mut self.output);
         self.in_flight.push_back((now, now + STORE_REPLY, what));
     }
 
     /// Has a command written that has no reply of its own: what follows from it is pushed.
     pub(super) fn say_first(&mut self, command: &Command) {
-        command.encode(&mut self.output);
+        command.encode(None, &mut self.output);
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -95,6 +98,12 @@ impl<R> Pipeline<R> {
     /// How long the last reply took.
     pub(super) fn round_trip(&self) -> Duration {
         self.round_trip
+    }
+
+    /// The store's clock showed this, in milliseconds since 1970, some time before now. What it has not carried out when
+    /// nobody waits any more it is not to carry out at all, and it knows that by its own clock.
+    pub(super) fn set_clock(&mut self, shown: i64, now: Moment) {
+        self.ahead = Some(shown - milliseconds(now));
     }
 
     pub(super) fn action(&mut self, now: Moment) -> LinkAction {
@@ -178,8 +187,9 @@ impl<R> Pipeline<R> {
                 if is_late(due) {
                     self.queued.push_back((due, what, command));
                 } else {
-                    command.encode(&mut self.output);
-                    self.in_flight.push_back((now, due.unwrap_or(now + STORE_REPLY), what));
+                    let due = due.unwrap_or(now + STORE_REPLY);
+                    command.encode(self.ahead.map(|ahead| ahead + milliseconds(due)), &mut self.output);
+                    self.in_flight.push_back((now, due, what));
                 }
             }
         }
@@ -220,6 +230,10 @@ impl<R> Pipeline<R> {
         let queued = self.queued.front().and_then(|(due, ..)| *due);
         [state, in_flight, queued].into_iter().flatten().min()
     }
+}
+
+fn milliseconds(moment: Moment) -> i64 {
+    i64::try_from(moment.since_start().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The first reply and its length, if it is there whole.

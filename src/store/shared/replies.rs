@@ -20,6 +20,10 @@ impl SharedStore {
             self.leave_unanswered(Unanswered(what));
             return Err(reason);
         }
+        if is_late(reply) {
+            self.leave_unanswered(Unanswered(what));
+            return Ok(());
+        }
         match what {
             Asked::Greeting(step) => self.take_greeting(step, reply, now)?,
             Asked::Name { ticket, name } => {
@@ -61,9 +65,14 @@ impl SharedStore {
             }
             Asked::Kept { told } => self.take_kept(&told, reply),
             Asked::Present => self.take_present(reply),
+            Asked::Clock => self.take_clock(reply, now),
             Asked::Said(_) | Asked::Confirm { .. } | Asked::Noted => {}
         }
         Ok(())
+    }
+
+    fn take_clock(&mut self, reply: &Reply, now: Moment) {
+        greeting::clock(reply).into_iter().for_each(|shown| self.pipeline.set_clock(shown, now));
     }
 
     fn take_greeting(&mut self, step: Step, reply: &Reply, now: Moment) -> Result<(), String> {
@@ -71,6 +80,10 @@ impl SharedStore {
             Step::Hello => greeting::check_hello(reply),
             Step::Select => text(reply).map(drop).ok_or_else(|| refused(reply)),
             Step::Persistence => greeting::check_persistence(reply, self.durability),
+            Step::Clock => {
+                self.take_clock(reply, now);
+                Ok(())
+            }
             Step::Birth => match (reply, text(reply)) {
                 (_, Some(birth)) if self.birth == birth => {
                     self.pipeline.handle_greeted(now);
@@ -115,6 +128,11 @@ fn unusable(reply: &Reply) -> Option<String> {
         "READONLY" | "MASTERDOWN" | "LOADING" | "NOAUTH" => Some(refused(reply)),
         _ => None,
     }
+}
+
+/// Whether a script was not carried out because nobody waited for it any more.
+fn is_late(reply: &Reply) -> bool {
+    matches!(reply, Reply::SimpleError { data, .. } if data.starts_with("LATE "))
 }
 
 /// What a script says.

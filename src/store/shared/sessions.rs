@@ -88,39 +88,49 @@ impl SharedStore {
         if !self.is_ready() {
             return;
         }
-        let mut arguments = vec![self.carriage.owner.clone()];
-        let mut told = Vec::new();
+        let mut due_now = Vec::new();
         for _ in 0..SHARE_RENEWALS {
             let Some((_, session)) = self.carriage.renewals.first().copied().filter(|(due, _)| *due <= now)
             else {
                 break;
             };
             self.carriage.renew_at(session, now + LEASE_RENEWAL);
-            let Some(carried) = self.carriage.carried.get(&session) else { continue };
+            due_now.push(session);
+        }
+        self.keep(&due_now, now);
+        if self.carriage.reap <= now {
+            self.carriage.reap = now + REAP_PAUSE;
+            let command = self.script(REAP, &[], &[]);
+            self.pipeline.ask(command, Asked::Clock);
+        }
+    }
+
+    /// Says of these sessions that they are this server's, and what their tokens are.
+    fn keep(&mut self, sessions: &[SessionId], now: Moment) {
+        let mut arguments = vec![self.carriage.owner.clone()];
+        let mut told = Vec::new();
+        for session in sessions {
+            let Some(carried) = self.carriage.carried.get(session) else { continue };
             let lease = carried.expires.map_or(self.carriage.lease, |expires| expires.since(now));
             arguments.extend([
                 hex(&carried.entry.0),
                 carried.name.as_str().to_owned(),
                 carried.token.clone(),
                 carried.previous.clone(),
+                carried.generation.to_string(),
                 milliseconds(lease),
                 if carried.has_new_tokens { "new".to_owned() } else { String::new() },
                 if carried.expires.is_none() { "1".to_owned() } else { "0".to_owned() },
                 carried.peer.clone(),
             ]);
             if carried.has_new_tokens {
-                told.push(session);
+                told.push((*session, carried.generation));
             }
         }
         if arguments.len() > 1 {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let command = self.script(KEEP, &[], &arguments);
             self.pipeline.ask(command, Asked::Kept { told });
-        }
-        if self.carriage.reap <= now {
-            self.carriage.reap = now + REAP_PAUSE;
-            let command = self.script(REAP, &[], &[]);
-            self.pipeline.ask(command, Asked::Noted);
         }
     }
 
@@ -144,22 +154,24 @@ impl SharedStore {
     ) {
         let resumed = match reply {
             Reply::Array { data, .. } => match data.as_slice() {
-                [id, name] => {
-                    text(id).and_then(entry).zip(text(name).and_then(|name| Name::stored(name).ok()))
+                [id, name, Reply::Number { data: generation, .. }] => {
+                    text(id).and_then(entry).and_then(|id| {
+                        let name = text(name).and_then(|name| Name::stored(name).ok())?;
+                        Some((id, name, u64::try_from(*generation).ok()?))
+                    })
                 }
                 _ => None,
             },
             _ => None,
         };
-        let has_ended = resumed.as_ref().is_some_and(|(entry, _)| self.carriage.ended.contains(entry));
+        let has_ended = resumed.as_ref().is_some_and(|(entry, ..)| self.carriage.ended.contains(entry));
         self.end_resuming();
         let answer = match (resumed, text(reply)) {
             (Some(_), _) if has_ended => Some(Found::Resumed(None)),
-            (Some((entry, name)), _) => {
-                let here = self.carriage.by_entry.get(&entry).copied();
-                let opened = Opened { name: name.clone(), token, previous, peer };
+            (Some((entry, name, generation)), _) => {
+                let opened = Opened { name: name.clone(), token, previous, generation, peer };
                 self.carriage.opened.insert(entry, opened);
-                Some(Found::Resumed(Some(Resumed { entry, name, here })))
+                Some(Found::Resumed(Some(Resumed { entry, name })))
             }
             (None, Some("unknown")) => Some(Found::Resumed(None)),
             _ => None,
@@ -180,15 +192,15 @@ impl SharedStore {
     }
 
     /// Sessions of which the store knows that they are somebody else's, or over.
-    pub(super) fn take_kept(&mut self, told: &[SessionId], reply: &Reply) {
+    pub(super) fn take_kept(&mut self, told: &[(SessionId, u64)], reply: &Reply) {
         let Reply::Array { data, .. } = reply else {
             // It is said again in twenty seconds.
             let reason = format!("the shared store does not keep sessions: {}", refused(reply));
             return self.warn(reason, self.now);
         };
-        for session in told {
+        for (session, generation) in told {
             if let Some(carried) = self.carriage.carried.get_mut(session) {
-                carried.has_new_tokens = false;
+                carried.has_new_tokens &= carried.generation != *generation;
             }
         }
         let gone: Vec<EntryId> = data.iter().filter_map(text).filter_map(entry).collect();
@@ -205,12 +217,10 @@ impl SharedStore {
 
     /// A session is not this server's any more: it has ended, or goes on elsewhere.
     fn leave(&mut self, entry: EntryId, ended: Option<EndReason>) {
-        let Some(session) = self.carriage.by_entry.get(&entry).copied() else {
-            if self.carriage.opened.contains_key(&entry) {
-                self.carriage.left.insert(entry, ended);
-            }
-            return;
-        };
+        if self.carriage.opened.contains_key(&entry) {
+            self.carriage.left.insert(entry, ended);
+        }
+        let Some(session) = self.carriage.by_entry.get(&entry).copied() else { return };
         self.carriage.forget(session);
         self.carriage.push_news(match ended {
             Some(why) => News::Ended(session, why),
@@ -239,7 +249,7 @@ impl Directory for SharedStore {
             &peer,
         ];
         let command = self.script(OPEN, &[&user_key(name)], &arguments);
-        let opened = Opened { name: name.clone(), token: hash, previous: String::new(), peer };
+        let opened = Opened { name: name.clone(), token: hash, previous: String::new(), generation: 1, peer };
         self.carriage.opened.insert(entry, opened);
         self.pipeline.ask(command, Asked::Open { ticket, entry });
     }
@@ -250,7 +260,15 @@ impl Directory for SharedStore {
         presented: &[u8; TOKEN_BYTES],
         token: &[u8; TOKEN_BYTES],
         peer: SocketAddr,
+        here: Option<SessionId>,
     ) {
+        // What the store may not know of it comes first.
+        let has_news =
+            |carried: &Carried| carried.has_new_tokens || carried.renewal <= self.now || !self.is_ready();
+        if let Some(session) = here.filter(|session| self.carriage.carried.get(session).is_some_and(has_news))
+        {
+            self.keep(&[session], self.now);
+        }
         let (previous, token, peer) = (hash_of(presented), hash_of(token), peer.to_string());
         let lease = milliseconds(self.carriage.lease);
         let command = self.script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease, &peer]);
@@ -268,8 +286,13 @@ impl Directory for SharedStore {
         self.pipeline.ask(command, Asked::Who { ticket });
     }
 
+    fn carried(&self, entry: EntryId) -> Option<SessionId> {
+        self.carriage.by_entry.get(&entry).copied()
+    }
+
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
-        let Some(Opened { name, token, previous, peer }) = self.carriage.opened.remove(&entry) else {
+        let Some(Opened { name, token, previous, generation, peer }) = self.carriage.opened.remove(&entry)
+        else {
             return;
         };
         let left = self.carriage.left.remove(&entry);
@@ -278,7 +301,17 @@ impl Directory for SharedStore {
         let renewal = self.now + LEASE_RENEWAL;
         self.carriage.insert(
             session,
-            Carried { entry, name, token, previous, peer, expires: None, has_new_tokens: false, renewal },
+            Carried {
+                entry,
+                name,
+                token,
+                previous,
+                generation,
+                peer,
+                expires: None,
+                has_new_tokens: false,
+                renewal,
+            },
         );
         if let Some(ended) = left {
             self.leave(entry, ended);
@@ -295,6 +328,7 @@ impl Directory for SharedStore {
         if let Some(carried) = self.carriage.carried.get_mut(&session) {
             (carried.token, carried.previous, carried.expires) = (hash_of(token), hash_of(presented), None);
             (carried.has_new_tokens, carried.peer) = (true, peer.to_string());
+            carried.generation += 1;
         }
         self.carriage.renew_at(session, self.now);
     }

@@ -5,7 +5,7 @@ use crate::limits::{STORE_CONNECT, STORE_REPLY, STORE_RETRY_LEAST};
 use crate::store::LinkAction;
 use std::io::{self, Read, Write};
 
-const READY: &[u8] = b"%2\r\n+version\r\n+7.0.15\r\n+role\r\n+master\r\n%2\r\n+appendonly\r\n+yes\r\n+appendfsync\r\n+always\r\n";
+const READY: &[u8] = b"%2\r\n+version\r\n+7.0.15\r\n+role\r\n+master\r\n%2\r\n+appendonly\r\n+yes\r\n+appendfsync\r\n+always\r\n*2\r\n$1\r\n0\r\n$1\r\n0\r\n";
 
 /// Says what it was given, whatever it is asked.
 struct Script(io::Cursor<Vec<u8>>);

@@ -1,8 +1,4 @@
 -- What the scripts about sessions have in common; one of them follows.
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
 local function session(id) return 'porter:session:' .. id end
 local function token(hash) return 'porter:token:' .. hash end
 local function sessions(name) return 'porter:sessions:' .. name end
@@ -19,8 +15,9 @@ local function attach(id, name, attached)
     tell('gone', name)
   end
 end
-local function keep(id, name, owner, hash, previous, lease, attached, peer)
-  redis.call('HSET', session(id), 'name', name, 'owner', owner, 'hash', hash, 'previous', previous, 'peer', peer)
+local function keep(id, name, owner, hash, previous, generation, lease, attached, peer)
+  redis.call('HSET', session(id), 'name', name, 'owner', owner, 'peer', peer)
+  redis.call('HSET', session(id), 'hash', hash, 'previous', previous, 'generation', generation)
   redis.call('SET', token(hash), id)
   if previous ~= '' then redis.call('SET', token(previous), id) end
   redis.call('ZADD', 'porter:online', clock() + lease, id)
@@ -30,12 +27,20 @@ local function keep(id, name, owner, hash, previous, lease, attached, peer)
   end
   attach(id, name, attached)
 end
-local function drop(id)
+-- What is left of a session for ten minutes: owners that were cut off find that it is over, but for the one, if any, that may
+-- say that it goes on.
+local function mark(id, heir)
+  redis.call('HSET', session(id), 'owner', '!', 'heir', heir)
+  redis.call('PEXPIRE', session(id), 600000)
+end
+local function drop(id, heir)
   redis.call('ZREM', 'porter:online', id)
-  local have = redis.call('HMGET', session(id), 'name', 'hash', 'previous')
+  local have = redis.call('HMGET', session(id), 'name', 'hash', 'previous', 'moved')
   if not have[1] then return end
   attach(id, have[1], '0')
   redis.call('DEL', session(id), token(have[2]))
+  -- Another server has had it, and may not have heard that it has not any more.
+  if have[4] then mark(id, heir) end
   if have[3] ~= '' then redis.call('DEL', token(have[3])) end
   redis.call('SREM', sessions(have[1]), id)
   if redis.call('SCARD', sessions(have[1])) == 0 then

@@ -1,3 +1,3 @@
 -- A session is over. ARGV behind the birth: session, owner.
-if redis.call('HGET', session(ARGV[2]), 'owner') == ARGV[3] then drop(ARGV[2]) end
+if redis.call('HGET', session(ARGV[2]), 'owner') == ARGV[3] then drop(ARGV[2], '') end
 return 'done'

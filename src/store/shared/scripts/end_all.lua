@@ -4,9 +4,8 @@ local count = 0
 for _, id in ipairs(redis.call('SMEMBERS', sessions(ARGV[2]))) do
   local owner = redis.call('HGET', session(id), 'owner')
   if owner ~= ARGV[3] then
-    drop(id)
-    redis.call('HSET', session(id), 'owner', '!')
-    redis.call('PEXPIRE', session(id), 600000)
+    drop(id, '')
+    mark(id, '')
     redis.call('PUBLISH', 'porter:server:' .. (owner or '-'), ARGV[4] .. ' ' .. id)
     count = count + 1
   end

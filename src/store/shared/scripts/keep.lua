@@ -1,13 +1,18 @@
 -- An owner's word on its sessions. ARGV behind the birth: owner, and of each session its id, name, hash of
--- the token, of the previous one or '', lease in milliseconds, whether the store may not know the tokens, whether it has a
--- connection, and peer. Answers those that are somebody else's by now, or ended.
+-- the token, of the previous one or '', which of its tokens this is, lease in milliseconds, whether the store may not know the
+-- tokens, whether it has a connection, and peer. Answers those that are somebody else's by now, or ended.
 local gone = {}
-for i = 3, #ARGV, 8 do
-  local have = redis.call('HMGET', session(ARGV[i]), 'owner', 'hash', 'previous')
-  if have[1] == ARGV[2] and ARGV[i + 5] == '' then
-    -- Its tokens may be newer than those here: an answer to a resume is under way.
-    redis.call('ZADD', 'porter:online', clock() + ARGV[i + 4], ARGV[i])
-    attach(ARGV[i], ARGV[i + 1], ARGV[i + 6])
+for i = 3, #ARGV, 9 do
+  local have = redis.call('HMGET', session(ARGV[i]), 'owner', 'hash', 'previous', 'heir', 'generation')
+  if have[1] == '!' and have[4] == ARGV[2] then
+    redis.call('DEL', session(ARGV[i]))
+    have[1] = false
+  end
+  local is_newer = tonumber(have[5] or 0) > tonumber(ARGV[i + 4])
+  if have[1] == ARGV[2] and (ARGV[i + 6] == '' or is_newer) then
+    -- Where the tokens are newer than those here an answer to a resume is under way.
+    redis.call('ZADD', 'porter:online', clock() + ARGV[i + 5], ARGV[i])
+    attach(ARGV[i], ARGV[i + 1], ARGV[i + 7])
   elseif not have[1] and (redis.call('GET', 'porter:user:' .. ARGV[i + 1]) or ''):sub(-7) ~= ' active' then
     -- Its user was removed or disabled while its owner was cut off.
     gone[#gone + 1] = ARGV[i]
@@ -17,7 +22,7 @@ for i = 3, #ARGV, 8 do
       redis.call('DEL', token(have[2]))
       if have[3] ~= '' then redis.call('DEL', token(have[3])) end
     end
-    keep(ARGV[i], ARGV[i + 1], ARGV[2], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 6], ARGV[i + 7])
+    keep(ARGV[i], ARGV[i + 1], ARGV[2], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 7], ARGV[i + 8])
   else
     gone[#gone + 1] = ARGV[i]
   end
