@@ -33,7 +33,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/defects"
 
 # What the simulation needs is built alone; the server and porter-admin are built with encryption, without client and load tester.
 cargo_test() {
-    features=
+    features=shared
     [ "$by" = sim ] || features=admin,tls
     (cd "$scratch" && cargo test -q --no-default-features --features "$features" --test "$by" "$@") 2>&1
 }

@@ -6,6 +6,7 @@
 mod model;
 
 use crate::disk::{Clock, Fault, SimDisk};
+use crate::each_seed;
 use crate::random::Random;
 use crate::recorder::{SeededEntropy, Source};
 use crate::wire::{Said, take_reply};
@@ -422,19 +423,7 @@ fn run(seed: u64) {
 
 #[test]
 fn every_seed_holds() {
-    let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
-    let seeds = match number("PORTER_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("PORTER_SEEDS").unwrap_or(500),
-    };
-    for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
-            let text = panic
-                .downcast_ref::<String>()
-                .map_or_else(|| panic.downcast_ref::<&str>().map_or("a panic", |text| text), String::as_str);
-            panic!("seed {seed}: accounts\n{text}");
-        }
-    }
+    each_seed("accounts", 1, |seed, _| run(seed));
 }
 
 fn name(text: &str) -> Name {

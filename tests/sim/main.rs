@@ -22,6 +22,8 @@ mod net;
 mod plan;
 mod random;
 mod recorder;
+#[cfg(feature = "shared")]
+mod shared;
 mod shrink;
 mod teardown;
 mod wire;
@@ -29,7 +31,10 @@ mod world;
 
 use plan::{Op, Settings};
 use shrink::run;
+use std::cell::RefCell;
 use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 /// Seeds that once failed, with their stories in `seeds.txt`.
 const FAILED_ONCE: &str = include_str!("seeds.txt");
@@ -53,6 +58,25 @@ fn told(settings: &Settings, ops: &[Op]) -> String {
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
+}
+
+/// What was done to a world, to be told if it does not hold.
+type Story = Rc<RefCell<Vec<String>>>;
+
+/// Runs a world that is not shrunk for one of so many seeds; a failure is told with the seed and the story.
+fn each_seed(what: &str, one_of: u64, run: impl Fn(u64, &Story)) {
+    let seeds = match number("PORTER_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PORTER_SEEDS").unwrap_or(500) / one_of,
+    };
+    for seed in seeds {
+        let story = Story::default();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, &story))) else { continue };
+        let text = panic
+            .downcast_ref::<String>()
+            .map_or_else(|| panic.downcast_ref::<&str>().map_or("a panic", |text| text), String::as_str);
+        panic!("seed {seed}: {what}\n{text}\n{}", story.borrow().join("\n"));
+    }
 }
 
 #[test]
