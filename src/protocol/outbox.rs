@@ -205,7 +205,15 @@ impl<'a> Unsent<'a> {
     #[inline]
     pub fn whole(&self) -> Option<&'a [u8]> {
         let Some(waiting) = self.0 else { return Some(&[]) };
-        waiting.pieces.is_empty().then(|| &waiting.own[waiting.done + waiting.sent..])
+        match waiting.pieces.front() {
+            None => Some(&waiting.own[waiting.done + waiting.sent..]),
+            // Nearly all that is for many comes so: in one piece, and nothing else with it.
+            Some(piece) => {
+                let is_alone = waiting.pieces.len() == 1 && waiting.tail == waiting.own.len();
+                let sent = waiting.sent.checked_sub(piece.own_bytes).filter(|_| is_alone)?;
+                Some(&piece.bytes()[sent..])
+            }
+        }
     }
 
     /// The slices; none of them is empty.

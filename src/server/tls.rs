@@ -150,6 +150,8 @@ impl Socket {
         loop {
             let outcome = if taken == output.len() || channel.is_handshaking() {
                 channel.flush(&mut self.stream).map(|()| 0)
+            } else if let Some(text) = output.whole() {
+                channel.write(&mut self.stream, &text[taken..])
             } else {
                 let mut places = [IoSlice::new(&[]); SLICES];
                 let filled = output.fill(taken, RECORD_BYTES, &mut places);

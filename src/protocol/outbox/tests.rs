@@ -58,7 +58,9 @@ impl Bench {
     fn write(&mut self, most: usize) {
         let unsent = self.outbox.unsent().to_vec();
         assert_eq!(self.outbox.len(), unsent.len());
-        assert!(self.outbox.unsent().whole().is_none_or(|whole| whole == unsent));
+        let whole = self.outbox.unsent().whole();
+        assert_eq!(whole.is_some(), self.outbox.unsent().slices().count() <= 1);
+        assert!(whole.is_none_or(|whole| whole == unsent));
         assert!(self.outbox.unsent().slices().all(|slice| !slice.is_empty()));
         let count = most.min(unsent.len());
         self.written.extend_from_slice(&unsent[..count]);
