@@ -26,7 +26,10 @@ impl Moment {
     /// The first of several moments, [`NEVER`](Moment::NEVER) if there is none.
     #[inline]
     pub(crate) fn first_of<const COUNT: usize>(moments: [Option<Moment>; COUNT]) -> Moment {
-        moments.into_iter().fold(Moment::NEVER, |first, moment| first.min(moment.unwrap_or(Moment::NEVER)))
+        // Counted from 0, with none beyond all: there is nothing to be asked of each, and it is looked for twice a turn.
+        let counts = moments.map(|moment| moment.map_or(0, |moment| moment.0.get()).wrapping_sub(1));
+        let first = counts.into_iter().fold(u64::MAX, u64::min);
+        NonZeroU64::new(first.wrapping_add(1)).map_or(Moment::NEVER, Moment)
     }
 
     /// The time since the start of the clock.
@@ -58,5 +61,19 @@ impl Sub<Duration> for Moment {
     fn sub(self, span: Duration) -> Moment {
         let nanoseconds = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         Moment(NonZeroU64::new(self.0.get().saturating_sub(nanoseconds)).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_moments_is_never_if_there_is_none() {
+        let [first, later] = [Moment::START, Moment::at_nanoseconds(7)];
+        assert_eq!(Moment::first_of([None, Some(later), None, Some(first)]), first);
+        assert_eq!(Moment::first_of([Some(Moment::NEVER), None, Some(later)]), later);
+        assert_eq!(Moment::first_of([Some(Moment::NEVER), None]), Moment::NEVER);
+        assert_eq!(Moment::first_of([None; 2]), Moment::NEVER);
     }
 }
