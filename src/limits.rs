@@ -260,6 +260,8 @@ pub const CONSOLE_COMPLETIONS: usize = 100;
 pub const CONSOLE_COMPLETIONS_LOOKS: usize = 100_000;
 /// Connections to the control socket at once.
 pub const CONTROL_CONNECTIONS: usize = 16;
+/// How long one of them that asks for nothing keeps its place when another wants one.
+pub const CONTROL_SILENCE: Duration = Duration::from_secs(1);
 /// Bytes of a line from a control connection: a text that all clients may read, and some to spare.
 pub const CONTROL_LINE_BYTES: usize = CONSOLE_LINE_BYTES;
 /// Bytes of answers that wait for a control connection, above which a list is not continued.

@@ -11,6 +11,7 @@ const V1: &[u8] = b"PROXY ";
 /// A whole line of version 1, with its end.
 const V1_BYTES: usize = 107;
 const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN";
+const NOT_VERSION_1: &str = "the PROXY header is not as version 1 has it";
 /// What version 2 has before addresses and extensions: signature, version with command, family, and the length of those.
 const V2_HEAD_BYTES: usize = 16;
 /// What an extension about the client's TLS has before extensions of its own: flags, and whether a certificate was verified.
@@ -76,12 +77,16 @@ fn version_1(bytes: &[u8]) -> ProxyHeader {
     if is_unknown && line.ends_with(b"\r\n") {
         return ProxyHeader::Whole(line.len(), ProxyClient::Untold);
     }
+    // Ports are digits alone: a sign before them is none.
+    if line.contains(&b'+') {
+        return ProxyHeader::Wrong(NOT_VERSION_1);
+    }
     use ppp::v1::Addresses;
     let client = match ppp::v1::Header::try_from(line).map(|header| header.addresses) {
         Ok(Addresses::Tcp4(tcp)) => at(tcp.source_address.into(), tcp.source_port),
         Ok(Addresses::Tcp6(tcp)) => at(tcp.source_address.into(), tcp.source_port),
         Ok(Addresses::Unknown) | Err(_) => {
-            return ProxyHeader::Wrong("the PROXY header is not as version 1 has it");
+            return ProxyHeader::Wrong(NOT_VERSION_1);
         }
     };
     ProxyHeader::Whole(line.len(), client)
@@ -224,6 +229,7 @@ mod tests {
             line("PROXY TCP4 203.0.113.7 192.0.2.1 4711 9090\n"),
             line("PROXY TCP4 203.0.113.7 192.0.2.1 4711\r\n"),
             line("PROXY TCP4 203.0.113.7 192.0.2.1 04711 9090\r\n"),
+            line("PROXY TCP4 203.0.113.7 192.0.2.1 +4711 9090\r\n"),
             line("PROXY TCP4 203.0.113.7 192.0.2.1 65536 9090\r\n"),
             line("PROXY TCP4 2001:db8::7 ::1 1 2\r\n"),
             line("PROXY TCP4 example.org 192.0.2.1 1 2\r\n"),

@@ -28,6 +28,8 @@ pub struct BadName {
     character: Option<char>,
 }
 
+/// Characters of a text that is no name that are shown of it.
+const SHOWN_CHARACTERS: usize = 64;
 const EMPTY: BadName = bad("a name cannot be empty");
 const TOO_LONG: BadName = bad("a name has at most 32 characters and 64 bytes");
 const FIRST: BadName = bad("a name begins with a letter or a digit");
@@ -205,6 +207,17 @@ impl fmt::Debug for Name {
 
 const fn bad(rule: &'static str) -> BadName {
     BadName { rule, character: None }
+}
+
+impl BadName {
+    /// What is to be said of a text that is no name, which may be as long as its writer likes.
+    pub fn told(&self, text: &str) -> String {
+        let mut shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
+        if shown.len() < text.len() {
+            shown.push_str("...");
+        }
+        format!("{shown:?} is no name: {self}")
+    }
 }
 
 impl fmt::Display for BadName {

@@ -60,9 +60,7 @@ fn find(line: &str, is_wanted: impl Fn(&Spec) -> bool) -> Option<(&'static Spec,
 
 fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result<Line, String> {
     let wrong = || format!("it is: {}", spec.usage());
-    let name = |text: &str| {
-        Name::meant(text, |name| is_known(name)).map_err(|rule| format!("{text:?} is no name: {rule}"))
-    };
+    let name = |text: &str| Name::meant(text, |name| is_known(name)).map_err(|rule| rule.told(text));
     // An argument is all that follows: of a name with a space in it is to be said that it is no name.
     let given = rest.trim();
     let command = match spec.argument {
@@ -103,7 +101,7 @@ pub fn import_line(line: &str) -> Result<Account, String> {
         return Err("it has not the three fields name,password,registered".to_owned());
     };
     // A user from before today's rules goes from one server to another.
-    let name = Name::stored(name).map_err(|rule| format!("{name:?} is no name: {rule}"))?;
+    let name = Name::stored(name).map_err(|rule| rule.told(name))?;
     let bare = password.strip_prefix('!');
     let hash = PasswordHash::from_phc(bare.unwrap_or(password)).map_err(|error| error.to_string())?;
     let registered = registered.parse::<Stamp>().map_err(|error| error.to_string())?;

@@ -12,7 +12,7 @@
 mod connection;
 mod place;
 
-use super::places::{Occupant, Places};
+use super::places::Places;
 use crate::Moment;
 use crate::command::Answer;
 use crate::engine::Engine;
@@ -119,9 +119,6 @@ impl Control {
         deadlines.chain(self.connections.next_accept()).min()
     }
 }
-
-/// Who may do everything is sent away for nobody.
-impl Occupant for ControlConnection {}
 
 /// The name goes with the server.
 impl Drop for Control {

@@ -58,6 +58,8 @@ fn mistakes_are_named_with_file_line_and_key() {
         ("port = '9090'", 1, &["port", "a number", "a text"]),
         ("port = 90.5", 1, &["port", "a number with a fraction"]),
         ("port = 65536", 1, &["port", "65535"]),
+        ("listen = ['127.0.0.1:9', '127.0.0.1:9']", 1, &["listen", "127.0.0.1:9", "already"]),
+        ("listen = ['127.0.0.1:9']\nmetrics = '127.0.0.1:9'", 2, &["metrics", "already"]),
         ("port = -1", 1, &["port", "-1"]),
         ("port = [1, 2]", 1, &["port", "array"]),
         ("max-connections = 340282366920938463463374607431768211456", 1, &["max-connections", "too large"]),

@@ -8,6 +8,7 @@ use porter::Clock;
 use porter::auth::{Password, hash_passwords};
 use porter::cli::Failure;
 use porter::limits::IMPORT_USERS;
+use porter::store::Stamp;
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -138,6 +139,7 @@ fn read(
             return Err(bad(line, format!("{name} is in line {first} already")));
         }
         let registered = if registered.is_empty() { now.as_str() } else { registered };
+        registered.parse::<Stamp>().map_err(|error| bad(line, error.to_string()))?;
         match policy {
             Some(policy) => users.clear.push(policy.check(password).map_err(|rule| bad(line, rule))?),
             None => users.hashes.push(password.to_owned()),

@@ -8,7 +8,7 @@ use porter::cli::Failure;
 use porter::command::TABLE;
 use porter::server::{CONTROL_FILE, connect_control};
 use porter::store::{OpenError, holder_of};
-use rustix::event::{Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
@@ -17,10 +17,14 @@ use std::time::Duration;
 
 /// How long the files are waited for while another porter-admin has them.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
+/// How long a server that has them may take to make its socket: one that starts with a million users makes it in one second.
+const START_WAIT: Duration = Duration::from_secs(10);
 /// After which it is said for what.
 const TELL_WAIT: Duration = Duration::from_secs(2);
 /// Between two looks at the lock, of which nothing tells that it is free.
 const LOCK_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// After which it is said that a server has not answered yet.
+const TELL_ANSWER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 /// How long a server may be silent: the longest of its turns is one that stores many users.
 const ANSWER_WAIT: Duration = Duration::from_secs(120);
 
@@ -63,7 +67,7 @@ pub(crate) fn connect(data: &Path, words: &[&str]) -> Result<Box<dyn Porter>, Fa
                 if waited >= LOCK_WAIT && is_admin {
                     return Err(Failure::failed(OpenError::Locked { directory, holder }));
                 }
-                if !is_admin && (waited >= LOCK_WAIT || is_something_else(&socket)) {
+                if !is_admin && (waited >= START_WAIT || is_something_else(&socket)) {
                     return Err(unanswered(data, &socket));
                 }
                 if !is_told && waited >= TELL_WAIT {
@@ -138,6 +142,18 @@ impl Server {
         let requests = BufWriter::new(stream.try_clone().map_err(failed)?);
         Ok(Server { requests, answers: BufReader::new(stream) })
     }
+
+    /// Says that there is no answer yet, if there is none for long.
+    fn await_answer(&self, is_told: &mut bool) {
+        if *is_told || !self.answers.buffer().is_empty() {
+            return;
+        }
+        let mut ports = [PollFd::new(self.answers.get_ref(), PollFlags::IN)];
+        if poll(&mut ports, Some(&TELL_ANSWER)) == Ok(0) {
+            *is_told = true;
+            say("porter-admin: waiting for the server to answer\n");
+        }
+    }
 }
 
 impl Porter for Server {
@@ -153,9 +169,10 @@ impl Porter for Server {
             .iter()
             .try_for_each(|line| writeln!(self.requests, "{line}"))
             .and_then(|()| self.requests.flush());
-        let mut line = String::new();
+        let (mut line, mut is_told) = (String::new(), false);
         loop {
             line.clear();
+            self.await_answer(&mut is_told);
             let count = self.answers.read_line(&mut line).map_err(|error| lost(&error))?;
             if count == 0 {
                 let gone = io::Error::from(io::ErrorKind::ConnectionReset);

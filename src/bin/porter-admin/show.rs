@@ -78,6 +78,10 @@ fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
+        // Nobody reads nanoseconds behind seconds.
+        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|number| number >= 1.0) => {
+            format!("{:.1}", number.as_f64().unwrap_or_default())
+        }
         other => other.to_string(),
     }
 }

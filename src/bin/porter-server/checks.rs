@@ -9,6 +9,7 @@ use porter::cli::{self, Failure, Given, Source};
 use porter::engine::Config;
 use porter::limits::LISTENERS;
 use porter::server::{Encryption, Options};
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -37,6 +38,7 @@ impl Checked {
         #[cfg(not(feature = "admin"))]
         let metrics = &[];
         let metrics = addresses_of(given, "metrics", metrics)?.concat();
+        check_twice(given, &listen, &metrics)?;
         check_certificate(given)?;
         Ok(Checked { config, passed, listen, metrics })
     }
@@ -133,6 +135,22 @@ fn addresses_of(
         return Err(given.fault(key, &format!("at most {LISTENERS} addresses can be listened on")));
     }
     Ok(addresses)
+}
+
+/// Two sockets cannot have one address; any that the system chooses is another.
+fn check_twice(
+    given: &Given<Flags>,
+    listen: &[Vec<SocketAddr>],
+    metrics: &[SocketAddr],
+) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    let all = listen.iter().flatten().map(|address| ("listen", address));
+    for (key, address) in all.chain(metrics.iter().map(|address| ("metrics", address))) {
+        if address.port() != 0 && !seen.insert(address) {
+            return Err(given.fault(key, &format!("{address} is listened at already")));
+        }
+    }
+    Ok(())
 }
 
 /// Where to listen: as it was given, or as the person at the terminal wants it, or by default.

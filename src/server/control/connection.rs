@@ -1,14 +1,17 @@
 //! One connection to the control socket: lines in, JSON out.
 
+use super::super::places::Occupant;
 use crate::Moment;
+use crate::auth::Origin;
 use crate::command::{Answer, Line, import_line};
 use crate::engine::{CommandId, Engine};
-use crate::limits::{CONTROL_IDLE, CONTROL_LINE_BYTES, CONTROL_OUTPUT_BYTES};
+use crate::limits::{CONTROL_IDLE, CONTROL_LINE_BYTES, CONTROL_OUTPUT_BYTES, CONTROL_SILENCE};
 use crate::store::{Account, Store};
 use log::Level;
 use mio::net::UnixStream;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroize;
 
 /// Bytes read in one turn: some hundred users of an import, which is what a turn has time for.
@@ -27,7 +30,8 @@ pub(super) struct ControlConnection {
     input: Vec<u8>,
     output: VecDeque<u8>,
     state: State,
-    deadline: Moment,
+    /// When it came, or said or was told something last.
+    heard: Moment,
 }
 
 enum State {
@@ -44,6 +48,14 @@ enum State {
     Closing,
 }
 
+/// Whoever asks for nothing, or for nothing whole, gives way to others.
+impl Occupant for ControlConnection {
+    fn gives_way(&self) -> Option<(Origin, Moment)> {
+        let is_silent = matches!(self.state, State::Idle) && !self.has_line() && self.output.is_empty();
+        is_silent.then(|| (Origin::of(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.heard + CONTROL_SILENCE))
+    }
+}
+
 impl ControlConnection {
     pub(super) fn new(stream: UnixStream, now: Moment) -> ControlConnection {
         ControlConnection {
@@ -54,7 +66,7 @@ impl ControlConnection {
             input: Vec::new(),
             output: VecDeque::new(),
             state: State::Idle,
-            deadline: now + CONTROL_IDLE,
+            heard: now,
         }
     }
 
@@ -74,7 +86,7 @@ impl ControlConnection {
     pub(super) fn deadline(&self) -> Moment {
         match self.state {
             State::Running(_) if self.output.is_empty() => Moment::NEVER,
-            _ => self.deadline,
+            _ => self.heard + CONTROL_IDLE,
         }
     }
 
@@ -130,7 +142,7 @@ impl ControlConnection {
             Ok(0) => self.has_ended = true,
             Ok(count) => {
                 self.input.extend_from_slice(&buffer[..count]);
-                self.deadline = now + CONTROL_IDLE;
+                self.heard = now;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -219,7 +231,7 @@ impl ControlConnection {
             match self.stream.write(self.output.as_slices().0) {
                 Ok(count) => {
                     self.output.drain(..count);
-                    self.deadline = now + CONTROL_IDLE;
+                    self.heard = now;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_writable = false;

@@ -1,7 +1,7 @@
 //! Who is connected to the control socket, turn by turn.
 
 use super::*;
-use crate::limits::{CONTROL_IDLE, CONTROL_LINE_BYTES};
+use crate::limits::{CONTROL_CONNECTIONS, CONTROL_IDLE, CONTROL_LINE_BYTES, CONTROL_SILENCE};
 use crate::server::control::CONTROL_FILE;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -75,6 +75,22 @@ fn who_is_idle_for_long_is_closed() {
     world.turn();
     assert_eq!(asker.read(&mut [0]).unwrap(), 0);
     assert!(!world.server.is_administered());
+}
+
+/// Nobody who asks is kept out by those who do not.
+#[test]
+fn who_asks_for_nothing_gives_way() {
+    let mut world = World::administered();
+    let mut silent: Vec<UnixStream> = (0..CONTROL_CONNECTIONS)
+        .map(|number| world.ask(if number % 2 == 0 { b"" } else { b"polic" }))
+        .collect();
+    let mut asker = world.ask(b"policy\n");
+    assert_eq!(world.answers(&mut asker), "");
+    crate::clock::slow::set(CONTROL_SILENCE);
+    assert!(world.answers(&mut asker).contains("hash_rounds"));
+    assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
+    silent[1].write_all(b"y\n").unwrap();
+    assert!(world.answers(&mut silent[1]).contains("hash_rounds"));
 }
 
 #[test]

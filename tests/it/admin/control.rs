@@ -172,6 +172,22 @@ fn the_path_may_be_longer_than_an_address() {
     }
 }
 
+/// A server that starts makes its socket in a moment; one that has none any more is not waited for as long as another
+/// porter-admin.
+#[test]
+fn a_server_that_has_lost_its_socket_is_named_in_the_end() {
+    let server = Server::start(&[]);
+    let data = server.folder.data();
+    std::fs::remove_file(data.join("control")).unwrap();
+    let output = run_with(&data, &["users", "list"], "");
+    let said = text(&output.stderr);
+    let last = said.lines().last().unwrap();
+    assert!(
+        output.status.code() == Some(1) && last.contains("does not answer") && last.contains("SIGHUP"),
+        "{said}"
+    );
+}
+
 /// A server runs, and whatever has its socket's name is no way to it: that is said, with the way out, and nothing is done.
 #[test]
 fn a_server_that_cannot_be_asked_is_named() {

@@ -79,6 +79,12 @@ fn one_bad_line_and_nobody_is_imported() {
         let words = ["users", "import", "--clear", "--hash-rounds", "100", "-"];
         let said = refused(&data, &words, &clear);
         assert!(said.contains("line 3: ") && said.contains("8 characters"), "{said}");
+        // Nor are passwords hashed first, which would take days here.
+        let late = format!("{HEADER}bob,long enough,\nzoe,long enough,yesterday\n");
+        let said = refused(&data, &["users", "import", "--clear", "--hash-rounds", "100000000", "-"], &late);
+        assert!(said.contains("line 3: "), "{said}");
+        let long = format!("{HEADER}{},long enough,\n", "x".repeat(1_000_000));
+        assert!(refused(&data, &words, &long).len() < 400);
         assert_eq!(states(&data), [("ann".into(), "active".into())]);
     }
 }
