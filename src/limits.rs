@@ -207,6 +207,8 @@ pub const PATH_FOUND_DEAD: Duration = Duration::from_secs(40);
 pub const UNREAD_BYTES: u64 = 32 * 1024;
 /// What of that the slowest server has read a second later.
 pub const UNREAD_DRAIN_BYTES_PER_SECOND: u64 = 100;
+/// When the server stops listening: those who are accepted who have connected by then, as many as Linux lets wait.
+pub const ACCEPTS_LAST: usize = 4_096;
 /// When the server closes: for what is still to be written.
 pub const CLOSE_FLUSH: Duration = Duration::from_secs(5);
 /// When the server closes: for the peer to close too, its input being discarded.

@@ -120,6 +120,12 @@ impl Listeners {
         None
     }
 
+    /// Whoever has connected by now waits, be it that no event has said so.
+    pub(super) fn notice_all_ready(&mut self) {
+        self.listeners.iter_mut().for_each(Listener::notice_ready);
+        self.is_ready = true;
+    }
+
     fn pause(&mut self, error: &io::Error, now: Moment) {
         self.paused_until = Some(now + PAUSE);
         if self.pause_logged.is_none_or(|logged| now.since(logged) >= PAUSE_LOGGED_EVERY) {

@@ -377,7 +377,7 @@ impl<S: Store> Server<S> {
         if let Some(signals) = &self.signals {
             signals.begin_stopping();
         }
-        self.listeners = None;
+        self.stop_listening(now);
         self.proxied.clear();
         self.stopping_until = Some(now + STOP);
         self.engine.handle_shutdown(now);

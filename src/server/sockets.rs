@@ -8,7 +8,9 @@ use super::{
 };
 use crate::Moment;
 use crate::engine::{ReadBudget, SocketCommand, TransportEvent};
-use crate::limits::{SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES};
+use crate::limits::{
+    ACCEPTS_LAST, SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES,
+};
 use crate::store::Store;
 use log::Level;
 use mio::event::Event;
@@ -59,20 +61,37 @@ impl<S: Store> Server<S> {
         for _ in 0..SHARE_ACCEPTS {
             let has_looked = self.look_at_next_header(now);
             self.busy |= has_looked;
-            let Some(listeners) = &mut self.listeners else { return };
-            let Some((stream, peer)) = listeners.accept(now) else {
-                if has_looked {
-                    continue;
-                }
+            if !self.accept_next(now) && !has_looked {
                 return;
-            };
-            self.busy = true;
-            if self.proxied.is_proxy(peer.ip()) {
-                self.await_header(stream, peer, now);
-            } else if let Some(conn) = self.engine.handle_connect(peer, now) {
-                self.admit(conn, stream, false, now);
             }
         }
+    }
+
+    /// Accepts the next who waits; false if nobody does, or can be.
+    fn accept_next(&mut self, now: Moment) -> bool {
+        let accepted = self.listeners.as_mut().and_then(|listeners| listeners.accept(now));
+        let Some((stream, peer)) = accepted else { return false };
+        self.busy = true;
+        if self.proxied.is_proxy(peer.ip()) {
+            self.await_header(stream, peer, now);
+        } else if let Some(conn) = self.engine.handle_connect(peer, now) {
+            self.admit(conn, stream, false, now);
+        }
+        true
+    }
+
+    /// Lets nobody in any more, but takes those who wait: the system would reset them, and they are told why instead, or go
+    /// on elsewhere. A crowd that goes on coming is not waited for.
+    pub(super) fn stop_listening(&mut self, now: Moment) {
+        if let Some(listeners) = &mut self.listeners {
+            listeners.notice_all_ready();
+        }
+        for _ in 0..ACCEPTS_LAST {
+            if !self.accept_next(now) {
+                break;
+            }
+        }
+        self.listeners = None;
     }
 
     /// Puts a connection's socket where it is served from; `was_watched` as one that waited for its PROXY header.

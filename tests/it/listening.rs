@@ -1,6 +1,7 @@
 //! Where the server listens: at several addresses, by name, beside others.
 
-use crate::support::{Folder, Said, Server, Setup, Visitor, eventually};
+use crate::support::{Folder, Said, Server, Setup, Visitor, eventually, stop};
+use rustix::process::Signal;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
@@ -33,6 +34,22 @@ fn several_addresses() {
         server.folder.log_line(&["INFO listening", &format!("addr={address}")]);
     }
     server.terminate();
+}
+
+/// A server that stops tells those as well who have connected and were not accepted yet, whatever they have sent.
+#[test]
+fn whoever_waits_to_be_accepted_is_told_of_a_stop() {
+    let mut server = Server::start(&[]);
+    stop(server.pid());
+    let mut crowd: Vec<Visitor> = (0..20).map(|_| Visitor::connect(&server)).collect();
+    crowd.iter_mut().step_by(2).for_each(|visitor| visitor.identify("ann"));
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for mut visitor in crowd {
+        visitor.expect_hello();
+        visitor.expect_bye();
+    }
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 /// A name stands for all its addresses.
