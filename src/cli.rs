@@ -7,13 +7,16 @@ pub use given::{Given, Setting, Source};
 
 use crate::limits::LAST_WORDS_WAIT;
 use clap::Parser;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use configuration::reason;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, write};
 use rustix::stdio;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
+use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +101,49 @@ fn shown<T>(parsed: Result<T, clap::Error>) -> Result<Option<T>, Failure> {
             Err(Failure::usage(format_args!("{}; --help lists the flags", reason(&error))))
         }
         Err(help) => print(&help.to_string()).map(|()| None),
+    }
+}
+
+/// Reads a flag's value that may hold a secret: an error about it does not quote it.
+pub struct Unquoted<T>(PhantomData<fn() -> T>);
+
+impl<T> Unquoted<T> {
+    /// A parser of such a flag.
+    pub fn new() -> Unquoted<T> {
+        Unquoted(PhantomData)
+    }
+}
+
+impl<T> Default for Unquoted<T> {
+    fn default() -> Unquoted<T> {
+        Unquoted::new()
+    }
+}
+
+impl<T> Clone for Unquoted<T> {
+    fn clone(&self) -> Unquoted<T> {
+        Unquoted::new()
+    }
+}
+
+impl<T: FromStr<Err: fmt::Display> + Clone + Send + Sync + 'static> TypedValueParser for Unquoted<T> {
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        flag: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        let parsed = match value.to_str() {
+            Some(text) => text.parse().map_err(|error: T::Err| error.to_string()),
+            None => Err("it is not UTF-8".to_owned()),
+        };
+        parsed.map_err(|reason| {
+            let flag = flag.map(ToString::to_string).unwrap_or_default();
+            clap::Error::raw(ErrorKind::ValueValidation, format!("bad value for '{flag}': {reason}\n"))
+                .with_cmd(command)
+        })
     }
 }
 

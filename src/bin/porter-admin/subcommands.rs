@@ -3,6 +3,7 @@
 use crate::generate::Kind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
+use porter::cli::Unquoted;
 use porter::command::{Argument, Spec, TABLE};
 use porter::limits;
 use porter::store::{Durability, StoreAddress};
@@ -38,7 +39,7 @@ pub(crate) fn command() -> Command {
                 .help("The users in a store that several servers share, instead of a directory's: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]")
                 .env("PORTER_STORE")
                 .hide_env_values(true)
-                .value_parser(value_parser!(StoreAddress))
+                .value_parser(Unquoted::<StoreAddress>::new())
                 .global(true),
         )
         .arg(

@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum, value_parser};
 use ipnet::IpNet;
 use log::LevelFilter;
-use porter::cli::host_and_port;
+use porter::cli::{Unquoted, host_and_port};
 use porter::limits;
 use porter::store::{Durability, StoreAddress};
 use std::io;
@@ -35,7 +35,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
     /// Users in a Valkey or Redis that several servers share, instead of in files: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`
-    #[arg(long, value_name = "URL", env = "PORTER_STORE", hide_env_values = true)]
+    #[arg(
+        long, value_name = "URL", env = "PORTER_STORE", hide_env_values = true,
+        value_parser = Unquoted::<StoreAddress>::new()
+    )]
     pub(crate) store: Option<StoreAddress>,
     /// What the shared store must keep of what it has acknowledged: always = all (appendonly yes, appendfsync always), or none
     #[arg(long, value_name = "WHAT", default_value = "always", value_parser = PossibleValuesParser::new(Durability::NAMES).try_map(|text| text.parse::<Durability>()))]
