@@ -36,13 +36,17 @@ fn connect(place: &SocketAddr, wait: Duration) -> io::Result<TcpStream> {
 
 /// What carries the bytes of a store's [`Link`], one exchange at a time.
 #[derive(Debug, Default)]
-pub struct WaitingLink(Option<TcpStream>);
+pub struct WaitingLink {
+    stream: Option<TcpStream>,
+    /// Which of the store's addresses is tried next.
+    next_place: usize,
+}
 
 impl WaitingLink {
     /// Writes what the store has to say, and waits a moment for what it is told.
     pub fn exchange(&mut self, link: &mut dyn Link, clock: Clock) {
         if let Err(error) = self.try_exchange(link, clock) {
-            self.0 = None;
+            self.stream = None;
             link.handle_closed(&error.to_string(), clock.now());
         }
     }
@@ -50,15 +54,18 @@ impl WaitingLink {
     fn try_exchange(&mut self, link: &mut dyn Link, clock: Clock) -> io::Result<()> {
         match link.action(clock.now()) {
             LinkAction::Nothing => {}
-            LinkAction::Close => self.0 = None,
+            LinkAction::Close => self.stream = None,
             LinkAction::Connect => {
-                let place = link.addresses().first().ok_or_else(|| io::Error::other("it has no address"))?;
-                self.0 = Some(connect(place, LOOK)?);
+                let places = link.addresses();
+                let place = places.get(self.next_place % places.len().max(1));
+                let place = place.ok_or_else(|| io::Error::other("it has no address"))?;
+                self.next_place = self.next_place.wrapping_add(1);
+                self.stream = Some(connect(place, LOOK)?);
                 link.handle_connected(clock.now());
             }
         }
         let output = link.output(clock.now()).to_vec();
-        let Some(stream) = &mut self.0 else { return Ok(()) };
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         stream.write_all(&output)?;
         link.advance(output.len());
         let mut buffer = [0; 16 * 1024];
@@ -66,7 +73,7 @@ impl WaitingLink {
             Ok(0) => Err(io::Error::other("it has closed the connection")),
             Ok(count) => {
                 if !link.handle_bytes(&buffer[..count], clock.now()) {
-                    self.0 = None;
+                    self.stream = None;
                 }
                 Ok(())
             }
@@ -75,5 +82,53 @@ impl WaitingLink {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Moment;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    struct Places(Vec<SocketAddr>, bool);
+
+    impl Link for Places {
+        fn addresses(&self) -> &[SocketAddr] {
+            &self.0
+        }
+
+        fn action(&mut self, _: Moment) -> LinkAction {
+            if self.1 { LinkAction::Nothing } else { LinkAction::Connect }
+        }
+
+        fn handle_connected(&mut self, _: Moment) {
+            self.1 = true;
+        }
+
+        fn handle_closed(&mut self, _: &str, _: Moment) {}
+
+        fn handle_bytes(&mut self, _: &[u8], _: Moment) -> bool {
+            true
+        }
+
+        fn output(&mut self, _: Moment) -> &[u8] {
+            b""
+        }
+
+        fn advance(&mut self, _: usize) {}
+    }
+
+    /// A name may have an address at which nobody listens, as `localhost` often has.
+    #[test]
+    fn each_address_of_a_store_is_tried_in_turn() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let nowhere = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let mut places = Places(vec![nowhere, listener.local_addr().unwrap()], false);
+        let mut link = WaitingLink::default();
+        link.exchange(&mut places, Clock::new());
+        assert!(!places.1);
+        link.exchange(&mut places, Clock::new());
+        assert!(places.1);
     }
 }
