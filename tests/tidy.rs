@@ -198,6 +198,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
         "tests/it/support/server.rs",
         "asks again whether a server has ended: std has no such wait with a ceiling",
     ),
+    ("tests/it/support/proxy.rs", "a path that is slow is what it is for"),
     ("tests/it/load/scenarios.rs", "a server that stalls is what its test is about"),
     ("tests/bench/host.rs", "a log tells nobody when it has been written"),
     ("tests/bench/attacks.rs", "keeps to a pace, so that a siege is bounded"),

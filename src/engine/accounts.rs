@@ -8,7 +8,7 @@ use super::fetches::Fetch;
 use super::tasks::Report;
 use crate::auth::{Name, PasswordHash};
 use crate::command::Answer;
-use crate::store::{Account, AccountChange, EndReason, Failure, Lookup, Store};
+use crate::store::{AWAY, Account, AccountChange, Became, EndReason, Failure, Lookup, Store};
 use log::Level;
 
 /// What is done to a known user's account.
@@ -113,9 +113,26 @@ impl<S: Store> Engine<S> {
     ) {
         match stored {
             Ok(()) => self.apply_account_work(id, &name, work),
+            Err(Failure::Away) => {
+                self.end_if_done(&name, work);
+                let unknown =
+                    format!("whether {name} is as before is not known: {AWAY}; look, and try again");
+                self.registry.answers.failed(id, unknown);
+            }
             Err(reason) => self.registry.answers.failed(id, format!("{name} is as before: {reason}")),
         }
         self.judge_waiting_changes(&name);
+    }
+
+    /// It is not known whether this is stored. If it is, who came in by the record before goes when that is found out.
+    fn end_if_done(&mut self, name: &Name, work: &AccountWork) {
+        let (became, why) = match work {
+            AccountWork::Password(hash) => (Became::Password(hash), EndReason::PasswordChanged),
+            AccountWork::Change(AccountChange::Disable) => (Became::Disabled, EndReason::Disabled),
+            AccountWork::Change(AccountChange::Remove) => (Became::Removed, EndReason::Removed),
+            AccountWork::Change(AccountChange::Enable) => return,
+        };
+        self.end_if(name, became, why);
     }
 
     /// What was known of the record before is known no more, and who came in by it goes.

@@ -11,7 +11,7 @@ use super::{ConnId, Engine};
 use crate::auth::conversation::{LoginState, PendingWork};
 use crate::auth::{Name, Password, Token};
 use crate::protocol::Code;
-use crate::store::{AWAY, EndReason, Fetched, Found, Lookup, Store, Ticket};
+use crate::store::{AWAY, Became, EndReason, Fetched, Found, Lookup, Store, Ticket};
 use std::net::IpAddr;
 
 /// What something is fetched for.
@@ -106,6 +106,13 @@ impl<S: Store> Engine<S> {
         let ticket = self.admission.next_ticket();
         if let Some(directory) = self.store.directory() {
             directory.end_all(ticket, name, why);
+        }
+    }
+
+    /// Ends all sessions of a name as soon as it is known that its user's record became this.
+    pub(super) fn end_if(&mut self, name: &Name, became: Became<'_>, why: EndReason) {
+        if let Some(directory) = self.store.directory() {
+            directory.end_if(name, became, why);
         }
     }
 

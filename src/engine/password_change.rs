@@ -8,7 +8,7 @@ use crate::auth::hash_queue::Job;
 use crate::auth::{Name, Password, PasswordHash, SessionId};
 use crate::limits::{SALT_BYTES, TOKEN_BYTES};
 use crate::protocol::{Code, Reply};
-use crate::store::{EndReason, Failure, Store};
+use crate::store::{Became, EndReason, Failure, Store};
 use log::Level;
 
 impl<S: Store> Engine<S> {
@@ -111,7 +111,12 @@ impl<S: Store> Engine<S> {
                 self.registry.end_other_sessions(&name, session, reason, CloseReason::PasswordChanged);
                 self.end_elsewhere(&name, EndReason::PasswordChanged);
             }
-            Err(Failure::Away) if is_here => self.refuse_away(conn),
+            Err(Failure::Away) => {
+                self.end_if(&name, Became::Password(&hash), EndReason::PasswordChanged);
+                if is_here {
+                    self.refuse_away(conn);
+                }
+            }
             Err(reason) => {
                 log_event!(Level::Error, "password not stored", name = %name, reason = ?reason.to_string());
                 if is_here {

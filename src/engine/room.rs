@@ -77,6 +77,9 @@ impl<S: Store> Engine<S> {
                 News::Here(name) => self.note_online(name, true),
                 News::Gone(name) => self.note_online(name, false),
                 News::Present { names, online } => self.take_present(names, online),
+                News::Forgiven(origin) => {
+                    self.admission.throttle.forgive(origin, self.registry.now);
+                }
                 News::Cut => self.registry.presence.is_known = false,
                 News::Said { sender, text } if self.registry.shares_room => {
                     self.show_said(sender.as_ref(), &text);

@@ -1,6 +1,7 @@
 //! The store's part of a turn: what is due is stored, and what a store that is elsewhere says, and is to be told, is carried.
 
 use super::{STORE, Server};
+use crate::Clock;
 use crate::Moment;
 use crate::store::{Link, LinkAction, Store};
 use mio::event::Event;
@@ -38,18 +39,18 @@ impl StoreLink {
     }
 
     /// Takes what has come. Says whether anything has.
-    fn receive(&mut self, link: &mut dyn Link, buffer: &mut [u8], now: Moment) -> bool {
+    fn receive(&mut self, link: &mut dyn Link, buffer: &mut [u8], clock: Clock) -> bool {
         if self.stream.is_none() || !(self.is_readable || (self.is_writable && !self.is_connected)) {
             return false;
         }
-        if let Err(error) = self.connect_or_read(link, buffer, now) {
+        if let Err(error) = self.connect_or_read(link, buffer, clock) {
             self.close();
-            link.handle_closed(&error.to_string(), now);
+            link.handle_closed(&error.to_string(), clock.now());
         }
         true
     }
 
-    fn connect_or_read(&mut self, link: &mut dyn Link, buffer: &mut [u8], now: Moment) -> io::Result<()> {
+    fn connect_or_read(&mut self, link: &mut dyn Link, buffer: &mut [u8], clock: Clock) -> io::Result<()> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         if !self.is_connected {
             if let Some(error) = stream.take_error()? {
@@ -61,12 +62,14 @@ impl StoreLink {
             };
             stream.set_nodelay(true)?;
             self.is_connected = true;
-            link.handle_connected(now);
+            link.handle_connected(clock.now());
         }
         for _ in 0..READS {
-            match stream.read(buffer) {
+            let read = stream.read(buffer);
+            // Not before: where the store says how late it is there it was not later than this.
+            match read {
                 Ok(0) => return Err(io::Error::other("it has closed the connection")),
-                Ok(count) if !link.handle_bytes(&buffer[..count], now) => {
+                Ok(count) if !link.handle_bytes(&buffer[..count], clock.now()) => {
                     self.close();
                     break;
                 }
@@ -145,7 +148,7 @@ impl<S: Store> Server<S> {
             None => false,
             // What others say waits in its socket, as it would if they were here.
             Some(link) if !link.takes_bytes() => false,
-            Some(link) => self.store_link.receive(link, &mut self.buffer, self.clock.now()),
+            Some(link) => self.store_link.receive(link, &mut self.buffer, self.clock),
         };
         let due = if has_received { Some(Moment::START) } else { self.engine.store_mut().next_commit() };
         let Some(due) = due else { return false };

@@ -4,7 +4,7 @@
 //! directory, which it keeps up to date.
 
 use super::Ticket;
-use crate::auth::{Name, PasswordHash, SessionId};
+use crate::auth::{Name, Origin, PasswordHash, SessionId};
 use crate::limits::TOKEN_BYTES;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,6 +46,17 @@ pub enum EndReason {
     PasswordChanged,
 }
 
+/// What a user's record was to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Became<'a> {
+    /// One with this password.
+    Password(&'a PasswordHash),
+    /// That of somebody who is not let in.
+    Disabled,
+    /// None.
+    Removed,
+}
+
 /// What happened elsewhere, or at any of the servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
@@ -61,6 +72,8 @@ pub enum News {
     Here(Name),
     /// A name is not online any more.
     Gone(Name),
+    /// An origin owes nothing any more.
+    Forgiven(Origin),
     /// These names have sessions, and those of them that are online: what was known before may not be so.
     Present {
         /// With sessions.
@@ -113,6 +126,10 @@ pub trait Directory {
 
     /// Ends what others have of a name's sessions; the answer is how many.
     fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason);
+
+    /// Ends all sessions of a name, those of this server too, if its user's record became this: whether it did was not
+    /// answered.
+    fn end_if(&mut self, name: &Name, became: Became<'_>, why: EndReason);
 
     /// Lists the sessions of all other servers.
     fn list(&mut self, ticket: Ticket);

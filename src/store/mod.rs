@@ -39,7 +39,7 @@ mod tests;
 #[cfg(feature = "shared")]
 pub use any::AnyStore;
 pub use csv_store::DiskStore;
-pub use directory::{Directory, EndReason, EntryId, News, RemoteSession, Resumed};
+pub use directory::{Became, Directory, EndReason, EntryId, News, RemoteSession, Resumed};
 pub use disk::{Disk, FileState};
 #[cfg(feature = "programs")]
 pub(crate) use files::dangling_link;

@@ -2,12 +2,16 @@
 
 mod chat;
 mod differential;
+mod faults;
+mod kills;
 mod sessions;
 
-use crate::support::{PASSWORD, Redis, Said, Server, Setup, Visitor, eventually, frame};
+use crate::support::{Folder, PASSWORD, Redis, Said, Server, Setup, Visitor, eventually, frame};
 use porter::protocol::{Code, Wanted};
 use rustix::process::Signal;
 use std::io::{Read, Write};
+use std::process::Command;
+use std::rc::Rc;
 
 /// A server on this store, with these further flags.
 fn server(redis: &Redis, flags: &[&str]) -> Server {
@@ -119,7 +123,7 @@ fn guesses_are_charged_at_all_servers() {
     log_in(&server(&redis, &["--penalty", "5"]), "ann", PASSWORD).expect_error(Code::Throttled.number());
     let [one, _] = servers;
     let data = one.folder.data();
-    let forgiven = std::process::Command::new(env!("CARGO_BIN_EXE_porter-admin"))
+    let forgiven = Command::new(env!("CARGO_BIN_EXE_porter-admin"))
         .arg("--data")
         .arg(data)
         .args(["forgive", "127.0.0.1"])
@@ -127,6 +131,27 @@ fn guesses_are_charged_at_all_servers() {
     assert!(forgiven.unwrap().status.success());
     log_in(&one, "ann", PASSWORD).expect_welcome();
     log_in(&server(&redis, &["--penalty", "5"]), "ann", PASSWORD).expect_welcome();
+}
+
+/// A server that has the debt in memory hears that it is forgiven at another.
+#[test]
+fn a_debt_is_forgiven_at_all_servers() {
+    let Some(redis) = Redis::start() else { return };
+    // It is not paid off while anybody waits here.
+    let [one, other] = [(); 2].map(|()| server(&redis, &["--penalty", "500"]));
+    register(&one, "ann");
+    log_in(&other, "ann", "a guess").expect_error(Code::WrongPassword.number());
+    for server in [&one, &other] {
+        eventually("it owes", || {
+            is_error(&log_in(server, "ann", PASSWORD).next(), Code::Throttled).then_some(())
+        });
+    }
+    sessions::admin(&one, &["forgive", "127.0.0.1"]);
+    for server in [&one, &other] {
+        eventually("it is forgiven", || {
+            matches!(log_in(server, "ann", PASSWORD).next(), Said::Welcome(..)).then_some(())
+        });
+    }
 }
 
 /// While the store does not answer those who are here go on, the others are told Busy, and the log has a line each way.
@@ -232,6 +257,20 @@ fn a_store_that_promises_too_little_is_refused() {
     assert!(refusal.contains("cannot be reached"), "{refusal}");
     let refusal = Setup::new(&["--store", "127.0.0.1"]).refused(2);
     assert!(refusal.contains("redis://"), "{refusal}");
+    // Whatever is wrong with it, a password is not shown.
+    let bad = "redis://ann:secret@store/x";
+    let admin =
+        Command::new(env!("CARGO_BIN_EXE_porter-admin")).args(["--store", bad, "users", "list"]).output();
+    let folder = Rc::new(Folder::new());
+    std::fs::write(folder.path().join("porter.toml"), format!("store = {bad:?}\n")).unwrap();
+    for refusal in [
+        Setup::new(&["--store", bad]).refused(2),
+        Setup::new(&[]).environment("PORTER_STORE", bad).refused(2),
+        Setup::new(&["--config", "porter.toml"]).folder(folder).refused(2),
+        String::from_utf8(admin.unwrap().stderr).unwrap(),
+    ] {
+        assert!(refusal.contains("the database is not a number") && !refusal.contains("secret"), "{refusal}");
+    }
 }
 
 /// A primary that became a replica, scripts that were forgotten, connections that were cut: all heals by itself.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::SessionId;
 use crate::limits::TOKEN_BYTES;
-use crate::store::{Directory, EndReason, EntryId, News};
+use crate::store::{Became, Directory, EndReason, EntryId, News};
 use std::collections::HashSet;
 
 /// Keeps users in memory, and answers only when a test lets it.
@@ -156,6 +156,8 @@ impl Directory for Told {
     }
 
     fn end_all(&mut self, _: Ticket, _: &Name, _: EndReason) {}
+
+    fn end_if(&mut self, _: &Name, _: Became<'_>, _: EndReason) {}
 
     fn list(&mut self, _: Ticket) {}
 

@@ -56,10 +56,22 @@ pub(super) struct Carriage {
 /// Something that is to be said again when the store is back.
 #[derive(Debug)]
 pub(super) enum Unsaid {
-    End { entry: EntryId },
-    EndAll { name: Name, why: EndReason },
-    Charge { origin: Origin, penalty: Duration },
-    Forgive { origin: Origin },
+    End {
+        entry: EntryId,
+    },
+    /// If the user's record became this, or whatever it is.
+    EndAll {
+        name: Name,
+        why: EndReason,
+        became: Option<String>,
+    },
+    Charge {
+        origin: Origin,
+        penalty: Duration,
+    },
+    Forgive {
+        origin: Origin,
+    },
 }
 
 /// With more than this, charges are not kept in mind any more.

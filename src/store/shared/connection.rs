@@ -88,10 +88,10 @@ impl SharedStore {
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::EndAll { ticket, name, why } => {
-                self.carriage.note_unsaid(Unsaid::EndAll { name, why });
+                self.insist(Unsaid::EndAll { name, why, became: None });
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
-            Asked::Said(unsaid) => self.carriage.note_unsaid(unsaid),
+            Asked::Said(unsaid) => self.insist(unsaid),
             Asked::Confirm { session } => self.carriage.note_new_tokens(session),
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
@@ -115,6 +115,9 @@ impl SharedStore {
         self.carriage.push_news(News::Cut);
         for unanswered in self.pipeline.handle_closed(now) {
             self.leave_unanswered(unanswered);
+        }
+        for what in self.pipeline.take_queued(|what| matches!(what, Asked::Said(_))) {
+            self.leave_unanswered(Unanswered(what));
         }
     }
 }

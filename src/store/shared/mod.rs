@@ -44,6 +44,9 @@ use std::time::Duration;
 /// From one line about a strange reply to the next.
 const WARN_PAUSE: Duration = Duration::from_secs(10);
 
+/// What scripts call a user who is not one any more.
+const REMOVED: &str = "removed";
+
 /// What a reply is for.
 #[derive(Debug)]
 enum Asked {
@@ -259,7 +262,7 @@ impl Store for SharedStore {
         let state = match change {
             AccountChange::Enable => record::state(false),
             AccountChange::Disable => record::state(true),
-            AccountChange::Remove => "removed",
+            AccountChange::Remove => REMOVED,
         };
         let (user, look) = (user_key(&name), look_key(&name));
         self.change(ALTER, &[&user, &look, COUNT], ticket, &[name.as_str(), state]);

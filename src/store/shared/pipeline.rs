@@ -77,8 +77,9 @@ impl<R> Pipeline<R> {
 
     /// Has a command written before all that wait: it is part of the greeting.
     pub(super) fn ask_first(&mut self, command: &Command, what: R, now: Moment) {
-        command.encode(None, &mut self.output);
-        self.in_flight.push_back((now, now + STORE_REPLY, what));
+        let due = now + STORE_REPLY;
+        command.encode(self.until(due), &mut self.output);
+        self.in_flight.push_back((now, due, what));
     }
 
     /// Has a command written that has no reply of its own: what follows from it is pushed.
@@ -103,7 +104,14 @@ impl<R> Pipeline<R> {
     /// The store's clock showed this, in milliseconds since 1970, some time before now. What it has not carried out when
     /// nobody waits any more it is not to carry out at all, and it knows that by its own clock.
     pub(super) fn set_clock(&mut self, shown: i64, now: Moment) {
-        self.ahead = Some(shown - milliseconds(now));
+        // Both are cut off behind the millisecond: it is never too much.
+        self.ahead = Some(shown - milliseconds(now) - 1);
+    }
+
+    /// Until when a command that is due then is waited for, by the store's clock: where the oldest is late all are given up.
+    fn until(&self, due: Moment) -> Option<i64> {
+        let due = self.in_flight.front().map_or(due, |(_, oldest, _)| due.min(*oldest));
+        self.ahead.map(|ahead| ahead + milliseconds(due))
     }
 
     pub(super) fn action(&mut self, now: Moment) -> LinkAction {
@@ -144,10 +152,21 @@ impl<R> Pipeline<R> {
             let was_good = matches!(self.state, State::Ready { since } if since + STORE_RETRY_MOST <= now);
             let pause = if was_good { Duration::ZERO } else { self.pause };
             self.pause = (pause * 2).clamp(STORE_RETRY_LEAST, STORE_RETRY_MOST);
-            self.state = State::Down { retry: now + pause };
+            // What was written may be on its way still: nothing is said anew before it is too late for that.
+            let settled = self.in_flight.iter().map(|(_, due, _)| *due).max().filter(|_| self.is_ready());
+            self.state = State::Down { retry: settled.unwrap_or(now).max(now + pause) };
         }
         self.begin_anew();
         self.in_flight.drain(..).map(|(_, _, what)| Unanswered(what)).collect()
+    }
+
+    /// Commands that were not written yet and are not to wait for the next connection.
+    pub(super) fn take_queued(&mut self, is_taken: impl Fn(&R) -> bool) -> Vec<R> {
+        let (taken, left) = std::mem::take(&mut self.queued)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(_, what, _)| is_taken(what));
+        self.queued = left.into();
+        taken.into_iter().map(|(_, what, _)| what).collect()
     }
 
     /// Bytes have come: their replies are to be taken.
@@ -188,7 +207,7 @@ impl<R> Pipeline<R> {
                     self.queued.push_back((due, what, command));
                 } else {
                     let due = due.unwrap_or(now + STORE_REPLY);
-                    command.encode(self.ahead.map(|ahead| ahead + milliseconds(due)), &mut self.output);
+                    command.encode(self.until(due), &mut self.output);
                     self.in_flight.push_back((now, due, what));
                 }
             }

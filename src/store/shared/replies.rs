@@ -1,6 +1,7 @@
 //! What the store answers, and what follows.
 
 use super::carriage::Unsaid;
+use super::command::Command;
 use super::greeting::{self, Step, refused, text};
 use super::pipeline::{Reply, Unanswered};
 use super::{Asked, SharedStore, record};
@@ -21,6 +22,8 @@ impl SharedStore {
             return Err(reason);
         }
         if is_late(reply) {
+            // It is slow, or a clock was set; what looks at the clock each second would be late as well.
+            self.pipeline.ask(Command::new(&["TIME"]), Asked::Clock);
             self.leave_unanswered(Unanswered(what));
             return Ok(());
         }

@@ -6,7 +6,7 @@ use super::command::Command;
 use super::greeting::{refused, text};
 use super::pipeline::Reply;
 use super::{Asked, SharedStore};
-use crate::auth::Name;
+use crate::auth::{Name, Origin};
 use crate::store::{Fetched, Found, News, RemoteSession, Ticket};
 use std::time::Duration;
 
@@ -42,6 +42,10 @@ impl SharedStore {
             "left" => News::Left(name(rest)?),
             "here" => News::Here(name(rest)?),
             "gone" => News::Gone(name(rest)?),
+            "forgiven" => {
+                let address = rest.split_once('/').map_or(rest, |(address, _)| address);
+                News::Forgiven(Origin::of(address.parse().ok()?))
+            }
             "said" => {
                 let (from, text) = rest.split_once(' ')?;
                 News::Said { sender: sender(from)?, text: text.to_owned() }

@@ -20,5 +20,6 @@ pub(super) const END_ALL: &str = script!("directory.lua", "end_all.lua");
 pub(super) const REAP: &str = script!("directory.lua", "reap.lua");
 pub(super) const WHO: &str = script!("directory.lua", "who.lua");
 pub(super) const PRESENT: &str = script!("directory.lua", "present.lua");
-/// It is about no user, and compares nothing.
+/// These are about no user, and compare nothing.
 pub(super) const CHARGE: &str = include_str!("scripts/charge.lua");
+pub(super) const FORGIVE: &str = include_str!("scripts/forgive.lua");

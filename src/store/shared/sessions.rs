@@ -5,12 +5,12 @@ use super::command::Command;
 use super::greeting::{refused, text};
 use super::keys::{debt_key, user_key};
 use super::pipeline::Reply;
-use super::scripts::{CONFIRM, END, END_ALL, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
-use super::{Asked, SharedStore, charge_command};
+use super::scripts::{CONFIRM, END, END_ALL, FORGIVE, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
+use super::{Asked, REMOVED, SharedStore, charge_command, record};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash, SessionId};
 use crate::limits::{LEASE_RENEWAL, SHARE_RENEWALS, TOKEN_BYTES};
-use crate::store::{Directory, EndReason, EntryId, Fetched, Found, News, Resumed, Ticket};
+use crate::store::{Became, Directory, EndReason, EntryId, Fetched, Found, News, Resumed, Ticket};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -60,8 +60,9 @@ impl SharedStore {
     pub(super) fn say_all(&mut self, now: Moment) {
         let sessions: Vec<SessionId> = self.carriage.carried.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.carriage.renew_at(session, now));
+        // Before what waits: a session may have been asked for that has ended before.
         for unsaid in std::mem::take(&mut self.carriage.unsaid) {
-            self.insist(unsaid);
+            self.pipeline.ask_first(&self.command(&unsaid), Asked::Said(unsaid), now);
         }
         self.carriage.reap = now + REAP_GRACE;
         let command = self.script(PRESENT, &[], &[]);
@@ -70,17 +71,29 @@ impl SharedStore {
 
     /// Says something that is to be said once more if it is not heard.
     pub(super) fn insist(&mut self, unsaid: Unsaid) {
-        let command = match &unsaid {
+        match self.is_ready() {
+            true => self.pipeline.ask(self.command(&unsaid), Asked::Said(unsaid)),
+            false => self.carriage.note_unsaid(unsaid),
+        }
+    }
+
+    fn command(&self, unsaid: &Unsaid) -> Command {
+        match unsaid {
             Unsaid::End { entry } => self.script(END, &[], &[&hex(&entry.0), &self.carriage.owner]),
-            Unsaid::EndAll { name, why } => self.end_all_command(name, *why),
+            Unsaid::EndAll { name, why, became: None } => self.end_all_command(name, *why),
+            // Of this server as well: it does not know either.
+            Unsaid::EndAll { name, why, became: Some(record) } => {
+                self.script(END_ALL, &[], &[name.as_str(), "", word(*why), record])
+            }
             Unsaid::Charge { origin, penalty } => charge_command(*origin, *penalty),
-            Unsaid::Forgive { origin } => Command::new(&["DEL", &debt_key(*origin)]),
-        };
-        self.pipeline.ask(command, Asked::Said(unsaid));
+            Unsaid::Forgive { origin } => Command::script(FORGIVE, &[&debt_key(*origin)])
+                .with(self.carriage.owner.as_bytes())
+                .with(origin.to_string().as_bytes()),
+        }
     }
 
     fn end_all_command(&self, name: &Name, why: EndReason) -> Command {
-        self.script(END_ALL, &[], &[name.as_str(), &self.carriage.owner, word(why)])
+        self.script(END_ALL, &[], &[name.as_str(), &self.carriage.owner, word(why), ""])
     }
 
     /// Renews leases that are due, a share of them, and looks for sessions of others that nobody renews.
@@ -279,6 +292,15 @@ impl Directory for SharedStore {
     fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason) {
         let command = self.end_all_command(name, why);
         self.pipeline.ask(command, Asked::EndAll { ticket, name: name.clone(), why });
+    }
+
+    fn end_if(&mut self, name: &Name, became: Became<'_>, why: EndReason) {
+        let record = match became {
+            Became::Password(password) => password.to_phc(),
+            Became::Disabled => record::state(true).to_owned(),
+            Became::Removed => REMOVED.to_owned(),
+        };
+        self.insist(Unsaid::EndAll { name: name.clone(), why, became: Some(record) });
     }
 
     fn list(&mut self, ticket: Ticket) {

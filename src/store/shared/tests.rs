@@ -247,3 +247,70 @@ fn a_store_that_drops_each_connection_is_tried_with_pauses() {
     }
     assert!((8..=20).contains(&tries), "{tries} in ten seconds");
 }
+
+/// What has ended is told before anything that was asked later, whenever the connection was lost: it might end what goes on.
+#[test]
+fn an_end_that_was_not_heard_is_said_before_what_waits() {
+    for is_in_flight in [true, false] {
+        let mut world = World::new();
+        let entry = EntryId([1; 16]);
+        if is_in_flight {
+            world.store.insist(Unsaid::End { entry });
+            world.written();
+            world.store.handle_closed("gone", world.now);
+        } else {
+            // Not even written, and so old that whoever waits for an answer would not be served any more.
+            world.store.handle_closed("gone", world.now);
+            world.store.insist(Unsaid::End { entry });
+            world.written();
+        }
+        world.pass(STORE_REPLY - Duration::from_millis(100));
+        world.store.resume(Ticket(1), &[1; 16], &[2; 16], ([192, 0, 2, 1], 4000).into(), None);
+        world.written();
+        world.pass(Duration::from_millis(100));
+        world.reconnect(b"");
+        let end = world.written_first.find("A session is over").unwrap();
+        let resume = world.written_first.find("Somebody is back").unwrap();
+        assert!(end < resume, "{}", world.written_first);
+    }
+}
+
+/// While something that was written may still be carried out, nothing is said that it could undo.
+#[test]
+fn the_next_connection_waits_for_what_was_written_on_the_last() {
+    let mut world = World::new();
+    world.pass(Duration::from_secs(4));
+    world.ask(1, "bob");
+    world.store.handle_closed("gone", world.now);
+    world.pass(STORE_REPLY - Duration::from_millis(1));
+    assert_ne!(world.store.action(world.now), LinkAction::Connect);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.store.action(world.now), LinkAction::Connect);
+}
+
+/// A clock that was set makes everything late: it is looked at anew, and what must not be left is said again.
+#[test]
+fn a_clock_that_was_set_is_looked_at_anew() {
+    let mut world = World::new();
+    world.store.insist(Unsaid::End { entry: EntryId([1; 16]) });
+    world.written();
+    world.say(b"-LATE nobody waits for it any more\r\n");
+    let written = world.written();
+    assert!(written.contains("TIME") && written.contains("A session is over"), "{written}");
+    world.say(b"*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n-LATE nobody waits for it any more\r\n");
+    let until = (1_800_000_000_000 - 1 + STORE_REPLY.as_millis()).to_string();
+    assert!(world.written().contains(&until));
+    assert!(world.store.is_ready());
+}
+
+/// Where the oldest is late all are given up, and what was written after it is not to be carried out either.
+#[test]
+fn a_script_is_waited_for_as_long_as_what_was_asked_before_it() {
+    let mut world = World::new();
+    world.ask(1, "bob");
+    world.pass(Duration::from_millis(300));
+    world.store.insist(Unsaid::End { entry: EntryId([1; 16]) });
+    let written = world.written();
+    let until = format!("\r\n{}\r\n", STORE_REPLY.as_millis() - 1);
+    assert!(written.ends_with(&until), "{written}");
+}

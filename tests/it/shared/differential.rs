@@ -33,6 +33,7 @@ const REAP: &str = script!("birth.lua", "directory.lua", "reap.lua");
 const WHO: &str = script!("birth.lua", "directory.lua", "who.lua");
 const PRESENT: &str = script!("birth.lua", "directory.lua", "present.lua");
 const CHARGE: &str = script!("charge.lua");
+const FORGIVE: &str = script!("forgive.lua");
 
 const NAMES: [&str; 3] = ["ann", "bob", "carol"];
 const PASSWORDS: [&str; 2] = ["$one$", "$other$"];
@@ -327,7 +328,10 @@ fn something(random: &mut Random) -> Vec<String> {
             guarded(random, KEEP, &[], &arguments)
         }
         13 => guarded(random, END, &[], &[id, owner]),
-        14 => guarded(random, END_ALL, &[], &[name, owner, "kicked"]),
+        14 => {
+            let became = random.pick(&["", "removed", "disabled", PASSWORDS[0]]);
+            guarded(random, END_ALL, &[], &[name, owner, "kicked", became])
+        }
         15 => guarded(random, about_nobody(id), &[], &[owner]),
         16 => {
             let more = random.pick(&["0", "5000", "90000000"]);
@@ -353,7 +357,7 @@ fn other_command(random: &mut Random, name: &str) -> Vec<String> {
         1 => &["GET", visitor],
         2 => &["SET", visitor, name, "EX", "7776000"],
         3 => &["PTTL", "porter:debt:192.0.2.1"],
-        _ => &["DEL", "porter:debt:192.0.2.1"],
+        _ => return eval(FORGIVE, &["porter:debt:192.0.2.1"], &[random.pick(&OWNERS), "192.0.2.1"]),
     };
     words.iter().map(|word| (*word).to_owned()).collect()
 }

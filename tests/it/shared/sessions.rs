@@ -1,7 +1,7 @@
 //! Sessions that go on at another server.
 
 use super::{is_error, log_in, register, server};
-use crate::support::{PASSWORD, Redis, Said, Server, Visitor, eventually, frame};
+use crate::support::{PASSWORD, Redis, Said, Server, Visitor, eventually, frame, stop};
 use porter::protocol::Code;
 use rustix::process::Signal;
 use std::process::Command;
@@ -159,6 +159,55 @@ fn a_rolling_restart_loses_nobody() {
         }
         *old = server(&redis, &[]);
     }
+}
+
+/// Who has connected by then, but was not accepted yet, is closed in good order, and not reset.
+#[test]
+fn a_rolling_restart_resets_nobody_who_waits_to_be_accepted() {
+    let Some(redis) = Redis::start() else { return };
+    let mut old = server(&redis, &[]);
+    stop(old.pid());
+    let crowd: Vec<Visitor> = (0..20).map(|_| Visitor::connect(&old)).collect();
+    old.signal(Signal::TERM);
+    old.signal(Signal::CONT);
+    for mut visitor in crowd {
+        let mut said = visitor.next();
+        if matches!(said, Said::Hello(_)) {
+            said = visitor.next();
+        }
+        assert_eq!(said, Said::Closed);
+    }
+    assert_eq!(old.exit_code(), Some(0));
+}
+
+/// A Resume whose asker was told Busy is not carried out when the store wakes up: its owner's client goes on.
+#[test]
+fn a_resume_that_nobody_waits_for_any_more_takes_nothing_over() {
+    let Some(redis) = Redis::start() else { return };
+    let (one, other) = (server(&redis, &[]), server(&redis, &[]));
+    let mut ann = register(&one, "ann");
+    ann.expect_echo("hi");
+    let mut twin = Visitor::arrive(&other);
+    redis.stop();
+    twin.resume(ann.token);
+    let said = twin.next();
+    assert!(is_error(&said, Code::Busy), "{said:?}");
+    redis.signal(Signal::CONT);
+    eventually("both servers have the store back", || {
+        [&one, &other].into_iter().all(is_served).then_some(())
+    });
+    // Whoever was told that it goes on elsewhere was told so before that.
+    ann.expect_echo("still mine");
+    let token = ann.token;
+    ann.reset();
+    back(&other, token).expect_echo("and by the same token");
+}
+
+/// Whether the store answers this server.
+pub(super) fn is_served(server: &Server) -> bool {
+    let mut visitor = Visitor::arrive(server);
+    visitor.identify("dave");
+    matches!(visitor.next(), Said::Wanted(_))
 }
 
 /// While the store is away: who is carried here comes back here, whom others carry is told Busy, and never that there is no

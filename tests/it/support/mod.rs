@@ -4,6 +4,7 @@ mod crowd;
 mod folder;
 mod lines;
 mod process;
+mod proxy;
 mod redis;
 mod server;
 mod siege;
@@ -15,6 +16,7 @@ pub(crate) use lines::Lines;
 pub(crate) use process::{
     allow_many_descriptors, cpu_time, descriptors, is_stopped, limit, rss, stdin_is_non_blocking, stop,
 };
+pub(crate) use proxy::{Path, Proxy};
 pub(crate) use redis::Redis;
 pub(crate) use server::{SERVICE_MANAGER_VARIABLES, Server, Setup};
 pub(crate) use siege::Siege;

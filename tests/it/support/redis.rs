@@ -53,6 +53,10 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -63,6 +67,11 @@ impl Redis {
     pub(crate) fn restart(&mut self) {
         self.child = spawn(&self.folder, self.address, self.durability).unwrap();
         self.await_up();
+    }
+
+    /// Stops it; it does nothing more when this returns.
+    pub(crate) fn stop(&self) {
+        super::stop(Pid::from_child(&self.child));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -85,6 +94,12 @@ impl Redis {
             .next()
             .unwrap_or_default()
             .to_owned()
+    }
+
+    /// One command whose reply is not waited for.
+    pub(crate) fn send(&self, words: &[&str]) {
+        // It is read before the end of its connection is.
+        drop(self.asked(words).unwrap());
     }
 
     fn asked(&self, words: &[&str]) -> std::io::Result<TcpStream> {
@@ -117,6 +132,7 @@ fn spawn(folder: &Folder, address: SocketAddr, durability: &str) -> std::io::Res
     let mut command = Command::new("redis-server");
     command.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()]);
     command.args(["--appendonly", "yes", "--appendfsync", durability, "--save", ""]);
+    command.args(["--enable-debug-command", "yes"]);
     command.arg("--dir").arg(folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }

@@ -8,4 +8,4 @@ local function clock()
 end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('EMPTIED porter:birth is another') end
 local deadline = table.remove(ARGV)
-if deadline ~= '' and clock() > tonumber(deadline) then return redis.error_reply('LATE nobody waits for it any more') end
+if deadline ~= '' and clock() >= tonumber(deadline) then return redis.error_reply('LATE nobody waits for it any more') end
