@@ -57,6 +57,7 @@ impl<S: Store> Engine<S> {
         match stored {
             Ok(()) => {
                 log_event!(Level::Info, "registered", name = %name, by = %"admin");
+                self.end_sessions_before(name);
                 self.registry.answers.done(id, format!("added {name}"));
             }
             Err(reason) => self.registry.answers.failed(id, format!("{name} is not added: {reason}")),
@@ -164,7 +165,9 @@ impl<S: Store> Engine<S> {
         match stored {
             Ok(()) => {
                 log_event!(Level::Info, "imported", users = #count);
-                self.registry.answers.done(id, format!("imported {count} users"));
+                self.registry
+                    .answers
+                    .done(id, format!("imported {count} user{}", if count == 1 { "" } else { "s" }));
             }
             Err(reason) => self.registry.answers.failed(id, format!("nobody is imported: {reason}")),
         }

@@ -213,6 +213,7 @@ impl<S: Store> Engine<S> {
         match stored {
             Ok(hash) => {
                 self.admission.cache.remember(name, &hash, password, self.registry.now);
+                self.end_sessions_before(name);
                 if here {
                     self.registry.log_registration(id, name);
                     self.registry.send(id, &Reply::PasswordWanted(Wanted::Login));

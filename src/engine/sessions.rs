@@ -4,11 +4,12 @@ use super::close_reason::CloseReason;
 use super::connection::ConnectionState;
 use super::fetches::Fetch;
 use super::registry::Change;
+use super::tasks::Report;
 use super::{ConnId, Engine};
 use crate::auth::{Name, PasswordHash, SessionId, Token};
 use crate::limits::TOKEN_BYTES;
 use crate::protocol::{Code, Reply};
-use crate::store::{EntryId, Resumed, Store};
+use crate::store::{EndReason, EntryId, Lookup, Resumed, Store};
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
@@ -111,12 +112,27 @@ impl<S: Store> Engine<S> {
             return self.resume_anywhere(id, presented);
         }
         match self.registry.sessions.resumable(presented) {
-            None => self.refuse_resume(id),
-            Some(session) => {
+            Some(session) if self.is_let_in(session) => {
                 if let Some(token) = self.draw_token(id) {
                     self.resume_here(id, session, presented, token);
                 }
             }
+            _ => self.refuse_resume(id),
+        }
+    }
+
+    /// Whether a session's user is one still: the files may have been changed by hand.
+    fn is_let_in(&self, session: SessionId) -> bool {
+        let session = self.registry.sessions.session(session);
+        session.is_some_and(|session| {
+            matches!(self.store.find(session.name()), Lookup::Known(_) | Lookup::Pending)
+        })
+    }
+
+    /// A name is somebody's anew: whoever had it before, and was removed from the files by hand, has it no more.
+    pub(super) fn end_sessions_before(&mut self, name: &Name) {
+        if !self.registry.is_shared && self.registry.sessions.has_any(name) {
+            self.registry.end_sessions(name, EndReason::Removed, 0, Report::None);
         }
     }
 

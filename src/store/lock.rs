@@ -94,7 +94,7 @@ fn open_or_create(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     match options.create_new(true).open(path) {
-        Ok(file) => super::os_disk::keep_private(&file).map(|()| file),
+        Ok(file) => super::os_disk::make_ours(path.parent().unwrap_or(Path::new("")), &file).map(|()| file),
         // Another server starting at once; the lock will tell them apart.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             files::open(path, options.create_new(false))?.ok_or(error)

@@ -6,6 +6,7 @@ use super::lock::Lock;
 use super::report::OpenError;
 use crate::Clock;
 use crate::Moment;
+use rustix::process::geteuid;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -48,7 +49,7 @@ impl Disk for OsDisk {
         let mut options = OpenOptions::new();
         let options = options.read(true).append(true).create_new(true).mode(0o600);
         let file = options.open(self.directory.join(name))?;
-        keep_private(&file)?;
+        make_ours(&self.directory, &file)?;
         Ok(file)
     }
 
@@ -138,13 +139,20 @@ fn state(found: &Metadata) -> FileState {
     }
 }
 
-/// Gives a new file the mode that it was asked for: the umask may have taken away the owner's own rights. Not every file
-/// system has modes; where others may read what is there, that is [told](super::DiskStore::open).
-pub(super) fn keep_private(file: &File) -> io::Result<()> {
-    if file.metadata()?.mode() & 0o777 == 0o600 {
+/// Gives a new file the mode that it was asked for, since the umask may have taken away the owner's own rights, and the
+/// directory's owner, since root may administer the files of another user's server. Not every file system has modes; where
+/// others may read what is there, that is [told](super::DiskStore::open).
+pub(super) fn make_ours(directory: &Path, file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.mode() & 0o777 != 0o600 {
+        forgive_modes(file.set_permissions(Permissions::from_mode(0o600)))?;
+    }
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let owner = std::fs::metadata(directory)?;
+    if !geteuid().is_root() || (owner.uid(), owner.gid()) == (found.uid(), found.gid()) {
         return Ok(());
     }
-    forgive_modes(file.set_permissions(Permissions::from_mode(0o600)))
+    forgive_modes(std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid())))
 }
 
 fn forgive_modes(outcome: io::Result<()>) -> io::Result<()> {
@@ -208,6 +216,22 @@ mod tests {
         drop(store);
         let (store, repairs) = DiskStore::open(open(directory.path()).unwrap()).unwrap();
         assert_eq!((store.last_visitor(address), repairs.len()), (Some(ann), 0));
+    }
+
+    /// Root adds a user, and the server, which is somebody else's, must be able to start afterwards.
+    #[test]
+    fn what_root_makes_belongs_to_whom_the_directory_belongs() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_533)).unwrap();
+        let mut disk = open(directory.path()).unwrap();
+        disk.create("file").unwrap();
+        let files = std::fs::read_dir(directory.path()).unwrap();
+        let owners: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap()).collect();
+        assert_eq!(owners.len(), 2, "the file and the lock");
+        assert!(owners.iter().all(|file| (file.uid(), file.gid()) == (65_534, 65_533)), "{owners:?}");
     }
 
     #[test]

@@ -76,3 +76,46 @@ fn a_new_hash_of_an_old_password_does_not_overwrite_a_new_one() {
         assert_eq!(world.said(conn).pop().unwrap()[0], 0x83);
     }
 }
+
+/// Whoever was removed or disabled in the files by hand and has lost the connection does not come back by a token, and whoever
+/// takes a removed name is nobody's twin.
+#[test]
+fn who_is_gone_or_disabled_resumes_nothing() {
+    let mut world = world();
+    let ann = name("ann");
+    for is_removed in [false, true] {
+        let (conn, token) = if is_removed { world.log_in_to_known("ann") } else { world.log_in("ann") };
+        world.engine.handle_transport(conn, TransportEvent::Reset, world.now);
+        let kept = world.engine.store_mut().users.clone();
+        if is_removed {
+            world.engine.store_mut().changed = Some(HashMap::new());
+        } else {
+            world.engine.store_mut().disabled.insert(ann.clone());
+        }
+        world.engine.handle_reload(world.now);
+        let again = world.connect();
+        world.send(again, Request::Resume(&token));
+        world.expect_error(again, Code::NoSuchSession);
+        world.engine.store_mut().disabled.clear();
+        world.engine.store_mut().users = kept;
+    }
+    let (old, _) = world.log_in_to_known("ann");
+    world.engine.store_mut().changed = Some(HashMap::new());
+    world.engine.handle_reload(world.now);
+    world.said(old);
+    world.log_in("ann");
+    assert_eq!(world.said(old)[0][0], 0x85, "whoever had the name before is told Bye");
+}
+
+impl World {
+    fn log_in_to_known(&mut self, name: &str) -> (ConnId, [u8; 16]) {
+        let conn = self.connect();
+        self.send(conn, Request::Identify(name.as_bytes()));
+        self.send(conn, Request::Login(PASSWORD));
+        self.hash();
+        match Reply::decode(&self.said(conn).pop().unwrap()).unwrap() {
+            Reply::Welcome { token, .. } => (conn, *token),
+            other => panic!("Welcome expected, not {other:?}"),
+        }
+    }
+}
