@@ -88,6 +88,24 @@ impl World {
         }
     }
 
+    /// Whoever has left is not let back in by a token, whatever the store could not be told at that moment.
+    pub(super) fn check_ends(&mut self) {
+        let left: Vec<usize> = self
+            .clients
+            .iter()
+            .filter(|client| client.conn.is_none() && client.session.is_none() && client.left.is_some())
+            .map(|client| client.number)
+            .collect();
+        for number in left {
+            self.clients[number].try_what_is_left();
+            self.connect(number);
+            self.pass(Duration::from_secs(1));
+            let client = &self.clients[number];
+            let is_back = client.is_in() && client.session.is_some_and(|session| session.may_be_over);
+            assert!(!is_back, "{} is back", client.name);
+        }
+    }
+
     /// One room: what anybody says everybody else hears, once.
     pub(super) fn check_room(&mut self) {
         let speakers: Vec<usize> =

@@ -75,6 +75,10 @@ pub(super) struct Client {
     /// Those that were taken over by another of its connections.
     pub(super) before: Vec<Conn>,
     pub(super) session: Option<Session>,
+    /// The token of a session that it is about to leave, and the server that it has told so.
+    leaving: Option<([u8; 16], usize)>,
+    /// The same when that server has said Bye.
+    pub(super) left: Option<([u8; 16], usize)>,
     /// Its password was acknowledged to be the name's.
     pub(super) is_registered: bool,
     pub(super) connections: usize,
@@ -93,6 +97,8 @@ impl Client {
             conn: None,
             before: Vec::new(),
             session: None,
+            leaving: None,
+            left: None,
             is_registered: false,
             connections: 0,
             texts: 0,
@@ -147,7 +153,7 @@ impl Client {
         let Some(conn) = &mut self.conn else { return };
         conn.pipe.borrow_mut().send(&frame(EXIT, &[]));
         (conn.awaits, conn.since) = (Awaits::Bye, now);
-        self.session = None;
+        self.leaving = self.session.take().map(|session| (session.token, conn.server));
     }
 
     /// It leaves the connection, and whatever it was about to do.
@@ -168,6 +174,12 @@ impl Client {
             session.lost.get_or_insert(now);
         }
         Some(conn)
+    }
+
+    /// It tries what it has left: nobody has that any more.
+    pub(super) fn try_what_is_left(&mut self) {
+        let lost = Session { token: [0; 16], lost: None, untold: None, may_be_over: true };
+        self.session = self.left.take().map(|(token, _)| Session { token, ..lost });
     }
 
     /// Takes what it was told. Says whether that was anything.
@@ -248,9 +260,9 @@ impl Client {
     /// Somebody has ended the session, or it goes on elsewhere.
     fn end(&mut self) {
         let Some(conn) = &self.conn else { return };
-        if conn.awaits != Awaits::Bye
-            && let Some(session) = &self.session
-        {
+        if conn.awaits == Awaits::Bye {
+            self.left = self.leaving.take();
+        } else if let Some(session) = &self.session {
             assert!(session.may_be_over, "{} was told Bye, and nobody has done anything to it", self.name);
         }
         self.session = None;

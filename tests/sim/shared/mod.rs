@@ -37,6 +37,7 @@ fn run(seed: u64, story: &Story) {
         world.pass(Duration::from_millis(span as u64));
     }
     world.heal();
+    world.check_ends();
     world.check_room();
     world.check_directory();
     world.check_users();

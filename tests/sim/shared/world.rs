@@ -24,11 +24,17 @@ pub(super) struct World {
     /// None where a server has ended.
     pub(super) servers: Vec<Option<Server>>,
     pub(super) clients: Vec<Client>,
-    /// Names that were kicked at a server, and until when it may end sessions that began later: what the store could not be
-    /// told is said again.
-    kicks: Vec<(&'static str, usize, Moment)>,
+    kicks: Vec<Kick>,
     peers: u16,
     story: Story,
+}
+
+/// A name was kicked at a server. What the store could not be told is said again, and may end sessions that began later, until
+/// then: always, as long as it was not told.
+struct Kick {
+    name: &'static str,
+    place: usize,
+    until: Moment,
 }
 
 /// The longest that a word is under way, from server to store and from there to another.
@@ -126,8 +132,9 @@ impl World {
 
     /// Whom a kick may still reach.
     fn note_kicks(&mut self) {
-        for (name, place, until) in &mut self.kicks {
-            if self.servers[*place].as_ref().is_some_and(|server| !server.has_told_all()) {
+        for Kick { name, place, until } in &mut self.kicks {
+            let is_told = self.servers[*place].as_ref().is_none_or(Server::has_told_all);
+            if is_told && *until == Moment::NEVER {
                 *until = self.now + WORD;
             }
             let sessions = self.clients.iter_mut().filter(|client| client.name == *name);
@@ -135,7 +142,7 @@ impl World {
                 .filter_map(|client| client.session.as_mut())
                 .for_each(|session| session.may_be_over = true);
         }
-        self.kicks.retain(|(.., until)| *until > self.now);
+        self.kicks.retain(|kick| kick.until > self.now);
     }
 
     /// Clients take what they were told. Says whether anybody has anything new to say.
@@ -269,7 +276,7 @@ impl World {
             7 if !server.is_stopping => server.stop(now),
             8 if !server.is_stopping => {
                 server.type_line(&format!("/kick {whom}"), now);
-                self.kicks.push((whom, place, now + WORD));
+                self.kicks.push(Kick { name: whom, place, until: Moment::NEVER });
             }
             _ => {}
         }
@@ -285,6 +292,9 @@ impl World {
 
     /// What a server has not told nobody will tell.
     fn forget(&mut self, place: usize) {
+        for client in &mut self.clients {
+            client.left = client.left.filter(|(_, server)| *server != place);
+        }
         let sessions = self.clients.iter_mut().filter_map(|client| client.session.as_mut());
         sessions
             .filter(|session| session.untold == Some(place))
