@@ -10,11 +10,15 @@ use porter::cli::Failure;
 use porter::limits::IMPORT_USERS;
 use porter::store::Stamp;
 use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -74,7 +78,9 @@ pub(crate) fn import(
     let mut lines = vec![format!("users import {}", users.rows.len())];
     let rows = users.rows.iter().zip(&users.hashes);
     lines.extend(rows.map(|((name, registered), hash)| format!("{name},{hash},{registered}")));
-    Shown::new(is_json).show_all(&mut *connect(&["users", "import"])?, &lines).map_err(|failure| {
+    let mut porter = connect(&["users", "import"])?;
+    hold_signals()?;
+    Shown::new(is_json).show_all(&mut *porter, &lines).map_err(|failure| {
         // It says what of whom, and only here it is known in which line that is.
         let text = failure.to_string();
         let text = text.strip_prefix("nobody is imported: ").unwrap_or(&text);
@@ -88,6 +94,22 @@ pub(crate) fn import(
             None => failure,
         }
     })
+}
+
+/// From now on the first SIGINT or SIGTERM is held: the users are handed over, and whether all of them are there is told in a
+/// moment. The second ends the program.
+///
+/// # Errors
+/// [`Failure`] if the system has no room for handlers.
+fn hold_signals() -> Result<(), Failure> {
+    let is_held = Arc::new(AtomicBool::new(false));
+    [SIGINT, SIGTERM]
+        .into_iter()
+        .try_for_each(|signal| {
+            flag::register_conditional_default(signal, Arc::clone(&is_held))?;
+            flag::register(signal, Arc::clone(&is_held)).map(drop)
+        })
+        .map_err(|error| Failure::failed(format_args!("signals cannot be held: {error}; nobody is imported")))
 }
 
 /// Who is there already.
