@@ -92,16 +92,19 @@ impl SharedStore {
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::Said(unsaid) => self.insist(unsaid),
-            Asked::Confirm { session } => self.carriage.note_new_tokens(session),
+            Asked::Confirm { session } => {
+                self.carriage.note_new_tokens(session);
+                self.carriage.renew_at(session, self.now);
+            }
+            // Where the connection is of use still these are asked again at once.
+            Asked::Present if self.is_ready() => self.ask_who_is_here(),
+            Asked::Kept { told } => {
+                told.into_iter().for_each(|(session, _)| self.carriage.renew_at(session, self.now));
+            }
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
-            Asked::Greeting(_)
-            | Asked::Debt { .. }
-            | Asked::Kept { .. }
-            | Asked::Present
-            | Asked::Clock
-            | Asked::Noted => {}
+            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Present | Asked::Clock | Asked::Noted => {}
         }
     }
 

@@ -65,6 +65,10 @@ impl SharedStore {
             self.pipeline.ask_first(&self.command(&unsaid), Asked::Said(unsaid), now);
         }
         self.carriage.reap = now + REAP_GRACE;
+        self.ask_who_is_here();
+    }
+
+    pub(super) fn ask_who_is_here(&mut self) {
         let command = self.script(PRESENT, &[], &[]);
         self.pipeline.ask(command, Asked::Present);
     }
