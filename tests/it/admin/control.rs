@@ -225,7 +225,10 @@ fn another_user_is_told_whose_socket_it_is() {
     let open = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     // Where the program is others may not look.
     let program = server.folder.path().join("porter-admin");
-    std::fs::copy(env!("CARGO_BIN_EXE_porter-admin"), &program).unwrap();
+    // By another process: one that is being started beside this has this one's descriptors for a moment, and a program that
+    // is open for writing cannot be started.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_porter-admin")).arg(&program).status().unwrap();
+    assert!(copied.success());
     open(server.folder.path(), 0o711);
     open(&data, 0o711);
     let ask = |words: &[&str]| {
