@@ -108,3 +108,22 @@ fn gone(error: io::Error) -> Failure {
         _ => Failure::failed(format_args!("cannot write to stdout: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_person_reads_no_nanoseconds() {
+        for (value, shown) in [
+            (json!(19.959_025_74), "20.0"),
+            (json!(0.000_058), "0.000058"),
+            (json!(7), "7"),
+            (json!(null), "-"),
+            (json!("ann"), "ann"),
+        ] {
+            assert_eq!(plain(&value), shown);
+        }
+    }
+}
