@@ -1,7 +1,7 @@
 //! How far one visitor has come on the way to being somebody who may speak.
 
-use super::Name;
 use super::hash_queue::JobId;
+use super::{Name, PasswordHash};
 use crate::Moment;
 use crate::protocol::Request;
 
@@ -25,10 +25,20 @@ pub(crate) enum LoginState {
     Identifying,
     /// A new user, who is to choose a password.
     Registering { name: Name },
-    /// A known user, who is to give the password.
-    LoggingIn { name: Name },
+    /// A known user, who is to give the password; with what was fetched for the answer to Identify.
+    LoggingIn { name: Name, fetched: Option<Box<FetchedRecord>> },
     /// The server sees to a password, or its store fetches something; no further frame is handled meanwhile.
     Waiting(Waiting),
+}
+
+/// What a store elsewhere knew of a name.
+#[derive(Debug)]
+pub(crate) struct FetchedRecord {
+    /// Its user's, if it has one.
+    pub(crate) password: Option<PasswordHash>,
+    pub(crate) is_disabled: bool,
+    /// Until when it is new enough to be compared with.
+    pub(crate) good_until: Moment,
 }
 
 /// What a visitor waits for.
@@ -110,7 +120,7 @@ impl LoginState {
     pub(crate) fn user(&self) -> Option<&Name> {
         match self {
             LoginState::Identifying => None,
-            LoginState::Registering { name } | LoginState::LoggingIn { name } => Some(name),
+            LoginState::Registering { name } | LoginState::LoggingIn { name, .. } => Some(name),
             LoginState::Waiting(waiting) => waiting.then.user(),
         }
     }

@@ -163,7 +163,7 @@ impl<S: Store> Engine<S> {
                 // It is no reason to keep anybody out.
                 (Fetch::Greeting { conn }, _) => self.say_hello(conn, None),
                 (Fetch::Identify { conn, name }, Some(Found::Name(found))) => {
-                    self.want_password(conn, name, &found);
+                    self.want_fetched_password(conn, name, &found);
                 }
                 (Fetch::Password { conn, name, password, change }, Some(Found::Name(found))) => {
                     self.check_against(conn, name, password, change, found);

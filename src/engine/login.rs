@@ -7,10 +7,10 @@ use super::fetches::{Fetch, is_somebodys};
 use super::registry::Registry;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine, EntropyError};
-use crate::auth::conversation::{LoginState, PendingWork, Unauthenticated};
+use crate::auth::conversation::{FetchedRecord, LoginState, PendingWork, Unauthenticated};
 use crate::auth::hash_queue::{Job, JobId};
 use crate::auth::{Name, Password};
-use crate::limits::SALT_BYTES;
+use crate::limits::{SALT_BYTES, STORE_REPLY};
 use crate::protocol::{Code, Reply, Wanted};
 use crate::store::{Lookup, Store};
 use log::Level;
@@ -24,12 +24,25 @@ impl<S: Store> Engine<S> {
         };
         match self.store.find(&name) {
             Lookup::Elsewhere => self.fetch(&name.clone(), Fetch::Identify { conn: id, name }),
-            found => self.want_password(id, name, &found),
+            found => self.want_password(id, name, &found, None),
         }
     }
 
+    /// Answers who has said a name, by what was fetched of it. That serves for the login as well if it comes at once: a round
+    /// trip less, and no more is missed than while a reply is under way. The session is opened only if it is still so. Names
+    /// that nobody has spare the trip too, so that the time does not tell.
+    pub(super) fn want_fetched_password(&mut self, id: ConnId, name: Name, found: &Lookup) {
+        let (password, is_disabled) = match found {
+            Lookup::Known(password) => (Some(password.clone()), false),
+            Lookup::Disabled(password) => (Some(password.clone()), true),
+            Lookup::Unknown | Lookup::LookAlike | Lookup::Pending | Lookup::Elsewhere => (None, false),
+        };
+        let good_until = self.registry.now + STORE_REPLY;
+        self.want_password(id, name, found, Some(FetchedRecord { password, is_disabled, good_until }));
+    }
+
     /// Answers who has said a name, by what is known of it.
-    pub(super) fn want_password(&mut self, id: ConnId, name: Name, found: &Lookup) {
+    fn want_password(&mut self, id: ConnId, name: Name, found: &Lookup, fetched: Option<FetchedRecord>) {
         let wanted = match found {
             Lookup::Unknown if self.registry.config.registration_open => Wanted::Register,
             Lookup::LookAlike if self.registry.config.registration_open => {
@@ -40,7 +53,7 @@ impl<S: Store> Engine<S> {
         if let Some(unauthenticated) = self.unauthenticated(id) {
             unauthenticated.login = match wanted {
                 Wanted::Register => LoginState::Registering { name },
-                Wanted::Login => LoginState::LoggingIn { name },
+                Wanted::Login => LoginState::LoggingIn { name, fetched: fetched.map(Box::new) },
             };
         }
         self.registry.send(id, &Reply::PasswordWanted(wanted));
@@ -79,10 +92,19 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn log_in(&mut self, id: ConnId, password: Password) {
+        let now = self.registry.now;
         let Some(unauthenticated) = self.unauthenticated(id) else { return };
-        let LoginState::LoggingIn { name } = &unauthenticated.login else { return };
-        let name = name.clone();
-        self.check_password(id, name, password, None);
+        let LoginState::LoggingIn { name, fetched } = &mut unauthenticated.login else { return };
+        let (name, fetched) = (name.clone(), fetched.take());
+        let Some(record) = fetched.filter(|record| now < record.good_until) else {
+            return self.check_password(id, name, password, None);
+        };
+        let found = match record.password {
+            Some(stored) if record.is_disabled => Lookup::Disabled(stored),
+            Some(stored) => Lookup::Known(stored),
+            None => Lookup::Unknown,
+        };
+        self.check_against(id, name, password, None, found);
     }
 
     /// Compares a password with what is stored, for a login or before a change of it.
@@ -197,7 +219,7 @@ impl<S: Store> Engine<S> {
         let now = self.registry.now;
         match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
             Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                unauthenticated.begin_waiting(LoginState::LoggingIn { name }, pending, now);
+                unauthenticated.begin_waiting(LoginState::LoggingIn { name, fetched: None }, pending, now);
                 self.registry.note_stranger(id, Some(StrangerState::Waiting));
             }
             Some(ConnectionState::Authenticated { is_waiting, .. }) => {
@@ -281,7 +303,7 @@ impl<S: Store> Engine<S> {
             format!("{name} was registered by somebody else meanwhile; log in with its password");
         self.registry.refuse(id, Code::NameTaken, &explanation);
         if let Some(unauthenticated) = self.unauthenticated(id) {
-            unauthenticated.login = LoginState::LoggingIn { name };
+            unauthenticated.login = LoginState::LoggingIn { name, fetched: None };
         }
         self.registry.send(id, &Reply::PasswordWanted(Wanted::Login));
     }

@@ -3,7 +3,7 @@
 use super::sessions::is_served;
 use super::{is_error, log_in, register, server};
 use crate::support::{PASSWORD, Path, Proxy, Redis, Said, Server, Visitor, eventually, frame};
-use porter::protocol::Code;
+use porter::protocol::{Code, Wanted};
 use std::time::Duration;
 
 /// A server whose path to the store leads through a proxy.
@@ -83,6 +83,47 @@ fn a_reply_that_is_cut_is_no_reply() {
         again.expect_welcome();
         again.exit();
         again.expect_bye();
+    }
+}
+
+/// What asks for a user's record, and no script does.
+const FETCH: &str = "\r\nMGET\r\n";
+
+/// What was fetched to answer Identify serves for the login that comes at once, so that takes a round trip less: with a right
+/// password, with a wrong one, and for a name that nobody has. The next login, and whatever comes later, is compared anew.
+#[test]
+fn a_login_that_comes_at_once_asks_for_no_record_again() {
+    let Some(redis) = Redis::start() else { return };
+    let (proxy, one) = through(&redis);
+    drop(register(&one, "ann"));
+    let closed = Server::start(&["--store", &proxy.url(), "--penalty", "0", "--registration", "closed"]);
+    for (server, name, password, is_welcome) in [
+        (&one, "ann", PASSWORD, true),
+        (&one, "ann", "a guess", false),
+        (&closed, "ann", "a guess", false),
+        (&closed, "nobody", "a guess", false),
+    ] {
+        // On a machine that is busy it may come too late, and then the record is fetched.
+        eventually("a login without a fetch", || {
+            proxy.set(Path::Open);
+            await_served(server);
+            let mut visitor = Visitor::introduced(server, name, Wanted::Login);
+            proxy.set(Path::HeldFrom(FETCH));
+            visitor.login(password);
+            let said = visitor.next();
+            if is_error(&said, Code::Busy) {
+                return None;
+            }
+            assert_eq!(matches!(said, Said::Welcome(..)), is_welcome, "{said:?}");
+            assert!(is_welcome || is_error(&said, Code::WrongPassword), "{said:?}");
+            assert_eq!(proxy.path(), Path::HeldFrom(FETCH));
+            if !is_welcome {
+                visitor.login(password);
+                assert!(is_error(&visitor.next(), Code::Busy));
+                assert_eq!(proxy.path(), Path::Held);
+            }
+            Some(())
+        });
     }
 }
 
