@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::{Answer, Command};
+use crate::limits::STORE_REPLY;
 
 impl World {
     /// The store answers all that it was asked.
@@ -119,6 +120,7 @@ fn who_needs_what_cannot_be_reached_is_told_busy_and_the_others_go_on() {
     world.serve(conn);
     world.fetch();
     world.said(conn);
+    world.pass(STORE_REPLY);
     world.send_all(conn, &[Request::Login(b"a guess")]);
     world.fetch_in_vain();
     world.expect_error(conn, Code::Busy);
@@ -181,7 +183,8 @@ fn an_answer_that_nobody_waits_for_any_more_reaches_nobody() {
     assert!(!world.engine.is_storing());
 }
 
-/// Who is no longer known, or not let in any more, when the password comes.
+/// Who is no longer known, or not let in any more, when the password comes; not at once, but as soon as what was fetched for
+/// Identify is too old.
 #[test]
 fn a_login_is_judged_by_what_is_kept_when_the_password_comes() {
     for is_removed in [true, false] {
@@ -199,6 +202,7 @@ fn a_login_is_judged_by_what_is_kept_when_the_password_comes() {
         } else {
             world.engine.store_mut().disabled.insert(ann);
         }
+        world.pass(STORE_REPLY);
         world.send_all(conn, &[Request::Login(PASSWORD)]);
         world.go_on(conn);
         world.expect_error(conn, Code::WrongPassword);
