@@ -71,7 +71,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     ("client", &["limits", "text", "keepalive", "cli", "tls", "protocol", "auth"]),
     ("chart", &[]),
-    ("load", &["limits", "moment", "keepalive", "cli", "tls", "protocol", "auth", "client", "chart"]),
+    (
+        "load",
+        &["limits", "moment", "clock", "keepalive", "cli", "tls", "protocol", "auth", "client", "chart"],
+    ),
     (
         "fuzz",
         &[

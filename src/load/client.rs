@@ -3,14 +3,13 @@
 //! This module must not know sockets or the clock, nor the protocol: messages and times are handed in, requests are
 //! appended to a buffer.
 
-mod chat;
+mod reading;
 mod waiting;
 
 use super::dialect::{Dialect, Exchange, LoginStep, Other, Role, User};
 use super::error::LoadError;
 use super::metrics::{Latencies, Latency, Metrics};
 use crate::Moment;
-use chat::Chat;
 use std::collections::VecDeque;
 
 /// What a client does once it is inside.
@@ -48,6 +47,8 @@ pub(super) struct Client<L> {
     name: String,
     number: u64,
     pub(super) policy: Policy,
+    /// What it does in a chat, if this is one.
+    role: Option<Role>,
     /// Changed by [`Clients::set_state`] alone.
     pub(super) state: State,
     login: L,
@@ -63,8 +64,22 @@ pub(super) struct Client<L> {
     /// Requests that are still to follow an answer.
     budget: u64,
     said_farewell: bool,
-    /// When each request whose answer is to come was sent, or should have been.
-    waiting: VecDeque<Moment>,
+    /// Requests, from the oldest on, whose answer is to come.
+    waiting: VecDeque<Text>,
+    /// Those who read what it writes.
+    readers: usize,
+    /// Whose texts it reads, mostly its own, and the number of the next.
+    reads: Option<usize>,
+    next_text: u64,
+}
+
+/// A request on its way to those who read it.
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    /// When it was sent, or should have been.
+    since: Moment,
+    /// Readers that do not have it yet.
+    missing: usize,
 }
 
 /// All clients, and what they measure.
@@ -83,7 +98,10 @@ pub(super) struct Clients<D: Dialect> {
     pub(super) talks_until: Moment,
     /// Requests whose answer is to come.
     pub(super) requests_waiting: u64,
-    pub(super) chat: Option<Chat>,
+    /// Texts of a chat's room that readers have got.
+    pub(super) deliveries: u64,
+    /// Texts that the room's writer is to send now.
+    pub(super) owed: usize,
 }
 
 /// What the requests of a client are measured as, by its role in a chat.
@@ -96,9 +114,15 @@ fn sort(role: Option<Role>) -> fn(&mut Latencies) -> &mut Latency {
 
 impl<L> Client<L> {
     /// As the dialect sees it, beside its login.
-    fn as_user(&mut self, messages: u64, role: Option<Role>) -> (User<'_>, &mut L) {
+    fn as_user(&mut self, messages: u64) -> (User<'_>, &mut L) {
+        let role = self.role;
         let talks = self.policy == Policy::Stays || (self.policy == Policy::Returns && messages > 0);
         (User { name: &self.name, number: self.number, talks, role }, &mut self.login)
+    }
+
+    /// Where a text is among those that wait; beyond the end if it is not.
+    fn place(&self, text: u64) -> usize {
+        text.wrapping_sub(self.next_request.wrapping_sub(self.waiting.len() as u64)) as usize
     }
 }
 
@@ -116,17 +140,14 @@ impl<D: Dialect> Clients<D> {
             inside: 0,
             talks_until: Moment::NEVER,
             requests_waiting: 0,
-            chat: None,
+            deliveries: 0,
+            owed: 0,
         }
     }
 
     /// From now on they have their roles in a chat.
     pub(super) fn chat(&mut self) {
-        self.chat = Some(Chat::new());
-    }
-
-    fn role(&self, slot: usize) -> Option<Role> {
-        self.chat.as_ref().map(|_| Role::of(slot))
+        (0..).zip(&mut self.all).for_each(|(slot, client)| client.role = Some(Role::of(slot)));
     }
 
     pub(super) fn add(&mut self, count: usize, policy: Policy) {
@@ -170,8 +191,7 @@ impl<D: Dialect> Clients<D> {
             latencies.connect.record(now.since(began));
         }
         self.set_state(slot, State::LoggingIn, now);
-        let role = self.role(slot);
-        let (user, login) = self.all[slot].as_user(self.messages, role);
+        let (user, login) = self.all[slot].as_user(self.messages);
         let step = self.dialect.connected(login, &user, out);
         self.advance(slot, step, now, out);
     }
@@ -184,27 +204,15 @@ impl<D: Dialect> Clients<D> {
         now: Moment,
         out: &mut Vec<u8>,
     ) -> Result<(), LoadError> {
-        if self.reads(slot, message, now) {
+        if self.reads(slot, message, now, out) {
             return Ok(());
         }
-        let role = self.role(slot);
         let client = &mut self.all[slot];
-        let due = client.next_request.wrapping_sub(client.waiting.len() as u64);
-        if role.is_none()
-            && let Some(&began) = client.waiting.front()
-            && client.exchange.is_answer(due, message)
-        {
-            client.waiting.pop_front();
-            self.requests_waiting -= 1;
-            self.metrics.request(sort(None), began, now, true);
-            self.follow(slot, now, out);
-            return Ok(());
-        }
         if client.state != State::LoggingIn {
             return self.handle_other(slot, message, now);
         }
         client.since = now;
-        let (user, login) = client.as_user(self.messages, role);
+        let (user, login) = client.as_user(self.messages);
         let step = self.dialect.handle_answer(login, &user, message, out)?;
         self.advance(slot, step, now, out);
         Ok(())
@@ -245,11 +253,13 @@ impl<D: Dialect> Clients<D> {
 
     /// Makes a client's requests ready, which costs memory that one who only stays does not need.
     pub(super) fn prepare(&mut self, slot: usize, in_flight: usize) {
-        let role = self.role(slot);
         let client = &mut self.all[slot];
-        let (user, login) = client.as_user(self.messages, role);
+        let (user, login) = client.as_user(self.messages);
         client.exchange = self.dialect.exchange(login, &user, self.size_bytes);
         client.waiting.reserve(in_flight);
+        if client.role.is_none() {
+            (client.reads, client.readers, client.next_text) = (Some(slot), 1, client.next_request);
+        }
     }
 
     /// From now on each answer to a client that is inside is followed by another request; these are the first.
@@ -264,7 +274,7 @@ impl<D: Dialect> Clients<D> {
         let client = &mut self.all[slot];
         client.exchange.append(client.next_request, out);
         client.next_request = client.next_request.wrapping_add(1);
-        client.waiting.push_back(since);
+        client.waiting.push_back(Text { since, missing: client.readers });
         self.requests_waiting += 1;
         if client.policy == Policy::Returns
             && client.budget == 0
@@ -273,7 +283,6 @@ impl<D: Dialect> Clients<D> {
             out.extend_from_slice(farewell.bytes);
             client.said_farewell = true;
         }
-        self.note_text(slot);
     }
 
     pub(super) fn leave(&mut self, slot: usize, now: Moment, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@
 //!
 //! This module must not know what is said, nor where a message ends.
 
+use super::Plan;
 use super::error::{LoadError, OUT_OF_PORTS, REFUSED, lost, refused_transport};
 use crate::client::{Transport, Transports, failure};
 use crate::keepalive::detect_dead_path;
@@ -52,6 +53,12 @@ pub(super) struct Connection {
 impl Connector {
     pub(super) fn new(server: SocketAddr, transports: Transports) -> Connector {
         Connector { server, transports, neighbour: 1 }
+    }
+
+    /// To a server's address, once it is settled whom to trust there.
+    pub(super) fn settled(plan: &Plan, server: SocketAddr) -> Result<Connector, LoadError> {
+        let transports = Transports::settled(&plan.protection, &plan.host, server, plan.timeouts.connect);
+        transports.map(|it| Connector::new(server, it)).map_err(|error| refused_transport(&error))
     }
 
     /// Begins a connection, from another source address if the ports of one have run out.

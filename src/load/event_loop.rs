@@ -9,10 +9,10 @@ use super::connection::{Connection, Connector};
 use super::dialect::{Dialect, Role};
 use super::error::{LoadError, OUT_OF_PORTS, no_poll};
 use super::metrics::Latency;
-use super::sampler::Clock;
 use super::schedule::{self, Schedule};
 use super::watchdog::{PROBE, Watchdog};
 use super::{Plan, Timeouts};
+use crate::Clock;
 use crate::Moment;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
@@ -197,7 +197,7 @@ impl<D: Dialect> EventLoop<D> {
             }
         }
         self.schedules = schedules;
-        let owed = self.clients.chat.as_mut().map_or(0, |chat| std::mem::take(&mut chat.owed));
+        let owed = std::mem::take(&mut self.clients.owed);
         if owed > 0 {
             let writer = Role::Writer.slot();
             self.send(writer, |clients, out| (0..owed).for_each(|_| clients.send(writer, now, out)));
@@ -296,7 +296,11 @@ impl<D: Dialect> EventLoop<D> {
 
     fn receive(&mut self, slot: usize, connection: &mut Connection, ended: bool) -> Result<(), LoadError> {
         while !self.is_over(slot) {
-            let read = connection.read(&mut self.buffer, ended);
+            let kept = connection.partial.len();
+            if kept == self.buffer.len() {
+                self.buffer.resize(2 * kept, 0);
+            }
+            let read = connection.read(&mut self.buffer[kept..], ended);
             self.open(slot, connection);
             let count = match read? {
                 Some(0) => return self.clients.handle_closed(slot, self.clock.now()),
@@ -307,27 +311,18 @@ impl<D: Dialect> EventLoop<D> {
                 }
             };
             let now = self.clock.now();
-            let mut partial = std::mem::take(&mut connection.partial);
-            let is_joined = !partial.is_empty();
-            if is_joined {
-                partial.extend_from_slice(&self.buffer[..count]);
-            }
-            let all = if is_joined { partial.as_slice() } else { &self.buffer[..count] };
-            let mut used = 0;
+            self.buffer[..kept].copy_from_slice(&connection.partial);
+            let mut rest = &self.buffer[..kept + count];
             while !self.is_over(slot)
-                && let Some(length) = self.clients.dialect.message_bytes(&all[used..])?
+                && let Some(length) = self.clients.dialect.message_bytes(rest)?
             {
                 self.watchdog.last_message = now;
-                let message = &all[used..used + length];
+                let (message, after) = rest.split_at(length);
                 self.clients.handle_message(slot, message, now, &mut connection.unsent)?;
-                used += length;
+                rest = after;
             }
-            if is_joined {
-                partial.drain(..used);
-            } else {
-                partial.extend_from_slice(&self.buffer[used..count]);
-            }
-            connection.partial = partial;
+            connection.partial.clear();
+            connection.partial.extend_from_slice(rest);
             connection.flush();
         }
         Ok(())

@@ -67,8 +67,9 @@ pub use porter::{PASSWORD, Porter, PorterLogin};
 pub use report::{AgainstKnock, Back, Chat, Idle, Percentiles, Phase, Report, SCHEMA, ServerUse, Storm};
 pub use sampler::{CpuTime, Process, machine_description, today};
 
+use crate::Clock;
 use porter::Task;
-use sampler::{Clock, Sampler};
+use sampler::Sampler;
 use scenarios::Run;
 
 /// How far a run is.
@@ -126,7 +127,7 @@ fn porter(plan: &Plan) -> Porter {
 }
 
 fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {
-    let sampler = Sampler { clock: Clock::start(), server: plan.pid.map(Process) };
+    let sampler = Sampler { clock: Clock::new(), server: plan.pid.map(Process) };
     if let Some(server) = sampler.server {
         // Whether it can be looked at.
         server.cpu()?;

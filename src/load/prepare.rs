@@ -1,16 +1,13 @@
 //! What is done before the clock starts: the server is found, and every user is known to it and remembered.
 
-use super::connection::Connector;
-use super::error::{LoadError, OUT_OF_PORTS, REFUSED, count_failures, first_failure, refused_transport};
+use super::error::{LoadError, OUT_OF_PORTS, REFUSED, count_failures, first_failure};
 use super::metrics::{Latency, Metrics};
 use super::porter::{Porter, Task};
 use super::sampler::Sampler;
 use super::scenarios::{ENTERING, Run, Visits};
 use super::{LoginSort, Plan, Progress, Report, Scenario, Timeouts};
-use crate::client::Transports;
 use crate::limits::DESCRIPTORS_RESERVED;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long the first user waits for an echo at most: a server in the wrong mode is to be found out soon.
@@ -24,6 +21,16 @@ const HASH_HELD_UP: u32 = 8;
 const QUICK: f64 = 0.25;
 /// What takes less than this could be a login that the server remembers, or anything else.
 const HASH_LEAST: Duration = Duration::from_millis(10);
+/// What fails at one of a server's addresses, and may not at the next.
+const ELSEWHERE: [&str; 7] = [
+    REFUSED,
+    OUT_OF_PORTS,
+    "connect_failed",
+    "connect_timeout",
+    "server_silent",
+    "wrong_transport",
+    "untrusted",
+];
 
 /// A run at the first server that can be reached. Every user has logged in there once, registered if need be: one after
 /// another, or a few at a time where there are to be many clients at once, since the server syncs several registrations
@@ -67,21 +74,18 @@ fn find_server(plan: &Plan, sampler: Sampler, dialect: Porter) -> Result<Run<'_,
     let timeouts = Timeouts { ports: Duration::ZERO, echo, ..plan.timeouts };
     let mut failed = LoadError::new("connect_failed", "no address of a server was given");
     for server in &plan.servers {
-        let mut run = match Run::new(plan, sampler, *server, dialect) {
-            Ok(run) => run,
-            Err(error) => {
-                failed = error;
-                continue;
-            }
+        let found = Run::new(plan, sampler, *server, dialect).and_then(|mut run| {
+            run.event_loop.timeouts = timeouts;
+            run.make(first, &mut |_| {})?;
+            run.event_loop.timeouts = plan.timeouts;
+            Ok(run)
+        });
+        let LoadError { kind, reason } = match found {
+            Ok(run) => return Ok(run),
+            Err(error) => error,
         };
-        run.event_loop.timeouts = timeouts;
-        let made = run.make(first, &mut |_| {});
-        run.event_loop.timeouts = plan.timeouts;
-        let Err(LoadError { kind, reason }) = made else { return Ok(run) };
-        let is_unreachable =
-            matches!(&*kind, REFUSED | OUT_OF_PORTS | "connect_failed" | "connect_timeout" | "server_silent");
         failed = LoadError::new(kind, format!("{server}: {reason}"));
-        if !is_unreachable {
+        if !ELSEWHERE.contains(&&*failed.kind) {
             break;
         }
     }
@@ -138,16 +142,6 @@ pub(super) fn find_unhashed(report: &mut Report, hash: Duration, logins: &Latenc
         report.failed += 1;
         count_failures(&mut report.failures, 1, LoadError::new("not_full", reason));
     }
-}
-
-/// What connects to a server's address, once it is settled whom to trust there.
-pub(super) fn connector(plan: &Plan, server: SocketAddr) -> Result<Connector, LoadError> {
-    let transports = Transports::settled(&plan.protection, &plan.host, server, plan.timeouts.connect);
-    let transports = transports.map_err(|error| {
-        let LoadError { kind, reason } = refused_transport(&error);
-        LoadError::new(kind, format!("{server}: {reason}"))
-    })?;
-    Ok(Connector::new(server, transports))
 }
 
 pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), LoadError> {

@@ -3,31 +3,17 @@
 //! This module must not know what the server does meanwhile.
 
 use super::LoadError;
-use crate::Moment;
+use crate::Clock;
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a process has used by its ticks and by the scheduler's own count may differ by so much.
 const TICKS_DIFFER: Duration = Duration::from_millis(40);
 
 /// From this share of a CPU on, the tester itself may have been the limit.
 const SHARE_OF_LIMIT: f64 = 0.9;
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "a load tester measures real time")]
-    pub(super) fn start() -> Clock {
-        Clock(Instant::now())
-    }
-
-    pub(super) fn now(&self) -> Moment {
-        Moment::START + self.0.elapsed()
-    }
-}
 
 /// What samples are taken with.
 #[derive(Clone, Copy, Debug)]

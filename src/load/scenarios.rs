@@ -1,19 +1,18 @@
 //! The scenarios: what clients of a load do, when, and what is measured of it.
 
 mod chat;
-mod compared;
 
 use super::client::{Clients, Policy, State};
+use super::connection::Connector;
 use super::dialect::{Dialect, Role};
 use super::error::{LoadError, first_failure};
 use super::event_loop::EventLoop;
 use super::metrics::{Latency, Metrics, Timeline, Window};
-use super::report::{Back, Idle, Phase, Report, Storm};
+use super::report::{AgainstKnock, Back, Idle, Pair, Phase, Report, Storm};
 use super::sampler::{Sample, Sampler, round};
 use super::schedule::Schedule;
 use super::{LoginSort, Plan, Progress, Scenario, prepare};
 use crate::Moment;
-use compared::{Pair, compared};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -62,7 +61,8 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         dialect: D,
     ) -> Result<Run<'a, D>, LoadError> {
         let clients = Clients::new(dialect, plan.size_bytes, 0);
-        let event_loop = EventLoop::new(prepare::connector(plan, server)?, sampler.clock, plan, clients)?;
+        let connector = Connector::settled(plan, server)?;
+        let event_loop = EventLoop::new(connector, sampler.clock, plan, clients)?;
         Ok(Run { plan, sampler, event_loop, preparation: Duration::ZERO, hash: None, memory_before: None })
     }
 
@@ -112,7 +112,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
             let Metrics { visits, failed, .. } = it.clients.metrics;
             visits < count && it.watchdog.cut.is_none() && !(stops_at_failure && failed > 0)
         })?;
-        event_loop.give_up_all();
+        event_loop.give_up(0..slots);
         let metrics = std::mem::take(&mut event_loop.clients.metrics);
         watch(&metrics);
         Ok((metrics, self.sampler.sample().since(began)))
@@ -153,7 +153,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         *self.metrics() = sum;
         let all = intervals.into_iter().reduce(Sample::and).unwrap_or_default();
         let mut report = Report::new(&self, visits, &all, memory_after);
-        report.against_knock = (!pairs.is_empty()).then(|| compared(&pairs));
+        report.against_knock = (!pairs.is_empty()).then(|| AgainstKnock::new(&pairs));
         Ok(report)
     }
 
@@ -199,7 +199,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         let (first, run) = self.begin_windows(begin);
         self.begin_messages(begin, run);
         let all = self.measure(first, run, watch)?;
-        let deliveries = self.event_loop.clients.chat.as_ref().map_or(0, |chat| chat.deliveries);
+        let deliveries = self.event_loop.clients.deliveries;
         let send_delay = self.event_loop.end_schedules();
         let ended = if self.is_cut() { sampler.clock.now() } else { Moment::NEVER };
         let (memory_after, held) = (sampler.server_memory(), self.event_loop.clients.inside);
@@ -285,6 +285,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
                 }
                 "after" => {
                     self.event_loop.stop_returns();
+                    self.event_loop.give_up(logins.clone());
                     logins.for_each(|slot| self.event_loop.break_off(slot));
                 }
                 _ => {}
@@ -355,6 +356,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         self.await_entering(("measured", "clients back"), cut_off as u64, watch)?;
         // Where not one came back there was no measurement to speak of.
         self.event_loop.is_to_end();
+        self.event_loop.give_up(0..self.plan.places());
         let interval = sampler.sample().since(began);
         let mut report = self.finish(&interval, sampler.server_memory())?;
         let resume = self.metrics().latencies().resume;

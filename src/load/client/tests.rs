@@ -171,9 +171,8 @@ fn chat() -> Bench {
 fn a_text_is_waited_for_until_every_reader_that_is_left_has_it() {
     let [first, second] = [0, 1].map(|place| Role::Reader.slot() + place);
     let texts = |bench: &Bench| {
-        let (chat, message) =
-            (bench.clients.chat.as_ref().unwrap(), bench.clients.metrics.latencies().message);
-        (chat.deliveries, chat.owed, message.finished(), message.count())
+        let message = bench.clients.metrics.latencies().message;
+        (bench.clients.deliveries, bench.clients.owed, message.finished(), message.count())
     };
     let read = |bench: &mut Bench, slot: usize| {
         let text = bench.text();

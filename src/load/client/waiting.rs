@@ -32,10 +32,10 @@ impl<D: Dialect> Clients<D> {
 
     /// Answers that are to come never will: they count with the time waited, whatever the reason.
     pub(super) fn give_up_requests(&mut self, slot: usize, now: Moment) {
-        let waiting = std::mem::take(&mut self.all[slot].waiting);
-        self.requests_waiting -= waiting.len() as u64;
-        let sort = super::sort(self.role(slot));
-        waiting.into_iter().for_each(|began| self.metrics.request(sort, began, now, false));
+        let client = &mut self.all[slot];
+        self.requests_waiting -= client.waiting.len() as u64;
+        let sort = super::sort(client.role);
+        client.waiting.drain(..).for_each(|text| self.metrics.request(sort, text.since, now, false));
     }
 
     /// What a client has waited for in vain, if it has.
@@ -52,7 +52,7 @@ impl<D: Dialect> Clients<D> {
             State::Leaving | State::Parting => Some(("no_bye", client.since, timeouts.bye)),
             _ => None,
         };
-        let echo = client.waiting.front().map(|sent| ("no_echo", *sent, timeouts.echo));
+        let echo = client.waiting.front().map(|text| ("no_echo", text.since, timeouts.echo));
         let is_over = |(_, since, most): &(&str, Moment, Duration)| *since + *most <= now;
         let (kind, _, most) = wait.into_iter().chain(echo).find(is_over)?;
         let reason = match kind {

@@ -5,6 +5,7 @@ use crate::Moment;
 use crate::load::LoadError;
 use crate::load::client::State;
 use crate::load::dialect::Dialect;
+use std::ops::Range;
 use std::time::Duration;
 
 /// How long an interrupt leaves clients for a farewell.
@@ -13,11 +14,9 @@ const FAREWELL_INTERRUPTED: Duration = Duration::from_secs(2);
 impl<D: Dialect> EventLoop<D> {
     /// Cuts a client off: its connection breaks, and it knows what its login knows.
     pub(in crate::load) fn break_off(&mut self, slot: usize) {
-        let now = self.clock.now();
-        self.clients.give_up(slot, now);
         if let Some(connection) = self.connections[slot].take() {
             connection.reset();
-            self.clients.handle_left(slot, now, Ok(()));
+            self.clients.handle_left(slot, self.clock.now(), Ok(()));
         }
     }
 
@@ -32,20 +31,14 @@ impl<D: Dialect> EventLoop<D> {
     pub(in crate::load) fn await_answers(&mut self) -> Result<(), LoadError> {
         self.clients.talks_until = Moment::START;
         self.last_turns(self.timeouts.echo, |it| it.clients.requests_waiting > 0)?;
-        let now = self.clock.now();
-        for slot in 0..self.clients.all.len() {
-            match self.clients.all[slot].state {
-                State::Inside | State::Leaving | State::Parting => self.clients.give_up(slot, now),
-                _ => self.break_off(slot),
-            }
-        }
+        self.give_up(0..self.connections.len());
         Ok(())
     }
 
-    /// Nobody waits any more: what is under way counts with the time waited.
-    pub(in crate::load) fn give_up_all(&mut self) {
+    /// Nobody waits any more for what these clients have under way: it counts with the time waited.
+    pub(in crate::load) fn give_up(&mut self, slots: Range<usize>) {
         let now = self.clock.now();
-        let under_way = (0..self.connections.len()).filter(|slot| self.connections[*slot].is_some());
+        let under_way = slots.filter(|slot| self.connections[*slot].is_some());
         under_way.for_each(|slot| self.clients.give_up(slot, now));
     }
 
