@@ -20,9 +20,9 @@
 //! # Ok::<(), ServerError>(())
 //! ```
 //!
-//! `tests/examples` has a handler with state and a timer, and a [store](store::Store) of a program's own, whose server runs
-//! on a thread of its own and is stopped from another, as a test of a service would. A program that talks to a porter begins
-//! at [`client`].
+//! A test has such a service in its own process by a [`ServerThread`](server::ServerThread). `tests/examples` has a handler
+//! with state and a timer, and a [store](store::Store) of a program's own. A program that talks to a porter begins at
+//! [`client`].
 //!
 //! # Features
 //!

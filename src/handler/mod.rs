@@ -28,6 +28,36 @@ pub struct Speaker<'a> {
 }
 
 /// Decides what a message does.
+///
+/// # An error of the application's own
+///
+/// A text that the application refuses is answered by [`Context::refuse`] with [`Code::BadAddress`] (as it stands it means
+/// nothing here) or [`Code::NoSuchRecipient`] (what it is for is not here), whichever is nearer, and an explanation of the
+/// application's own. These two are errors of a message: the connection and the session go on, and clients keep them apart
+/// from the answers to what they asked beside it. The other codes say what became of a login, of a new password or of the
+/// connection, and clients act on them. What clients are to tell apart beyond that belongs into the explanation, or into an
+/// ordinary text.
+///
+/// ```
+/// use porter::handler::{Context, Handler, Speaker};
+/// use porter::protocol::Code;
+/// use std::collections::HashMap;
+///
+/// /// Answers a key with its value.
+/// struct Values(HashMap<String, String>);
+///
+/// impl Handler for Values {
+///     fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
+///         let Some(key) = text.strip_prefix("get ") else {
+///             return context.refuse(from.session, Code::BadAddress, "only `get KEY` is known here");
+///         };
+///         match self.0.get(key) {
+///             Some(value) => _ = context.send(from.session, None, value),
+///             None => context.refuse(from.session, Code::NoSuchRecipient, &format!("{key}: no such key")),
+///         }
+///     }
+/// }
+/// ```
 pub trait Handler {
     /// A text came from somebody who may speak.
     fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context);
@@ -82,7 +112,8 @@ pub trait Context {
     /// Sends a text to every connected session but one.
     fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str);
 
-    /// Answers the speaker's message with an error; it must be one that leaves the connection open.
+    /// Answers the speaker's message with an error of the [application's own](Handler#an-error-of-the-applications-own); its
+    /// code must be one that leaves the connection open.
     fn refuse(&mut self, to: SessionId, code: Code, explanation: &str);
 
     /// The address that a session's client has; `None` if the session has ended or its connection is lost.

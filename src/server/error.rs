@@ -38,6 +38,8 @@ pub enum ServerError {
     Entropy(EntropyError),
     /// The system does not let the server wait for events.
     Events(io::Error),
+    /// There is no thread for it.
+    Thread(io::Error),
 }
 
 /// How the address was chosen that is listened on.
@@ -82,6 +84,9 @@ impl fmt::Display for ServerError {
             ServerError::Events(error) => {
                 write!(f, "cannot wait for events: {error}; the system is short of something")
             }
+            ServerError::Thread(error) => {
+                write!(f, "cannot run the server on a thread of its own: {error}; see `ulimit -u`")
+            }
         }
     }
 }
@@ -93,7 +98,8 @@ impl Error for ServerError {
             ServerError::Entropy(error) => Some(error),
             ServerError::Listen { error, .. }
             | ServerError::Socket { error, .. }
-            | ServerError::Events(error) => Some(error),
+            | ServerError::Events(error)
+            | ServerError::Thread(error) => Some(error),
             ServerError::Config(_) | ServerError::Certificate(_) => None,
         }
     }

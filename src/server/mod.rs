@@ -2,9 +2,9 @@
 //!
 //! One thread runs turns, and a turn is a list of phases: wait, take events (console and signals too), accept,
 //! begin handshakes, read, meet deadlines, work, write, close, store, hash, log. Each phase has a share of the turn, which
-//! ends within some two milliseconds whatever the crowd; what it leaves stays noted and is the next turn's. Every socket is registered once, for reading, and once more if it does not
-//! take all that is written; events are hints that set what is remembered of a socket, and a socket that was cut off by
-//! its share stays on the ready list, because nobody tells again.
+//! ends within some two milliseconds whatever the crowd; the next turn has what it leaves. Every socket is registered once,
+//! for reading, and once more if it does not take all that is written; events are hints that set what is remembered of a
+//! socket, and a socket that was cut off by its share stays on the ready list: nobody tells again.
 //!
 //! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
 //!
@@ -60,6 +60,7 @@ mod storing;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod thread;
 #[cfg(target_os = "linux")]
 mod timer;
 #[cfg(not(target_os = "linux"))]
@@ -84,6 +85,7 @@ pub use logfile::{LogDestination, LogFormat, LogHandle, LogOptions};
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
 pub use service_manager::ServiceManager;
 pub use start::{Options, OsEntropy};
+pub use thread::ServerThread;
 #[cfg(feature = "shared")]
 pub use waiting_store::{WaitingLink, connect_store};
 
@@ -135,8 +137,7 @@ const WRITE_FOR_MANY_SHARE: PhaseShare = PhaseShare::micros(400, 2_200);
 const CLOSE_SHARE: PhaseShare = PhaseShare::micros(300, 2_500);
 /// Connections that are looked at between two looks at the clock while texts are handed out.
 const WORK_LOOKS: usize = 256;
-/// What is logged waits so long for what else there is, unless it is a warning: a write for each line would cost more
-/// than the line's client.
+/// What is logged waits so long for more, unless it is a warning: a write for each line would cost more than its client.
 const LOG_DELAY: Duration = Duration::from_millis(100);
 /// How often a log that takes nothing is tried again while nothing else happens. One whose reader is slow is tried sooner.
 const LOG_RETRY: Duration = Duration::from_secs(1);
@@ -147,10 +148,9 @@ const STOP: Duration = Duration::from_secs(CLOSE_FLUSH.as_secs() + CLOSE_DISCARD
 
 /// A server that listens.
 ///
-/// It stays on the thread that made it: neither handlers nor the frames that connections share are made for several. So it
-/// is made on the thread that is to run it, and its [handle](Server::handle) is sent to others, who stop and wake it by
-/// that, as `tests/examples/custom_store.rs` does. Console, signals and log file are for programs that want them: without
-/// any it serves until its handle stops it.
+/// It stays on the thread that made it: neither handlers nor the frames that connections share are made for several. Other
+/// threads stop and wake it by its [handle](Server::handle); a [`ServerThread`] has one of its own. Console, signals and log
+/// file are for programs that want them: without any it serves until its handle stops it.
 pub struct Server<S: Store = DiskStore<OsDisk>> {
     poll: Poll,
     clock: Clock,

@@ -13,14 +13,12 @@ use porter::auth::{Name, PasswordHash};
 use porter::client::Client;
 use porter::engine::Config;
 use porter::handler::Echo;
-use porter::server::{Options, Server};
+use porter::server::{Options, Server, ServerThread};
 use porter::store::{Completion, Lookup, Store, Ticket};
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::net::IpAddr;
-use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 /// Users that others may look at, too.
@@ -80,30 +78,20 @@ impl Store for Memory {
 fn main() -> Result<(), Box<dyn Error>> {
     let users = Users::default();
     let store_users = Arc::clone(&users);
-    let (sender, running) = mpsc::channel();
-    // A server stays on its thread; its handle does not.
-    let server = thread::Builder::new().spawn(move || -> Result<(), String> {
+    let config = Config { hash_rounds: 1_000, ..Config::default() };
+    let options = Options { port: 0, config, ..Options::default() };
+    let server = ServerThread::spawn(move || {
         let store = Memory { users: store_users, names: Vec::new(), stored: VecDeque::new() };
-        let options = Options {
-            port: 0,
-            config: Config { hash_rounds: 1_000, ..Config::default() },
-            ..Options::default()
-        };
-        let server = Server::with_store(options, store, Box::new(Echo)).map_err(|error| error.to_string())?;
-        let address = server.address().map_err(|error| error.to_string())?;
-        sender.send((address, server.handle())).map_err(|error| error.to_string())?;
-        server.run().map_err(|error| error.to_string())
+        Server::with_store(options, store, Box::new(Echo))
     })?;
-    let (address, handle) = running.recv()?;
-    let mut client = Client::connect(address, Duration::from_secs(10))?;
+    let mut client = Client::connect(server.address(), Duration::from_secs(10))?;
     client.identify("ann")?;
     client.register("open sesame")?;
     client.login("open sesame")?;
     client.send("hi")?;
     println!("server: {}", client.receive()?.text);
     client.exit()?;
-    handle.stop()?;
-    server.join().map_err(|_| "the server has panicked")??;
+    server.stop()?;
     let count = users.lock().unwrap_or_else(PoisonError::into_inner).len();
     println!("{count} user was registered");
     Ok(())

@@ -14,14 +14,12 @@ use porter::auth::Name;
 use porter::engine::{Config, ConnId, Engine, TransportEvent};
 use porter::handler::{Chat, Echo, Handler};
 use porter::protocol::Request;
-use porter::server::{Options, Server, ServerError, ServerHandle};
+use porter::server::{Options, Server, ServerThread};
 use porter::store::{Lookup, Store};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const SEEDS: u64 = 60;
@@ -54,9 +52,7 @@ struct Worlds {
     engine: Engine<MemoryStore>,
     driver: Driver<Shared>,
     now: Moment,
-    address: SocketAddr,
-    handle: ServerHandle,
-    server: JoinHandle<Result<(), ServerError>>,
+    server: ServerThread,
     clients: Vec<Client>,
     /// What the contract's engine has given out, and the server in its place.
     tokens: Vec<[[u8; 16]; 2]>,
@@ -85,20 +81,13 @@ impl Worlds {
         };
         let engine =
             Engine::new(config.clone(), MemoryStore::default(), handler(is_chat), Box::new(Counter(seed)));
-        let (tell, told) = mpsc::channel();
-        let server = thread::spawn(move || {
-            let options = Options { port: 0, config, ..Options::default() };
-            let server = Server::with_store(options, MemoryStore::default(), handler(is_chat))?;
-            tell.send((server.address().unwrap(), server.handle())).unwrap();
-            server.run()
-        });
-        let (address, handle) = told.recv_timeout(CEILING).unwrap();
+        let options = Options { port: 0, config, ..Options::default() };
+        let server = move || Server::with_store(options, MemoryStore::default(), handler(is_chat));
+        let server = ServerThread::spawn(server).unwrap();
         Worlds {
             engine: engine.unwrap(),
             driver: Driver::new(),
             now: Moment::START,
-            address,
-            handle,
             server,
             clients: Vec::new(),
             tokens: vec![[[0; 16]; 2]],
@@ -117,7 +106,7 @@ impl Worlds {
     }
 
     fn connect(&mut self) {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.server.address()).unwrap();
         stream.set_read_timeout(Some(CEILING)).unwrap();
         stream.set_nodelay(true).unwrap();
         let (peer, pipe) = (stream.local_addr().unwrap(), Shared::default());
@@ -400,12 +389,12 @@ impl Worlds {
     fn stop(mut self) -> [u32; 256] {
         self.story.push_str(", stop");
         self.engine.handle_shutdown(self.now);
-        self.handle.stop().unwrap();
+        self.server.handle().stop().unwrap();
         self.rest();
         self.compare();
         assert!(self.engine.is_empty() && self.driver.wires.is_empty(), "{}", self.story);
         assert!(self.clients.iter().all(|client| client.stream.is_none()), "{}", self.story);
-        self.server.join().unwrap().unwrap();
+        self.server.join().unwrap();
         self.heard
     }
 }
