@@ -293,13 +293,13 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a text to one of the process's own streams, whether or not it is one that is waited for. Each portion waits
-/// for at most `patience`.
-fn write_all(stream: BorrowedFd<'_>, text: &str, patience: Option<Timespec>) -> Result<(), Errno> {
+/// for at most `timeout`.
+fn write_all(stream: BorrowedFd<'_>, text: &str, timeout: Option<Timespec>) -> Result<(), Errno> {
     // A pipe that is ready takes so much without waiting.
     for mut portion in text.as_bytes().chunks(512) {
         while !portion.is_empty() {
             let mut ports = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
-            match poll(&mut ports, patience.as_ref()) {
+            match poll(&mut ports, timeout.as_ref()) {
                 Ok(0) => return Err(Errno::TIMEDOUT),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error),

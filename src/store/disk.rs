@@ -1,4 +1,4 @@
-//! The only door to files and clocks: [`Disk`]. The real one is [`OsDisk`](super::OsDisk).
+//! The only way to files and clocks: [`Disk`]. The real one is [`OsDisk`](super::OsDisk).
 //!
 //! A simulated disk on the same trait can fail any call, write less than it was given, and forget at a crash what was
 //! not synced. This module must not know what the files hold.

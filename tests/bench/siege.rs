@@ -41,10 +41,10 @@ use std::time::{Duration, Instant};
 
 /// Messages of the probe client each second.
 const RATE_PER_SECOND: f64 = 500.0;
-/// How long a stretch is measured, and how often, if nothing else is asked for.
+/// How long an interval is measured, and how often, if nothing else is asked for.
 const SECONDS_DEFAULT: u64 = 2;
 const ROUNDS_DEFAULT: u64 = 3;
-/// How much longer a siege lasts than its stretch is measured, so that its end is no part of it.
+/// How much longer a siege lasts than its interval is measured, so that its end is no part of it.
 const OVERLAP: Duration = Duration::from_millis(300);
 /// How much nicer attackers are to the probe client, with which they share CPUs: elsewhere they would have
 /// their own.
@@ -107,7 +107,7 @@ struct Round {
     outcome: Outcome,
 }
 
-/// Shares of a stretch in which the server worked, and in which it would have and others had the CPU: how noisy
+/// Shares of an interval in which the server worked, and in which it would have and others had the CPU: how noisy
 /// the machine was.
 struct Shares {
     used: f64,

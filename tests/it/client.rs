@@ -158,9 +158,9 @@ fn a_server_that_is_not_there_or_is_another_is_said_so() {
     assert!(end.stderr.contains("this is no porter server"), "{}", end.stderr);
 
     // Bound, but it never listens.
-    let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    let port = deaf.local_addr().unwrap().as_socket().unwrap().port().to_string();
+    let stalled = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    stalled.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = stalled.local_addr().unwrap().as_socket().unwrap().port().to_string();
     let end = Program::at(&port, |command| {
         command.args(["--name", NAME]).env("PORTER_PASSWORD", PASSWORD);
     })

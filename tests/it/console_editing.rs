@@ -488,7 +488,7 @@ fn a_terminal_that_is_hung_up_ends_nothing_and_costs_nothing() {
     // A second in which it has nothing to do.
     Visitor::of(std::net::TcpStream::connect(address).unwrap()).greeted().expect_last_error(107);
     let used = cpu_time(pid) - before;
-    assert!(used < Duration::from_millis(200), "{used:?} of processor time for nothing");
+    assert!(used < Duration::from_millis(200), "{used:?} of CPU time for nothing");
     ann.expect_echo("still there");
     kill_process(pid, Signal::TERM).unwrap();
     ann.expect_bye();

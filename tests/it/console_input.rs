@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const HASH: &str = "$pbkdf2-md5$i=1$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw";
 
-/// Serves a client, and uses next to no processor time over a stretch in which it has nothing to do: until a
+/// Serves a client, and uses next to no CPU time over a time in which it has nothing to do: until a
 /// stranger is timed out after two seconds.
 fn serves_and_rests(server: &Server) {
     let mut ann = Visitor::logged_in(server, "ann");
@@ -21,7 +21,7 @@ fn serves_and_rests(server: &Server) {
     let before = cpu_time(server.pid());
     stranger.expect_last_error(107);
     let used = cpu_time(server.pid()) - before;
-    assert!(used < Duration::from_millis(200), "{used:?} of processor time for nothing");
+    assert!(used < Duration::from_millis(200), "{used:?} of CPU time for nothing");
     ann.expect_echo("still there");
 }
 

@@ -1,4 +1,4 @@
-//! The error codes that need a history: storage, attempts, debts, load, time.
+//! The error codes that need a history: storage, attempts, penalties, load, time.
 
 use crate::support::{
     FOREVER_ROUNDS, Folder, PASSWORD, SLOW_PASSWORD, Said, Server, Setup, Visitor, eventually, limit,
@@ -152,7 +152,7 @@ fn right_passwords_cost_no_debt() {
     visitor.expect_welcome();
 }
 
-/// `--penalty 0`: no debts.
+/// `--penalty 0`: nothing is charged.
 #[test]
 fn no_penalty() {
     let server = Server::start(&["--penalty", "0", "--max-attempts", "50"]);

@@ -24,17 +24,17 @@ fn six_hundred_long_frames_that_nobody_reads() {
     let mut ann = Visitor::logged_in(&server, "ann");
     let mut crowd: Vec<Visitor> = (0..CROWD)
         .map(|_| {
-            let mut deaf = Visitor::connect_tiny(&server).greeted();
-            deaf.log_in("deaf", crate::support::PASSWORD);
-            deaf
+            let mut stalled = Visitor::connect_tiny(&server).greeted();
+            stalled.log_in("stalled", crate::support::PASSWORD);
+            stalled
         })
         .collect();
     let before = rss(server.pid());
     let text = "x".repeat(250_000);
-    for (n, deaf) in crowd.iter_mut().enumerate() {
-        deaf.message(&text);
+    for (n, stalled) in crowd.iter_mut().enumerate() {
+        stalled.message(&text);
         // Its echo has begun to come: the message is not held any more.
-        deaf.stream.peek(&mut [0]).unwrap();
+        stalled.stream.peek(&mut [0]).unwrap();
         if n % 20 == 0 {
             ann.expect_echo("not disturbed");
         }
@@ -56,12 +56,12 @@ fn one_long_text_that_many_have_begun_to_take() {
     let mut ann = Visitor::logged_in(&server, "ann");
     let crowd: Vec<Visitor> = (0..60)
         .map(|_| {
-            let mut deaf = Visitor::connect_tiny(&server).greeted();
-            deaf.log_in("deaf", crate::support::PASSWORD);
-            deaf
+            let mut stalled = Visitor::connect_tiny(&server).greeted();
+            stalled.log_in("stalled", crate::support::PASSWORD);
+            stalled
         })
         .collect();
-    ann.expect(Said::message("", "deaf joined"));
+    ann.expect(Said::message("", "stalled joined"));
     let before = rss(server.pid());
     let text = "x".repeat(4_000_000);
     for _ in 0..3 {

@@ -218,10 +218,10 @@ fn out_of_descriptors() {
     ann.expect_echo("not disturbed");
     let mut first = waiting.remove(0).greeted();
     let before = cpu_time(server.pid());
-    // A stretch of three seconds in which most of them wait.
+    // Three seconds in which most of them wait.
     first.expect_last_error(107);
     let used = cpu_time(server.pid()) - before;
-    assert!(used < Duration::from_millis(300), "{used:?} of processor time");
+    assert!(used < Duration::from_millis(300), "{used:?} of CPU time");
     ann.expect_echo("nor later");
     drop(first);
     // Each that goes makes room for another; those for whom there was none may have been turned away, but none is

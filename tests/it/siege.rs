@@ -58,7 +58,7 @@ fn slowloris() {
     all_gone(&server, before);
 }
 
-/// A crowd that says nothing costs next to no memory and no processor time, and is sent away in time.
+/// A crowd that says nothing costs next to no memory and no CPU time, and is sent away in time.
 #[test]
 fn a_silent_crowd() {
     allow_many_descriptors();
@@ -70,10 +70,10 @@ fn a_silent_crowd() {
     ann.expect_echo("not disturbed");
     let grown = rss(server.pid()).saturating_sub(held);
     assert!(grown < 4 * MEBIBYTE, "{grown} bytes");
-    // The first goes after a stretch in which all were there.
+    // The first goes after a time in which all were there.
     crowd[0].expect_last_error(107);
     let used = cpu_time(server.pid()) - used;
-    assert!(used < Duration::from_millis(150), "{used:?} of processor time");
+    assert!(used < Duration::from_millis(150), "{used:?} of CPU time");
     for silent in &mut crowd[1..] {
         silent.expect_last_error(107);
     }
@@ -91,7 +91,7 @@ fn many_who_do_not_read() {
     let mut crowd: Vec<_> = (0..CROWD)
         .map(|_| {
             let mut visitor = Visitor::connect_narrow(&server).greeted();
-            visitor.log_in("deaf", PASSWORD);
+            visitor.log_in("stalled", PASSWORD);
             visitor.stream.set_nonblocking(true).unwrap();
             let bytes = visitor.message_frame(&[b'x'; 30_000]);
             (visitor, bytes, 0)
@@ -193,10 +193,10 @@ fn a_storm_of_hashes_that_nobody_waits_for() {
     }
     server.folder.log_lines(&["disconnected"], 200);
     let before = cpu_time(server.pid());
-    // A stretch of two seconds in which a hash that was left behind would go on.
+    // Two seconds in which a hash that was left behind would go on.
     Visitor::arrive(&server).expect_last_error(107);
     let used = cpu_time(server.pid()) - before;
-    assert!(used < Duration::from_millis(300), "{used:?} of processor time");
+    assert!(used < Duration::from_millis(300), "{used:?} of CPU time");
     ann.expect_echo("and on it goes");
 }
 

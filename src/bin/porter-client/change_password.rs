@@ -13,7 +13,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// How long the server may be silent: its hashes may have to wait.
-const PATIENCE: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
+const ANSWER_TIMEOUT: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
 
 /// Whose password is changed, and where.
 pub(crate) struct Account {
@@ -134,7 +134,7 @@ impl Visit {
             self.connection.write();
             let writing = if self.connection.wants_write() { PollFlags::OUT } else { PollFlags::empty() };
             let mut ready = [PollFd::new(&self.connection, PollFlags::IN | writing)];
-            if !self.connection.has_received() && poll(&mut ready, Some(&PATIENCE)) == Ok(0) {
+            if !self.connection.has_received() && poll(&mut ready, Some(&ANSWER_TIMEOUT)) == Ok(0) {
                 return Err(lost(&"the server has not answered for 120 s"));
             }
             self.connection.read().map_err(|error| lost(&error))?;

@@ -182,11 +182,11 @@ impl Display {
     /// # Errors
     /// What stdout gives.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        let patience = Timespec::try_from(LAST_WORDS_WAIT).unwrap_or_default();
+        let last_wait = Timespec::try_from(LAST_WORDS_WAIT).unwrap_or_default();
         let mut outcome = Ok(());
         loop {
             outcome = outcome.and(self.write());
-            let timeout = if self.stdout.len() > 0 { None } else { Some(&patience) };
+            let timeout = if self.stdout.len() > 0 { None } else { Some(&last_wait) };
             let mut ports: Vec<_> = self.ports().collect();
             if ports.is_empty() || poll(&mut ports, timeout).is_ok_and(|count| count == 0) {
                 return outcome;

@@ -23,7 +23,7 @@ pub(crate) struct Conn {
     pub(crate) ended: bool,
     pub(crate) reset: bool,
     /// It was refused for want of room, when it came or later.
-    pub(crate) surplus: bool,
+    pub(crate) over_limit: bool,
     /// It has carried a session.
     pub(crate) was_in: bool,
     pub(crate) closing: Option<Moment>,
@@ -78,14 +78,14 @@ pub(crate) struct Waiting {
     pub(crate) name: String,
     pub(crate) password: Vec<u8>,
     pub(crate) since: Moment,
-    pub(crate) errand: Errand,
+    pub(crate) pending: PendingWork,
     /// The session goes on, and its user is to have another password.
     pub(crate) change: Option<Change>,
     /// The record that it is compared with was replaced meanwhile.
     pub(crate) is_stale: bool,
 }
 
-/// A password that is to be changed; the errand is the check of the old one.
+/// A password that is to be changed; the pending is the check of the old one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) serial: u64,
@@ -96,13 +96,13 @@ pub(crate) struct Change {
 }
 
 impl Waiting {
-    pub(crate) fn new(name: String, password: &[u8], errand: Errand, since: Moment) -> Waiting {
-        Waiting { name, password: password.to_vec(), since, errand, change: None, is_stale: false }
+    pub(crate) fn new(name: String, password: &[u8], pending: PendingWork, since: Moment) -> Waiting {
+        Waiting { name, password: password.to_vec(), since, pending, change: None, is_stale: false }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
+pub(crate) enum PendingWork {
     /// A registration; with what the store said, once it was asked.
     Register { asked: bool, kept: Option<bool> },
     /// A login; whether the password is right, unless that hangs on what the store will say.
@@ -134,7 +134,7 @@ impl Conn {
             half_closed: false,
             ended: false,
             reset: false,
-            surplus: false,
+            over_limit: false,
             was_in: false,
             closing: None,
             shut: None,

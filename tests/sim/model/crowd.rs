@@ -3,7 +3,7 @@
 use super::conn::Due;
 use super::frames::is_error;
 use super::rate::Bucket;
-use super::{Cause, Charge, Conn, Errand, Model, STALL, Session, State, Waiting};
+use super::{Cause, Charge, Conn, Model, PendingWork, STALL, Session, State, Waiting};
 use crate::plan::Mode;
 use crate::recorder::Told;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
@@ -196,7 +196,7 @@ impl Model {
         conn.input.clear();
         let peer = conn.peer.ip();
         let serial = conn.serial();
-        if let State::Waiting(Waiting { errand: Errand::Login { right: Some(_), charge }, .. }) =
+        if let State::Waiting(Waiting { pending: PendingWork::Login { right: Some(_), charge }, .. }) =
             std::mem::replace(&mut conn.state, State::Closing)
         {
             match charge {

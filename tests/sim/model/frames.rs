@@ -1,6 +1,6 @@
 //! Frames, judged in the page's order.
 
-use super::{Charge, Conn, Errand, Model, State, Waiting};
+use super::{Charge, Conn, Model, PendingWork, State, Waiting};
 use crate::plan::Mode;
 use crate::recorder::Told;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
@@ -192,8 +192,8 @@ impl Model {
             self.conn(id).registers += u32::from(said.is_some());
             return said.is_some();
         }
-        let errand = Errand::Register { asked: false, kept: None };
-        let waits = self.wait(id, Waiting::new(name, password, errand, self.now), unserved);
+        let pending = PendingWork::Register { asked: false, kept: None };
+        let waits = self.wait(id, Waiting::new(name, password, pending, self.now), unserved);
         self.conn(id).registers += u32::from(waits);
         waits
     }
@@ -214,8 +214,8 @@ impl Model {
             return self.refused(id, 100);
         }
         let right = self.users.is_right(&name, password);
-        let errand = Errand::Login { right, charge: Charge::Maybe };
-        self.wait(id, Waiting::new(name, password, errand, self.now), unserved)
+        let pending = PendingWork::Login { right, charge: Charge::Maybe };
+        self.wait(id, Waiting::new(name, password, pending, self.now), unserved)
     }
 
     /// A password is seen to from now on, if its frame was handled: nothing tells of it yet.
@@ -226,15 +226,16 @@ impl Model {
             return false;
         }
         let leaves = conn.half_closed && conn.said.is_empty();
-        let errand = waiting.errand;
+        let pending = waiting.pending;
         conn.state = State::Waiting(waiting);
         // A fault of the server's own may come first.
         let refused = is_error_next(conn, 105) || self.is_dry(id);
         if !refused && !leaves {
             assert!(!self.throttle.must_refuse(origin, self.now), "{id:?} should be throttled");
         }
-        let judged =
-            !refused && matches!(errand, Errand::Login { right: Some(_), .. }) && self.judge_at_once(id);
+        let judged = !refused
+            && matches!(pending, PendingWork::Login { right: Some(_), .. })
+            && self.judge_at_once(id);
         if leaves {
             if !judged {
                 self.set_charge(id, Charge::Done);

@@ -17,7 +17,7 @@ mod waiting;
 use crate::plan::{Mode, Settings};
 use crate::recorder::{Stored, Told};
 use crate::wire::Said;
-use conn::{Charge, Conn, Errand, State, Waiting};
+use conn::{Charge, Conn, PendingWork, State, Waiting};
 use porter::Moment;
 use porter::engine::ConnId;
 use rate::Bucket;
@@ -268,8 +268,8 @@ impl Model {
 
     fn greet(&mut self, peer: SocketAddr, id: Option<ConnId>) {
         let Some(id) = id else {
-            let surplus = self.conns.values().filter(|conn| conn.surplus).count();
-            return assert!(self.stopping || surplus >= 64, "a connection was dropped without a word");
+            let over_limit = self.conns.values().filter(|conn| conn.over_limit).count();
+            return assert!(self.stopping || over_limit >= 64, "a connection was dropped without a word");
         };
         let login_due = self.now + self.settings.config.login_timeout;
         let conn = Conn::new(peer, self.now, login_due);

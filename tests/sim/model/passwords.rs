@@ -2,7 +2,7 @@
 
 use super::conn::Change;
 use super::frames::{is_error, parts_of_change};
-use super::{Charge, Errand, Model, State, Waiting};
+use super::{Charge, Model, PendingWork, State, Waiting};
 use crate::wire::Said;
 use porter::engine::ConnId;
 
@@ -32,19 +32,19 @@ impl Model {
             // When exactly it is found right nobody can see.
             self.users.verified_at_some_time(&name);
         }
-        let errand = Errand::Login { right, charge: Charge::Maybe };
+        let pending = PendingWork::Login { right, charge: Charge::Maybe };
         let change = Change { serial, new: new.to_vec(), asked: false, kept: None };
-        let waiting = Waiting { change: Some(change), ..Waiting::new(name, old, errand, self.now) };
+        let waiting = Waiting { change: Some(change), ..Waiting::new(name, old, pending, self.now) };
         self.wait(id, waiting, unserved)
     }
 
     /// The store was asked to keep another hash of a name: whether it is a new password's, and whose.
     pub(super) fn ask_change(&mut self, ticket: u64, name: &str, hash: &porter::auth::PasswordHash) -> bool {
         let asks = self.conns.iter_mut().find_map(|(id, conn)| match &mut conn.state {
-            State::Waiting(Waiting { name: own, change: Some(change), errand, .. })
+            State::Waiting(Waiting { name: own, change: Some(change), pending, .. })
                 if own == name
                     && !change.asked
-                    && *errand != (Errand::Login { right: Some(false), charge: Charge::Done })
+                    && *pending != (PendingWork::Login { right: Some(false), charge: Charge::Done })
                     && super::users::is_hash_of(hash, &change.new) =>
             {
                 Some((*id, change))
@@ -75,7 +75,7 @@ impl Model {
         for (other, conn) in self.conns.iter_mut().filter(|(other, _)| **other != id) {
             if let State::Waiting(waiting) = &mut conn.state
                 && waiting.name == name
-                && let Errand::Login { right: Some(right), .. } = &mut waiting.errand
+                && let PendingWork::Login { right: Some(right), .. } = &mut waiting.pending
                 && std::mem::replace(right, false)
             {
                 waiting.is_stale = true;

@@ -44,7 +44,7 @@ impl Model {
         let config = &self.settings.config;
         let strangers = self.conns.values().filter(|conn| is_surely_stranger(conn)).count();
         assert!(strangers <= config.max_strangers, "{strangers} that are not logged in");
-        let regular = self.conns.values().filter(|conn| !conn.surplus && conn.closing.is_none()).count();
+        let regular = self.conns.values().filter(|conn| !conn.over_limit && conn.closing.is_none()).count();
         assert!(regular <= config.max_connections, "{regular} connections");
         assert!(self.conns.len() <= config.max_connections + REFUSALS + ACCEPTS, "{}", self.conns.len());
     }
@@ -64,7 +64,7 @@ impl Model {
     fn limits_reached(&self, newcomer: ConnId) -> (bool, bool) {
         let config = &self.settings.config;
         let others = || self.conns.iter().filter(|(id, _)| **id != newcomer).map(|(_, conn)| conn);
-        let is_full = others().filter(|conn| !conn.surplus).count() >= config.max_connections;
+        let is_full = others().filter(|conn| !conn.over_limit).count() >= config.max_connections;
         (is_full, others().filter(|conn| may_be_stranger(conn)).count() >= config.max_strangers)
     }
 
@@ -122,7 +122,7 @@ impl Model {
         if let Said::Error(_, text) = said {
             check_seconds(text);
         }
-        self.conn(id).surplus = true;
+        self.conn(id).over_limit = true;
         self.close(id, false);
     }
 
@@ -132,7 +132,7 @@ impl Model {
 }
 
 fn may_be_stranger(conn: &Conn) -> bool {
-    !conn.surplus && !conn.was_in
+    !conn.over_limit && !conn.was_in
 }
 
 fn is_surely_stranger(conn: &Conn) -> bool {

@@ -3,7 +3,7 @@
 use super::crowd::is_for_all;
 use super::frames::{is_error, is_error_next};
 use super::users::Answered;
-use super::{Charge, Errand, Model, State, Waiting, check_seconds};
+use super::{Charge, Model, PendingWork, State, Waiting, check_seconds};
 use crate::recorder::Stored;
 use crate::wire::Said;
 use porter::engine::ConnId;
@@ -35,7 +35,7 @@ impl Model {
         let origin = conn.peer.ip();
         if self.hashing
             && waiting.change.as_ref().is_none_or(|change| !change.asked)
-            && let Errand::Login { right: Some(right), .. } = waiting.errand
+            && let PendingWork::Login { right: Some(right), .. } = waiting.pending
         {
             let is_done = match &said {
                 Said::Error(105, _) => false,
@@ -51,7 +51,7 @@ impl Model {
             // Cut off for the sake of all, it waits to its end, unless there is a session of which nobody knows.
             said if is_for_all(said) && self.sessions_now <= self.sessions.len() => return false,
             Said::Error(108, _) => {
-                if let Errand::Login { right: Some(true), .. } = waiting.errand
+                if let PendingWork::Login { right: Some(true), .. } = waiting.pending
                     && waiting.change.is_none()
                 {
                     // Its Welcome was dropped with the rest: a session whose token nobody knows.
@@ -77,18 +77,18 @@ impl Model {
             _ => {}
         }
         self.stop_waiting(id, &waiting);
-        if let (Some(change), Errand::Login { right, .. }) = (&waiting.change, waiting.errand) {
+        if let (Some(change), PendingWork::Login { right, .. }) = (&waiting.change, waiting.pending) {
             return self.resolve_change(id, change, right.unwrap_or(false));
         }
-        match waiting.errand {
-            Errand::Register { asked, kept } => {
+        match waiting.pending {
+            PendingWork::Register { asked, kept } => {
                 if asked && is_error(&said, 3) {
                     self.pass_to_twin(id, &waiting);
                 }
                 let kept = kept.or_else(|| self.swap_with_twin(id, &waiting));
                 self.resolve_register(id, waiting.name, kept)
             }
-            Errand::Login { right, .. } => self.resolve_login(id, waiting.name, right.unwrap_or(false)),
+            PendingWork::Login { right, .. } => self.resolve_login(id, waiting.name, right.unwrap_or(false)),
         }
     }
 
@@ -115,8 +115,8 @@ impl Model {
             State::Waiting(twin)
                 if *other != id && twin.name == waiting.name && twin.password == waiting.password =>
             {
-                match &mut twin.errand {
-                    Errand::Register { asked, kept } if kept.is_some() => {
+                match &mut twin.pending {
+                    PendingWork::Register { asked, kept } if kept.is_some() => {
                         *asked = false;
                         kept.take()
                     }
@@ -133,14 +133,14 @@ impl Model {
             State::Waiting(twin)
                 if *other != id
                     && (&twin.name, &twin.password) == (&waiting.name, &waiting.password)
-                    && matches!(twin.errand, Errand::Register { asked: false, .. }) =>
+                    && matches!(twin.pending, PendingWork::Register { asked: false, .. }) =>
             {
                 Some((*other, twin))
             }
             _ => None,
         });
         if let Some((other, twin)) = twin {
-            twin.errand = waiting.errand;
+            twin.pending = waiting.pending;
             self.users.pass_on(&waiting.name, id, other);
         }
     }
@@ -201,7 +201,7 @@ impl Model {
     /// Whether a login that was handed in was known to be wrong at once, since the right password was verified lately:
     /// then it is charged, whatever comes next.
     pub(crate) fn judge_at_once(&mut self, id: ConnId) -> bool {
-        let State::Waiting(Waiting { name, errand: Errand::Login { right: Some(false), .. }, .. }) =
+        let State::Waiting(Waiting { name, pending: PendingWork::Login { right: Some(false), .. }, .. }) =
             &self.conns[&id].state
         else {
             return false;
@@ -221,7 +221,7 @@ impl Model {
     /// Puts the penalty of a wrong login on its origin, unless it is there already.
     fn charge(&mut self, id: ConnId) {
         let conn = &self.conns[&id];
-        if let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) = &conn.state
+        if let State::Waiting(Waiting { pending: PendingWork::Login { charge, .. }, .. }) = &conn.state
             && *charge != Charge::Done
         {
             self.throttle.guessed(conn.peer.ip(), self.now);
@@ -229,7 +229,8 @@ impl Model {
     }
 
     pub(crate) fn set_charge(&mut self, id: ConnId, new: Charge) {
-        if let State::Waiting(Waiting { errand: Errand::Login { charge, .. }, .. }) = &mut self.conn(id).state
+        if let State::Waiting(Waiting { pending: PendingWork::Login { charge, .. }, .. }) =
+            &mut self.conn(id).state
         {
             *charge = new;
         }
@@ -251,8 +252,8 @@ impl Model {
     pub(crate) fn note_lone_login(&mut self, hash_jobs: usize) {
         let is_queued = |conn: &super::Conn| match &conn.state {
             State::Waiting(waiting) => matches!(
-                waiting.errand,
-                Errand::Login { right: Some(_), .. } | Errand::Register { asked: false, .. }
+                waiting.pending,
+                PendingWork::Login { right: Some(_), .. } | PendingWork::Register { asked: false, .. }
             ),
             _ => false,
         };
@@ -261,7 +262,7 @@ impl Model {
         let before = std::mem::replace(&mut self.lone, lone);
         if let Some(id) = lone.filter(|_| self.hashing && before == lone)
             && let State::Waiting(Waiting {
-                errand: Errand::Login { charge, .. },
+                pending: PendingWork::Login { charge, .. },
                 change: None,
                 is_stale: false,
                 ..
@@ -277,7 +278,7 @@ impl Model {
             match stored {
                 Stored::Register { ticket, name, hash } => {
                     let fits = |waiting: &Waiting| {
-                        let asks = matches!(waiting.errand, Errand::Register { asked: false, .. });
+                        let asks = matches!(waiting.pending, PendingWork::Register { asked: false, .. });
                         asks && waiting.name == name && super::users::is_hash_of(&hash, &waiting.password)
                     };
                     let found = self.conns.iter_mut().find_map(|(id, conn)| match &mut conn.state {
@@ -287,7 +288,7 @@ impl Model {
                     let Some((id, waiting)) = found else {
                         panic!("the store was asked to keep {name} for nobody")
                     };
-                    waiting.errand = Errand::Register { asked: true, kept: None };
+                    waiting.pending = PendingWork::Register { asked: true, kept: None };
                     let password = waiting.password.clone();
                     self.users.ask(ticket, name, password, id);
                 }
@@ -318,7 +319,7 @@ impl Model {
         if let Some(conn) = self.conns.get_mut(&id)
             && let State::Waiting(Waiting {
                 name: waits_for,
-                errand: Errand::Register { asked: true, kept: answer },
+                pending: PendingWork::Register { asked: true, kept: answer },
                 ..
             }) = &mut conn.state
             && *waits_for == name
@@ -327,7 +328,7 @@ impl Model {
         }
         for (id, conn) in &mut self.conns {
             if let State::Waiting(waiting) = &mut conn.state
-                && let Errand::Login { right: right @ None, .. } = &mut waiting.errand
+                && let PendingWork::Login { right: right @ None, .. } = &mut waiting.pending
                 && waiting.name == name
             {
                 *right = self.users.is_right(&name, &waiting.password);

@@ -225,11 +225,11 @@ impl Session {
                 }
             }
             let flags = if connection.wants_write() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            let Ok(patience) = Timespec::try_from(until.saturating_duration_since(now())) else { return };
+            let Ok(wait) = Timespec::try_from(until.saturating_duration_since(now())) else { return };
             if !connection.has_received() {
                 let mut ports = [PollFd::from_borrowed_fd(connection.as_fd(), flags)];
                 // A signal ends the process.
-                let _ = poll(&mut ports, Some(&patience));
+                let _ = poll(&mut ports, Some(&wait));
             }
             connection.write();
             if connection.read().is_err() || now() >= until {

@@ -257,7 +257,7 @@ impl Session {
         let shown_port = ports.len();
         ports.extend(self.display.ports());
         let has_typed = wants_input && self.is_typed() && self.editor.has_pending();
-        let timeout = if has_received || has_typed { Some(Timespec::default()) } else { self.patience() };
+        let timeout = if has_received || has_typed { Some(Timespec::default()) } else { self.next_timeout() };
         loop {
             match poll(&mut ports, timeout.as_ref()) {
                 Ok(_) => break,
@@ -280,7 +280,7 @@ impl Session {
     }
 
     /// Until what is due next.
-    fn patience(&self) -> Option<Timespec> {
+    fn next_timeout(&self) -> Option<Timespec> {
         let again = if let Link::Away(again) = self.link { again } else { None };
         let hint = self.greeting_due.filter(|_| matches!(self.link, Link::Joining(..)));
         let due = [again, hint, self.silence_ends()].into_iter().flatten().min()?;
