@@ -185,12 +185,10 @@ const FILLING: &str = "the quick brown fox jumps over the lazy dog 0123456789 æ
 pub fn text(client: u64, size_bytes: usize) -> String {
     let mut text = format!("{:0<1$}{client:x} ", "", size_bytes.min(DIGITS));
     text.truncate(size_bytes);
-    while text.len() + FILLING.len() <= size_bytes {
-        text.push_str(FILLING);
+    let mut filling = FILLING.chars().cycle();
+    while let Some(char) = filling.next().filter(|char| text.len() + char.len_utf8() <= size_bytes) {
+        text.push(char);
     }
-    let room = size_bytes - text.len();
-    let end = (0..=room).rev().find(|end| FILLING.is_char_boundary(*end)).unwrap_or(0);
-    text.push_str(&FILLING[..end]);
     while text.len() < size_bytes {
         text.push('.');
     }

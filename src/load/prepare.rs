@@ -151,8 +151,9 @@ pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), LoadError
         return Ok(());
     }
     setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|error| {
-        let reason =
-            format!("{concurrency} clients at once need {wanted} file descriptors ({error}); see `ulimit -n`");
+        let reason = format!(
+            "{concurrency} clients at once need {wanted} file descriptors ({error}); see `ulimit -n`"
+        );
         LoadError::new("too_few_descriptors", reason)
     })
 }
