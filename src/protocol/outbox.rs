@@ -18,14 +18,14 @@ use zeroize::{Zeroize, Zeroizing};
 /// [taken back](Outbox::reclaim) for another connection when all is sent.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    waiting: Option<Box<Waiting>>,
+    waiting: Option<Box<UnsentFrames>>,
 }
 
 /// Whole frames, as a stream: for each piece the own bytes before it and then its shared ones, and behind the last piece
 /// the rest of the own bytes. Of `own`, all before `done` has left the stream, and what `pieces` does not have between
 /// its shared frames begins at `tail`: `done <= tail <= own.len()`.
 #[derive(Debug, Default)]
-struct Waiting {
+struct UnsentFrames {
     own: Vec<u8>,
     done: usize,
     tail: usize,
@@ -61,7 +61,7 @@ impl Piece {
 
 /// An outbox's memory, with nothing in it: to be lent to another.
 #[derive(Debug)]
-pub struct Spare(Box<Waiting>);
+pub struct Spare(Box<UnsentFrames>);
 
 impl Spare {
     /// Bytes of memory held.
@@ -185,7 +185,7 @@ impl Outbox {
 
 /// What of an outbox is to be written, as slices in order.
 #[derive(Clone, Copy, Debug)]
-pub struct Unsent<'a>(Option<&'a Waiting>);
+pub struct Unsent<'a>(Option<&'a UnsentFrames>);
 
 impl<'a> Unsent<'a> {
     /// Nothing.
@@ -264,15 +264,15 @@ impl<'a> Unsent<'a> {
 }
 
 /// A client's frames may have held a password.
-impl Drop for Waiting {
+impl Drop for UnsentFrames {
     fn drop(&mut self) {
         self.own.zeroize();
     }
 }
 
-impl Waiting {
+impl UnsentFrames {
     fn held_bytes(&self) -> usize {
-        self.own.capacity() + self.pieces.capacity() * size_of::<Piece>() + size_of::<Waiting>()
+        self.own.capacity() + self.pieces.capacity() * size_of::<Piece>() + size_of::<UnsentFrames>()
     }
 
     fn advance(&mut self, count: usize) {
@@ -347,7 +347,7 @@ impl Waiting {
             shared.map_or((own, self.sent), |shared| (shared.bytes(), self.sent - own.len()));
         let (start, end) = begun_frame(frames, sent);
         // What is given back for it is wiped.
-        let mut kept = Waiting::default();
+        let mut kept = UnsentFrames::default();
         kept.has_secret = self.has_secret;
         kept.sent = sent - start;
         kept.len = end - start - kept.sent;

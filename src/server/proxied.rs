@@ -24,13 +24,13 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Default)]
 pub(super) struct Proxied {
     from: Vec<IpNet>,
-    waiting: Slab<Waiting>,
+    waiting: Slab<AwaitingHeader>,
     /// Of them those of which something new is known.
     ready: VecDeque<usize>,
     due: BTreeSet<(Moment, usize)>,
 }
 
-struct Waiting {
+struct AwaitingHeader {
     stream: TcpStream,
     proxy: SocketAddr,
     deadline: Moment,
@@ -105,7 +105,7 @@ impl Proxied {
     }
 
     fn insert(&mut self, stream: TcpStream, proxy: SocketAddr, deadline: Moment) -> usize {
-        let waiting = Waiting {
+        let waiting = AwaitingHeader {
             stream,
             proxy,
             deadline,
@@ -118,7 +118,7 @@ impl Proxied {
         index
     }
 
-    fn remove(&mut self, index: usize) -> Option<Waiting> {
+    fn remove(&mut self, index: usize) -> Option<AwaitingHeader> {
         let waiting = self.waiting.try_remove(index)?;
         self.due.remove(&(waiting.deadline, index));
         // The index may be another's soon.
@@ -140,7 +140,7 @@ impl Proxied {
     }
 }
 
-impl Waiting {
+impl AwaitingHeader {
     /// Looks at what has come, and takes the header when it is whole.
     fn look(&mut self, buffer: &mut [u8]) -> Look {
         let bytes = &mut buffer[..PROXY_HEADER_BYTES];
@@ -233,7 +233,7 @@ impl<S: Store> Server<S> {
                 }
             }
             Look::Client(client) => {
-                let Some(Waiting { stream, proxy, .. }) = self.proxied.remove(index) else { return };
+                let Some(AwaitingHeader { stream, proxy, .. }) = self.proxied.remove(index) else { return };
                 if let Some(conn) = self.engine.handle_connect_through(client, proxy, now) {
                     self.admit(conn, stream, true, now);
                 }

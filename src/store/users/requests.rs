@@ -8,7 +8,7 @@ use crate::auth::{Name, PasswordHash, skeleton};
 use std::collections::HashMap;
 
 /// A request that waits for the next write.
-pub(super) struct Waiting {
+pub(super) struct QueuedRequest {
     pub(super) ticket: Ticket,
     pub(super) name: Name,
     pub(super) wanted: Wanted,
@@ -36,7 +36,7 @@ impl Wanted {
 /// All that wait.
 #[derive(Default)]
 pub(super) struct Requests {
-    waiting: Vec<Waiting>,
+    waiting: Vec<QueuedRequest>,
     /// The names of those who wait and are new, by their skeletons.
     pending: HashMap<String, Name>,
     /// The last record that waits for a known user: later requests begin from it.
@@ -66,12 +66,12 @@ impl Requests {
 
     pub(super) fn register(&mut self, ticket: Ticket, name: Name, password: PasswordHash) {
         self.pending.insert(skeleton(name.as_str()), name.clone());
-        self.waiting.push(Waiting { ticket, name, wanted: Wanted::Registration(password) });
+        self.waiting.push(QueuedRequest { ticket, name, wanted: Wanted::Registration(password) });
     }
 
     pub(super) fn change(&mut self, ticket: Ticket, name: Name, record: Record) {
         self.last.insert(name.clone(), record.clone());
-        self.waiting.push(Waiting { ticket, name, wanted: Wanted::Change(record) });
+        self.waiting.push(QueuedRequest { ticket, name, wanted: Wanted::Change(record) });
     }
 
     pub(super) fn import(&mut self, ticket: Ticket, accounts: Vec<Account>) {
@@ -82,7 +82,8 @@ impl Requests {
     pub(super) fn take_records(&mut self, now: Stamp) -> Vec<(Ticket, Name, Record)> {
         self.pending.clear();
         self.last.clear();
-        let record = |Waiting { ticket, name, wanted }| (ticket, name, Wanted::into_record(wanted, now));
+        let record =
+            |QueuedRequest { ticket, name, wanted }| (ticket, name, Wanted::into_record(wanted, now));
         self.waiting.drain(..).map(record).collect()
     }
 
@@ -94,7 +95,7 @@ impl Requests {
     /// only when they are written.
     pub(super) fn take_overtaken(&mut self, before: &Table, after: &Table) -> Vec<Ticket> {
         let has_room = after.has_room(self.waiting.len());
-        let is_overtaken = |waiting: &mut Waiting| {
+        let is_overtaken = |waiting: &mut QueuedRequest| {
             let name = waiting.name.as_str();
             !has_room
                 || match waiting.wanted {
@@ -102,8 +103,8 @@ impl Requests {
                     Wanted::Change(_) => before.find(name) != after.find(name),
                 }
         };
-        let overtaken: Vec<Waiting> = self.waiting.extract_if(.., is_overtaken).collect();
-        for Waiting { name, wanted, .. } in &overtaken {
+        let overtaken: Vec<QueuedRequest> = self.waiting.extract_if(.., is_overtaken).collect();
+        for QueuedRequest { name, wanted, .. } in &overtaken {
             match wanted {
                 Wanted::Registration(_) => self.pending.remove(&skeleton(name.as_str())).map(|_| ()),
                 Wanted::Change(_) => self.last.remove(name).map(|_| ()),
