@@ -41,7 +41,7 @@
 //! | [`limits`] | every bound, its unit and its reason | anything else |
 //! | [`cli`] | what the programs share at their command lines | what the programs do |
 //! | [`editor`] | a line that a person types at a terminal (feature `programs`) | who reads the line, sockets |
-//! | [`tls`] | what both ends share of the encryption between them | sockets, frames, whom to trust |
+//! | [`tls`] | what all ends share of encryption, and how a server is known | sockets, frames, which server is meant |
 //! | [`proxy_header`] | for whom a proxy has connected | sockets, whose header is believed |
 //! | [`http`] | what a monitoring system asks for | sockets, what the figures are |
 //! | [`protocol`] | what the bytes mean | who speaks, what is allowed when, that sockets exist |
@@ -196,6 +196,7 @@ pub mod store;
 pub mod text;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod transport;
 #[cfg(any(feature = "programs", feature = "tls"))]
 mod whole_file;
 

@@ -24,6 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("editor", &["limits", "text", "foreground"]),
     ("slots", &[]),
     ("tls", &["limits"]),
+    ("transport", &["tls"]),
     ("proxy_header", &["limits"]),
     ("http", &["limits"]),
     ("protocol", &["limits"]),
@@ -59,6 +60,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "editor",
             "slots",
             "tls",
+            "transport",
             "proxy_header",
             "http",
             "whole_file",
@@ -69,11 +71,23 @@ const MODULES: &[(&str, &[&str])] = &[
             "engine",
         ],
     ),
-    ("client", &["limits", "text", "keepalive", "cli", "tls", "protocol", "auth"]),
+    ("client", &["limits", "text", "keepalive", "cli", "tls", "transport", "protocol", "auth"]),
     ("chart", &[]),
     (
         "load",
-        &["limits", "moment", "clock", "keepalive", "cli", "tls", "protocol", "auth", "client", "chart"],
+        &[
+            "limits",
+            "moment",
+            "clock",
+            "keepalive",
+            "cli",
+            "tls",
+            "transport",
+            "protocol",
+            "auth",
+            "client",
+            "chart",
+        ],
     ),
     (
         "fuzz",
@@ -115,7 +129,8 @@ const WORLD: &[(&str, &[&str])] = &[
     ("std::fs", &["whole_file", "cli", "editor", "server", "store", "client", "load", "bin"]),
     ("std::env", &["cli", "editor", "bin"]),
     // The client finds hosts, connects and shakes hands on a thread of its own: those calls cannot be given up, and the
-    // keyboard and signals do not wait for them. The server is one thread, which may be one of another program's.
+    // keyboard and signals do not wait for them. The server is one thread, which may be one of another program's, but for the
+    // name of a store that it has lost.
     ("std::thread", &["client", "server"]),
     // The engine sees the store through its trait; where records and keys lie is between store and server.
     ("Disk", &["store", "server", "fuzz"]),

@@ -2,11 +2,12 @@
 //!
 //! This is the one place between frames and the network. It must not know what the frames are about.
 
-use super::protection::{Transport, failure};
+use super::protection::failure;
 use super::{ClientError, REPLY_BYTES_MOST};
 use crate::keepalive::set_path_timeout;
 use crate::limits::{PATH_TIMEOUT, UNREAD_BYTES, UNREAD_DRAIN_BYTES_PER_SECOND as DRAIN};
 use crate::protocol::{Inbox, Lent, Outbox, Reply, Request};
+use crate::transport::Transport;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -49,7 +49,7 @@ pub use handshake::{Asked, Handshake, HandshakeError, Step};
 #[cfg(any(feature = "client", feature = "load"))]
 pub use protection::Protection;
 #[cfg(feature = "load")]
-pub(crate) use protection::{Transport, Transports, failure};
+pub(crate) use protection::failure;
 
 use crate::auth::Token;
 use crate::limits::{MAX_FRAME_BYTES_MOST, REPLY_EXTRA_BYTES};

@@ -1,4 +1,4 @@
-//! Whether a connection is encrypted, and what then lies between its socket and the frames.
+//! Whether a client's connection is encrypted, and whom it trusts then.
 //!
 //! This module must not know what the frames are about.
 
@@ -9,9 +9,11 @@ use super::connected;
 use super::tls::{self, Trust};
 #[cfg(not(feature = "tls"))]
 use super::unencrypted::Trust;
-#[cfg(feature = "tls")]
-use crate::tls::Channel;
-use std::io::{self, Read, Write};
+#[cfg(feature = "client")]
+use crate::transport::Transport;
+#[cfg(feature = "load")]
+use crate::transport::Transports;
+use std::io;
 use std::net::IpAddr;
 #[cfg(feature = "load")]
 use std::net::SocketAddr;
@@ -30,30 +32,9 @@ pub enum Protection {
     TlsBeyondLoopback(Trust),
 }
 
-/// What carries frames over a socket that is lent to each call.
-#[derive(Debug)]
-pub(crate) enum Transport {
-    /// The socket alone.
-    Plain,
-    /// TLS.
-    #[cfg(feature = "tls")]
-    Tls(Box<Channel>),
-}
-
 #[cfg(feature = "client")]
 /// A connection to a server that is the one that is wanted, and what a person should be warned of nevertheless.
 pub(crate) type Connected = (TcpStream, Transport, Option<String>);
-
-/// What each of many connections to one server begins with.
-#[cfg(feature = "load")]
-#[derive(Clone, Debug)]
-pub(crate) enum Transports {
-    /// Nothing.
-    Plain,
-    /// A handshake.
-    #[cfg(feature = "tls")]
-    Tls(tls::Handshakes),
-}
 
 impl Protection {
     /// Whom to trust at a server's address; `None` for plain TCP.
@@ -114,20 +95,6 @@ impl Transports {
             Some(_) => Err(not_built(host)),
         }
     }
-
-    /// What carries a new connection.
-    ///
-    /// # Errors
-    /// [`ClientError::Untrusted`].
-    pub(crate) fn begin(&self) -> Result<Transport, ClientError> {
-        match self {
-            Transports::Plain => Ok(Transport::Plain),
-            #[cfg(feature = "tls")]
-            Transports::Tls(handshakes) => {
-                handshakes.begin().map(|channel| Transport::Tls(Box::new(channel)))
-            }
-        }
-    }
 }
 
 #[cfg(all(feature = "client", feature = "tls"))]
@@ -157,75 +124,6 @@ fn secured(
 fn not_built(host: &str) -> ClientError {
     let reason = "this program was built without encryption; to speak with";
     ClientError::Untrusted(format!("{reason} {host} all the same give --plaintext"))
-}
-
-#[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "the socket alone knows nothing"))]
-impl Transport {
-    /// Reads what came.
-    ///
-    /// # Errors
-    /// What the socket gives, and `InvalidData` with what TLS has against it.
-    pub(crate) fn read(&mut self, socket: &mut (impl Read + Write), into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Transport::Plain => socket.read(into),
-            #[cfg(feature = "tls")]
-            Transport::Tls(channel) => channel.read(socket, into),
-        }
-    }
-
-    /// Writes what is taken; with no bytes, what is held.
-    ///
-    /// # Errors
-    /// What the socket gives.
-    pub(crate) fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Transport::Plain => socket.write(bytes),
-            #[cfg(feature = "tls")]
-            Transport::Tls(channel) if bytes.is_empty() => channel.flush(socket).map(|()| 0),
-            #[cfg(feature = "tls")]
-            Transport::Tls(channel) => channel.write(socket, bytes),
-        }
-    }
-
-    /// Whether frames can go through it.
-    #[cfg(feature = "load")]
-    pub(crate) fn is_open(&self) -> bool {
-        match self {
-            Transport::Plain => true,
-            #[cfg(feature = "tls")]
-            Transport::Tls(channel) => !channel.is_handshaking(),
-        }
-    }
-
-    /// Whether what was written has not all been taken by the system.
-    pub(crate) fn has_backlog(&self) -> bool {
-        match self {
-            Transport::Plain => false,
-            #[cfg(feature = "tls")]
-            Transport::Tls(channel) => channel.has_backlog(),
-        }
-    }
-
-    #[cfg(feature = "client")]
-    /// Whether something can be read though the socket may have nothing.
-    pub(crate) fn has_text(&self) -> bool {
-        match self {
-            Transport::Plain => false,
-            #[cfg(feature = "tls")]
-            Transport::Tls(channel) => channel.has_text(),
-        }
-    }
-
-    #[cfg(feature = "client")]
-    /// Says that nothing more will be sent, as far as that can be said at once.
-    pub(crate) fn finish(&mut self, _socket: &mut impl Write) {
-        #[cfg(feature = "tls")]
-        if let Transport::Tls(channel) = self {
-            channel.finish();
-            // A server that is gone takes no close_notify.
-            let _ = channel.flush(_socket);
-        }
-    }
 }
 
 /// What a transport's error means to a client.

@@ -8,8 +8,9 @@
 
 use super::Plan;
 use super::error::{LoadError, OUT_OF_PORTS, REFUSED, lost, refused_transport};
-use crate::client::{Transport, Transports, failure};
+use crate::client::failure;
 use crate::keepalive::detect_dead_path;
+use crate::transport::{Transport, Transports};
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 use rustix::io::Errno;
@@ -75,7 +76,7 @@ impl Connector {
             }
         }
         let stream = stream.map_err(|error| unconnected(&error))?;
-        let transport = self.transports.begin().map_err(|error| refused_transport(&error))?;
+        let transport = self.transports.begin().map_err(|error| refused_transport(&error.into()))?;
         Ok(Connection {
             // On the loopback it is mostly there already, and the first messages can go out without a wait.
             is_connected: stream.peer_addr().is_ok(),

@@ -150,7 +150,7 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Transports;
+    use crate::transport::Transports;
     use std::net::TcpListener;
 
     /// A watchdog, looking each 100 ms at a listener that accepts and sends nothing, or at a port where none is.

@@ -1,19 +1,26 @@
-//! What server, client and load tester share of TLS: one version, one protocol name, a [`Fingerprint`], and the
-//! [`Channel`] that carries bytes between a socket and whoever reads and writes them.
+//! What server, client and load tester share of TLS: one version, one protocol name, a [`Fingerprint`], how a server is
+//! known by that or by an authority, and the [`Channel`] that carries bytes between a socket and whoever reads and writes
+//! them.
 //!
 //! TLS 1.3 only, by `rustls` with `ring`. There is no resumption of TLS sessions: each connection shows its certificate
 //! and is verified, and no key outlives it.
 //!
-//! This module must not know sockets, frames or whom to trust: the socket is lent to each call.
+//! This module must not know sockets, frames or which server is to be trusted for what: the socket is lent to each call.
 
+mod authority;
 mod channel;
 mod client_hello;
+mod connector;
 mod fingerprint;
+mod pinned;
 
+pub(crate) use authority::authority;
 pub(crate) use channel::GOODBYE;
 pub use channel::{Channel, NotTls, RECORD_BYTES};
 pub(crate) use client_hello::FirstBytes;
+pub(crate) use connector::{Connector, Identity};
 pub use fingerprint::Fingerprint;
+pub(crate) use pinned::{KEY, Known, Pinned};
 
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, ring};

@@ -4,33 +4,12 @@
 //! line without `key:` knows one certificate. Lines are only added. Empty lines and those that begin with `#` are left alone; any other line that is not as it
 //! should be is an error, since what it said of a server would be forgotten otherwise.
 
-use crate::tls::Fingerprint;
-use std::fmt::{self, Display};
+use crate::tls::{Fingerprint, KEY, Known};
+use std::fmt::Display;
 use std::fs::{DirBuilder, OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-
-/// Marks a fingerprint as that of a key.
-const KEY: &str = "key:";
-
-/// What a server is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    /// Its certificate.
-    Certificate(Fingerprint),
-    /// Its public key, whatever certificate it has for it.
-    Key(Fingerprint),
-}
-
-impl fmt::Display for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Known::Certificate(fingerprint) => fingerprint.fmt(f),
-            Known::Key(fingerprint) => write!(f, "{KEY}{fingerprint}"),
-        }
-    }
-}
 
 /// A server's name in the file; an IPv6 address in brackets.
 pub(super) fn server_name(host: &str, port: u16) -> String {

@@ -12,7 +12,6 @@
 //! # Ok::<(), ClientError>(())
 //! ```
 
-mod authority;
 mod known_servers;
 #[cfg(feature = "load")]
 mod settled;
@@ -20,8 +19,6 @@ mod trust;
 
 #[cfg(feature = "load")]
 pub(crate) use settled::settled;
-#[cfg(feature = "load")]
-pub(crate) use trust::Handshakes;
 pub use trust::Trust;
 
 use super::{Client, ClientError, connected};

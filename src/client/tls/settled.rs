@@ -3,9 +3,9 @@
 //! This module must not know what the connections are for.
 
 use super::secured;
-use super::trust::{Handshakes, Trust};
+use super::trust::Trust;
 use crate::client::ClientError;
-use crate::tls::Fingerprint;
+use crate::tls::{Connector, Fingerprint};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) fn settled(
     server: SocketAddr,
     trust: &Trust,
     timeout: Duration,
-) -> Result<Handshakes, ClientError> {
+) -> Result<Connector, ClientError> {
     if let Trust::Known { .. } = trust {
         let mut socket = TcpStream::connect_timeout(&server, timeout)?;
         let (mut channel, warning) = secured(&mut socket, host, server.port(), trust, timeout)?;
@@ -30,8 +30,8 @@ pub(crate) fn settled(
         let _ = channel.flush(&mut socket);
         if let Some(certificate) = channel.peer_certificate() {
             let pinned = Trust::Fingerprint(Fingerprint::of(certificate));
-            return pinned.handshakes(host, server.port(), server.ip());
+            return Ok(pinned.handshakes(host, server.port(), server.ip())?.connector());
         }
     }
-    trust.handshakes(host, server.port(), server.ip())
+    Ok(trust.handshakes(host, server.port(), server.ip())?.connector())
 }

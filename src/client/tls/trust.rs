@@ -1,18 +1,10 @@
 //! Whom to trust: an authority, a fingerprint, or what was trusted before.
 
-use super::authority::authority;
-use super::known_servers::{Known, find, remember, server_name};
+use super::known_servers::{find, remember, server_name};
 use crate::client::ClientError;
-use crate::tls::{ALPN, Channel, Fingerprint, VERSIONS, provider};
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, PeerIncompatible,
-    SignatureScheme,
-};
-use std::fmt;
+use crate::tls::{ALPN, Channel, Connector, Fingerprint, Known, Pinned, authority};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::ServerName;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,8 +28,7 @@ pub enum Trust {
 /// How connections to one server begin.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshakes {
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    connector: Connector,
     /// Whom to ask about a certificate that nothing is known of.
     unknown: Option<Stranger>,
 }
@@ -66,7 +57,7 @@ impl Trust {
         if let Trust::Authority(file) = self {
             let name =
                 name.map_err(|_| untrusted(format!("{host:?} cannot be the name in a certificate")))?;
-            return Handshakes::new(authority(file)?, name, None);
+            return Handshakes::new(authority(file).map_err(untrusted)?, name, None);
         }
         // A fingerprint names no host: the name is only what the server is sent.
         let name = name.unwrap_or(ServerName::IpAddress(address.into()));
@@ -83,13 +74,8 @@ impl Trust {
             Trust::Fingerprint(fingerprint) => (vec![Known::Certificate(*fingerprint)], None),
             Trust::Authority(_) => (Vec::new(), None),
         };
-        let pinned = Pinned {
-            expected,
-            server: server_name(host, port),
-            file: if let Trust::Known { file, .. } = self { file.clone() } else { None },
-            algorithms: provider().signature_verification_algorithms,
-        };
-        Handshakes::new(Arc::new(pinned), name, unknown)
+        let file = if let Trust::Known { file, .. } = self { file.clone() } else { None };
+        Handshakes::new(Pinned::verifier(expected, server_name(host, port), file), name, unknown)
     }
 
     /// Remembers a server that a person has accepted, by the fingerprint of its key.
@@ -110,22 +96,20 @@ impl Handshakes {
         name: ServerName<'static>,
         unknown: Option<Stranger>,
     ) -> Result<Handshakes, ClientError> {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(VERSIONS)
-            .map_err(|error| untrusted(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        // Each connection verifies anew.
-        config.resumption = Resumption::disabled();
-        Ok(Handshakes { config: Arc::new(config), name, unknown })
+        let connector = Connector::new(verifier, name, &[ALPN], None);
+        let connector = connector.map_err(|error| untrusted(error.to_string()))?;
+        Ok(Handshakes { connector, unknown })
     }
 
     /// A channel that has not said anything yet.
     pub(crate) fn begin(&self) -> Result<Channel, ClientError> {
-        Channel::client(Arc::clone(&self.config), self.name.clone())
-            .map_err(|error| untrusted(error.to_string()))
+        self.connector.begin().map_err(|error| untrusted(error.to_string()))
+    }
+
+    /// What connections begin with to a server that needs no judging.
+    #[cfg(feature = "load")]
+    pub(crate) fn connector(self) -> Connector {
+        self.connector
     }
 
     /// Judges a server once its handshake has proved that it has its certificate's key. Before that nothing is to be
@@ -154,90 +138,3 @@ const NO_FILE: &str =
 pub(super) fn untrusted(reason: impl Into<String>) -> ClientError {
     ClientError::Untrusted(reason.into())
 }
-
-/// Verifies that the server has the key of a certificate that is known by itself or by its key; if none is, that it has
-/// the key of the certificate that it shows, whose fingerprint is judged afterwards.
-#[derive(Debug)]
-struct Pinned {
-    expected: Vec<Known>,
-    server: String,
-    file: Option<PathBuf>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let shown = Fingerprint::of(certificate);
-        let key = Fingerprint::of_key(certificate).map_err(Error::General)?;
-        let is_known = |known: &Known| match known {
-            Known::Certificate(fingerprint) => *fingerprint == shown,
-            Known::Key(fingerprint) => *fingerprint == key,
-        };
-        if self.expected.is_empty() || self.expected.iter().any(is_known) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let (server, expected) = (self.server.clone(), self.expected.clone());
-        let changed = Changed { server, expected, shown, key, file: self.file.clone() };
-        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(changed)))))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// The server shows another certificate than it should.
-#[derive(Debug)]
-struct Changed {
-    server: String,
-    expected: Vec<Known>,
-    shown: Fingerprint,
-    key: Fingerprint,
-    file: Option<PathBuf>,
-}
-
-impl fmt::Display for Changed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Changed { server, shown, key, .. } = self;
-        let expected: Vec<String> = self.expected.iter().map(ToString::to_string).collect();
-        let expected = expected.join(" or ");
-        match &self.file {
-            Some(file) => write!(
-                f,
-                "THE CERTIFICATE OF {server} HAS CHANGED: it is {shown} with the key {} and was {expected}; somebody may \
-                 be between you and the server, so nothing was sent; if you know that the change is right, remove its \
-                 line from {}",
-                Known::Key(*key),
-                file.display()
-            ),
-            None => write!(f, "the certificate of {server} is {shown}, not {expected}; nothing was sent"),
-        }
-    }
-}
-
-impl std::error::Error for Changed {}

@@ -1,8 +1,6 @@
 //! Trust in an authority: a bundle of certificates in PEM.
 
-use super::trust::untrusted;
-use crate::client::ClientError;
-use crate::tls::{is_out_of_date, provider};
+use super::{is_out_of_date, provider};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::PemObject;
@@ -27,9 +25,9 @@ struct Authority {
 /// A verifier for the certificates in a file. Those that cannot be used do not spoil the others.
 ///
 /// # Errors
-/// [`ClientError::Untrusted`] if the file cannot be read, or holds no certificate that can be used.
-pub(super) fn authority(file: &Path) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
-    let cannot = |reason: &str| untrusted(format!("cannot use {}: {reason}", file.display()));
+/// One line with the file and the reason, if it cannot be read, or holds no certificate that can be used.
+pub(crate) fn authority(file: &Path) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let cannot = |reason: &str| format!("cannot use {}: {reason}", file.display());
     let (mut bundle, mut roots, mut fault) = (Vec::new(), RootCertStore::empty(), None);
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| cannot(&error.to_string()))? {
         let added = certificate.map_err(|error| error.to_string()).and_then(|certificate| {
@@ -107,7 +105,12 @@ impl std::error::Error for Unvouched {}
 fn explained(error: Error) -> Error {
     let why = match &error {
         Error::InvalidCertificate(CertificateError::Other(reason)) => reason.0.to_string(),
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "UnknownIssuer".to_owned(),
+        // The second is of an authority that has the name of one in the bundle, and another key.
+        Error::InvalidCertificate(
+            reason @ (CertificateError::UnknownIssuer | CertificateError::BadSignature),
+        ) => {
+            format!("{reason:?}")
+        }
         _ => return error,
     };
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Unvouched(why)))))
