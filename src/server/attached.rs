@@ -86,7 +86,9 @@ impl<S: Store> Server<S> {
         if self.handle.is_stop_asked() {
             self.begin_stopping(now);
         }
-        self.engine.handle_wake(now);
+        if self.handle.take_wake() {
+            self.engine.handle_wake(now);
+        }
     }
 
     pub(super) fn read_console(&mut self, now: Moment) {

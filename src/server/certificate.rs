@@ -3,7 +3,7 @@
 //! This module must not know connections.
 
 use crate::store::{Disk, OsDisk};
-use crate::tls::{ALPN, Fingerprint, VERSIONS, is_out_of_date, provider};
+use crate::tls::{ALPN, Fingerprint, Identity as ShownIdentity, VERSIONS, is_out_of_date, provider};
 use crate::whole_file::read_whole;
 use log::Level;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -16,7 +16,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -99,24 +99,13 @@ impl CertificateFiles {
     /// # Errors
     /// One line that names the file and the reason.
     pub(super) fn read(&self) -> Result<Identity, String> {
-        let unusable =
-            |path: &PathBuf, reason: &dyn Display| format!("cannot use {}: {reason}", path.display());
-        let text = read_whole(&self.certificate).map_err(|error| unusable(&self.certificate, &error))?;
-        let chain = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| unusable(&self.certificate, &error))?;
-        let Some(leaf) = chain.first() else {
-            return Err(unusable(&self.certificate, &"it holds no certificate in PEM"));
-        };
-        let fingerprint = Fingerprint::of(leaf);
-        let key = self.read_key().map_err(|reason| unusable(&self.key, &reason))?;
+        let (chain, key) = self.read_identity()?;
+        let fingerprint = Fingerprint::of(chain.first().map_or(&[], |leaf| leaf.as_ref()));
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, key))
-            .map_err(|error| {
-                format!("{} with the key {}", unusable(&self.certificate, &error), self.key.display())
-            })?;
+            .map_err(|error| self.unusable_together(&error))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         // Most clients would have another first, and any suite of TLS 1.3 will do.
         config.ignore_client_order = true;
@@ -127,7 +116,32 @@ impl CertificateFiles {
     }
 }
 
+fn unusable(path: &Path, reason: &dyn Display) -> String {
+    format!("cannot use {}: {reason}", path.display())
+}
+
 impl CertificateFiles {
+    /// Reads both files, each for itself. There is a certificate at least.
+    ///
+    /// # Errors
+    /// One line that names the file and the reason.
+    pub(super) fn read_identity(&self) -> Result<ShownIdentity, String> {
+        let text = read_whole(&self.certificate).map_err(|error| unusable(&self.certificate, &error))?;
+        let chain = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unusable(&self.certificate, &error))?;
+        if chain.is_empty() {
+            return Err(unusable(&self.certificate, &"it holds no certificate in PEM"));
+        }
+        let key = self.read_key().map_err(|reason| unusable(&self.key, &reason))?;
+        Ok((chain, key))
+    }
+
+    /// What is wrong with both together.
+    pub(super) fn unusable_together(&self, error: &rustls::Error) -> String {
+        format!("{} with the key {}", unusable(&self.certificate, error), self.key.display())
+    }
+
     fn read_key(&self) -> Result<PrivateKeyDer<'static>, String> {
         let text = read_whole(&self.key).map_err(|error| error.to_string())?;
         let has = |words: &[u8]| text.windows(words.len()).any(|window| window == words);

@@ -17,11 +17,14 @@ pub struct ServerHandle {
 struct Shared {
     waker: Waker,
     is_stop_asked: AtomicBool,
+    is_wake_asked: AtomicBool,
 }
 
 impl ServerHandle {
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<ServerHandle> {
-        let shared = Shared { waker: Waker::new(registry, token)?, is_stop_asked: AtomicBool::new(false) };
+        let waker = Waker::new(registry, token)?;
+        let shared =
+            Shared { waker, is_stop_asked: AtomicBool::default(), is_wake_asked: AtomicBool::default() };
         Ok(ServerHandle { shared: Arc::new(shared) })
     }
 
@@ -40,7 +43,21 @@ impl ServerHandle {
     /// # Errors
     /// If the system does not let the server be woken.
     pub fn wake(&self) -> io::Result<()> {
+        self.shared.is_wake_asked.store(true, Ordering::Release);
         self.shared.waker.wake()
+    }
+
+    /// Has the server begin a turn, of which its handler learns nothing.
+    ///
+    /// # Errors
+    /// If the system does not let the server be woken.
+    pub(super) fn begin_turn(&self) -> io::Result<()> {
+        self.shared.waker.wake()
+    }
+
+    /// Whether its handler is to be woken, which it is then.
+    pub(super) fn take_wake(&self) -> bool {
+        self.shared.is_wake_asked.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn is_stop_asked(&self) -> bool {

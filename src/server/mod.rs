@@ -5,6 +5,7 @@
 //! ends within some two milliseconds whatever the crowd; the next turn has what it leaves. Every socket is registered once,
 //! for reading, and once more if it does not take all that is written; events are hints that set what is remembered of a
 //! socket, and a socket that was cut off by its share stays on the ready list: nobody tells again.
+//! Another thread looks up the name of a store that was lost, and nothing else.
 //!
 //! This module must not know what bytes mean; it carries them between sockets and the [`Engine`].
 //!
@@ -68,8 +69,6 @@ mod timer;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(feature = "shared")]
-mod waiting_store;
 
 #[cfg(feature = "tls")]
 pub use certificate::CertificateFiles;
@@ -85,9 +84,9 @@ pub use logfile::{LogDestination, LogFormat, LogHandle, LogOptions};
 pub use reload::{NewSettings, ReadSettings, ReloadLine};
 pub use service_manager::ServiceManager;
 pub use start::{Options, OsEntropy};
-pub use thread::ServerThread;
 #[cfg(feature = "shared")]
-pub use waiting_store::{WaitingLink, connect_store};
+pub use storing::{StoreConnector, StoreFlagError, StoreTrust, WaitingLink, connect_store};
+pub use thread::ServerThread;
 
 use crate::Clock;
 use crate::Moment;

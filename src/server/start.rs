@@ -196,7 +196,7 @@ impl<S: Store> Server<S> {
             #[cfg(feature = "admin")]
             metrics: None,
             engine,
-            store_link: StoreLink::default(),
+            store_link: StoreLink::new(handle.clone()),
             listeners: Some(listeners),
             proxied: Proxied::new(options.proxies),
             handshakes,

@@ -30,6 +30,20 @@ pub trait Link {
     /// Where it leads: any of them will do.
     fn addresses(&self) -> &[SocketAddr];
 
+    /// The name, and the port, by which its addresses are found: they are to be looked up again when the connection is lost or
+    /// cannot be made. `None` if they stay as they are.
+    fn host(&self) -> Option<(&str, u16)> {
+        None
+    }
+
+    /// Its host has these addresses now.
+    fn handle_addresses(&mut self, _addresses: Vec<SocketAddr>) {}
+
+    /// Whether it may be spoken to through TLS only.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
     /// What is to be done about the socket now. [`LinkAction::Connect`] is said once for each connection, which is then
     /// [there](Link::handle_connected) or [not](Link::handle_closed).
     fn action(&mut self, now: Moment) -> LinkAction;

@@ -107,7 +107,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let data = asked.path("data").unwrap_or(Path::new("data"));
     let is_json = asked.matches.get_flag("json");
     let line = |argument: &str| [asked.words.join(" ").as_str(), argument].join(" ").trim_end().to_owned();
-    let shared = Shared::of(&asked);
+    let shared = Shared::of(&asked)?;
     let porter = |words: &[&str]| match &shared {
         Some(shared) => shared.users(words).map(|users| Box::new(users) as Box<dyn Porter>),
         None => connect(data, words),

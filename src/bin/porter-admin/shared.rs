@@ -7,7 +7,7 @@ use porter::Clock;
 use porter::cli::{self, Failure};
 use porter::command::TABLE;
 use porter::engine::Entropy;
-use porter::server::{OsEntropy, WaitingLink, connect_store};
+use porter::server::{OsEntropy, StoreConnector, StoreTrust, WaitingLink, connect_store};
 use porter::store::{
     Account, AnyStore, DirectStore, DiskStore, Durability, OsDisk, SharedStore, Store, StoreAddress, Ticket,
 };
@@ -15,22 +15,37 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// The store that was named, and what it must promise.
+/// The store that was named, whom to trust there, and what it must promise.
 #[derive(Clone)]
 pub(crate) struct Shared {
     address: StoreAddress,
+    trust: StoreTrust,
     durability: Durability,
 }
 
 impl Shared {
-    pub(crate) fn of(asked: &Asked<'_>) -> Option<Shared> {
-        let address = asked.matches.get_one::<StoreAddress>("store")?.clone();
+    /// # Errors
+    /// [`Failure`], if something is said of a store that is not named.
+    pub(crate) fn of(asked: &Asked<'_>) -> Result<Option<Shared>, Failure> {
+        let trust = trust(asked);
+        let Some(address) = asked.matches.get_one::<StoreAddress>("store").cloned() else {
+            return match trust.first_given() {
+                Some(flag) => Err(Failure::usage(format_args!(
+                    "--{flag}: it is for a shared store: give --store rediss://HOST"
+                ))),
+                None => Ok(None),
+            };
+        };
         let durability = asked.matches.get_one("store-durability").copied().unwrap_or_default();
-        Some(Shared { address, durability })
+        Ok(Some(Shared { address, trust, durability }))
+    }
+
+    fn connector(&self) -> Result<StoreConnector, Failure> {
+        StoreConnector::new(self.address.clone(), &self.trust).map_err(Failure::usage)
     }
 
     fn direct(&self) -> Result<DirectStore, Failure> {
-        connect_store(&self.address, self.durability).map_err(Failure::failed)
+        connect_store(&self.connector()?, self.durability).map_err(Failure::failed)
     }
 
     /// The users there, as the files of a server are worked on.
@@ -44,15 +59,17 @@ impl Shared {
                 words.join(" ")
             )));
         }
-        let mut direct = self.direct()?;
+        let connector = self.connector()?;
+        let mut direct = connect_store(&connector, self.durability).map_err(Failure::failed)?;
         let mark = random()?;
-        let store = SharedStore::new(self.address.clone(), &direct, mark, Duration::ZERO);
+        let places = connector.look_up().map_err(Failure::failed)?;
+        let store = SharedStore::new(self.address.clone(), places, &direct, mark, Duration::ZERO);
         let mut store = store.map_err(Failure::failed)?;
         if matches!(words, ["users", "list" | "export"]) {
             store.take_accounts(&mut direct).map_err(Failure::failed)?;
         }
         drop(direct);
-        let mut waiting = WaitingLink::default();
+        let mut waiting = WaitingLink::new(&connector);
         let clock = Clock::new();
         let carry = move |store: &mut AnyStore| {
             if let Some(link) = store.link() {
@@ -62,6 +79,21 @@ impl Shared {
         };
         Files::new(AnyStore::Shared(Box::new(store)), clock, Box::new(carry)).map_err(Failure::failed)
     }
+}
+
+#[cfg(feature = "tls")]
+fn trust(asked: &Asked<'_>) -> StoreTrust {
+    let mut trust = StoreTrust::default();
+    let path = |name| asked.path(name).map(Path::to_owned);
+    trust.fingerprint = asked.matches.get_one("store-fingerprint").copied();
+    (trust.authority, trust.certificate, trust.key) =
+        (path("store-ca"), path("store-cert"), path("store-key"));
+    trust
+}
+
+#[cfg(not(feature = "tls"))]
+fn trust(_: &Asked<'_>) -> StoreTrust {
+    StoreTrust::default()
 }
 
 fn random<const COUNT: usize>() -> Result<[u8; COUNT], Failure> {
@@ -76,7 +108,7 @@ fn random<const COUNT: usize>() -> Result<[u8; COUNT], Failure> {
 /// [`Failure`], with what was not done.
 pub(crate) fn administer(asked: &Asked<'_>, data: &Path, is_json: bool) -> Result<(), Failure> {
     let shared =
-        Shared::of(asked).ok_or_else(|| Failure::usage("--store names the shared store: it is missing"))?;
+        Shared::of(asked)?.ok_or_else(|| Failure::usage("--store names the shared store: it is missing"))?;
     let done = match asked.words[..] {
         ["store", "init"] => {
             shared.direct()?.init(random()?).map_err(Failure::failed)?;

@@ -7,6 +7,8 @@ use porter::cli::Unquoted;
 use porter::command::{Argument, Spec, TABLE};
 use porter::limits;
 use porter::store::{Durability, StoreAddress};
+#[cfg(feature = "tls")]
+use porter::tls::Fingerprint;
 use std::path::PathBuf;
 
 /// What is for programs, or for the console.
@@ -36,7 +38,7 @@ pub(crate) fn command() -> Command {
             Arg::new("store")
                 .long("store")
                 .value_name("URL")
-                .help("The users in a store that several servers share, instead of a directory's: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]")
+                .help("The users in a store that several servers share, instead of a directory's: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// with TLS")
                 .env("PORTER_STORE")
                 .hide_env_values(true)
                 .value_parser(Unquoted::<StoreAddress>::new())
@@ -53,6 +55,7 @@ pub(crate) fn command() -> Command {
                 )
                 .global(true),
         )
+        .args(store_trust())
         .arg(
             Arg::new("json")
                 .long("json")
@@ -64,6 +67,30 @@ pub(crate) fn command() -> Command {
         .subcommands(wanted().filter(|spec| spec.words.len() == 1).map(subcommand))
         .subcommand(store())
         .subcommand(generate())
+}
+
+/// Whom to trust at a store that is spoken to through TLS, as the server has it.
+#[cfg(feature = "tls")]
+fn store_trust() -> Vec<Arg> {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).global(true)
+    };
+    let file = |name, help| flag(name, "FILE", help).value_parser(value_parser!(PathBuf));
+    vec![
+        file(
+            "store-ca",
+            "Whom to trust at a rediss://: who has a certificate from an authority in this file (PEM)",
+        ),
+        flag("store-fingerprint", "SHA256:...", "Or who has the certificate with this fingerprint")
+            .value_parser(value_parser!(Fingerprint)),
+        file("store-cert", "Certificate in PEM that it is shown if it asks for one, with --store-key"),
+        file("store-key", "Its private key in PEM"),
+    ]
+}
+
+#[cfg(not(feature = "tls"))]
+fn store_trust() -> Vec<Arg> {
+    Vec::new()
 }
 
 /// The store itself.

@@ -4,11 +4,11 @@ use crate::environment::{Passed, passed};
 use crate::flags::{Flags, ListenAt, port};
 #[cfg(feature = "tls")]
 use crate::settings::certificate_files;
-use crate::settings::{config, encryption, shares_port};
+use crate::settings::{config, encryption, shares_port, store_connector};
 use porter::cli::{self, Failure, Given, Source};
 use porter::engine::Config;
 use porter::limits::LISTENERS;
-use porter::server::{Encryption, Options};
+use porter::server::{Encryption, Options, StoreConnector};
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
@@ -22,6 +22,8 @@ pub(crate) struct Checked {
     listen: Vec<Vec<SocketAddr>>,
     /// Where figures are told, unless a socket was passed for that.
     pub(crate) metrics: Vec<SocketAddr>,
+    /// How the shared store is connected to, if there is one.
+    pub(crate) store: Option<StoreConnector>,
 }
 
 impl Checked {
@@ -40,7 +42,8 @@ impl Checked {
         let metrics = addresses_of(given, "metrics", metrics)?.concat();
         check_twice(given, &listen, &metrics)?;
         check_certificate(given)?;
-        Ok(Checked { config, passed, listen, metrics })
+        let store = store_connector(given)?;
+        Ok(Checked { config, passed, listen, metrics, store })
     }
 
     /// Whether nothing else than `host` and `port` says where clients come to.

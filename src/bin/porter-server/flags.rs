@@ -7,6 +7,8 @@ use log::LevelFilter;
 use porter::cli::{Unquoted, host_and_port};
 use porter::limits;
 use porter::store::{Durability, StoreAddress};
+#[cfg(feature = "tls")]
+use porter::tls::Fingerprint;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ pub(crate) struct Flags {
     /// Folder of users.csv and addresses.csv; made on first start
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
-    /// Users in a Valkey or Redis that several servers share, instead of in files: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`
+    /// Users in a Valkey or Redis that several servers share, instead of in files: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or rediss:// with TLS
     #[arg(
         long, value_name = "URL", env = "PORTER_STORE", hide_env_values = true,
         value_parser = Unquoted::<StoreAddress>::new()
@@ -43,6 +45,22 @@ pub(crate) struct Flags {
     /// What the shared store must keep of what it has acknowledged: always = all (appendonly yes, appendfsync always), or none
     #[arg(long, value_name = "WHAT", default_value = "always", value_parser = PossibleValuesParser::new(Durability::NAMES).try_map(|text| text.parse::<Durability>()))]
     pub(crate) store_durability: Durability,
+    /// Whom to trust at a rediss://: whoever has a certificate for its host from an authority in this file (PEM)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", conflicts_with = "store_fingerprint")]
+    pub(crate) store_ca: Option<PathBuf>,
+    /// Whom to trust at a rediss://: whoever has the certificate with this fingerprint
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "SHA256:...")]
+    pub(crate) store_fingerprint: Option<Fingerprint>,
+    /// Certificate in PEM that a rediss:// is shown if it asks for one, with --store-key
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "store_key")]
+    pub(crate) store_cert: Option<PathBuf>,
+    /// Its private key in PEM
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "store_cert")]
+    pub(crate) store_key: Option<PathBuf>,
     /// File of settings in TOML: its keys are the names of these flags, and a flag given here wins. Read anew on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -16,8 +16,10 @@ use porter::cli::{self, Failure, Given};
 use porter::engine::Entropy;
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::log_event;
-use porter::server::{Encryption, LogHandle, Options, OsEntropy, Server, ServerError, connect_store};
-use porter::store::{AnyStore, Durability, OsDisk, SharedStore, StoreAddress};
+use porter::server::{
+    Encryption, LogHandle, Options, OsEntropy, Server, ServerError, StoreConnector, connect_store,
+};
+use porter::store::{AnyStore, Durability, OsDisk, SharedStore};
 use reread::Reread;
 use settings::{cheap_hashes, log_options, open_host};
 use std::ffi::OsString;
@@ -42,7 +44,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let place = if checked.is_place_asked_for() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
     let options = checked.options(&given.flags, place)?;
     let flags = given.flags;
-    let shared = flags.store.clone().map(|address| (address, flags.store_durability));
+    let shared = checked.store.take();
     let log = LogHandle::install(&log_options(&flags)).map_err(Failure::failed)?;
     let mode = flags.mode.to_possible_value().map_or(String::new(), |mode| mode.get_name().to_owned());
     let (version, data) = (env!("CARGO_PKG_VERSION"), flags.data.display());
@@ -61,7 +63,8 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     };
     let metrics = (checked.passed.metrics, checked.metrics);
     let window = options.config.resume_window;
-    let store = shared.map(|(address, durability)| shared_store(address, durability, window)).transpose();
+    let opened = |connector| shared_store(connector, flags.store_durability, window);
+    let store = shared.map(opened).transpose();
     let opened = store.map_err(Failure::failed);
     let listened =
         opened.and_then(|store| listen(options, store, handler, flags.mode, &log, (reread, metrics)));
@@ -75,19 +78,21 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
 
 /// The store that several servers share, if it can be used.
 fn shared_store(
-    address: StoreAddress,
+    connector: StoreConnector,
     durability: Durability,
     resume_window: Duration,
-) -> Result<SharedStore, String> {
-    let direct = connect_store(&address, durability)?;
+) -> Result<(SharedStore, StoreConnector), String> {
+    let direct = connect_store(&connector, durability)?;
     let mut mark = [0; 8];
     OsEntropy::new().fill(&mut mark).map_err(|error| error.0)?;
-    SharedStore::new(address, &direct, mark, resume_window)
+    let places = connector.look_up()?;
+    let store = SharedStore::new(connector.address().clone(), places, &direct, mark, resume_window)?;
+    Ok((store, connector))
 }
 
 fn listen(
     options: Options,
-    shared: Option<SharedStore>,
+    shared: Option<(SharedStore, StoreConnector)>,
     handler: Box<dyn Handler>,
     mode: Mode,
     log: &LogHandle,
@@ -98,9 +103,13 @@ fn listen(
     let mut directory = None;
     let server = match shared {
         None => Server::bind_any(options, handler),
-        Some(store) => {
+        Some((store, connector)) => {
             directory = Some(OsDisk::open(&data, Clock::new()));
-            Server::with_store(options, AnyStore::Shared(Box::new(store)), handler)
+            let server = Server::with_store(options, AnyStore::Shared(Box::new(store)), handler);
+            server.map(|mut server| {
+                server.attach_store_connector(&connector);
+                server
+            })
         }
     };
     let mut server = server.map_err(refused)?;

@@ -6,7 +6,7 @@ use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
-use porter::server::{Encryption, LogDestination, LogFormat, LogOptions};
+use porter::server::{Encryption, LogDestination, LogFormat, LogOptions, StoreConnector, StoreTrust};
 use std::net::IpAddr;
 
 /// The engine's settings.
@@ -50,6 +50,39 @@ pub(crate) fn config(given: &Given<Flags>) -> Result<Config, Failure> {
         resume_window: flags.resume_window,
         ..Config::default()
     })
+}
+
+/// How the store that several servers share is connected to, if there is one.
+///
+/// # Errors
+/// [`Failure`], about the flag that is wrong or does not go with another.
+pub(crate) fn store_connector(given: &Given<Flags>) -> Result<Option<StoreConnector>, Failure> {
+    let trust = store_trust(&given.flags);
+    match &given.flags.store {
+        Some(address) => {
+            let connector = StoreConnector::new(address.clone(), &trust);
+            connector.map(Some).map_err(|error| given.fault(error.flag, &error.reason))
+        }
+        None => match trust.first_given() {
+            Some(flag) => Err(given.fault(flag, "it is for a shared store: give --store rediss://HOST")),
+            None => Ok(None),
+        },
+    }
+}
+
+#[cfg(feature = "tls")]
+fn store_trust(flags: &Flags) -> StoreTrust {
+    let mut trust = StoreTrust::default();
+    trust.authority = flags.store_ca.clone();
+    trust.fingerprint = flags.store_fingerprint;
+    trust.certificate = flags.store_cert.clone();
+    trust.key = flags.store_key.clone();
+    trust
+}
+
+#[cfg(not(feature = "tls"))]
+fn store_trust(_: &Flags) -> StoreTrust {
+    StoreTrust::default()
 }
 
 /// How the server logs.

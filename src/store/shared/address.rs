@@ -1,16 +1,19 @@
-//! Where a shared store is: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, as its own tools write it.
+//! Where a shared store is: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` with TLS, as its own tools
+//! write it.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-const SCHEME: &str = "redis://";
+const PLAIN: &str = "redis://";
+const ENCRYPTED: &str = "rediss://";
+/// For both, as those tools have it.
 const PORT: u16 = 6379;
 
 /// Where a shared store is, and as whom to log in there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreAddress {
+    is_encrypted: bool,
     host: String,
     port: u16,
     pub(super) database: u32,
@@ -19,25 +22,29 @@ pub struct StoreAddress {
 }
 
 impl StoreAddress {
-    /// The addresses that its host has.
-    ///
-    /// # Errors
-    /// One line, if it has none.
-    pub fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
-        let found = (self.host.as_str(), self.port).to_socket_addrs();
-        let found: Vec<SocketAddr> = found
-            .map_err(|error| format!("{:?} is no address and no name of one: {error}", self.host))?
-            .collect();
-        if found.is_empty() { Err(format!("{:?} has no address", self.host)) } else { Ok(found) }
+    /// The host: an address, or a name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 }
 
 /// Without the password.
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_encrypted { ENCRYPTED } else { PLAIN };
         match self.host.contains(':') {
-            true => write!(f, "{SCHEME}[{}]:{}", self.host, self.port)?,
-            false => write!(f, "{SCHEME}{}:{}", self.host, self.port)?,
+            true => write!(f, "{scheme}[{}]:{}", self.host, self.port)?,
+            false => write!(f, "{scheme}{}:{}", self.host, self.port)?,
         }
         if self.database == 0 { Ok(()) } else { write!(f, "/{}", self.database) }
     }
@@ -55,14 +62,15 @@ impl FromStr for StoreAddress {
     fn from_str(text: &str) -> Result<StoreAddress, String> {
         // The text is not told: it may have a password.
         let bad = |reason: &str| {
-            format!("{reason}; a shared store is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]")
+            format!(
+                "{reason}; a shared store is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// with TLS"
+            )
         };
-        if text.starts_with("rediss://") {
-            return Err(bad(
-                "TLS to the store is not spoken (a tunnel, or a private network, is what there is)",
-            ));
-        }
-        let rest = text.strip_prefix(SCHEME).ok_or_else(|| bad("it does not begin with redis://"))?;
+        let (is_encrypted, rest) = match (text.strip_prefix(PLAIN), text.strip_prefix(ENCRYPTED)) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => return Err(bad("it begins with neither redis:// nor rediss://")),
+        };
         let (rest, database) = match rest.split_once('/') {
             Some((rest, "")) => (rest, 0),
             Some((rest, number)) => (rest, number.parse().map_err(|_| bad("the database is not a number"))?),
@@ -87,7 +95,7 @@ impl FromStr for StoreAddress {
         if host.is_empty() {
             return Err(bad("the host is missing"));
         }
-        Ok(StoreAddress { host: host.to_owned(), port, database, user, password })
+        Ok(StoreAddress { is_encrypted, host: host.to_owned(), port, database, user, password })
     }
 }
 
@@ -104,10 +112,13 @@ mod tests {
             ("redis://[::1]:7000/", "redis://[::1]:7000", (None, None)),
             ("redis://:se:cr@et@store", "redis://store:6379", (None, Some("se:cr@et"))),
             ("redis://ann:secret@store:1/0", "redis://store:1", (Some("ann"), Some("secret"))),
+            ("rediss://store", "rediss://store:6379", (None, None)),
+            ("rediss://ann:secret@[::1]:1/2", "rediss://[::1]:1/2", (Some("ann"), Some("secret"))),
         ] {
             let address: StoreAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), shown);
             assert_eq!(format!("{address:?}"), shown, "no password where it may be logged");
+            assert_eq!(address.is_encrypted(), text.starts_with("rediss"));
             let password = address.password.as_ref().map(|password| password.as_str());
             assert_eq!((address.user.as_deref(), password), login);
         }
@@ -115,7 +126,9 @@ mod tests {
             "",
             "127.0.0.1",
             "http://a",
-            "rediss://a",
+            "redisss://a",
+            "rediss://",
+            "rediss://x:secret@a/b",
             "redis://",
             "redis://:7000",
             "redis://a:b",

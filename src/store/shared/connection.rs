@@ -16,6 +16,18 @@ impl Link for SharedStore {
         &self.places
     }
 
+    fn host(&self) -> Option<(&str, u16)> {
+        Some((self.address.host(), self.address.port()))
+    }
+
+    fn handle_addresses(&mut self, addresses: Vec<SocketAddr>) {
+        self.places = addresses;
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.address.is_encrypted()
+    }
+
     fn action(&mut self, now: Moment) -> LinkAction {
         self.pipeline.action(now)
     }

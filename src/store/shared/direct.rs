@@ -3,13 +3,13 @@
 use super::command::Command;
 use super::greeting::{self, Durability, Step, refused, text};
 use super::keys::{BIRTH, COUNT, USER, look_key, user_key};
-use super::pipeline::{Reply, first_reply};
+use super::pipeline::{Reply, WRITE_REDISS, first_reply};
 use super::scripts::IMPORT;
 use super::{StoreAddress, record};
 use crate::auth::Name;
 use crate::store::Account;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// Commands that are written before their replies are read: neither side's buffers are ever full.
 const AT_ONCE: usize = 256;
@@ -147,8 +147,18 @@ impl DirectStore {
 
     fn greet(&mut self) -> Result<(), String> {
         for (step, command) in greeting::commands(&self.address.clone()) {
-            self.write(std::iter::once(command))?;
-            let reply = self.read()?;
+            let reply = self.write(std::iter::once(command)).and_then(|()| self.read());
+            let reply = match reply {
+                // One that speaks TLS does not always say so before it leaves.
+                Err(reason)
+                    if step == Step::Hello
+                        && !self.address.is_encrypted()
+                        && !reason.contains(WRITE_REDISS) =>
+                {
+                    return Err(format!("{reason}; if it speaks TLS at this port, {WRITE_REDISS}"));
+                }
+                reply => reply?,
+            };
             match step {
                 Step::Hello => greeting::check_hello(&reply)?,
                 Step::Select => text(&reply).map(drop).ok_or_else(|| refused(&reply))?,
@@ -169,7 +179,7 @@ impl DirectStore {
     fn write(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), String> {
         let mut output = Vec::new();
         commands.for_each(|command| command.encode(None, &mut output));
-        self.stream.write_all(&output).map_err(|error| error.to_string())
+        self.stream.write_all(&output).map_err(|error| unanswered(&error))
     }
 
     fn read(&mut self) -> Result<Reply, String> {
@@ -179,7 +189,7 @@ impl DirectStore {
                 self.input.drain(..length);
                 return Ok(reply);
             }
-            match self.stream.read(&mut buffer).map_err(|error| error.to_string())? {
+            match self.stream.read(&mut buffer).map_err(|error| unanswered(&error))? {
                 0 => return Err("it has closed the connection".to_owned()),
                 count => self.input.extend_from_slice(&buffer[..count]),
             }
@@ -188,5 +198,13 @@ impl DirectStore {
 
     fn named(&self, reason: &str) -> String {
         format!("the shared store {}: {reason}", self.address)
+    }
+}
+
+/// Why there is no answer: a socket that waits says so in its own words when it has waited long enough.
+fn unanswered(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it does not answer".to_owned(),
+        _ => error.to_string(),
     }
 }

@@ -123,19 +123,21 @@ pub struct SharedStore {
 }
 
 impl SharedStore {
-    /// The store that was found at this address. It has no connection of its own yet: whoever drives it makes one. Others
-    /// know it by a random mark; a session that its process leaves behind waits for as long as one that lost its connection.
+    /// The store that was found at this address, whose host is at these places. It has no connection of its own yet: whoever
+    /// drives it makes one. Others know it by a random mark; a session that its process leaves behind waits for as long as one
+    /// that lost its connection.
     ///
     /// # Errors
-    /// One line, if the address has none, or the store was never initialised.
+    /// One line, if the store was never initialised.
     pub fn new(
         address: StoreAddress,
+        places: Vec<SocketAddr>,
         direct: &DirectStore,
         mark: [u8; 8],
         resume_window: Duration,
     ) -> Result<SharedStore, String> {
         let birth = direct.birth().ok_or_else(|| greeting::not_initialised(&address))?.to_owned();
-        let (places, durability) = (address.resolve()?, direct.durability());
+        let durability = direct.durability();
         Ok(SharedStore {
             address,
             places,

@@ -13,6 +13,9 @@ use redis_protocol::resp3::types::OwnedFrame;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// What to do about a store that speaks TLS and is spoken to in the clear.
+pub(super) const WRITE_REDISS: &str = "write rediss:// for redis://";
+
 /// A reply as the store sent it.
 pub(super) type Reply = OwnedFrame;
 
@@ -257,6 +260,10 @@ fn milliseconds(moment: Moment) -> i64 {
 
 /// The first reply and its length, if it is there whole.
 pub(super) fn first_reply(input: &[u8]) -> Result<Option<(Reply, usize)>, String> {
+    // An alert, or its own first words: no reply begins so.
+    if let [0x15 | 0x16, 0x03, ..] = input {
+        return Err(format!("it speaks TLS: {WRITE_REDISS}"));
+    }
     let Some(length) = frame::length(input)? else {
         let is_too_long = input.len() > STORE_REPLY_BYTES;
         return if is_too_long { Err("its reply does not end".to_owned()) } else { Ok(None) };

@@ -42,7 +42,7 @@ impl World {
         let address: StoreAddress = "redis://127.0.0.1".parse().unwrap();
         let stream = Box::new(Script(io::Cursor::new(greeting())));
         let direct = DirectStore::new(address.clone(), Durability::Always, stream).unwrap();
-        let store = SharedStore::new(address, &direct, [7; 8], Duration::from_secs(60)).unwrap();
+        let store = SharedStore::new(address, Vec::new(), &direct, [7; 8], Duration::from_secs(60)).unwrap();
         let mut world = World { store, now: Moment::START, written_first: String::new() };
         world.connect();
         world

@@ -125,7 +125,7 @@ fn shared_store(mark: [u8; 8]) -> SharedStore {
     );
     let stream = Box::new(Greeting(io::Cursor::new(greeting.into_bytes())));
     let direct = DirectStore::new(address.clone(), Durability::Always, stream).unwrap();
-    SharedStore::new(address, &direct, mark, RESUME_WINDOW).unwrap()
+    SharedStore::new(address, Vec::new(), &direct, mark, RESUME_WINDOW).unwrap()
 }
 
 impl Server {

@@ -1,8 +1,11 @@
 //! A shared store's connection for a program that waits: at a server's start, and for whoever administers users.
 
+use super::connector::StoreConnector;
+use super::stream::{StoreStream, begun};
 use crate::Clock;
-use crate::store::{DirectStore, Durability, Link, LinkAction, StoreAddress};
-use std::io::{self, Read, Write};
+use crate::store::{DirectStore, Durability, Link, LinkAction};
+use crate::transport::{Transport, Transports};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -15,10 +18,12 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// One line, if it cannot be reached, or cannot be used.
-pub fn connect_store(address: &StoreAddress, durability: Durability) -> Result<DirectStore, String> {
+pub fn connect_store(connector: &StoreConnector, durability: Durability) -> Result<DirectStore, String> {
+    let address = connector.address();
     let mut failure = String::new();
-    for place in address.resolve()? {
-        match connect(&place, REPLY_WAIT) {
+    for place in connector.look_up()? {
+        let connected = connector.transports().begin().and_then(|transport| connect(&place, transport));
+        match connected {
             Ok(stream) => return DirectStore::new(address.clone(), durability, Box::new(stream)),
             Err(error) => failure = format!("the shared store {address} cannot be reached: {error}"),
         }
@@ -26,23 +31,32 @@ pub fn connect_store(address: &StoreAddress, durability: Durability) -> Result<D
     Err(failure)
 }
 
-fn connect(place: &SocketAddr, wait: Duration) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(place, REPLY_WAIT)?;
-    stream.set_read_timeout(Some(wait))?;
-    stream.set_write_timeout(Some(REPLY_WAIT))?;
-    stream.set_nodelay(true)?;
+/// A connection through which bytes go.
+fn connect(place: &SocketAddr, transport: Transport) -> io::Result<StoreStream<TcpStream>> {
+    let socket = TcpStream::connect_timeout(place, REPLY_WAIT)?;
+    socket.set_read_timeout(Some(REPLY_WAIT))?;
+    socket.set_write_timeout(Some(REPLY_WAIT))?;
+    socket.set_nodelay(true)?;
+    let mut stream = StoreStream::new(socket, transport);
+    stream.shake_hands()?;
     Ok(stream)
 }
 
 /// What carries the bytes of a store's [`Link`], one exchange at a time.
 #[derive(Debug, Default)]
 pub struct WaitingLink {
-    stream: Option<TcpStream>,
+    transports: Transports,
+    stream: Option<StoreStream<TcpStream>>,
     /// Which of the store's addresses is tried next.
     next_place: usize,
 }
 
 impl WaitingLink {
+    /// To a store that is connected to so.
+    pub fn new(connector: &StoreConnector) -> WaitingLink {
+        WaitingLink { transports: connector.transports().clone(), ..WaitingLink::default() }
+    }
+
     /// Writes what the store has to say, and waits a moment for what it is told.
     pub fn exchange(&mut self, link: &mut dyn Link, clock: Clock) {
         if let Err(error) = self.try_exchange(link, clock) {
@@ -60,26 +74,27 @@ impl WaitingLink {
                 let place = places.get(self.next_place % places.len().max(1));
                 let place = place.ok_or_else(|| io::Error::other("it has no address"))?;
                 self.next_place = self.next_place.wrapping_add(1);
-                self.stream = Some(connect(place, LOOK)?);
+                let stream = connect(place, begun(&self.transports, link)?)?;
+                stream.socket().set_read_timeout(Some(LOOK))?;
+                self.stream = Some(stream);
                 link.handle_connected(clock.now());
             }
         }
         let output = link.output(clock.now()).to_vec();
         let Some(stream) = &mut self.stream else { return Ok(()) };
         stream.write_all(&output)?;
+        stream.flush()?;
         link.advance(output.len());
         let mut buffer = [0; 16 * 1024];
         match stream.read(&mut buffer) {
-            Ok(0) => Err(io::Error::other("it has closed the connection")),
+            Ok(0) => Err(stream.ended()),
             Ok(count) => {
                 if !link.handle_bytes(&buffer[..count], clock.now()) {
                     self.stream = None;
                 }
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Ok(())
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(()),
             Err(error) => Err(error),
         }
     }
