@@ -2,8 +2,11 @@
 
 mod chat;
 mod differential;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod faults;
 mod kills;
+mod names;
 mod sessions;
 
 use crate::support::{Folder, PASSWORD, Redis, Said, Server, Setup, Visitor, eventually, frame};

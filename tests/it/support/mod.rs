@@ -1,5 +1,7 @@
 //! What all the tests use: the server as a child process, and a visitor who speaks in bytes.
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod crowd;
 mod folder;
 mod lines;
@@ -11,6 +13,8 @@ mod siege;
 mod terminal;
 mod visitor;
 
+#[cfg(feature = "tls")]
+pub(crate) use certificates::Authority;
 pub(crate) use folder::{Folder, SLOW_PASSWORD, stored_password};
 pub(crate) use lines::Lines;
 pub(crate) use process::{

@@ -15,6 +15,8 @@ pub(crate) enum Path {
     Held,
     /// They wait from the first request on that has this text, which is the last that goes through before.
     HeldFrom(&'static str),
+    /// So many bytes more go through, and then they wait.
+    HeldAfter(usize),
     /// They go through a byte at a time.
     Bytewise,
     /// They take so long.
@@ -125,6 +127,17 @@ fn pass_replies(mut store: TcpStream, mut client: TcpStream, shared: &Shared) {
             Path::Bytewise => bytes.iter().try_for_each(|byte| client.write_all(&[*byte])),
             Path::Slow(span) => {
                 thread::sleep(span);
+                client.write_all(bytes)
+            }
+            Path::HeldAfter(left) if left < count => {
+                let written = client.write_all(&bytes[..left]);
+                shared.set(Path::Held);
+                let held = shared.path.lock().unwrap();
+                drop(shared.changed.wait_while(held, |path| *path == Path::Held).unwrap());
+                written.and_then(|()| client.write_all(&bytes[left..]))
+            }
+            Path::HeldAfter(left) => {
+                shared.set(Path::HeldAfter(left - count));
                 client.write_all(bytes)
             }
             Path::CutAfter(left) if left < count => {

@@ -3,7 +3,7 @@
 use super::{Folder, eventually, left_out};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +13,8 @@ pub(crate) struct Redis {
     folder: Folder,
     address: SocketAddr,
     durability: &'static str,
+    /// Flags that are not every store's.
+    flags: Vec<String>,
 }
 
 impl Redis {
@@ -25,15 +27,27 @@ impl Redis {
 
     /// One that nobody has initialised, with this `appendfsync`.
     pub(crate) fn bare(durability: &'static str) -> Option<Redis> {
+        Redis::with(durability, |_| Vec::new())
+    }
+
+    /// As [`start`](Redis::start), with these further flags for its address.
+    pub(crate) fn start_with(flags: impl FnOnce(IpAddr) -> Vec<String>) -> Option<Redis> {
+        let redis = Redis::with("always", flags)?;
+        redis.init();
+        Some(redis)
+    }
+
+    fn with(durability: &'static str, flags: impl FnOnce(IpAddr) -> Vec<String>) -> Option<Redis> {
         // An address of its own: so it can be started again where it was, whatever ports others have meanwhile.
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = (std::process::id() << 8) + NEXT.fetch_add(1, Ordering::Relaxed);
         let [_, a, b, c] = number.to_be_bytes();
         let address = SocketAddr::new(Ipv4Addr::new(127, a, b, c.clamp(1, 254)).into(), 6379);
         let folder = Folder::new();
-        match spawn(&folder, address, durability) {
+        let flags = flags(address.ip());
+        match spawn(&folder, address, durability, &flags) {
             Ok(child) => {
-                let redis = Redis { child, folder, address, durability };
+                let redis = Redis { child, folder, address, durability, flags };
                 redis.await_up();
                 Some(redis)
             }
@@ -65,8 +79,20 @@ impl Redis {
 
     /// Again, from its files.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.folder, self.address, self.durability).unwrap();
+        self.child = spawn(&self.folder, self.address, self.durability, &self.flags).unwrap();
         self.await_up();
+    }
+
+    /// Again, from its files, with these further flags.
+    pub(crate) fn restart_with(&mut self, flags: Vec<String>) {
+        self.flags = flags;
+        self.restart();
+    }
+
+    /// Again, from its files, at another address.
+    pub(crate) fn restart_at(&mut self, address: SocketAddr) {
+        self.address = address;
+        self.restart();
     }
 
     /// Stops it; it does nothing more when this returns.
@@ -128,12 +154,12 @@ impl Redis {
     }
 }
 
-fn spawn(folder: &Folder, address: SocketAddr, durability: &str) -> std::io::Result<Child> {
+fn spawn(folder: &Folder, address: SocketAddr, durability: &str, flags: &[String]) -> std::io::Result<Child> {
     let mut command = Command::new("redis-server");
     command.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()]);
     command.args(["--appendonly", "yes", "--appendfsync", durability, "--save", ""]);
     command.args(["--enable-debug-command", "yes"]);
-    command.arg("--dir").arg(folder.path());
+    command.arg("--dir").arg(folder.path()).args(flags);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
