@@ -126,12 +126,12 @@ fn porter(plan: &Plan) -> Porter {
     new(plan.users, plan.pipelined)
 }
 
-fn sampler(plan: &Plan) -> Result<Sampler, LoadError> {
-    let sampler = Sampler { clock: Clock::new(), server: plan.pid.map(Process) };
-    if let Some(server) = sampler.server {
+fn sampler(plan: &Plan) -> Result<Sampler<'_>, LoadError> {
+    let sampler = Sampler { clock: Clock::new(), servers: &plan.pids };
+    for pid in &plan.pids {
         // Whether it can be looked at.
-        server.cpu()?;
-        server.memory_bytes()?;
+        Process(*pid).cpu()?;
+        Process(*pid).memory_bytes()?;
     }
     prepare::raise_descriptor_limit(plan.places() + plan.logins)?;
     Ok(sampler)

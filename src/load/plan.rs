@@ -82,8 +82,8 @@ pub struct Plan {
     pub logins: usize,
     /// How they log in.
     pub login: LoginSort,
-    /// The server's process, if it is on this machine and what it uses is to be reported.
-    pub pid: Option<u32>,
+    /// The server's processes, if they are on this machine and what they use together is to be reported.
+    pub pids: Vec<u32>,
     /// Whether clients send Identify and Login, or Resume, without waiting for Hello, and Exit without waiting for the last
     /// echo; otherwise each waits for the answer to what it sent before.
     pub pipelined: bool,
@@ -125,7 +125,7 @@ impl Plan {
             rate_per_second: if scenario == Scenario::Chat { 0.0 } else { 200.0 },
             logins: if scenario == Scenario::Storm { 8 } else { 0 },
             login: LoginSort::Cached,
-            pid: None,
+            pids: Vec::new(),
             pipelined: true,
             timeouts: Timeouts::default(),
             interrupt: Arc::new(AtomicBool::new(false)),

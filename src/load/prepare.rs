@@ -37,7 +37,7 @@ const ELSEWHERE: [&str; 7] = [
 /// together. Who only knocks is nobody.
 pub(super) fn prepared<'a>(
     plan: &'a Plan,
-    sampler: Sampler,
+    sampler: Sampler<'a>,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Run<'a, Porter>, LoadError> {
     let users = match plan.scenario {
@@ -67,7 +67,11 @@ fn one_by_one(dialect: Porter, count: u64) -> Visits<Porter> {
 }
 
 /// Has the first user log in at the first server that can be reached.
-fn find_server(plan: &Plan, sampler: Sampler, dialect: Porter) -> Result<Run<'_, Porter>, LoadError> {
+fn find_server<'a>(
+    plan: &'a Plan,
+    sampler: Sampler<'a>,
+    dialect: Porter,
+) -> Result<Run<'a, Porter>, LoadError> {
     let first = Visits { messages: plan.messages.min(1).into(), ..one_by_one(dialect, 1) };
     // An address that this machine cannot reach looks like a lack of ports: no waiting for some.
     let echo = plan.timeouts.echo.min(FIRST_ECHO);

@@ -184,7 +184,8 @@ impl Report {
         let counts = [latencies.connect.finished(), logins, echoed];
         let memory_bytes = [run.memory_before, memory_after];
         let used = interval.server.map(|cpu| ServerUse::new(cpu, interval, memory_bytes, counts));
-        let unread = run.sampler.server.filter(|_| used.is_none()).map(|process| match process.cpu() {
+        let is_unread = used.is_none() && !plan.pids.is_empty();
+        let unread = is_unread.then(|| match run.sampler.server_cpu() {
             Err(error) => error.reason,
             Ok(_) => "its process could not be read all the time".to_owned(),
         });

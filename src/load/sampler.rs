@@ -17,10 +17,10 @@ const SHARE_OF_LIMIT: f64 = 0.9;
 
 /// What samples are taken with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sampler {
+pub(super) struct Sampler<'a> {
     pub(super) clock: Clock,
-    /// Its process, if it was named.
-    pub(super) server: Option<Process>,
+    /// The server's processes, if they were named.
+    pub(super) servers: &'a [u32],
 }
 
 /// How far the clocks are since some start; between two such samples, or in several such intervals, what passed.
@@ -33,21 +33,32 @@ pub(super) struct Sample {
     pub(super) server: Option<CpuTime>,
 }
 
-impl Sampler {
+impl Sampler<'_> {
     /// Reads all clocks. A server's process that has ended meanwhile cannot be read any more; what the clients saw stays
     /// worth having.
     #[expect(clippy::disallowed_methods, reason = "a load tester measures itself too")]
     pub(super) fn sample(&self) -> Sample {
-        let server = self.server.and_then(|process| process.cpu().ok());
+        let server = self.server_cpu().ok().flatten();
         // The clock knows exactly what this process used up to now, on every system.
         let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
         let waited = scheduled(std::process::id()).and_then(|time| time.waited);
         Sample { elapsed: self.clock.now().since_start(), own: CpuTime { used, waited }, server }
     }
 
-    /// The bytes of memory that the server holds, if its process was named and its memory can be read.
+    /// What the server's processes together have had of their CPUs, if they were named.
+    ///
+    /// # Errors
+    /// [`LoadError`] if one of them cannot be read.
+    pub(super) fn server_cpu(&self) -> Result<Option<CpuTime>, LoadError> {
+        let mut all = self.servers.iter().map(|pid| Process(*pid).cpu());
+        let first = all.next().transpose()?;
+        all.try_fold(first, |sum, cpu| cpu.map(|cpu| sum.map(|sum| sum.with(cpu, Duration::saturating_add))))
+    }
+
+    /// The bytes of memory that they hold, if they were named and their memory can be read.
     pub(super) fn server_memory(&self) -> Option<u64> {
-        self.server?.memory_bytes().ok()
+        let all = self.servers.iter().map(|pid| Process(*pid).memory_bytes().ok());
+        all.sum::<Option<u64>>().filter(|_| !self.servers.is_empty())
     }
 }
 

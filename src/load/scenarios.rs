@@ -28,7 +28,7 @@ pub(super) const ENTERING: usize = 8;
 /// A run that is under way.
 pub(super) struct Run<'a, D: Dialect> {
     pub(super) plan: &'a Plan,
-    pub(super) sampler: Sampler,
+    pub(super) sampler: Sampler<'a>,
     pub(super) event_loop: EventLoop<D>,
     /// How long users took to be registered.
     pub(super) preparation: Duration,
@@ -56,7 +56,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     /// A run at this server, where nobody has come yet.
     pub(super) fn new(
         plan: &'a Plan,
-        sampler: Sampler,
+        sampler: Sampler<'a>,
         server: SocketAddr,
         dialect: D,
     ) -> Result<Run<'a, D>, LoadError> {

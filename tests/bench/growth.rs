@@ -137,8 +137,8 @@ fn message(host: &Host, connections: u32) -> f64 {
 
 /// What the load tester reports of a load.
 fn measured(host: &Host, plan: Plan) -> Report {
-    let (servers, pid) = (vec![host.server.address()], Some(host.server.pid()));
-    let report = load::run(&Plan { servers, pid, ..plan }, &mut |_| {}).unwrap();
+    let (servers, pids) = (vec![host.server.address()], vec![host.server.pid()]);
+    let report = load::run(&Plan { servers, pids, ..plan }, &mut |_| {}).unwrap();
     assert_eq!(report.failed, 0, "{:?}", report.failures);
     report
 }

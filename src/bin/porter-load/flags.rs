@@ -87,9 +87,9 @@ pub(crate) struct Flags {
     /// Otherwise Identify and Login (or Resume) go out together at once, and Exit beside the last message
     #[arg(long)]
     pub(crate) no_pipelining: bool,
-    /// The server's process on this machine: report its CPU time and memory too
-    #[arg(long, value_name = "PID", value_parser = value_parser!(u32).range(1..))]
-    pub(crate) pid: Option<u32>,
+    /// The server's process on this machine: report its CPU time and memory too; of several with --share-port, their sum
+    #[arg(long, value_name = "PID,...", value_delimiter = ',', value_parser = value_parser!(u32).range(1..))]
+    pub(crate) pid: Vec<u32>,
     /// Print one JSON object instead of the table
     #[arg(long)]
     pub(crate) json: bool,

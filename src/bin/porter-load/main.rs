@@ -108,7 +108,7 @@ fn plan(flags: &Flags) -> Result<Plan, Failure> {
         logins: given(flags.logins, usual.logins),
         login: flags.login.unwrap_or(usual.login),
         pipelined: !flags.no_pipelining,
-        pid: flags.pid,
+        pids: flags.pid.clone(),
         ..usual
     })
 }

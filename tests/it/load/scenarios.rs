@@ -19,7 +19,7 @@ pub(super) fn short(scenario: Scenario, server: &Server) -> Plan {
         servers: vec![server.address],
         clients: 20,
         span: Duration::from_millis(300),
-        pid: u32::try_from(server.pid().as_raw_nonzero().get()).ok(),
+        pids: u32::try_from(server.pid().as_raw_nonzero().get()).into_iter().collect(),
         ..Plan::canonical(scenario)
     }
 }

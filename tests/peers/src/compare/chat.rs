@@ -1,8 +1,8 @@
 //! Row `chat`: texts to a room, so many under way until the last reader has them, and whispers to one meanwhile.
 
+use crate::dialects::Protocol;
 use crate::peers::{Manner, Peer, Stable};
 use crate::results::Results;
-use crate::server::Server;
 use crate::steady::{LOAD_SHARE, WAITED};
 use porter::load::{Plan, Scenario, Timeouts};
 use std::time::Duration;
@@ -45,28 +45,35 @@ const ECHO: Duration = Duration::from_secs(120);
 /// If the peer fails.
 pub(crate) fn turn(stable: &Stable, peer: Peer, results: &mut Results) -> Result<(), String> {
     let server = stable.start_as(peer, Manner { chat: true, tls: false })?;
-    LOADS.iter().try_for_each(|load| measure(&server, peer, *load, results))
+    let plan = server.plan(Scenario::Chat);
+    LOADS.iter().try_for_each(|load| measure(server.protocol, plan.clone(), peer.name(), *load, results))
 }
 
-/// Measures a room of a server.
+/// Measures a room of a server, which is named so, by its usual load.
 ///
 /// # Errors
 /// If the server fails.
-pub(crate) fn measure(server: &Server, peer: Peer, load: Load, results: &mut Results) -> Result<(), String> {
+pub(crate) fn measure(
+    protocol: Protocol,
+    usual: Plan,
+    server: &'static str,
+    load: Load,
+    results: &mut Results,
+) -> Result<(), String> {
     let Load { name, readers: clients, in_flight } = load;
     let timeouts = Timeouts { echo: ECHO, ..Timeouts::default() };
-    let plan = Plan { clients, in_flight, span: SPAN, timeouts, ..server.plan(Scenario::Chat) };
-    let report = server.protocol.load(&plan, &mut |_| {})?;
+    let plan = Plan { clients, in_flight, span: SPAN, timeouts, ..usual };
+    let report = protocol.load(&plan, &mut |_| {})?;
     let chat = report.chat.ok_or("the chat was not measured")?;
     let (rest, beside) = (chat.whisper_at_rest_us, chat.whisper_us);
     let times = [report.message_us.p50, rest.p50, rest.p99, beside.p50, beside.p99];
     let costs = [chat.server_ns_per_delivery.unwrap_or_default(), chat.deliveries_per_second];
     for (measure, figure) in MEASURES.into_iter().zip(costs.into_iter().chain(times.map(|us| us / 1e3))) {
-        results.add(name, peer.name(), measure, figure);
+        results.add(name, server, measure, figure);
     }
     let waited = report.server.and_then(|server| server.waited_share).unwrap_or_default();
     let waited = waited.max(report.tester_waited_share.unwrap_or_default());
-    results.add(name, peer.name(), WAITED, waited * 100.0);
-    results.add(name, peer.name(), LOAD_SHARE, report.tester_processor_share * 100.0);
+    results.add(name, server, WAITED, waited * 100.0);
+    results.add(name, server, LOAD_SHARE, report.tester_processor_share * 100.0);
     Ok(())
 }

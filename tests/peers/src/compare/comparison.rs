@@ -4,7 +4,7 @@ use crate::peers::{CHATTING, Peer, Stable};
 use crate::results::Results;
 use crate::storm::{self, STORMS, Storm};
 use crate::syscalls::{self, Counter};
-use crate::{chat, idle, sequential, start, steady, table, tls};
+use crate::{chat, idle, many, sequential, start, steady, table, tls};
 
 /// Rounds of system calls, at most.
 pub(crate) const COUNTED_ROUNDS: u32 = 3;
@@ -113,6 +113,21 @@ impl Comparison {
                 |stable, _, results| start::turn(stable, results),
             );
             println!("{}", table::start(&self.results));
+        }
+    }
+
+    pub(crate) fn many(&mut self) {
+        let are_there =
+            self.peers.contains(&Peer::Porter) && self.stable.peers().any(|peer| peer == Peer::Redis);
+        if are_there {
+            self.in_turns(
+                "many",
+                self.rounds,
+                many::GROUPS.to_vec(),
+                |group| group.name.to_owned(),
+                many::turn,
+            );
+            println!("{}", table::many(&self.results));
         }
     }
 

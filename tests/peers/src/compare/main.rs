@@ -13,6 +13,7 @@ mod chat;
 mod comparison;
 mod dialects;
 mod idle;
+mod many;
 mod passwords;
 mod peers;
 mod picture;
@@ -56,6 +57,8 @@ enum Row {
     Storm,
     /// Start with a million users; porter alone.
     Start,
+    /// Echoes, visits and a room on 1 to 8 processes with a shared store; porter alone.
+    Many,
 }
 
 /// Compares porter with its peers: server's CPU time, system calls, memory, latency beside logins.
@@ -81,8 +84,17 @@ struct Flags {
 }
 
 /// In the order in which they are measured: first those of the table that has a column for each peer.
-const ROWS: [Row; 8] =
-    [Row::Steady, Row::Syscalls, Row::Sequential, Row::Idle, Row::Chat, Row::Tls, Row::Storm, Row::Start];
+const ROWS: [Row; 9] = [
+    Row::Steady,
+    Row::Syscalls,
+    Row::Sequential,
+    Row::Idle,
+    Row::Chat,
+    Row::Tls,
+    Row::Storm,
+    Row::Start,
+    Row::Many,
+];
 /// Of them, those of that table.
 const WITH_ALL_PEERS: usize = 6;
 
@@ -161,6 +173,7 @@ fn measure(comparison: &mut Comparison, row: Row) {
         Row::Tls => comparison.tls(),
         Row::Storm => comparison.storms(),
         Row::Start => comparison.start(),
+        Row::Many => comparison.many(),
     }
 }
 

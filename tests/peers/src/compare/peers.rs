@@ -168,17 +168,55 @@ impl Stable {
         match peer {
             Peer::Redis => self.redis(folder, manner),
             Peer::Mosquitto(rounds) => self.mosquitto(folder, rounds, manner),
-            Peer::Porter => {
-                let names = (0..FULL_COST_USERS.into()).map(full_cost_name).chain([NAME.to_owned()]);
-                write_porter_data(folder.path(), |path| {
-                    passwords::write_porter_users(path, names, &self.porter_hash)
-                })?;
-                self.porter(folder, manner)
-            }
+            Peer::Porter => self.porter_alone(manner),
             Peer::Bare | Peer::Codec | Peer::Blocking => {
                 Err("it has neither rooms nor encryption".to_owned())
             }
         }
+    }
+
+    /// Starts porter with the users of all works in its files.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub(crate) fn porter_alone(&self, manner: Manner) -> Result<Server, String> {
+        self.porter(self.porter_folder()?, manner)
+    }
+
+    fn porter_folder(&self) -> Result<TempDir, String> {
+        let folder = folder()?;
+        let names = (0..FULL_COST_USERS.into()).map(full_cost_name).chain([NAME.to_owned()]);
+        write_porter_data(folder.path(), |path| {
+            passwords::write_porter_users(path, names, &self.porter_hash)
+        })?;
+        Ok(folder)
+    }
+
+    /// Starts so many of porter's processes on one port, and their store, which keeps all that it acknowledges and runs where
+    /// the load generator does.
+    ///
+    /// # Errors
+    /// If one of them does not start.
+    pub(crate) fn porters(&self, count: usize, manner: Manner) -> Result<(Server, Vec<Server>), String> {
+        let (users, place) = (self.porter_folder()?, free_port()?);
+        let mut redis = Command::new("redis-server");
+        redis.args(["--bind", "127.0.0.1", "--port", &place.to_string(), "--save", ""]);
+        redis.args(["--appendonly", "yes", "--appendfsync", "always"]);
+        let store =
+            Server::start(redis, folder()?, Some(place), Protocol::Resp { awaits_login: true }, None)?;
+        let url = format!("redis://127.0.0.1:{place}");
+        for command in ["init", "import"] {
+            let mut admin = Command::new(self.porter.with_file_name("porter-admin"));
+            admin.args(["--store", &url, "store", command, "--data"]).arg(users.path().join("data"));
+            said(&mut admin).ok_or_else(|| format!("porter-admin cannot {command} the store"))?;
+        }
+        let port = free_port()?;
+        let start = |_| {
+            let mut porter = self.porter_command(port, manner);
+            porter.args(["--share-port", "--store", &url]);
+            self.server(porter, folder()?, None, manner.of(PORTER, Protocol::PorterChat))
+        };
+        Ok((store, (0..count).map(start).collect::<Result<_, _>>()?))
     }
 
     /// Puts a certificate as porter makes them, and its key, into a folder.
@@ -206,20 +244,25 @@ impl Stable {
     /// # Errors
     /// If it does not start.
     pub(crate) fn porter(&self, folder: TempDir, manner: Manner) -> Result<Server, String> {
-        let mut porter = Command::new(&self.porter);
-        porter.args(["--host", "127.0.0.1", "--port", "0", "--data", "data", "--log-file", "log"]);
-        // More than its default of 10 000, for the row with 15 000 who stay; and on a machine that is busy otherwise nobody
-        // is to be told Busy.
-        porter.args(["--max-connections", "16000", "--hash-wait", "600"]);
-        if manner.chat {
-            porter.args(["--mode", "chat", "--chat-rate", "0"]);
-        }
+        let mut porter = self.porter_command(0, manner);
         if !manner.tls {
             return self.server(porter, folder, None, manner.of(PORTER, Protocol::PorterChat));
         }
         porter.arg("--tls");
         let server = self.server(porter, folder, None, manner.of(PORTER, Protocol::PorterChat))?;
         Ok(server.encrypts(PORTER_CERTIFICATE))
+    }
+
+    fn porter_command(&self, port: u16, manner: Manner) -> Command {
+        let mut porter = Command::new(&self.porter);
+        porter.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--data", "data"]);
+        // More than its default of 10 000, for the row with 15 000 who stay; and on a machine that is busy otherwise nobody
+        // is to be told Busy.
+        porter.args(["--log-file", "log", "--max-connections", "16000", "--hash-wait", "600"]);
+        if manner.chat {
+            porter.args(["--mode", "chat", "--chat-rate", "0"]);
+        }
+        porter
     }
 
     fn server(

@@ -13,6 +13,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// Of figures that are twice as large.
+    pub(crate) fn doubled(self) -> Summary {
+        let Summary { median, least, most, rounds } = self;
+        Summary { median: 2.0 * median, least: 2.0 * least, most: 2.0 * most, rounds }
+    }
+
     /// Of figures in any order, if there are any.
     fn of(figures: impl Iterator<Item = f64>) -> Option<Summary> {
         let mut figures: Vec<f64> = figures.collect();

@@ -72,8 +72,8 @@ impl Server {
 
     /// The usual load of a scenario, with 64 bytes in each message.
     pub(crate) fn plan(&self, scenario: Scenario) -> Plan {
-        let (servers, pid, protection) = (vec![self.address()], Some(self.pid()), self.protection.clone());
-        Plan { servers, pid, protection, users: 1, ..Plan::canonical(scenario) }
+        let (servers, pids, protection) = (vec![self.address()], vec![self.pid()], self.protection.clone());
+        Plan { servers, pids, protection, users: 1, ..Plan::canonical(scenario) }
     }
 }
 

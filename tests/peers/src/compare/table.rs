@@ -5,7 +5,7 @@ use crate::results::{Results, Summary};
 use crate::peers::Peer;
 use crate::steady::{LOAD_SHARE, WAITED};
 use crate::storm::{self, STORMS};
-use crate::{chat, idle, sequential, start, steady, syscalls, tls};
+use crate::{chat, idle, many, sequential, start, steady, syscalls, tls};
 
 /// The load generator was the limit when it had less than this of its CPU left, in percent.
 const LIMIT_SHARE: f64 = 95.0;
@@ -130,6 +130,33 @@ pub(crate) fn start(results: &Results) -> String {
     let [seconds, memory] = [start::SECONDS, start::MEMORY]
         .map(|measure| with_span(results.summary(start::WORK, "porter", measure)));
     format!("porter, {}: {seconds} s until it listens, {memory} MB of memory at most.\n", start::WORK)
+}
+
+/// The table of porter's processes, and what two of them carry with a CPU each.
+pub(crate) fn many(results: &Results) -> String {
+    let names = many::GROUPS.map(|group| group.name);
+    let titles = ["porter"].into_iter().chain(names);
+    let mut text = format!("{}\n|---|{}\n", row(titles), "---:|".repeat(names.len()));
+    let visits = [sequential::COST, many::STORE_COST, sequential::RATE];
+    let works: [(&str, &[&str]); 3] = [
+        (many::ECHO, &[steady::COST, steady::RATE]),
+        (many::VISIT, &visits),
+        (many::VISITS_AT_ONCE, &visits),
+    ];
+    let rooms = many::ROOMS.iter().map(|room| (room.name, &chat::MEASURES[..]));
+    for (work, measures) in works.into_iter().chain(rooms) {
+        for measure in measures {
+            let cells = names.iter().map(|name| with_span(results.summary(work, name, measure)));
+            let cells: Vec<String> = [format!("{work}: {measure}")].into_iter().chain(cells).collect();
+            text += &(row(cells.iter().map(String::as_str)) + "\n");
+        }
+    }
+    let both = results.ratio(many::ECHO, steady::RATE, "2 processes", "1 process");
+    text + &format!(
+        "\nAll processes share one CPU, and the store has the load generator's. With a CPU each, two carry {} times the echoes \
+         of one: twice what they carry together here.\n",
+        with_span(both.map(Summary::doubled))
+    )
 }
 
 /// Where the load generator was the limit, so that messages or clients a second tell of it and not of the server.

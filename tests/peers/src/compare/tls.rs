@@ -49,5 +49,8 @@ pub(crate) fn turn(stable: &Stable, peer: Peer, results: &mut Results) -> Result
         results.add(IDLE, peer.name(), idle::COST, idle::each(&server, CONNECTIONS)?);
     }
     let server = stable.start_as(peer, Manner { chat: true, tls: true })?;
-    ROOMS.iter().try_for_each(|load| chat::measure(&server, peer, *load, results))
+    let plan = server.plan(Scenario::Chat);
+    ROOMS
+        .iter()
+        .try_for_each(|load| chat::measure(server.protocol, plan.clone(), peer.name(), *load, results))
 }
