@@ -325,13 +325,18 @@ proptest! {
         let disk = FaultyDisk::new();
         let mut store = open(&disk);
         let hash = |(rounds, salt)| PasswordHash { rounds, salt, hash: salt };
-        let users: Vec<_> = users
+        let mut users: Vec<_> = users
             .into_iter()
             .filter_map(|(text, seed)| Some((Name::new(&text).ok()?, hash(seed))))
             .collect();
-        for (name, password) in &users {
-            store.register(Ticket(0), name.clone(), password.clone());
-        }
+        // Of names that can be taken for each other only the first is anybody's.
+        users.retain(|(name, password)| {
+            let is_free = store.find(name) == Lookup::Unknown;
+            if is_free {
+                store.register(Ticket(0), name.clone(), password.clone());
+            }
+            is_free
+        });
         for (address, visitor) in &visits {
             if let Ok(visitor) = Name::new(visitor) {
                 store.note_visitor(*address, &visitor);
