@@ -13,6 +13,8 @@ pub(crate) struct Unauthenticated {
     pub(crate) registrations: u32,
     /// Wrong passwords in this connection.
     pub(crate) wrong_passwords: u32,
+    /// A right password was compared once more, since the record was changed meanwhile.
+    pub(crate) is_judged_again: bool,
     /// When the visitor must be authenticated; moved on by what the server itself keeps them waiting.
     pub(crate) login_deadline: Moment,
 }
@@ -68,6 +70,7 @@ impl Unauthenticated {
             login: LoginState::Identifying,
             registrations: 0,
             wrong_passwords: 0,
+            is_judged_again: false,
             login_deadline,
         }
     }

@@ -126,7 +126,7 @@ impl<S: Store> Engine<S> {
                     return self.hash_new_password(conn, name, password, hashed, *new);
                 }
                 self.end_waiting(conn);
-                self.authenticate(conn, name.clone(), &hashed, false);
+                self.authenticate(conn, name.clone(), &hashed, password.clone(), false);
                 if is_outdated {
                     self.rehash(origin, name, password, hashed);
                 }

@@ -25,8 +25,8 @@ pub(super) enum Fetch {
     Password { conn: ConnId, name: Name, password: Password, change: Option<Box<NewPassword>> },
     /// Somebody who administers users.
     ShowUser { command: CommandId, name: Name },
-    /// A login that others are told of.
-    Open { conn: ConnId, name: Name, token: Token, is_remembered: bool },
+    /// A login that others are told of, by this password, which was right for the record that was fetched.
+    Open { conn: ConnId, name: Name, token: Token, password: Password, is_remembered: bool },
     /// A session that may be known elsewhere alone.
     Resume { conn: ConnId, presented: Token, token: Token },
     /// A list of who is here.
@@ -139,12 +139,11 @@ impl<S: Store> Engine<S> {
                 continue;
             }
             match (what, answer) {
-                (Fetch::Open { conn, name, token, is_remembered }, Some(Found::Opened(Some(entry)))) => {
+                (Fetch::Open { conn, name, token, is_remembered, .. }, Some(Found::Opened(Some(entry)))) => {
                     self.open_session(conn, name, token, is_remembered, Some(entry));
                 }
-                (Fetch::Open { conn, .. }, Some(Found::Opened(None))) => {
-                    let explanation = "while the record of this user is being changed";
-                    self.registry.refuse(conn, Code::Busy, &seconds_first(COME_BACK, explanation));
+                (Fetch::Open { conn, name, password, .. }, Some(Found::Opened(None))) => {
+                    self.log_in_again(conn, name, password);
                 }
                 (Fetch::Resume { conn, presented, token }, answer) => {
                     let found = if let Some(Found::Resumed(found)) = answer { Some(found) } else { None };
@@ -178,6 +177,17 @@ impl<S: Store> Engine<S> {
                 ) => self.refuse_away(conn),
             }
         }
+    }
+
+    /// The record was another when the session was to be opened: whoever was disabled, removed or given another password
+    /// meanwhile is answered by what is there now. Once, for a record may be changed again and again.
+    fn log_in_again(&mut self, id: ConnId, name: Name, password: Password) {
+        let Some(unauthenticated) = self.unauthenticated(id) else { return };
+        if std::mem::replace(&mut unauthenticated.is_judged_again, true) {
+            let explanation = "while the record of this user is being changed";
+            return self.registry.refuse(id, Code::Busy, &seconds_first(COME_BACK, explanation));
+        }
+        self.check_password(id, name, password, None);
     }
 
     /// The connection is gone that this was for. A session that it has opened ends; one that it has taken back can be resumed

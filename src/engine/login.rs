@@ -152,7 +152,7 @@ impl<S: Store> Engine<S> {
         if recognised == Some(true) {
             return match (change, stored) {
                 (Some(new), Some(verified)) => self.hash_new_password(id, name, password, verified, *new),
-                (_, Some(verified)) => self.authenticate(id, name, &verified, true),
+                (_, Some(verified)) => self.authenticate(id, name, &verified, password, true),
                 (_, None) => {}
             };
         }

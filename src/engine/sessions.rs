@@ -6,7 +6,7 @@ use super::fetches::Fetch;
 use super::registry::Change;
 use super::tasks::Report;
 use super::{ConnId, Engine};
-use crate::auth::{Name, PasswordHash, SessionId, Token};
+use crate::auth::{Name, Password, PasswordHash, SessionId, Token};
 use crate::limits::TOKEN_BYTES;
 use crate::protocol::{Code, Reply};
 use crate::store::{EndReason, EntryId, Lookup, Resumed, Store};
@@ -21,6 +21,7 @@ impl<S: Store> Engine<S> {
         id: ConnId,
         name: Name,
         verified: &PasswordHash,
+        password: Password,
         is_remembered: bool,
     ) {
         let Some(token) = self.draw_token(id) else { return };
@@ -30,7 +31,7 @@ impl<S: Store> Engine<S> {
             None => self.open_session(id, name, token, is_remembered, None),
             Some(directory) => {
                 directory.open(ticket, &name, verified, token.expose(), peer);
-                self.await_answer(ticket, Fetch::Open { conn: id, name, token, is_remembered });
+                self.await_answer(ticket, Fetch::Open { conn: id, name, token, password, is_remembered });
             }
         }
     }

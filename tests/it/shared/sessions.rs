@@ -2,7 +2,7 @@
 
 use super::{is_error, log_in, register, server};
 use crate::support::{PASSWORD, Redis, Said, Server, Visitor, eventually, frame, stop};
-use porter::protocol::Code;
+use porter::protocol::{Code, Wanted};
 use rustix::process::Signal;
 use std::process::Command;
 
@@ -119,6 +119,24 @@ fn what_ends_a_session_ends_it_everywhere() {
     there.expect_bye();
     here.expect_echo("hi");
     bob.expect_echo("and I");
+}
+
+/// Who is disabled or removed between name and password, wherever, is answered as anybody with another password is.
+#[test]
+fn who_is_disabled_between_name_and_password_is_told_what_others_are() {
+    let Some(redis) = Redis::start() else { return };
+    let (one, other) = (server(&redis, &[]), server(&redis, &["--penalty", "0"]));
+    for change in ["disable", "remove"] {
+        drop(register(&one, change));
+        // The second time the password is remembered.
+        for _ in 0..2 {
+            log_in(&other, change, PASSWORD).expect_welcome();
+        }
+        let mut visitor = Visitor::introduced(&other, change, Wanted::Login);
+        admin(&one, &["users", change, change]);
+        visitor.login(PASSWORD);
+        visitor.expect_error(Code::WrongPassword.number());
+    }
 }
 
 /// Whom a dead server carried comes back at another at once; who does not is forgotten when the window is over.
