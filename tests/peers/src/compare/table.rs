@@ -151,10 +151,10 @@ pub(crate) fn many(results: &Results) -> String {
             text += &(row(cells.iter().map(String::as_str)) + "\n");
         }
     }
-    let both = results.ratio(many::ECHO, steady::RATE, "2 processes", "1 process");
+    let both = results.ratio(many::ECHO, steady::COST, "1 process", "2 processes");
     text + &format!(
         "\nAll processes share one CPU, and the store has the load generator's. With a CPU each, two carry {} times the echoes \
-         of one: twice what they carry together here.\n",
+         of one, by the CPU time of a message.\n",
         with_span(both.map(Summary::doubled))
     )
 }
