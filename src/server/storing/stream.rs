@@ -5,6 +5,7 @@
 use crate::store::Link;
 use crate::transport::{Transport, Transports};
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 
 /// A socket, and TLS on it if that is wanted. What is wrong with TLS is an error in words for whoever runs the store.
 #[derive(Debug)]
@@ -95,6 +96,17 @@ impl<S: Read + Write> Write for StoreStream<S> {
     fn flush(&mut self) -> io::Result<()> {
         if self.has_backlog() { self.write(&[]).map(drop) } else { Ok(()) }
     }
+}
+
+/// Where a store is tried next: its addresses take turns.
+///
+/// # Errors
+/// If it has none.
+pub(super) fn next_place(link: &dyn Link, turn: &mut usize) -> io::Result<SocketAddr> {
+    let places = link.addresses();
+    let place = places.get(*turn % places.len().max(1)).copied();
+    *turn = turn.wrapping_add(1);
+    place.ok_or_else(|| io::Error::other("it has no address"))
 }
 
 /// What a new connection of a store's begins with.

@@ -1,7 +1,7 @@
 //! A shared store's connection for a program that waits: at a server's start, and for whoever administers users.
 
 use super::connector::StoreConnector;
-use super::stream::{StoreStream, begun};
+use super::stream::{StoreStream, begun, next_place};
 use crate::Clock;
 use crate::store::{DirectStore, Durability, Link, LinkAction};
 use crate::transport::{Transport, Transports};
@@ -70,11 +70,8 @@ impl WaitingLink {
             LinkAction::Nothing => {}
             LinkAction::Close => self.stream = None,
             LinkAction::Connect => {
-                let places = link.addresses();
-                let place = places.get(self.next_place % places.len().max(1));
-                let place = place.ok_or_else(|| io::Error::other("it has no address"))?;
-                self.next_place = self.next_place.wrapping_add(1);
-                let stream = connect(place, begun(&self.transports, link)?)?;
+                let place = next_place(link, &mut self.next_place)?;
+                let stream = connect(&place, begun(&self.transports, link)?)?;
                 stream.socket().set_read_timeout(Some(LOOK))?;
                 self.stream = Some(stream);
                 link.handle_connected(clock.now());
