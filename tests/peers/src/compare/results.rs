@@ -1,5 +1,6 @@
 //! What was measured: for each work, peer and measure a figure a round; and what is made of them.
 
+use crate::peers::Peer;
 use serde_json::{Value, json};
 
 /// What is made of the figures of several rounds.
@@ -70,9 +71,10 @@ impl Results {
         Summary::of(figures.iter().zip(bases).map(|(figure, base)| figure / base))
     }
 
-    /// The median of a measure over all works, peers and rounds.
-    pub(crate) fn median_of_all(&self, measure: &str) -> Option<f64> {
-        let entries = self.0.iter().filter(|entry| entry.measure == measure);
+    /// The median of a measure over all works and rounds of these peers.
+    pub(crate) fn median_of_all(&self, measure: &str, peers: &[Peer]) -> Option<f64> {
+        let is_theirs = |entry: &&Entry| peers.iter().any(|peer| peer.name() == entry.peer);
+        let entries = self.0.iter().filter(|entry| entry.measure == measure).filter(is_theirs);
         Summary::of(entries.flat_map(|entry| entry.rounds.iter().copied())).map(|summary| summary.median)
     }
 

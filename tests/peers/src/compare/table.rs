@@ -2,7 +2,7 @@
 
 use crate::results::{Results, Summary};
 
-use crate::peers::Peer;
+use crate::peers::{PEERS, Peer};
 use crate::steady::{LOAD_SHARE, WAITED};
 use crate::storm::{self, STORMS};
 use crate::{chat, idle, many, sequential, start, steady, syscalls, tls};
@@ -154,8 +154,9 @@ pub(crate) fn many(results: &Results) -> String {
     let both = results.ratio(many::ECHO, steady::COST, "1 process", "2 processes");
     text + &format!(
         "\nAll processes share one CPU, and the store has the load generator's. With a CPU each, two carry {} times the echoes \
-         of one, by the CPU time of a message.\n",
-        with_span(both.map(Summary::doubled))
+         of one, by the CPU time of a message; the load generator used {} % of its CPU beside two.\n",
+        with_span(both.map(Summary::doubled)),
+        with_span(results.summary(many::ECHO, "2 processes", LOAD_SHARE))
     )
 }
 
@@ -182,9 +183,9 @@ pub(crate) fn limits(results: &Results, peers: &[Peer]) -> String {
     )
 }
 
-/// Whether other programs disturbed the measurement.
+/// Whether other programs disturbed the measurement. Where several processes share a CPU they wait for each other.
 pub(crate) fn disturbance(results: &Results) -> String {
-    match results.median_of_all(WAITED) {
+    match results.median_of_all(WAITED, &PEERS) {
         Some(waited) if waited > QUIET_WAITED => format!(
             "Other programs ran meanwhile: server or load waited for its CPU for {} % of the time. Measure \
              again when the machine is quiet.\n",
