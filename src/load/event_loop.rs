@@ -3,24 +3,28 @@
 //! This module must not know what the clients say, nor which scenario this is.
 
 mod ending;
+mod polls;
 
 use super::client::{Clients, Policy, State};
 use super::connection::{Connection, Connector};
 use super::dialect::{Dialect, Role};
 use super::error::{LoadError, OUT_OF_PORTS, no_poll};
 use super::metrics::Latency;
-use super::schedule::{self, Schedule};
+use super::schedule::Schedule;
 use super::watchdog::{PROBE, Watchdog};
 use super::{Plan, Timeouts};
 use crate::Clock;
 use crate::Moment;
 use mio::event::Event;
-use mio::{Events, Poll, Token};
+use mio::{Events, Token};
+use polls::Polls;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 const EVENTS: usize = 1_024;
+/// Events of others between two looks at those who whisper.
+const EVENTS_BETWEEN_WHISPERS: usize = 32;
 /// Bytes of one read; all connections share the buffer.
 const READ_BYTES: usize = 256 * 1024;
 /// The longest between two looks at the clients' timeouts and at the progress.
@@ -34,8 +38,9 @@ pub(super) struct EventLoop<D: Dialect> {
     clock: Clock,
     pub(super) timeouts: Timeouts,
     pub(super) watchdog: Watchdog,
-    poll: Poll,
+    polls: Polls,
     events: Events,
+    whisper_events: Events,
     buffer: Vec<u8>,
     connections: Vec<Option<Connection>>,
     pub(super) clients: Clients<D>,
@@ -69,8 +74,9 @@ impl<D: Dialect> EventLoop<D> {
             clock,
             timeouts: plan.timeouts,
             watchdog: Watchdog::new(&plan.interrupt, clients.dialect.greets(), now),
-            poll: Poll::new().map_err(|error| no_poll(&error))?,
+            polls: Polls::new().map_err(|error| no_poll(&error))?,
             events: Events::with_capacity(EVENTS),
+            whisper_events: Events::with_capacity(EVENTS_BETWEEN_WHISPERS),
             buffer: vec![0; READ_BYTES],
             connections: (0..clients.all.len()).map(|_| None).collect(),
             clients,
@@ -82,6 +88,11 @@ impl<D: Dialect> EventLoop<D> {
             next_sweep: now,
             schedules: Vec::new(),
         })
+    }
+
+    /// From now on the pair of a chat that whispers is looked at between every few of the others.
+    pub(super) fn put_whispers_first(&mut self) -> Result<(), LoadError> {
+        self.polls.add_whispers().map_err(|error| no_poll(&error))
     }
 
     /// Has other clients in the place of those who were there, who are cut off. They make so many visits more than one each,
@@ -152,16 +163,11 @@ impl<D: Dialect> EventLoop<D> {
         self.let_in();
         self.wait(until.min(self.next_sweep))?;
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            match event.token() {
-                PROBE => self.watchdog.handle_event(self.clock.now()),
-                Token(slot) if self.connections.get(slot).is_some_and(Option::is_some) => {
-                    let outcome = self.handle_event(slot, event);
-                    self.settle(slot, outcome);
-                }
-                // Of a connection that ended within this turn.
-                Token(_) => {}
+        for (number, event) in events.iter().enumerate() {
+            if number % EVENTS_BETWEEN_WHISPERS == 0 {
+                self.look_at_whispers()?;
             }
+            self.handle_event(event);
         }
         // What has come is judged before who waited too long: after a pause of this program there may be more.
         let is_all = events.iter().count() < EVENTS;
@@ -172,18 +178,33 @@ impl<D: Dialect> EventLoop<D> {
         Ok(())
     }
 
-    fn wait(&mut self, mut until: Moment) -> io::Result<()> {
-        let now = self.clock.now();
-        until = self.schedules.iter().map(Schedule::due).fold(until, Moment::min);
-        let mut pause = if self.can_let_in() { Duration::ZERO } else { until.since(now) };
-        if !self.schedules.is_empty() {
-            schedule::wait(&self.poll, pause)?;
-            pause = Duration::ZERO;
+    /// Lets those who whisper read what has come, and send what is due by now.
+    fn look_at_whispers(&mut self) -> io::Result<()> {
+        if self.polls.look_at_whispers(&mut self.whisper_events)? {
+            let events = std::mem::replace(&mut self.whisper_events, Events::with_capacity(0));
+            events.iter().for_each(|event| self.handle_event(event));
+            self.whisper_events = events;
+            self.send_due();
         }
-        match self.poll.poll(&mut self.events, Some(pause)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            outcome => outcome,
+        Ok(())
+    }
+
+    fn handle_event(&mut self, event: &Event) {
+        match event.token() {
+            PROBE => self.watchdog.handle_event(self.clock.now()),
+            Token(slot) if self.connections.get(slot).is_some_and(Option::is_some) => {
+                let outcome = self.handle_ready(slot, event);
+                self.settle(slot, outcome);
+            }
+            // Of a connection that ended within this turn, or of the whispers, which are looked at all the same.
+            Token(_) => {}
         }
+    }
+
+    fn wait(&mut self, until: Moment) -> io::Result<()> {
+        let until = self.schedules.iter().map(Schedule::due).fold(until, Moment::min);
+        let pause = if self.can_let_in() { Duration::ZERO } else { until.since(self.clock.now()) };
+        self.polls.wait(&mut self.events, pause, !self.schedules.is_empty())
     }
 
     /// Sends all that the schedules have due, each client in turn, and the texts that follow those that all have.
@@ -211,7 +232,7 @@ impl<D: Dialect> EventLoop<D> {
             return;
         };
         write(&mut self.clients, &mut connection.unsent);
-        let outcome = connection.send(&self.poll, Token(slot));
+        let outcome = connection.send(self.polls.of(slot), Token(slot));
         self.settle(slot, outcome);
     }
 
@@ -252,7 +273,7 @@ impl<D: Dialect> EventLoop<D> {
         self.clients.begin(slot, lost, now);
         let outcome = connection.and_then(|mut connection| {
             self.open(slot, &mut connection);
-            let registered = connection.register(&self.poll, Token(slot));
+            let registered = connection.register(self.polls.of(slot), Token(slot));
             self.connections[slot] = Some(connection);
             registered
         });
@@ -267,7 +288,7 @@ impl<D: Dialect> EventLoop<D> {
     }
 
     /// Reads, lets the client answer, and writes, as far as goes without a wait.
-    fn handle_event(&mut self, slot: usize, event: &Event) -> Result<(), LoadError> {
+    fn handle_ready(&mut self, slot: usize, event: &Event) -> Result<(), LoadError> {
         // It is out of its slot meanwhile, where nothing looks for it.
         let Some(mut connection) = self.connections[slot].take() else { return Ok(()) };
         let outcome = self.exchange(slot, &mut connection, event);
@@ -287,7 +308,7 @@ impl<D: Dialect> EventLoop<D> {
             return Ok(());
         }
         connection.check()?;
-        connection.send(&self.poll, Token(slot))
+        connection.send(self.polls.of(slot), Token(slot))
     }
 
     fn is_over(&self, slot: usize) -> bool {
@@ -364,7 +385,7 @@ impl<D: Dialect> EventLoop<D> {
         let Timeouts { connect, login, echo, bye, .. } = self.timeouts;
         let shortest = connect.min(login).min(echo).min(bye);
         self.next_sweep = now + (shortest / 4).clamp(Duration::from_millis(1), SWEEP);
-        self.watchdog.look(now, &mut self.connector, &self.poll);
+        self.watchdog.look(now, &mut self.connector, &self.polls.all);
         self.lacks_ports = false;
         for slot in 0..self.connections.len() {
             if let Some(error) = self.clients.overdue(slot, now, &self.timeouts) {

@@ -76,6 +76,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         clients.add(self.plan.places(), Policy::Stays);
         if self.plan.scenario == Scenario::Chat {
             clients.chat();
+            self.event_loop.put_whispers_first()?;
         }
         if self.plan.scenario == Scenario::Storm {
             let resumes = self.plan.login == LoginSort::Resume;
