@@ -4,6 +4,7 @@ use crate::Moment;
 use crate::auth::{Name, Origin, SessionId};
 use crate::limits::LEASE_RENEWAL;
 use crate::store::{EndReason, EntryId, News};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -37,16 +38,15 @@ pub(super) struct Carriage {
     pub(super) lease: Duration,
     pub(super) carried: HashMap<SessionId, Carried>,
     pub(super) by_entry: HashMap<EntryId, SessionId>,
-    /// Entries that were opened or resumed for whoever waits for it, not carried yet.
-    pub(super) opened: HashMap<EntryId, Opened>,
+    /// Entries that were opened or resumed for whoever waits for it, not carried yet, and each time that they were: one may
+    /// be resumed again, or go elsewhere and come back, before the first who waits has heard.
+    opened: HashMap<EntryId, VecDeque<Opened>>,
     pub(super) renewals: BTreeSet<(Moment, SessionId)>,
     /// Resumes that are not answered, and what ended meanwhile: the answer is older than that.
     pub(super) resuming: usize,
     pub(super) ended: Vec<EntryId>,
     /// What the store may not have heard.
     pub(super) unsaid: Vec<Unsaid>,
-    /// What became of sessions that are not carried yet.
-    pub(super) left: HashMap<EntryId, Option<EndReason>>,
     news: VecDeque<News>,
     /// Bytes of texts among the news.
     held_bytes: usize,
@@ -95,6 +95,8 @@ pub(super) struct Opened {
     pub(super) previous: String,
     pub(super) generation: u64,
     pub(super) peer: String,
+    /// It was said meanwhile to be over, perhaps why, or to go on elsewhere.
+    pub(super) left: Option<Option<EndReason>>,
 }
 
 impl Carriage {
@@ -109,7 +111,6 @@ impl Carriage {
             resuming: 0,
             ended: Vec::new(),
             unsaid: Vec::new(),
-            left: HashMap::new(),
             news: VecDeque::new(),
             held_bytes: 0,
             reap: Moment::NEVER,
@@ -167,6 +168,26 @@ impl Carriage {
         self.by_entry.remove(&carried.entry);
         self.renewals.remove(&(carried.renewal, session));
         Some(carried)
+    }
+
+    /// Somebody waits to hear that an entry was opened or resumed.
+    pub(super) fn note_opened(&mut self, entry: EntryId, opened: Opened) {
+        self.opened.entry(entry).or_default().push_back(opened);
+    }
+
+    /// What the first of those who wait for an entry has opened.
+    pub(super) fn take_opened(&mut self, entry: EntryId) -> Option<Opened> {
+        let Entry::Occupied(mut waiting) = self.opened.entry(entry) else { return None };
+        let first = waiting.get_mut().pop_front();
+        if waiting.get().is_empty() {
+            waiting.remove();
+        }
+        first
+    }
+
+    /// An entry is over, or goes on elsewhere: for those, too, who wait for it. Who resumes it later does not hear of this.
+    pub(super) fn note_left(&mut self, entry: EntryId, ended: Option<EndReason>) {
+        self.opened.get_mut(&entry).into_iter().flatten().for_each(|opened| opened.left = Some(ended));
     }
 
     /// Has a session's lease renewed then.

@@ -158,7 +158,7 @@ impl SharedStore {
             _ => None,
         };
         if !matches!(answer, Some(Found::Opened(Some(_)))) {
-            self.carriage.opened.remove(&entry);
+            self.carriage.take_opened(entry);
         }
         self.fetched.push_back(Fetched { ticket, answer });
     }
@@ -186,8 +186,8 @@ impl SharedStore {
         let answer = match (resumed, text(reply)) {
             (Some(_), _) if has_ended => Some(Found::Resumed(None)),
             (Some((entry, name, generation)), _) => {
-                let opened = Opened { name: name.clone(), token, previous, generation, peer };
-                self.carriage.opened.insert(entry, opened);
+                let opened = Opened { name: name.clone(), token, previous, generation, peer, left: None };
+                self.carriage.note_opened(entry, opened);
                 Some(Found::Resumed(Some(Resumed { entry, name })))
             }
             (None, Some("unknown")) => Some(Found::Resumed(None)),
@@ -234,9 +234,7 @@ impl SharedStore {
 
     /// A session is not this server's any more: it has ended, or goes on elsewhere.
     fn leave(&mut self, entry: EntryId, ended: Option<EndReason>) {
-        if self.carriage.opened.contains_key(&entry) {
-            self.carriage.left.insert(entry, ended);
-        }
+        self.carriage.note_left(entry, ended);
         let Some(session) = self.carriage.by_entry.get(&entry).copied() else { return };
         self.carriage.forget(session);
         self.carriage.push_news(match ended {
@@ -266,8 +264,9 @@ impl Directory for SharedStore {
             &peer,
         ];
         let command = self.script(OPEN, &[&user_key(name)], &arguments);
-        let opened = Opened { name: name.clone(), token: hash, previous: String::new(), generation: 1, peer };
-        self.carriage.opened.insert(entry, opened);
+        let (name, previous) = (name.clone(), String::new());
+        let opened = Opened { name, token: hash, previous, generation: 1, peer, left: None };
+        self.carriage.note_opened(entry, opened);
         self.pipeline.ask(command, Asked::Open { ticket, entry });
     }
 
@@ -317,11 +316,10 @@ impl Directory for SharedStore {
     }
 
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
-        let Some(Opened { name, token, previous, generation, peer }) = self.carriage.opened.remove(&entry)
+        let Some(Opened { name, token, previous, generation, peer, left }) = self.carriage.take_opened(entry)
         else {
             return;
         };
-        let left = self.carriage.left.remove(&entry);
         let Some(session) = session else { return self.insist(Unsaid::End { entry }) };
         self.carriage.forget(session);
         let renewal = self.now + LEASE_RENEWAL;

@@ -13,7 +13,7 @@ use std::time::Duration;
 const IDENTIFY: u8 = 1;
 const REGISTER: u8 = 2;
 const LOGIN: u8 = 3;
-const RESUME: u8 = 4;
+pub(super) const RESUME: u8 = 4;
 const MESSAGE: u8 = 5;
 const EXIT: u8 = 6;
 // Codes of errors.
@@ -65,6 +65,8 @@ pub(super) struct Session {
     pub(super) untold: Option<usize>,
     /// Somebody may have ended it: it has a right to be there, and none to be found.
     pub(super) may_be_over: bool,
+    /// A mark of it, once others have come with its token.
+    pub(super) line: Option<usize>,
 }
 
 pub(super) struct Client {
@@ -178,7 +180,7 @@ impl Client {
 
     /// It tries what it has left: nobody has that any more.
     pub(super) fn try_what_is_left(&mut self) {
-        let lost = Session { token: [0; 16], lost: None, untold: None, may_be_over: true };
+        let lost = Session { token: [0; 16], lost: None, untold: None, may_be_over: true, line: None };
         self.session = self.left.take().map(|(token, _)| Session { token, ..lost });
     }
 
@@ -229,7 +231,8 @@ impl Client {
             (Awaits::Welcome, Said::Welcome(token, _)) => {
                 (conn.awaits, conn.since) = (Awaits::Nothing, now);
                 self.is_registered = true;
-                self.session = Some(Session { token, lost: None, untold: None, may_be_over: false });
+                self.session =
+                    Some(Session { token, lost: None, untold: None, may_be_over: false, line: None });
             }
             (Awaits::Resumed, Said::Welcome(token, _)) => {
                 (conn.awaits, conn.since) = (Awaits::Nothing, now);

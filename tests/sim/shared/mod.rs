@@ -15,6 +15,7 @@ mod server;
 mod store;
 #[path = "../../../src/engine/driver.rs"]
 mod turns;
+mod twins;
 mod world;
 
 use crate::{Story, each_seed};
@@ -37,6 +38,7 @@ fn run(seed: u64, story: &Story) {
         world.pass(Duration::from_millis(span as u64));
     }
     world.heal();
+    world.check_twins();
     world.check_ends();
     world.check_room();
     world.check_directory();

@@ -4,10 +4,11 @@ use super::client::{Awaits, Client};
 use super::link::State;
 use super::server::{BIRTH, Pipe, Server};
 use super::store::Store;
+use super::twins::Twin;
 use crate::Story;
 use crate::random::Random;
 use porter::Moment;
-use porter::engine::TransportEvent;
+use porter::engine::{ConnId, TransportEvent};
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::rc::Rc;
@@ -24,6 +25,9 @@ pub(super) struct World {
     /// None where a server has ended.
     pub(super) servers: Vec<Option<Server>>,
     pub(super) clients: Vec<Client>,
+    pub(super) twins: Vec<Twin>,
+    /// Sessions of which there were twins.
+    pub(super) lines: usize,
     kicks: Vec<Kick>,
     peers: u16,
     story: Story,
@@ -48,7 +52,8 @@ impl World {
         store.redis.run(&["SET", "porter:birth", BIRTH].map(str::to_owned));
         let servers = (0..SERVERS).map(|_| Some(Server::start(&mut random))).collect();
         let clients = (0..CLIENTS).map(|number| Client::new(number, NAMES[number % NAMES.len()])).collect();
-        World { random, now: Moment::START, store, servers, clients, kicks: Vec::new(), peers: 0, story }
+        let (twins, kicks) = (Vec::new(), Vec::new());
+        World { random, now: Moment::START, store, servers, clients, twins, lines: 0, kicks, peers: 0, story }
     }
 
     fn tell(&self, what: impl Display) {
@@ -149,6 +154,9 @@ impl World {
     fn hear(&mut self) -> bool {
         let now = self.now;
         let mut has_heard = false;
+        for twin in &mut self.twins {
+            has_heard |= twin.hear();
+        }
         for client in &mut self.clients {
             has_heard |= client.hear(now);
             let untold = client.session.as_mut().map(|session| &mut session.untold);
@@ -158,19 +166,22 @@ impl World {
             {
                 *untold = None;
             }
-            for conn in client.conn.iter().chain(&client.before) {
-                let mut pipe = conn.pipe.borrow_mut();
-                let closed = if pipe.is_broken { Some(TransportEvent::Reset) } else { None };
-                if !std::mem::take(&mut pipe.has_news) {
-                    continue;
-                }
-                drop(pipe);
-                if let Some(server) = &mut self.servers[conn.server] {
-                    server.note(conn.id, closed, now);
-                    has_heard = true;
-                }
+        }
+        let conns = self.clients.iter().flat_map(|client| client.conn.iter().chain(&client.before));
+        let conns = conns.map(|conn| (conn.server, conn.id, &conn.pipe));
+        for (place, id, pipe) in conns.chain(self.twins.iter().map(|it| (it.server, it.id, &it.pipe))) {
+            let mut pipe = pipe.borrow_mut();
+            let closed = if pipe.is_broken { Some(TransportEvent::Reset) } else { None };
+            if !std::mem::take(&mut pipe.has_news) {
+                continue;
+            }
+            drop(pipe);
+            if let Some(server) = &mut self.servers[place] {
+                server.note(id, closed, now);
+                has_heard = true;
             }
         }
+        self.twins.retain(|twin| !twin.is_over());
         has_heard
     }
 
@@ -197,20 +208,25 @@ impl World {
             return;
         }
         let place = self.random.pick(&alive);
-        self.peers += 1;
-        let peer = ([198, 51, 100, number as u8], self.peers).into();
-        let pipe = Rc::new(RefCell::new(Pipe::default()));
-        let Some(server) = &mut self.servers[place] else { return };
-        let id = server.accept(peer, &pipe, self.now);
+        let Some((id, pipe)) = self.reach(place, number) else { return };
         let resumes = self.clients[number].session.is_some();
         self.tell(format_args!("{number} connects to {place}{}", if resumes { " to resume" } else { "" }));
         self.clients[number].begin(place, id, pipe, resumes, self.now);
     }
 
+    /// A connection of a client reaches a server.
+    pub(super) fn reach(&mut self, place: usize, number: usize) -> Option<(ConnId, Rc<RefCell<Pipe>>)> {
+        self.peers += 1;
+        let peer = ([198, 51, 100, number as u8], self.peers).into();
+        let pipe = Rc::new(RefCell::new(Pipe::default()));
+        let id = self.servers[place].as_mut()?.accept(peer, &pipe, self.now);
+        Some((id, pipe))
+    }
+
     /// A client does something.
     pub(super) fn act(&mut self) {
         let number = self.random.below(CLIENTS);
-        let choice = self.random.below(12);
+        let choice = self.random.below(13);
         let now = self.now;
         let whom = self.random.pick(&NAMES);
         let client = &mut self.clients[number];
@@ -221,8 +237,9 @@ impl World {
             return;
         }
         let is_in = client.is_in();
-        let what =
-            ["is cut off", "exits", "moves", "tells", "tells"].get(choice).filter(|_| choice == 0 || is_in);
+        let what = ["is cut off", "exits", "moves", "tells", "tells", "comes many times"]
+            .get(choice)
+            .filter(|_| choice == 0 || is_in);
         self.tell(format_args!("{number}, {whom}: {}", what.unwrap_or(&"says")));
         let client = &mut self.clients[number];
         match choice {
@@ -235,6 +252,7 @@ impl World {
             1 if client.is_in() => client.exit(now),
             2 if client.is_in() => self.connect(number),
             3 | 4 if client.is_in() => drop(client.say(Some(whom))),
+            5 if client.is_in() => self.come_many_times(number),
             _ if client.is_in() => drop(client.say(None)),
             _ => {}
         }
@@ -309,6 +327,8 @@ impl World {
             let here = client.conn.iter().chain(&client.before).filter(|conn| conn.server == place);
             here.for_each(|conn| conn.pipe.borrow_mut().is_closed = true);
         }
+        let here = self.twins.iter().filter(|twin| twin.server == place);
+        here.for_each(|twin| twin.pipe.borrow_mut().is_closed = true);
     }
 
     pub(super) fn start(&mut self, place: usize) {
