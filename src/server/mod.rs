@@ -226,6 +226,7 @@ impl<S: Store> Server<S> {
         self.measure_turn(began);
         self.unmeasured = Some(began);
         self.take_events(events, began);
+        self.hear_store(events);
         self.accept(began);
         self.begin_handshake_of_next(began);
         self.read(began);

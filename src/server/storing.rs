@@ -14,32 +14,44 @@ pub(super) use link::StoreLink;
 #[cfg(feature = "shared")]
 pub use waiting::{WaitingLink, connect_store};
 
-use super::Server;
+use super::{EVENTS, Server};
 use crate::Moment;
 use crate::store::Store;
+use mio::Events;
 
 impl<S: Store> Server<S> {
-    /// Takes what a store that is elsewhere has answered, and lets any work that is due: that may block, and nothing else in
-    /// a server does. Says whether there may be answers.
+    /// Takes what a store that is elsewhere has said, before clients are read: whose session goes on elsewhere, or has ended,
+    /// is not heard any more, though this process was stopped and finds both at once.
+    #[inline]
+    pub(super) fn hear_store(&mut self, events: &Events) {
+        let Some(link) = self.engine.store_mut().link() else { return };
+        if events.iter().count() == EVENTS {
+            self.store_link.note_unreported();
+        }
+        // What others say waits in its socket, as it would if they were here.
+        if link.takes_bytes() && self.store_link.receive(link, &mut self.buffer, self.clock) {
+            self.work_for_store(self.clock.now());
+        }
+    }
+
+    /// Lets the store do any work that is due: that may block, and nothing else in a server does. Says whether there may be
+    /// answers.
     pub(super) fn store(&mut self) -> bool {
-        let has_received = match self.engine.store_mut().link() {
-            None => false,
-            // What others say waits in its socket, as it would if they were here.
-            Some(link) if !link.takes_bytes() => false,
-            Some(link) => self.store_link.receive(link, &mut self.buffer, self.clock),
-        };
-        let due = if has_received { Some(Moment::START) } else { self.engine.store_mut().next_commit() };
-        let Some(due) = due else { return false };
+        let Some(due) = self.engine.store_mut().next_commit() else { return false };
         let now = self.clock.now();
         if due > now {
             return false;
         }
+        self.work_for_store(now);
+        true
+    }
+
+    fn work_for_store(&mut self, now: Moment) {
         self.engine.store_mut().commit(now);
         self.log_store_notices();
         let done = self.clock.now();
         self.unmeasured = self.unmeasured.map(|began| began + done.since(now));
         self.engine.handle_completions(done);
-        true
     }
 
     /// Tells a store that is elsewhere all that it was asked in this turn, in one write.

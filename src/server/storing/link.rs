@@ -76,6 +76,11 @@ impl StoreLink {
         self.is_writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
+    /// There were more events than one wait reports: of this one may not have been told yet.
+    pub(in crate::server) fn note_unreported(&mut self) {
+        self.is_readable |= self.progress != Progress::Connecting;
+    }
+
     /// Whether there is more to read than a turn's part.
     pub(in crate::server) fn has_unread(&self) -> bool {
         self.progress != Progress::Connecting && self.is_readable

@@ -23,6 +23,27 @@ fn back(server: &Server, token: [u8; 16]) -> Visitor {
     visitor
 }
 
+/// Whether a connection was told to be over, by now.
+fn is_sent_away(visitor: &mut Visitor) -> bool {
+    while !visitor.nothing_yet() {
+        if let Some(Said::Bye(_)) | None = visitor.next_whole() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The next that anybody says in the room, and who.
+fn next_text(visitor: &mut Visitor) -> (String, String) {
+    loop {
+        match visitor.next() {
+            Said::Message(sender, text) if !sender.is_empty() => return (sender, text),
+            Said::Message(..) => {}
+            said => panic!("{said:?}"),
+        }
+    }
+}
+
 fn expect_gone(server: &Server, token: [u8; 16]) {
     let (_, said) = resumed(server, token);
     assert!(is_error(&said, Code::NoSuchSession), "{said:?}");
@@ -76,6 +97,62 @@ fn a_resume_elsewhere_takes_the_session_over() {
         ann = next;
     }
     assert_eq!(redis.command(&["ZCARD", "porter:online"]), ":1");
+}
+
+/// The story: of twenty who came at once with one token, to three servers, up to nine had the session, each for itself, and
+/// nobody could be sent away.
+#[test]
+fn of_many_who_come_with_one_token_one_has_the_session() {
+    let Some(redis) = Redis::start() else { return };
+    let servers: Vec<Server> = (0..3).map(|_| server(&redis, &["--mode", "chat"])).collect();
+    let mut reader = register(&servers[0], "reader");
+    for round in 0..6 {
+        let name = format!("ann{round}");
+        let ann = register(&servers[round % 3], &name);
+        let mut crowd: Vec<Visitor> = (0..20).map(|n| Visitor::arrive(&servers[n % 3])).collect();
+        crowd.iter_mut().for_each(|visitor| visitor.resume(ann.token));
+        // Whoever was let in and has not heard since that the session goes on elsewhere has it.
+        let mut last = Vec::new();
+        for mut visitor in crowd {
+            match visitor.next() {
+                Said::Welcome(token, _) => {
+                    visitor.token = token;
+                    last.push(visitor);
+                }
+                // The store was slow.
+                said => assert!(is_error(&said, Code::Busy), "{said:?}"),
+            }
+        }
+        let here = eventually("all but one are sent away", || {
+            last.retain_mut(|visitor| !is_sent_away(visitor));
+            (last.len() == 1).then(|| last.pop())
+        });
+        let mut here = here.unwrap();
+        here.message("it is me");
+        assert_eq!(next_text(&mut reader), (name.clone(), "it is me".to_owned()));
+        assert_eq!(admin(&servers[0], &["kick", &name]).trim(), format!("kicked {name}"));
+        here.expect_bye();
+    }
+}
+
+/// Who was taken over while its server was frozen is not heard when that wakes up.
+#[test]
+fn what_was_sent_to_a_frozen_server_is_not_said_after_a_takeover() {
+    let Some(redis) = Redis::start() else { return };
+    let servers = [server(&redis, &["--mode", "chat"]), server(&redis, &["--mode", "chat"])];
+    let mut reader = register(&servers[0], "reader");
+    let mut ann = register(&servers[0], "ann");
+    for _ in 0..5 {
+        stop(servers[0].pid());
+        ann.message("from the past");
+        let mut next = back(&servers[1], ann.token);
+        servers[0].signal(Signal::CONT);
+        ann.expect_bye();
+        next.message("from now on");
+        assert_eq!(next_text(&mut reader).1, "from now on");
+        ann = back(&servers[0], next.token);
+        next.expect_bye();
+    }
 }
 
 /// Exit, kick, and what is done to the account end sessions everywhere, attached and lost.
