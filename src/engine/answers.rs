@@ -8,6 +8,10 @@ use crate::limits::{SHARE_LISTED, SHARE_VISITS};
 use crate::store::{Stamp, Store};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+/// What is said behind a list that was to be of all servers, and is of one.
+pub(super) const ALONE: &str =
+    "that is of this server alone: the others cannot be asked, for the shared store does not answer";
+
 /// Names a command that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(u64);
@@ -33,8 +37,8 @@ pub(super) enum Listing {
     Users { seen: HashMap<Name, Stamp>, unseen: Option<usize>, next: usize, left: usize },
     /// Users as records.
     Records { next: usize },
-    /// What addresses owe, by their last charges.
-    Debts { after: Option<(u64, Origin)> },
+    /// What addresses owe, by their last charges; perhaps at this server alone.
+    Debts { after: Option<(u64, Origin)>, is_alone: bool },
 }
 
 impl Listing {
@@ -139,6 +143,7 @@ impl<S: Store> Engine<S> {
     /// Makes a share of a list.
     fn go_on_listing(&mut self, id: CommandId, mut listing: Listing) {
         let mut ready = VecDeque::new();
+        let mut end = Answer::Done(String::new());
         let is_over = match &mut listing {
             Listing::Users { seen, unseen: unseen @ Some(_), .. } => {
                 *unseen = unseen.and_then(|from| self.store.note_last_seen(from, SHARE_VISITS, seen));
@@ -164,7 +169,10 @@ impl<S: Store> Engine<S> {
                 self.each_account(next, |account| ready.push_back(Answer::Record(account)));
                 *next >= self.store.accounts_end()
             }
-            Listing::Debts { after } => {
+            Listing::Debts { after, is_alone } => {
+                if *is_alone {
+                    end = Answer::Failed(ALONE.to_owned());
+                }
                 let throttle = &self.admission.throttle;
                 let mut is_over = true;
                 for (key, owed) in throttle.debts(*after, self.registry.now).take(SHARE_LISTED) {
@@ -180,7 +188,7 @@ impl<S: Store> Engine<S> {
         let Some(running) = self.registry.answers.running.get_mut(&id) else { return };
         running.ready = ready;
         if is_over {
-            running.ready.push_back(Answer::Done(String::new()));
+            running.ready.push_back(end);
         } else {
             running.listing = Some(listing);
         }

@@ -84,7 +84,7 @@ impl<S: Store> Engine<S> {
                 self.end_everywhere(&name, EndReason::Kicked, report);
             }
             Command::Say(text) => self.say_as_console(id, &text),
-            Command::Throttled => answers.list(id, Listing::Debts { after: None }),
+            Command::Throttled => self.list_debts(id),
             Command::Forgive(address) => {
                 let origin = Origin::of(address);
                 let owed = self.admission.throttle.forgive(origin, self.registry.now);

@@ -1,7 +1,7 @@
 //! What a store keeps elsewhere: asked for when somebody needs it, and gone on with when it is there.
 
 use super::admission::NewPassword;
-use super::answers::CommandId;
+use super::answers::{CommandId, Listing};
 use super::arrival::COME_BACK;
 use super::connection::ConnectionState;
 use super::login::seconds_first;
@@ -31,6 +31,8 @@ pub(super) enum Fetch {
     Resume { conn: ConnId, presented: Token, token: Token },
     /// A list of who is here.
     Who { command: CommandId },
+    /// A list of what addresses owe.
+    Debts { command: CommandId },
     /// An end of a name's sessions, those here last.
     EndAll { name: Name, why: EndReason, report: Report },
 }
@@ -44,7 +46,7 @@ impl Fetch {
             | Fetch::Password { conn, .. }
             | Fetch::Open { conn, .. }
             | Fetch::Resume { conn, .. } => Some(*conn),
-            Fetch::ShowUser { .. } | Fetch::Who { .. } | Fetch::EndAll { .. } => None,
+            Fetch::ShowUser { .. } | Fetch::Who { .. } | Fetch::Debts { .. } | Fetch::EndAll { .. } => None,
         }
     }
 }
@@ -81,7 +83,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn end_everywhere(&mut self, name: &Name, why: EndReason, report: Report) {
         let ticket = self.admission.next_ticket();
         match self.store.directory() {
-            None => self.registry.end_sessions(name, why, 0, report),
+            None => self.registry.end_sessions(name, why, Some(0), report),
             Some(directory) => {
                 directory.end_all(ticket, name, why);
                 self.await_answer(ticket, Fetch::EndAll { name: name.clone(), why, report });
@@ -93,10 +95,22 @@ impl<S: Store> Engine<S> {
     pub(super) fn list_who_is_here(&mut self, command: CommandId) {
         let ticket = self.admission.next_ticket();
         match self.store.directory() {
-            None => self.registry.list_who_is_here(command, Vec::new()),
+            None => self.registry.list_who_is_here(command, Some(Vec::new())),
             Some(directory) => {
                 directory.list(ticket);
                 self.await_answer(ticket, Fetch::Who { command });
+            }
+        }
+    }
+
+    /// Lists what addresses owe, at all servers.
+    pub(super) fn list_debts(&mut self, command: CommandId) {
+        let ticket = self.admission.next_ticket();
+        match self.store.directory() {
+            None => self.registry.answers.list(command, Listing::Debts { after: None, is_alone: false }),
+            Some(directory) => {
+                directory.list_debts(ticket);
+                self.await_answer(ticket, Fetch::Debts { command });
             }
         }
     }
@@ -151,11 +165,15 @@ impl<S: Store> Engine<S> {
                 }
                 (Fetch::Who { command }, answer) => {
                     let elsewhere =
-                        if let Some(Found::Sessions(found)) = answer { found } else { Vec::new() };
+                        if let Some(Found::Sessions(found)) = answer { Some(found) } else { None };
                     self.registry.list_who_is_here(command, elsewhere);
                 }
+                (Fetch::Debts { command }, answer) => {
+                    let is_alone = answer != Some(Found::Debts);
+                    self.registry.answers.list(command, Listing::Debts { after: None, is_alone });
+                }
                 (Fetch::EndAll { name, why, report }, answer) => {
-                    let elsewhere = if let Some(Found::Ended(count)) = answer { count } else { 0 };
+                    let elsewhere = if let Some(Found::Ended(count)) = answer { Some(count) } else { None };
                     self.registry.end_sessions(&name, why, elsewhere, report);
                 }
                 (Fetch::Greeting { conn }, Some(Found::Visitor(last))) => self.say_hello(conn, last.as_ref()),

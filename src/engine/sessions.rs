@@ -133,7 +133,7 @@ impl<S: Store> Engine<S> {
     /// A name is somebody's anew: whoever had it before, and was removed from the files by hand, has it no more.
     pub(super) fn end_sessions_before(&mut self, name: &Name) {
         if !self.registry.is_shared && self.registry.sessions.has_any(name) {
-            self.registry.end_sessions(name, EndReason::Removed, 0, Report::None);
+            self.registry.end_sessions(name, EndReason::Removed, Some(0), Report::None);
         }
     }
 

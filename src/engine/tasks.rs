@@ -2,7 +2,7 @@
 //! that is too much for one turn, so each has a share of it; what a few take is done in the first.
 
 use super::ConnId;
-use super::answers::CommandId;
+use super::answers::{ALONE, CommandId};
 use super::close_reason::{CloseReason, ended};
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
@@ -10,6 +10,9 @@ use crate::command::Answer;
 use crate::limits::SHARE_TASK;
 use crate::store::{EndReason, RemoteSession};
 use std::collections::BTreeMap;
+
+/// What is said of sessions that could not be asked about.
+const LATER: &str = "those at other servers end as soon as the shared store answers again";
 
 /// Something that is under way.
 #[derive(Debug)]
@@ -21,10 +24,11 @@ pub(super) enum Task {
         reason: &'static str,
         why: CloseReason,
         report: Report,
-        elsewhere: usize,
+        /// At other servers, if they could be asked.
+        elsewhere: Option<usize>,
     },
     /// Those who are here so far, in order; the session that is looked at next; and how many others have, online and lost.
-    Who { command: CommandId, present: Present, next: usize, elsewhere: (usize, usize) },
+    Who { command: CommandId, present: Present, next: usize, elsewhere: (usize, usize), is_alone: bool },
     /// The last word to all, then an end of the sessions that have no connection.
     Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
 }
@@ -43,7 +47,13 @@ pub(super) enum Report {
 
 impl Registry {
     /// Ends every session that a name has now, and then says so; other servers have ended so many.
-    pub(super) fn end_sessions(&mut self, name: &Name, why: EndReason, elsewhere: usize, report: Report) {
+    pub(super) fn end_sessions(
+        &mut self,
+        name: &Name,
+        why: EndReason,
+        elsewhere: Option<usize>,
+        report: Report,
+    ) {
         let sessions = self.sessions.of(name).collect();
         let (why, reason) = ended(why);
         self.begin_task(Task::End { sessions, done: 0, reason, why, report, elsewhere });
@@ -58,11 +68,20 @@ impl Registry {
         why: CloseReason,
     ) {
         let sessions = self.sessions.of(name).filter(|id| *id != but).collect();
-        self.begin_task(Task::End { sessions, done: 0, reason, why, report: Report::None, elsewhere: 0 });
+        self.begin_task(Task::End {
+            sessions,
+            done: 0,
+            reason,
+            why,
+            report: Report::None,
+            elsewhere: Some(0),
+        });
     }
 
     /// Lists who is here, and at other servers.
-    pub(super) fn list_who_is_here(&mut self, command: CommandId, elsewhere: Vec<RemoteSession>) {
+    pub(super) fn list_who_is_here(&mut self, command: CommandId, elsewhere: Option<Vec<RemoteSession>>) {
+        let is_alone = elsewhere.is_none();
+        let elsewhere = elsewhere.unwrap_or_default();
         let count = elsewhere.len();
         let lost = elsewhere.iter().filter(|session| session.peer.is_none()).count();
         // Behind those of this server, which are numbered by their places.
@@ -71,7 +90,7 @@ impl Registry {
             ((name.clone(), usize::MAX - number), Answer::Present { name, peer, resumable })
         });
         let present = present.collect();
-        self.begin_task(Task::Who { command, present, next: 0, elsewhere: (count - lost, lost) });
+        self.begin_task(Task::Who { command, present, next: 0, elsewhere: (count - lost, lost), is_alone });
     }
 
     /// Says Bye to all.
@@ -124,10 +143,10 @@ impl Registry {
                 if end < sessions.len() {
                     return false;
                 }
-                self.report_end(report, sessions.len() + *elsewhere);
+                self.report_end(report, sessions.len(), *elsewhere);
                 true
             }
-            Task::Who { command, present, next, elsewhere } if *next < self.sessions.used() => {
+            Task::Who { command, present, next, elsewhere, is_alone } if *next < self.sessions.used() => {
                 let end = self.sessions.used().min(*next + SHARE_TASK);
                 let session = |index| self.sessions.at_index(index).map(|(_, session)| (index, session));
                 let sessions = (*next..end).filter_map(session);
@@ -135,10 +154,10 @@ impl Registry {
                     sessions.map(|(n, session)| ((session.name().clone(), n), self.presence_of(session))),
                 );
                 *next = end;
-                self.does_last_share_of(*command, present, *next, *elsewhere)
+                self.does_last_share_of(*command, present, *next, *elsewhere, *is_alone)
             }
-            Task::Who { command, present, next, elsewhere } => {
-                self.does_last_share_of(*command, present, *next, *elsewhere)
+            Task::Who { command, present, next, elsewhere, is_alone } => {
+                self.does_last_share_of(*command, present, *next, *elsewhere, *is_alone)
             }
             Task::Stop { connections, sessions } => {
                 for _ in 0..SHARE_TASK {
@@ -163,6 +182,7 @@ impl Registry {
         present: &mut Present,
         looked: usize,
         (online_elsewhere, lost_elsewhere): (usize, usize),
+        is_alone: bool,
     ) -> bool {
         if looked < self.sessions.used() {
             return false;
@@ -179,26 +199,41 @@ impl Registry {
         let strangers = self.connections.len().saturating_sub(online);
         let (online, lost) = (online + online_elsewhere, lost + lost_elsewhere);
         self.answers.push(command, Answer::Presence { online, lost, strangers });
-        self.answers.done(command, "");
+        match is_alone {
+            true => self.answers.failed(command, ALONE),
+            false => self.answers.done(command, ""),
+        }
         true
     }
 
-    fn report_end(&mut self, report: &Report, count: usize) {
-        match report {
-            Report::None => {}
-            Report::Kick(command, name) => match count {
+    /// Says how many sessions have ended here, and elsewhere if that is known.
+    fn report_end(&mut self, report: &Report, here: usize, elsewhere: Option<usize>) {
+        let count = here + elsewhere.unwrap_or(0);
+        let sessions = match count {
+            1 => "1 session".to_owned(),
+            count => format!("{count} sessions"),
+        };
+        match (report, elsewhere) {
+            (Report::None, _) => {}
+            (Report::Kick(command, name), Some(_)) => match count {
                 0 => self.answers.failed(*command, format!("not kicked: {name} is not here")),
                 1 => self.answers.done(*command, format!("kicked {name}")),
-                count => self.answers.done(*command, format!("kicked {name}, {count} sessions")),
+                _ => self.answers.done(*command, format!("kicked {name}, {sessions}")),
             },
-            Report::Account(command, done) => self.answers.done(
+            (Report::Kick(command, name), None) => {
+                self.answers.failed(*command, format!("kicked {name} here, {sessions}; {LATER}"));
+            }
+            (Report::Account(command, done), Some(_)) => self.answers.done(
                 *command,
                 match count {
                     0 => done.clone(),
-                    1 => format!("{done}; 1 session has ended"),
-                    count => format!("{done}; {count} sessions have ended"),
+                    1 => format!("{done}; {sessions} has ended"),
+                    _ => format!("{done}; {sessions} have ended"),
                 },
             ),
+            (Report::Account(command, done), None) => {
+                self.answers.done(*command, format!("{done}; {sessions} ended here; {LATER}"));
+            }
         }
     }
 

@@ -134,6 +134,9 @@ pub trait Directory {
     /// Lists the sessions of all other servers.
     fn list(&mut self, ticket: Ticket);
 
+    /// Asks what everybody owes; [news](super::Store::poll_debt) of it come before the answer.
+    fn list_debts(&mut self, ticket: Ticket);
+
     /// The session of this server that an entry is.
     fn carried(&self, entry: EntryId) -> Option<SessionId>;
 

@@ -164,6 +164,8 @@ pub enum Found {
     Ended(usize),
     /// To [`list`](Directory::list).
     Sessions(Vec<RemoteSession>),
+    /// To [`list_debts`](Directory::list_debts): they were told before.
+    Debts,
 }
 
 /// What is said where a store that is elsewhere does not answer.

@@ -1,6 +1,7 @@
 //! Several servers, one store: real servers and a real `redis-server`, which is stopped, killed and emptied under them.
 
 mod chat;
+mod commands;
 mod differential;
 #[cfg(feature = "tls")]
 mod encrypted;

@@ -161,6 +161,8 @@ impl Directory for Told {
 
     fn list(&mut self, _: Ticket) {}
 
+    fn list_debts(&mut self, _: Ticket) {}
+
     fn carried(&self, _: EntryId) -> Option<SessionId> {
         self.here
     }

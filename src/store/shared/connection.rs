@@ -87,7 +87,10 @@ impl SharedStore {
     /// Nobody will answer this any more.
     pub(super) fn leave_unanswered(&mut self, Unanswered(what): Unanswered<Asked>) {
         match what {
-            Asked::Name { ticket, .. } | Asked::Visitor { ticket } | Asked::Who { ticket } => {
+            Asked::Name { ticket, .. }
+            | Asked::Visitor { ticket }
+            | Asked::Who { ticket }
+            | Asked::Debts { ticket } => {
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::Open { ticket, entry } => {

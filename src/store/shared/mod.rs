@@ -91,6 +91,9 @@ enum Asked {
     Who {
         ticket: Ticket,
     },
+    Debts {
+        ticket: Ticket,
+    },
     /// The answer is what the store's clock shows.
     Clock,
     /// Nobody waits for it.
@@ -196,7 +199,8 @@ impl SharedStore {
 fn charge_command(origin: Origin, penalty: Duration) -> Command {
     let command = Command::script(CHARGE, &[&debt_key(origin)]);
     let spans = [penalty, DEBT_MOST].map(|span| span.as_millis().to_string());
-    spans.iter().fold(command, |command, span| command.with(span.as_bytes()))
+    let command = spans.iter().fold(command, |command, span| command.with(span.as_bytes()));
+    command.with(origin.to_string().as_bytes())
 }
 
 impl Store for SharedStore {

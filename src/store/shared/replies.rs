@@ -61,6 +61,7 @@ impl SharedStore {
             Asked::Open { ticket, entry } => self.take_opened(ticket, entry, reply),
             Asked::Resume { ticket, opened } => self.take_resumed(ticket, opened, reply),
             Asked::Who { ticket } => self.take_sessions(ticket, reply),
+            Asked::Debts { ticket } => self.take_debts(ticket, reply),
             Asked::EndAll { ticket, .. } => {
                 let count =
                     if let Reply::Number { data, .. } = reply { usize::try_from(*data).ok() } else { None };

@@ -42,10 +42,7 @@ impl SharedStore {
             "left" => News::Left(name(rest)?),
             "here" => News::Here(name(rest)?),
             "gone" => News::Gone(name(rest)?),
-            "forgiven" => {
-                let address = rest.split_once('/').map_or(rest, |(address, _)| address);
-                News::Forgiven(Origin::of(address.parse().ok()?))
-            }
+            "forgiven" => News::Forgiven(origin(rest)?),
             "said" => {
                 let (from, text) = rest.split_once(' ')?;
                 News::Said { sender: sender(from)?, text: text.to_owned() }
@@ -92,6 +89,27 @@ impl SharedStore {
         self.fetched.push_back(Fetched { ticket, answer });
     }
 
+    /// What everybody owes.
+    pub(super) fn take_debts(&mut self, ticket: Ticket, reply: &Reply) {
+        let answer = match reply {
+            Reply::Array { data, .. } => {
+                let owing = data.chunks_exact(2).filter_map(|pair| {
+                    let Reply::Number { data: milliseconds, .. } = pair[1] else { return None };
+                    let owed = Duration::from_millis(u64::try_from(milliseconds).ok()?);
+                    Some((origin(text(&pair[0])?)?, owed))
+                });
+                self.debts.extend(owing);
+                Some(Found::Debts)
+            }
+            other => {
+                let reason = format!("what addresses owe elsewhere is not known: {}", refused(other));
+                self.warn(reason, self.now);
+                None
+            }
+        };
+        self.fetched.push_back(Fetched { ticket, answer });
+    }
+
     /// Who is here, all at once.
     pub(super) fn take_present(&mut self, reply: &Reply) {
         let sets = if let Reply::Array { data, .. } = reply { data.as_slice() } else { &[] };
@@ -104,4 +122,10 @@ impl SharedStore {
         };
         self.carriage.push_news(News::Present { names: stored(names), online: stored(online) });
     }
+}
+
+/// An origin as it is shown: an address, or for IPv6 a network.
+fn origin(shown: &str) -> Option<Origin> {
+    let address = shown.split_once('/').map_or(shown, |(address, _)| address);
+    Some(Origin::of(address.parse().ok()?))
 }

@@ -23,3 +23,4 @@ pub(super) const PRESENT: &str = script!("directory.lua", "present.lua");
 /// These are about no user, and compare nothing.
 pub(super) const CHARGE: &str = include_str!("scripts/charge.lua");
 pub(super) const FORGIVE: &str = include_str!("scripts/forgive.lua");
+pub(super) const DEBTS: &str = include_str!("scripts/debts.lua");

@@ -5,7 +5,7 @@ use super::command::Command;
 use super::greeting::{refused, text};
 use super::keys::{debt_key, user_key};
 use super::pipeline::Reply;
-use super::scripts::{CONFIRM, END, END_ALL, FORGIVE, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
+use super::scripts::{CONFIRM, DEBTS, END, END_ALL, FORGIVE, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
 use super::{Asked, REMOVED, SharedStore, charge_command, record};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash, SessionId};
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// From one look at who is overdue to the next.
 const REAP_PAUSE: Duration = Duration::from_secs(1);
+/// Who owes most, of those who owe anything, in one list.
+const LISTED_DEBTS: usize = 10_000;
 /// How long nobody is taken for dead after the store was away: those who were cut off from it too have to say that they are
 /// not.
 const REAP_GRACE: Duration = Duration::from_secs(5);
@@ -309,6 +311,11 @@ impl Directory for SharedStore {
     fn list(&mut self, ticket: Ticket) {
         let command = self.script(WHO, &[], &[&self.carriage.owner]);
         self.pipeline.ask(command, Asked::Who { ticket });
+    }
+
+    fn list_debts(&mut self, ticket: Ticket) {
+        let most = LISTED_DEBTS.to_string();
+        self.pipeline.ask(Command::script(DEBTS, &[]).with(most.as_bytes()), Asked::Debts { ticket });
     }
 
     fn carried(&self, entry: EntryId) -> Option<SessionId> {

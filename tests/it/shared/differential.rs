@@ -34,10 +34,13 @@ const WHO: &str = script!("birth.lua", "directory.lua", "who.lua");
 const PRESENT: &str = script!("birth.lua", "directory.lua", "present.lua");
 const CHARGE: &str = script!("charge.lua");
 const FORGIVE: &str = script!("forgive.lua");
+const DEBTS: &str = script!("debts.lua");
 
 const NAMES: [&str; 3] = ["ann", "bob", "carol"];
 const PASSWORDS: [&str; 2] = ["$one$", "$other$"];
 const OWNERS: [&str; 2] = ["here", "there"];
+const DEBTORS: [(&str, &str); 2] =
+    [("porter:debt:192.0.2.1", "192.0.2.1"), ("porter:debt:2001:db8::/64", "2001:db8::/64")];
 const IDS: [&str; 5] = ["s1", "s2", "s3", "s4", "s5"];
 const TOKENS: [&str; 7] = ["", "t1", "t2", "t3", "t4", "t5", "t6"];
 /// Milliseconds, of which no test sees the end; one is over at once.
@@ -334,7 +337,8 @@ fn something(random: &mut Random) -> Vec<String> {
         15 => guarded(random, about_nobody(id), &[], &[owner]),
         16 => {
             let more = random.pick(&["0", "5000", "90000000"]);
-            eval(CHARGE, &["porter:debt:192.0.2.1"], &[more, "80000000"])
+            let (key, origin) = random.pick(&DEBTORS);
+            eval(CHARGE, &[key], &[more, "80000000", origin])
         }
         _ => other_command(random, name),
     }
@@ -351,12 +355,16 @@ fn about_nobody(id: &str) -> &'static str {
 
 fn other_command(random: &mut Random, name: &str) -> Vec<String> {
     let visitor = "porter:visitor:192.0.2.1";
-    let words: &[&str] = match random.below(5) {
+    let words: &[&str] = match random.below(6) {
         0 => &["MGET", "porter:birth", "porter:user:ann", "porter:look:a", "porter:users"],
         1 => &["GET", visitor],
         2 => &["SET", visitor, name, "EX", "7776000"],
         3 => &["PTTL", "porter:debt:192.0.2.1"],
-        _ => return eval(FORGIVE, &["porter:debt:192.0.2.1"], &[random.pick(&OWNERS), "192.0.2.1"]),
+        4 => return eval(DEBTS, &[], &["10"]),
+        _ => {
+            let (key, origin) = random.pick(&DEBTORS);
+            return eval(FORGIVE, &[key], &[random.pick(&OWNERS), origin]);
+        }
     };
     words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -1,5 +1,12 @@
--- What an origin owes, its time to live. KEYS: debt. ARGV: milliseconds more, most. Answers what is owed now.
+-- What an origin owes, its time to live. KEYS: debt. ARGV: milliseconds more, most, origin. Answers what is owed now.
 local owed = math.max(redis.call('PTTL', KEYS[1]), 0) + ARGV[1]
 owed = math.min(owed, tonumber(ARGV[2]))
-if owed >= 1 then redis.call('SET', KEYS[1], '', 'PX', math.floor(owed)) end
+if owed >= 1 then
+  redis.call('SET', KEYS[1], '', 'PX', math.floor(owed))
+  -- For lists: who owes, and until when. Nobody who owes nothing stays there.
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('ZREMRANGEBYSCORE', 'porter:debts', '-inf', now)
+  redis.call('ZADD', 'porter:debts', now + math.floor(owed), ARGV[3])
+end
 return math.floor(owed)

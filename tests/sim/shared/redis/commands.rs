@@ -137,6 +137,19 @@ fn sorted(data: &mut Data, name: &str, arguments: &[&str]) -> Reply {
             ("ZSCORE", [member]) => {
                 members.get(*member).map_or(Reply::Null, |score| Reply::Text(score.to_string()))
             }
+            ("ZREMRANGEBYSCORE", ["-inf", most]) => {
+                let (most, before): (i64, usize) = (most.parse().unwrap(), members.len());
+                members.retain(|_, score| *score > most);
+                Reply::Number((before - members.len()) as i64)
+            }
+            ("ZREVRANGE", ["0", last, "WITHSCORES"]) => Reply::Array(
+                order
+                    .iter()
+                    .rev()
+                    .take(last.parse::<usize>().unwrap() + 1)
+                    .flat_map(|(score, member)| [Reply::text(member), Reply::Text(score.to_string())])
+                    .collect(),
+            ),
             ("ZRANGE", ["0", "-1", "WITHSCORES"]) => Reply::Array(
                 order
                     .iter()
