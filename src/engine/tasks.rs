@@ -3,11 +3,15 @@
 
 use super::ConnId;
 use super::answers::{ALONE, CommandId};
+use super::arrival::COME_BACK;
 use super::close_reason::{CloseReason, ended};
+use super::connection::ConnectionState;
+use super::login::seconds_first;
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
 use crate::command::Answer;
 use crate::limits::SHARE_TASK;
+use crate::protocol::Code;
 use crate::store::{EndReason, RemoteSession};
 use std::collections::BTreeMap;
 
@@ -162,16 +166,25 @@ impl Registry {
             Task::Stop { connections, sessions } => {
                 for _ in 0..SHARE_TASK {
                     if let Some(id) = connections.pop() {
-                        match self.is_shared {
-                            true => self.begin_close(id, CloseReason::HandedOver),
-                            false => self.bye(id, "the server stops", CloseReason::Shutdown),
-                        }
+                        self.send_away(id);
                     } else if let Some(session) = sessions.pop() {
                         self.end_session(session);
                     }
                 }
                 connections.is_empty() && sessions.is_empty()
             }
+        }
+    }
+
+    /// The last word of a server that stops. Others go on with its sessions; who has none yet may come back to them at once.
+    fn send_away(&mut self, id: ConnId) {
+        let state = self.connections.get(id).map(|connection| &connection.state);
+        match state {
+            _ if !self.is_shared => self.bye(id, "the server stops", CloseReason::Shutdown),
+            Some(ConnectionState::Unauthenticated(_)) => {
+                self.refuse(id, Code::Busy, &seconds_first(COME_BACK, "and then again: this server stops"));
+            }
+            _ => self.begin_close(id, CloseReason::HandedOver),
         }
     }
 
