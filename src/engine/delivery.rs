@@ -4,7 +4,7 @@ use super::fan_out::Author;
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
 use crate::handler::Context;
-use crate::protocol::Code;
+use crate::protocol::{Code, Reply};
 use crate::slots::Key;
 use crate::text::escaped;
 use std::net::SocketAddr;
@@ -41,7 +41,8 @@ impl Delivery<'_> {
             recipients.iter().for_each(|conn| self.registry.post_to_one(self.author, *conn, sender, text));
             return recipients.len();
         }
-        recipients.iter().filter(|conn| self.registry.send_message(**conn, sender, text)).count()
+        let reply = Reply::Message { sender: sender.map_or("", Name::as_str), text };
+        recipients.iter().filter(|conn| self.registry.send(**conn, &reply)).count()
     }
 }
 
@@ -59,7 +60,7 @@ impl Context for Delivery<'_> {
             self.registry.post_to_one(self.author, conn, sender, text);
             return true;
         }
-        self.registry.send_message(conn, sender, text)
+        self.registry.send(conn, &Reply::Message { sender: sender.map_or("", Name::as_str), text })
     }
 
     fn is_here(&self, name: &Name) -> bool {

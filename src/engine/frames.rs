@@ -5,6 +5,7 @@ use super::connection::ConnectionState;
 use super::delivery::Delivery;
 use super::events::log_message;
 use super::{ConnId, Engine};
+use crate::Moment;
 use crate::auth::{Name, Password, Session, SessionId};
 use crate::handler::Speaker;
 use crate::limits::{SHARE_FRAMES, TOKEN_BYTES};
@@ -21,6 +22,22 @@ struct Served {
 }
 
 impl<S: Store> Engine<S> {
+    /// Bytes have come, or none where the [read budget](Engine::read_budget) is [`ReadBudget::Backlog`]: a share of the frames
+    /// that are whole is handled. Bytes are taken whole, whatever the budget; those that held a password are wiped.
+    pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
+        self.registry.now = now;
+        self.registry.totals.bytes_in += bytes.len() as u64;
+        if let Some(connection) = self.registry.connections.get_mut(id) {
+            let is_first = connection.traffic.bytes_in == 0 && !bytes.is_empty();
+            connection.traffic.bytes_in += bytes.len() as u64;
+            if is_first {
+                self.registry.announce(id);
+            }
+        }
+        self.serve(id, Lent::new(bytes));
+        self.apply_changes();
+    }
+
     /// Handles a connection's share of whole frames: those that waited, then those among the lent bytes. What is left
     /// is kept.
     pub(super) fn serve(&mut self, id: ConnId, mut lent: Lent<'_>) {

@@ -72,7 +72,7 @@ use crate::auth::Origin;
 use crate::auth::conversation::LoginState;
 use crate::handler::Handler;
 use crate::limits::SHARE_DUE;
-use crate::protocol::{Code, Lent};
+use crate::protocol::Code;
 use crate::slots::Key;
 use crate::store::Store;
 use admission::Admission;
@@ -128,22 +128,6 @@ impl<S: Store> Engine<S> {
         registry.is_shared = store.directory().is_some();
         registry.shares_room = registry.is_shared && handler.fans_out();
         Ok(Engine { registry, admission, store, handler, entropy, quit_asked: false, stopping: false })
-    }
-
-    /// Bytes have come, or none where the [read budget](Engine::read_budget) is [`ReadBudget::Backlog`]: a share of the frames
-    /// that are whole is handled. Bytes are taken whole, whatever the budget; those that held a password are wiped.
-    pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
-        self.registry.now = now;
-        self.registry.totals.bytes_in += bytes.len() as u64;
-        if let Some(connection) = self.registry.connections.get_mut(id) {
-            let is_first = connection.traffic.bytes_in == 0 && !bytes.is_empty();
-            connection.traffic.bytes_in += bytes.len() as u64;
-            if is_first {
-                self.registry.announce(id);
-            }
-        }
-        self.serve(id, Lent::new(bytes));
-        self.apply_changes();
     }
 
     /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain. When much is due at once a

@@ -1,12 +1,13 @@
 //! What waits to be written, of all connections together: who has some, and what it takes in memory.
 
-use super::ConnId;
 use super::connection::{Connection, Listed};
 use super::events::log_message;
 use super::registry::{Registry, Totals};
-use super::transport;
-use crate::auth::Name;
+use super::transport::{self, Output, Written};
+use super::{ConnId, Engine};
+use crate::Moment;
 use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
+use crate::store::Store;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -97,6 +98,34 @@ impl Outputs {
     }
 }
 
+impl<S: Store> Engine<S> {
+    /// A connection can be written to: `write` is given what is to be written, be it nothing, and says what was. A
+    /// connection that is gone is not asked for.
+    pub fn handle_writable(&mut self, id: ConnId, now: Moment, write: impl FnOnce(Output<'_>) -> Written) {
+        self.registry.now = now;
+        let Registry { connections, outputs, .. } = &mut self.registry;
+        let Some(connection) = connections.get_mut(id) else { return };
+        let could_be_read = connection.may_be_served();
+        let is_last = connection.is_closing();
+        let written = write(Output { bytes: connection.outbox.unsent(), is_last });
+        outputs.advance(id, connection, written.bytes);
+        let is_news = outputs.note_transport_backlog(connection, written.has_backlog);
+        connection.note_stall(&written, is_news, now);
+        let is_written = connection.outbox.is_empty();
+        let can_be_read = !could_be_read && connection.may_be_served();
+        let can_stall = connection.stalled_since.is_some();
+        if is_written && is_last {
+            self.registry.flushed(id);
+        }
+        if can_stall {
+            self.registry.arm(id);
+        }
+        if can_be_read {
+            self.registry.wake(id);
+        }
+    }
+}
+
 impl Registry {
     /// Puts a frame into a connection's output; false if it is closing or gone.
     ///
@@ -110,26 +139,16 @@ impl Registry {
         false
     }
 
-    /// Sends a text.
-    #[inline]
-    pub(super) fn send_message(&mut self, id: ConnId, sender: Option<&Name>, text: &str) -> bool {
-        let sender = sender.map_or("", Name::as_str);
-        if !self.send(id, &Reply::Message { sender, text }) {
-            return false;
-        }
-        log_message("message sent", id, text.len());
-        true
-    }
-
     /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
     /// if it is closing or gone. Messages are counted.
     pub(super) fn append(&mut self, id: ConnId, reply: &Reply<'_>) -> Option<usize> {
         let Registry { connections, outputs, totals, .. } = self;
         let connection = connections.get_mut(id).filter(|connection| !connection.is_closing())?;
         let waiting_bytes = outputs.push(connection, totals, |outbox| outbox.push(reply));
-        if matches!(reply, Reply::Message { .. }) {
+        if let Reply::Message { text, .. } = reply {
             totals.messages_out += 1;
             connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
+            log_message("message sent", id, text.len());
         }
         if connection.listed.join_first() {
             outputs.first.push_back(id);

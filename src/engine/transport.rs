@@ -75,32 +75,6 @@ impl<S: Store> Engine<S> {
         }
         self.apply_changes();
     }
-
-    /// A connection can be written to: `write` is given what is to be written, be it nothing, and says what was. A
-    /// connection that is gone is not asked for.
-    pub fn handle_writable(&mut self, id: ConnId, now: Moment, write: impl FnOnce(Output<'_>) -> Written) {
-        self.registry.now = now;
-        let Registry { connections, outputs, .. } = &mut self.registry;
-        let Some(connection) = connections.get_mut(id) else { return };
-        let could_be_read = connection.may_be_served();
-        let is_last = connection.is_closing();
-        let written = write(Output { bytes: connection.outbox.unsent(), is_last });
-        outputs.advance(id, connection, written.bytes);
-        let is_news = outputs.note_transport_backlog(connection, written.has_backlog);
-        connection.note_stall(&written, is_news, now);
-        let is_written = connection.outbox.is_empty();
-        let can_be_read = !could_be_read && connection.may_be_served();
-        let can_stall = connection.stalled_since.is_some();
-        if is_written && is_last {
-            self.registry.flushed(id);
-        }
-        if can_stall {
-            self.registry.arm(id);
-        }
-        if can_be_read {
-            self.registry.wake(id);
-        }
-    }
 }
 
 impl Registry {

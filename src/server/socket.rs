@@ -192,10 +192,30 @@ impl Socket {
     /// Once in each read of a turn: where it is not inlined, a message costs one in a hundred more.
     #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Outcome {
-        match self.transport {
-            Transport::Plain => self.read_plain(buffer),
-            #[cfg(feature = "tls")]
-            Transport::Tls(_) => self.read_tls(buffer),
+        #[cfg(feature = "tls")]
+        if self.transport.has_channel() {
+            return self.read_tls(buffer);
+        }
+        loop {
+            return match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.readable = false;
+                    Outcome::End
+                }
+                Ok(count) => {
+                    // A short read has emptied the socket: what comes later makes a new event. The end has had its.
+                    self.readable = count == buffer.len() || self.is_read_closed();
+                    Outcome::Bytes(count)
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::WouldBlock => {
+                        self.readable = false;
+                        Outcome::Nothing
+                    }
+                    _ => Outcome::Broken,
+                },
+            };
         }
     }
 
@@ -239,30 +259,6 @@ impl Socket {
     pub(super) fn say_goodbye(&mut self) {
         #[cfg(feature = "tls")]
         self.say_goodbye_tls();
-    }
-
-    pub(super) fn read_plain(&mut self, buffer: &mut [u8]) -> Outcome {
-        loop {
-            return match self.stream.read(buffer) {
-                Ok(0) => {
-                    self.readable = false;
-                    Outcome::End
-                }
-                Ok(count) => {
-                    // A short read has emptied the socket: what comes later makes a new event. The end has had its.
-                    self.readable = count == buffer.len() || self.is_read_closed();
-                    Outcome::Bytes(count)
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => continue,
-                    io::ErrorKind::WouldBlock => {
-                        self.readable = false;
-                        Outcome::Nothing
-                    }
-                    _ => Outcome::Broken,
-                },
-            };
-        }
     }
 
     fn write_plain(&mut self, output: Unsent<'_>, flags: SendFlags) -> Outcome {

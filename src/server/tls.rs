@@ -48,6 +48,11 @@ impl Transport {
             Transport::Tls(tls) => Some(tls),
         }
     }
+
+    /// Whether what comes is for a channel. One that closes before its handshake has begun discards what comes as it is.
+    pub(super) fn has_channel(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.channel.is_some())
+    }
 }
 
 impl Socket {
@@ -93,8 +98,7 @@ impl Socket {
     pub(super) fn read_tls(&mut self, buffer: &mut [u8]) -> Outcome {
         let is_read_closed = self.is_read_closed();
         let Some(Tls { channel: Some(channel), fault, .. }) = self.transport.tls() else {
-            // There never was a handshake, and now the connection is closing.
-            return self.read_plain(buffer);
+            return Outcome::Nothing;
         };
         if let Some(reason) = fault.take() {
             return Outcome::Fault(reason);
