@@ -13,6 +13,8 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use toml_writer::ToTomlValue;
 
 /// What the flags come to: names are looked up, passed sockets and certificates looked at.
 pub(crate) struct Checked {
@@ -87,12 +89,27 @@ pub(crate) fn shown(given: &Given<Flags>) -> Result<String, Failure> {
         checked.options(flags, (Ipv4Addr::LOCALHOST.into(), 0))?;
     }
     check_paths(given)?;
-    let computed = [
+    let mut computed = vec![
         ("output-limit", checked.config.output_limit_bytes.to_string()),
         ("output-total", checked.config.output_total_bytes.to_string()),
     ];
+    // What is shown may be sent to somebody.
+    let secret = flags.store.as_ref().filter(|address| address.has_password());
+    computed.extend(secret.map(|address| ("store", address.masked().to_toml_value())));
     let unused: &[&str] = if flags.listen.is_empty() { &[] } else { &["host", "port", "strict-port"] };
     Ok(given.to_toml(&computed, unused))
+}
+
+/// A warning about a configuration file that has the store's password, where others may read it.
+pub(crate) fn exposed_password(given: &Given<Flags>) -> Option<String> {
+    let Some(Source::File { path, .. }) = given.source("store") else { return None };
+    given.flags.store.as_ref().filter(|address| address.has_password())?;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    let path = path.display();
+    // Its group may well be one that is made for it.
+    (mode & 0o007 != 0).then(|| {
+        format!("{path} has the store's password and is open to every user of this machine; chmod o= {path}")
+    })
 }
 
 /// The operator's certificate and its key, if they are given, can be read and go together.

@@ -6,7 +6,7 @@ mod flags;
 mod reread;
 mod settings;
 
-use checks::{Checked, place};
+use checks::{Checked, exposed_password, place};
 use clap::ValueEnum;
 use environment::service_manager;
 use flags::{Flags, Mode};
@@ -41,6 +41,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let mut checked = Checked::new(&given)?;
     let reread = given.flags.config.is_some().then(|| Reread::new(arguments, &given));
     let unused = checked.passed.unused(&given);
+    let exposed = exposed_password(&given);
     let place = if checked.is_place_asked_for() { place(&given)? } else { (Ipv4Addr::LOCALHOST.into(), 0) };
     let options = checked.options(&given.flags, place)?;
     let flags = given.flags;
@@ -52,7 +53,8 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     checked.passed.log(&unused);
     // The server has its own of each from now on.
     checked.passed.clients.clear();
-    cheap_hashes(options.config.hash_rounds).iter().for_each(|text| warn(&log, text));
+    let weak = cheap_hashes(options.config.hash_rounds).into_iter().chain(exposed);
+    weak.for_each(|text| warn(&log, &text));
     warn_of_plaintext(&log, &options);
     let handler: Box<dyn Handler> = match flags.mode {
         Mode::Echo => Box::new(Echo),

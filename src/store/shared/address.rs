@@ -1,6 +1,7 @@
 //! Where a shared store is: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` with TLS, as its own tools
-//! write it.
+//! write it: in user and password `%` and two hexadecimal digits are a byte (RFC 3986, 2.1). All up to the last `@` is theirs.
 
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
 use zeroize::Zeroizing;
@@ -35,6 +36,23 @@ impl StoreAddress {
     /// Whether TLS is spoken there.
     pub fn is_encrypted(&self) -> bool {
         self.is_encrypted
+    }
+
+    /// Whether somebody who reads it may log in there.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// As it was given, but for the password.
+    pub fn masked(&self) -> String {
+        let shown = self.to_string();
+        match (shown.split_once("//"), &self.password) {
+            (Some((scheme, place)), Some(_)) => {
+                let user = self.user.as_deref().unwrap_or_default();
+                format!("{scheme}//{user}:***@{place}")
+            }
+            _ => shown,
+        }
     }
 }
 
@@ -71,17 +89,19 @@ impl FromStr for StoreAddress {
             (None, Some(rest)) => (true, rest),
             (None, None) => return Err(bad("it begins with neither redis:// nor rediss://")),
         };
-        let (rest, database) = match rest.split_once('/') {
-            Some((rest, "")) => (rest, 0),
-            Some((rest, number)) => (rest, number.parse().map_err(|_| bad("the database is not a number"))?),
+        let (login, rest) = rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest));
+        let (place, database) = match rest.split_once('/') {
+            Some((place, "")) => (place, 0),
+            Some((place, number)) => {
+                (place, number.parse().map_err(|_| bad("the database is not a number"))?)
+            }
             None => (rest, 0),
         };
-        let (login, place) =
-            rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
         let (user, password) = match login.map(|login| login.split_once(':')) {
             None => (None, None),
             Some(Some((user, password))) => {
-                ((!user.is_empty()).then(|| user.to_owned()), Some(Zeroizing::new(password.to_owned())))
+                let user = decoded(user).map_err(bad)?.to_string();
+                ((!user.is_empty()).then_some(user), Some(decoded(password).map_err(bad)?))
             }
             Some(None) => return Err(bad("there is a user without a password")),
         };
@@ -99,6 +119,21 @@ impl FromStr for StoreAddress {
     }
 }
 
+/// What a user or a password is that is written with escapes.
+fn decoded(text: &str) -> Result<Zeroizing<String>, &'static str> {
+    let is_escape = |behind: &str| behind.len() >= 2 && behind.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(
+            "a % in user or password is not followed by two hexadecimal digits: % itself is written %25",
+        );
+    }
+    let bytes = Zeroizing::new(percent_decode_str(text).collect::<Vec<u8>>());
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err("user or password is not UTF-8"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +147,11 @@ mod tests {
             ("redis://[::1]:7000/", "redis://[::1]:7000", (None, None)),
             ("redis://:se:cr@et@store", "redis://store:6379", (None, Some("se:cr@et"))),
             ("redis://ann:secret@store:1/0", "redis://store:1", (Some("ann"), Some("secret"))),
+            // What stands between is theirs, whatever it is; escapes are for who writes URLs by rule.
+            ("redis://:p/w?#@store", "redis://store:6379", (None, Some("p/w?#"))),
+            ("redis://:p%2Fw%40%25%3a@store/2", "redis://store:6379/2", (None, Some("p/w@%:"))),
+            ("redis://a%3Ab:%C3%A9%20x@store", "redis://store:6379", (Some("a:b"), Some("\u{e9} x"))),
+            ("redis://:@store", "redis://store:6379", (None, Some(""))),
             ("rediss://store", "rediss://store:6379", (None, None)),
             ("rediss://ann:secret@[::1]:1/2", "rediss://[::1]:1/2", (Some("ann"), Some("secret"))),
         ] {
@@ -121,6 +161,9 @@ mod tests {
             assert_eq!(address.is_encrypted(), text.starts_with("rediss"));
             let password = address.password.as_ref().map(|password| password.as_str());
             assert_eq!((address.user.as_deref(), password), login);
+            let masked = address.masked();
+            assert_eq!(masked.contains(":***@"), address.has_password(), "{masked}");
+            assert_eq!(masked.replacen(&format!("{}:***@", login.0.unwrap_or_default()), "", 1), shown);
         }
         for bad in [
             "",
@@ -137,6 +180,13 @@ mod tests {
             "redis://ann@a",
             "redis://[::1",
             "redis://x:secret@a/b",
+            "redis://x:secret%@a",
+            "redis://x:100%secret@a",
+            "redis://x%:secret@a",
+            "redis://x:secret%4@a",
+            "redis://x:secret%+4@a",
+            "redis://x:secret%\u{e4}@a",
+            "redis://x:secret%FF@a",
         ] {
             let reason = bad.parse::<StoreAddress>().unwrap_err();
             assert!(!reason.contains("secret") && reason.contains("DATABASE"), "{bad}: {reason}");
