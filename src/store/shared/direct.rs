@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::greeting::{self, Durability, Step, refused, text};
-use super::keys::{BIRTH, COUNT, USER, look_key, user_key};
+use super::keys::{BIRTH, COUNT, USER, alike_key, look_key, user_key};
 use super::pipeline::{Reply, WRITE_REDISS, first_reply};
 use super::scripts::IMPORT;
 use super::{StoreAddress, record};
@@ -123,8 +123,9 @@ impl DirectStore {
         let mut refusals = Vec::new();
         for chunk in accounts.chunks(AT_ONCE) {
             let commands = chunk.iter().map(|account| {
-                let (user, look) = (user_key(&account.name), look_key(&account.name));
-                Command::guarded(IMPORT, &[&user, &look, COUNT], &birth)
+                let name = &account.name;
+                let (user, look, alike) = (user_key(name), look_key(name), alike_key(name));
+                Command::guarded(IMPORT, &[&user, &look, COUNT, &alike], &birth)
                     .with(account.name.as_str().as_bytes())
                     .with(record::text(account).as_bytes())
             });

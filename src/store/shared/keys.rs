@@ -18,6 +18,11 @@ pub(super) fn look_key(name: &Name) -> String {
     format!("porter:look:{}", skeleton(name.as_str()))
 }
 
+/// Of those who look alike, all but the one under [`look_key`]: only who was imported can be one.
+pub(super) fn alike_key(name: &Name) -> String {
+    format!("porter:alike:{}", skeleton(name.as_str()))
+}
+
 pub(super) fn visitor_key(address: IpAddr) -> String {
     format!("porter:visitor:{address}")
 }

@@ -33,7 +33,7 @@ use crate::limits::{DEBT_MOST, STORE_VISIT};
 use carriage::{Carriage, Unsaid};
 use command::Command;
 use greeting::Step;
-use keys::{BIRTH, COUNT, debt_key, look_key, user_key, visitor_key};
+use keys::{BIRTH, COUNT, alike_key, debt_key, look_key, user_key, visitor_key};
 use log::Level;
 use pipeline::Pipeline;
 use scripts::{ALTER, CHARGE, REGISTER, REHASH};
@@ -270,8 +270,8 @@ impl Store for SharedStore {
             AccountChange::Disable => record::state(true),
             AccountChange::Remove => REMOVED,
         };
-        let (user, look) = (user_key(&name), look_key(&name));
-        self.change(ALTER, &[&user, &look, COUNT], ticket, &[name.as_str(), state]);
+        let (user, look, alike) = (user_key(&name), look_key(&name), alike_key(&name));
+        self.change(ALTER, &[&user, &look, COUNT, &alike], ticket, &[name.as_str(), state]);
         true
     }
 

@@ -36,7 +36,8 @@ const CHARGE: &str = script!("charge.lua");
 const FORGIVE: &str = script!("forgive.lua");
 const DEBTS: &str = script!("debts.lua");
 
-const NAMES: [&str; 3] = ["ann", "bob", "carol"];
+/// Those that begin alike look alike.
+const NAMES: [&str; 5] = ["ann", "amy", "abe", "bob", "carol"];
 const PASSWORDS: [&str; 2] = ["$one$", "$other$"];
 const OWNERS: [&str; 2] = ["here", "there"];
 const DEBTORS: [(&str, &str); 2] =
@@ -296,9 +297,10 @@ fn something(random: &mut Random) -> Vec<String> {
     let (id, owner, lease) = (random.pick(&IDS), random.pick(&OWNERS), random.pick(&LEASES));
     let (token, previous) = (random.pick(&TOKENS[1..]), random.pick(&TOKENS));
     let (user, look) = (format!("porter:user:{name}"), format!("porter:look:{}", &name[..1]));
-    let keys = [user.as_str(), look.as_str(), "porter:users"];
+    let alike = format!("porter:alike:{}", &name[..1]);
+    let keys = [user.as_str(), look.as_str(), "porter:users", alike.as_str()];
     match random.below(18) {
-        0 | 1 => guarded(random, REGISTER, &keys, &[password, name]),
+        0 | 1 => guarded(random, REGISTER, &keys[..3], &[password, name]),
         2 => {
             let replaced = random.pick(&["", other]);
             guarded(random, REHASH, &keys[..1], &[password, replaced])

@@ -1,9 +1,19 @@
--- An account's state. KEYS behind the birth: user, look, count. ARGV behind the birth: name, new state or 'removed'.
+-- An account's state. KEYS behind the birth: user, look, count, others who look so. ARGV behind the birth: name, new state or
+-- 'removed'.
 local have = redis.call('GET', KEYS[2])
-if not have then return ARGV[3] == 'removed' and 'done' or 'unknown' end
+if not have then return 'unknown' end
 if ARGV[3] == 'removed' then
   redis.call('DEL', KEYS[2])
-  if redis.call('GET', KEYS[3]) == ARGV[2] then redis.call('DEL', KEYS[3]) end
+  redis.call('ZREM', KEYS[5], ARGV[2])
+  if redis.call('GET', KEYS[3]) == ARGV[2] then
+    -- The next who looks so keeps the look from strangers.
+    local heir
+    repeat
+      heir = redis.call('ZRANGE', KEYS[5], 0, 0)[1]
+      if heir then redis.call('ZREM', KEYS[5], heir) end
+    until not heir or redis.call('EXISTS', 'porter:user:' .. heir) == 1
+    if heir then redis.call('SET', KEYS[3], heir) else redis.call('DEL', KEYS[3]) end
+  end
   redis.call('DECR', KEYS[4])
 else
   redis.call('SET', KEYS[2], have:match('^(%S+ %d+) ') .. ' ' .. ARGV[3])

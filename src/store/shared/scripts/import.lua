@@ -1,7 +1,12 @@
--- A user as another store had it. KEYS behind the birth: user, look, count. ARGV behind the birth: name, record.
+-- A user as another store had it. KEYS behind the birth: user, look, count, others who look so. ARGV behind the birth: name,
+-- record. Who looks like another keeps the name.
 local have = redis.call('GET', KEYS[2])
-if have then return have == ARGV[3] and 'done' or 'taken' end
-redis.call('SET', KEYS[2], ARGV[3])
-redis.call('SET', KEYS[3], ARGV[2], 'NX')
-redis.call('INCR', KEYS[4])
+if have and have ~= ARGV[3] then return 'taken' end
+if not have then
+  redis.call('SET', KEYS[2], ARGV[3])
+  redis.call('INCR', KEYS[4])
+end
+if not redis.call('SET', KEYS[3], ARGV[2], 'NX') and redis.call('GET', KEYS[3]) ~= ARGV[2] then
+  redis.call('ZADD', KEYS[5], 0, ARGV[2])
+end
 return 'done'

@@ -150,6 +150,7 @@ fn sorted(data: &mut Data, name: &str, arguments: &[&str]) -> Reply {
                     .flat_map(|(score, member)| [Reply::text(member), Reply::Text(score.to_string())])
                     .collect(),
             ),
+            ("ZRANGE", ["0", "0"]) => Reply::texts(order.first().map(|(_, member)| *member)),
             ("ZRANGE", ["0", "-1", "WITHSCORES"]) => Reply::Array(
                 order
                     .iter()
