@@ -120,6 +120,7 @@ impl<S: Store> Engine<S> {
                     format!("whether {name} is as before is not known: {AWAY}; look, and try again");
                 self.registry.answers.failed(id, unknown);
             }
+            Err(Failure::Unknown) => self.registry.answers.failed(id, no_user(&name)),
             Err(reason) => self.registry.answers.failed(id, format!("{name} is as before: {reason}")),
         }
         self.judge_waiting_changes(&name);
@@ -157,7 +158,10 @@ impl<S: Store> Engine<S> {
         let ticket = self.admission.ticket(Storing::Import { command: id, count });
         if !self.store.import(ticket, accounts) {
             self.admission.storing.remove(&ticket);
-            self.registry.answers.failed(id, UNSUPPORTED);
+            match self.store.place() {
+                Some(_) => self.refer_elsewhere(id, "users import FILE"),
+                None => self.registry.answers.failed(id, UNSUPPORTED),
+            }
         }
     }
 

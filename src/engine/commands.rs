@@ -97,9 +97,8 @@ impl<S: Store> Engine<S> {
                 self.quit_asked = true;
                 answers.done(id, "stopping");
             }
-            Command::ListUsers | Command::ExportUsers if !self.store.lists_accounts() => {
-                answers.failed(id, "the users are in the shared store: porter-admin --store lists them");
-            }
+            Command::ListUsers if !self.store.lists_accounts() => self.refer_elsewhere(id, "users list"),
+            Command::ExportUsers if !self.store.lists_accounts() => self.refer_elsewhere(id, "users export"),
             Command::ListUsers => answers.list(id, Listing::users(users)),
             Command::ExportUsers => answers.list(id, Listing::Records { next: 0 }),
             Command::ShowUser(name) => self.show_user(id, name),
@@ -117,6 +116,15 @@ impl<S: Store> Engine<S> {
             Command::ImportUsers(accounts) => self.import_users(id, accounts),
         }
         id
+    }
+
+    /// A server does not look through all users of a store that it shares; whoever wants them asks that store.
+    pub(super) fn refer_elsewhere(&mut self, id: CommandId, words: &str) {
+        let place = self.store.place().unwrap_or_else(|| "URL".to_owned());
+        let text = format!(
+            "the users are in a shared store, which no server lists: porter-admin --store {place} {words}"
+        );
+        self.registry.answers.failed(id, text);
     }
 
     /// What a client may write at most. No client need take more from anybody.

@@ -188,6 +188,9 @@ impl<S: Store> Engine<S> {
                 (Fetch::ShowUser { command, name }, Some(Found::Name(found))) => {
                     self.show_found_user(command, &name, found);
                 }
+                (Fetch::ShowUser { command, .. }, Some(Found::Unusable(reason))) => {
+                    self.registry.answers.failed(command, reason);
+                }
                 (Fetch::ShowUser { command, .. }, _) => self.registry.answers.failed(command, AWAY),
                 (
                     Fetch::Identify { conn, .. } | Fetch::Password { conn, .. } | Fetch::Open { conn, .. },

@@ -86,6 +86,10 @@ impl Store for AnyStore {
         either!(self, it => Store::sync_figures(&**it))
     }
 
+    fn place(&self) -> Option<String> {
+        either!(self, it => it.place())
+    }
+
     fn link_figures(&self) -> Option<LinkFigures> {
         either!(self, it => it.link_figures())
     }

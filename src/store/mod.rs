@@ -48,7 +48,7 @@ pub use lock::holder_of;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
 #[cfg(feature = "shared")]
-pub use shared::{DirectStore, Durability, SharedStore, StoreAddress};
+pub use shared::{BadRecord, DirectStore, Durability, SharedStore, StoreAddress, StoredUsers, check_new};
 pub use stamp::{BadStamp, Stamp};
 
 use crate::Moment;
@@ -122,6 +122,8 @@ pub enum Failure {
     LookAlike,
     /// The record is another than the one that was to be replaced.
     Changed,
+    /// Nobody has the name.
+    Unknown,
     /// What is kept elsewhere cannot be reached.
     Away,
     /// For another reason.
@@ -134,6 +136,7 @@ impl fmt::Display for Failure {
             Failure::Taken => "the name is taken",
             Failure::LookAlike => "the name looks like one that is taken",
             Failure::Changed => "the record was changed meanwhile",
+            Failure::Unknown => "there is no such user",
             Failure::Away => AWAY,
             Failure::Other(reason) => reason,
         })
@@ -154,6 +157,8 @@ pub struct Fetched {
 pub enum Found {
     /// To [`fetch`](Store::fetch): never [`Lookup::Elsewhere`].
     Name(Lookup),
+    /// To [`fetch`](Store::fetch): somebody is kept under the name, but not as a user is; this is what is wrong.
+    Unusable(String),
     /// To [`fetch_visitor`](Store::fetch_visitor): who logged in last from the address.
     Visitor(Option<Name>),
     /// To [`open`](Directory::open): the session, unless the record is another by now.
@@ -262,6 +267,11 @@ pub trait Store {
     /// What syncs cost since the start.
     fn sync_figures(&self) -> SyncFigures {
         SyncFigures::default()
+    }
+
+    /// What `--store` names it by, if it is elsewhere.
+    fn place(&self) -> Option<String> {
+        None
     }
 
     /// What its connection is like, if it has one.

@@ -2,7 +2,7 @@
 
 mod look;
 mod requests;
-mod rewrite;
+pub(super) mod rewrite;
 mod scan;
 
 use super::disk::Disk;

@@ -1,5 +1,6 @@
 //! Several servers, one store: real servers and a real `redis-server`, which is stopped, killed and emptied under them.
 
+mod administration;
 mod chat;
 mod commands;
 mod differential;

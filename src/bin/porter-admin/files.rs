@@ -60,10 +60,19 @@ impl Porter for Files {
     fn ask(&mut self, lines: &[String], take: Take<'_>) -> Result<String, Failure> {
         let command = self.command(lines).map_err(Failure::failed)?;
         let id = self.engine.handle_command(command, self.clock.now());
+        let mut notices = Vec::new();
         loop {
             while let Some(answer) = self.engine.poll_answer(id) {
                 let Value::Object(object) = answer.to_json() else { continue };
-                match last(&object)? {
+                let said = last(&object);
+                // Once is enough.
+                let is_told =
+                    |text: &String| said.as_ref().is_err_and(|failure| failure.to_string() == *text);
+                notices
+                    .drain(..)
+                    .filter(|text| !is_told(text))
+                    .for_each(|text| eprintln!("porter-admin: {text}"));
+                match said? {
                     Some(done) => return Ok(done),
                     None => take(&object)?,
                 }
@@ -71,7 +80,7 @@ impl Porter for Files {
             (self.carry)(self.engine.store_mut());
             while let Some(notice) = self.engine.store_mut().poll_notice() {
                 if notice.level <= log::Level::Warn {
-                    eprintln!("porter-admin: {}", notice.text);
+                    notices.push(notice.text);
                 }
             }
             self.engine.handle_completions(self.clock.now());

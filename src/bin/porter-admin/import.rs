@@ -3,12 +3,14 @@
 use crate::Asked;
 use crate::ask::Porter;
 use crate::passwords::{Policy, policy, salt};
+use crate::shared::Shared;
 use crate::show::Shown;
 use porter::Clock;
 use porter::auth::{Password, hash_passwords};
-use porter::cli::Failure;
+use porter::cli::{self, Failure};
+use porter::command::import_line;
 use porter::limits::IMPORT_USERS;
-use porter::store::Stamp;
+use porter::store::{Account, Stamp};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -46,6 +48,7 @@ struct Users {
 pub(crate) fn import(
     asked: &Asked<'_>,
     is_json: bool,
+    shared: Option<&Shared>,
     connect: impl Fn(&[&str]) -> Result<Box<dyn Porter>, Failure>,
 ) -> Result<(), Failure> {
     let path = asked.path("FILE").unwrap_or(Path::new("-"));
@@ -67,7 +70,10 @@ pub(crate) fn import(
     };
     let mut users = read(source.take(IMPORT_BYTES), is_clear.then_some(&policy), bad)?;
     // Before hours of hashing, and with the line.
-    let known = known(&mut *porter)?;
+    let known = match shared {
+        Some(shared) => others(&users, shared)?,
+        None => known(&mut *porter).map_err(|failure| pointed_to(&failure, path))?,
+    };
     drop(porter);
     if let Some((name, _)) = users.rows.iter().find(|(name, _)| known.contains(name)) {
         return Err(bad(users.lines[name], format!("there is a user {name} already")));
@@ -75,12 +81,7 @@ pub(crate) fn import(
     if is_clear {
         users.hashes = hash(&users.clear, &policy)?;
     }
-    let mut lines = vec![format!("users import {}", users.rows.len())];
-    let rows = users.rows.iter().zip(&users.hashes);
-    lines.extend(rows.map(|((name, registered), hash)| format!("{name},{hash},{registered}")));
-    let mut porter = connect(&["users", "import"])?;
-    hold_signals()?;
-    Shown::new(is_json).show_all(&mut *porter, &lines).map_err(|failure| {
+    let of_line = |failure: Failure| {
         // It says what of whom, and only here it is known in which line that is.
         let text = failure.to_string();
         let text = text.strip_prefix("nobody is imported: ").unwrap_or(&text);
@@ -93,7 +94,56 @@ pub(crate) fn import(
             }
             None => failure,
         }
-    })
+    };
+    if let Some(shared) = shared {
+        let accounts =
+            (0..users.rows.len()).map(|row| import_line(&users.record(row)).map_err(Failure::failed));
+        let accounts: Vec<Account> = accounts.collect::<Result<_, _>>()?;
+        hold_signals()?;
+        shared.add(&accounts).map_err(of_line)?;
+        let count = accounts.len();
+        let done = format!("imported {count} user{}", if count == 1 { "" } else { "s" });
+        return cli::print(&format!("{}\n", Shown::done(is_json, &done)));
+    }
+    let mut lines = vec![format!("users import {}", users.rows.len())];
+    lines.extend((0..users.rows.len()).map(|row| users.record(row)));
+    let mut porter = connect(&["users", "import"])?;
+    hold_signals()?;
+    Shown::new(is_json).show_all(&mut *porter, &lines).map_err(of_line)
+}
+
+impl Users {
+    /// As the files have it.
+    fn record(&self, row: usize) -> String {
+        let (name, registered) = &self.rows[row];
+        format!("{name},{},{registered}", self.hashes[row])
+    }
+}
+
+/// Who has a name in the store that is in the file too, and is not there just as in the file: an import that was cut short
+/// can be done again.
+fn others(users: &Users, shared: &Shared) -> Result<HashSet<String>, Failure> {
+    let accounts = shared.accounts()?;
+    let there: HashMap<&str, &Account> =
+        accounts.iter().map(|account| (account.name.as_str(), account)).collect();
+    let is_other = |row: usize| {
+        let found = there.get(users.rows[row].0.as_str());
+        let is_same = |found: &&&Account| {
+            users.clear.is_empty() && import_line(&users.record(row)).is_ok_and(|account| account == ***found)
+        };
+        found.is_some_and(|found| !is_same(&found))
+    };
+    let others = (0..users.rows.len()).filter(|row| is_other(*row)).map(|row| users.rows[row].0.clone());
+    Ok(others.chain(shared.bad_names()).collect())
+}
+
+/// A server whose users are elsewhere says where they are listed: it is the same place where they are imported.
+fn pointed_to(failure: &Failure, path: &Path) -> Failure {
+    let text = failure.to_string();
+    match text.strip_suffix("users list") {
+        Some(place) => Failure::failed(format_args!("{place}users import {}", path.display())),
+        None => Failure::failed(text),
+    }
 }
 
 /// From now on the first SIGINT or SIGTERM is held: the users are handed over, and whether all of them are there is told in a
@@ -168,7 +218,7 @@ fn read(
         }
         if policy.is_none() {
             let whole = format!("{name},{password},{registered}");
-            porter::command::import_line(&whole).map_err(|reason| bad(line, reason))?;
+            import_line(&whole).map_err(|reason| bad(line, reason))?;
         }
         users.rows.push((name, registered.to_owned()));
     }

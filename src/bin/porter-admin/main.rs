@@ -106,18 +106,28 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let asked = Asked::new(matches);
     let data = asked.path("data").unwrap_or(Path::new("data"));
     let is_json = asked.matches.get_flag("json");
-    let line = |argument: &str| [asked.words.join(" ").as_str(), argument].join(" ").trim_end().to_owned();
     let shared = Shared::of(&asked)?;
     let porter = |words: &[&str]| match &shared {
         Some(shared) => shared.users(words).map(|users| Box::new(users) as Box<dyn Porter>),
         None => connect(data, words),
     };
+    carry_out(&asked, (data, is_json), shared.as_ref(), porter)?;
+    shared.map_or(Ok(()), |shared| shared.check_found())
+}
+
+fn carry_out(
+    asked: &Asked<'_>,
+    (data, is_json): (&Path, bool),
+    shared: Option<&Shared>,
+    porter: impl Fn(&[&str]) -> Result<Box<dyn Porter>, Failure>,
+) -> Result<(), Failure> {
+    let line = |argument: &str| [asked.words.join(" ").as_str(), argument].join(" ").trim_end().to_owned();
     match asked.words[..] {
-        ["store", _] => shared::administer(&asked, data, is_json),
+        ["store", _] => shared::administer(shared, asked, data, is_json),
         ["users", "add" | "passwd"] => {
             // Nobody is kept waiting while a person thinks of a password: neither a server, nor whoever else wants the files.
             let name = asked.name()?;
-            let policy = passwords::policy(&mut *porter(&asked.words)?, &asked)?;
+            let policy = passwords::policy(&mut *porter(&asked.words)?, asked)?;
             let password = passwords::new_password(name, &policy, asked.path("password-file"))?;
             let request = line(&format!("{name} {}", policy.hash(&password)?.to_phc()));
             Shown::new(is_json).show_all(&mut *porter(&asked.words)?, &[request])
@@ -126,7 +136,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             let name = asked.name()?;
             passwords::verify(&mut *porter(&asked.words)?, name, asked.path("password-file"))
         }
-        ["users", "import"] => import::import(&asked, is_json, porter),
+        ["users", "import"] => import::import(asked, is_json, shared, porter),
         ["generate"] => match asked.matches.get_one::<generate::Kind>("WHAT") {
             Some(kind) => generate::generate(*kind, asked.path("DIR").unwrap_or(Path::new("")), is_json),
             None => Err(Failure::usage("there is nothing to generate")),

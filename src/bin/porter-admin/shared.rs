@@ -9,11 +9,16 @@ use porter::command::TABLE;
 use porter::engine::Entropy;
 use porter::server::{OsEntropy, StoreConnector, StoreTrust, WaitingLink, connect_store};
 use porter::store::{
-    Account, AnyStore, DirectStore, DiskStore, Durability, OsDisk, SharedStore, Store, StoreAddress, Ticket,
+    Account, AnyStore, BadRecord, DirectStore, DiskStore, Durability, OsDisk, SharedStore, Store,
+    StoreAddress, StoredUsers, Ticket, check_new,
 };
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+/// What a server with its users in files has in any case.
+const USERS_FILE: &str = "users.csv";
 
 /// The store that was named, whom to trust there, and what it must promise.
 #[derive(Clone)]
@@ -21,6 +26,8 @@ pub(crate) struct Shared {
     address: StoreAddress,
     trust: StoreTrust,
     durability: Durability,
+    /// What was found there that is no user, each said once.
+    bad: RefCell<Vec<BadRecord>>,
 }
 
 impl Shared {
@@ -37,7 +44,7 @@ impl Shared {
             };
         };
         let durability = asked.matches.get_one("store-durability").copied().unwrap_or_default();
-        Ok(Some(Shared { address, trust, durability }))
+        Ok(Some(Shared { address, trust, durability, bad: RefCell::default() }))
     }
 
     fn connector(&self) -> Result<StoreConnector, Failure> {
@@ -46,6 +53,70 @@ impl Shared {
 
     fn direct(&self) -> Result<DirectStore, Failure> {
         connect_store(&self.connector()?, self.durability).map_err(Failure::failed)
+    }
+
+    /// All users there. What is none is said on stderr.
+    fn stored(&self, direct: &mut DirectStore) -> Result<Vec<Account>, Failure> {
+        let StoredUsers { accounts, bad } = direct.users().map_err(Failure::failed)?;
+        let mut told = self.bad.borrow_mut();
+        for record in bad {
+            if !told.contains(&record) {
+                eprintln!("porter-admin: {}: {record}", self.address);
+                told.push(record);
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// Whether all that was found there was a user.
+    ///
+    /// # Errors
+    /// [`Failure`], with the way out.
+    pub(crate) fn check_found(&self) -> Result<(), Failure> {
+        match self.bad.borrow().len() {
+            0 => Ok(()),
+            count => Err(Failure::failed(format_args!(
+                "{count} of the keys for users in {} {}: mend or remove what is there (redis-cli DEL KEY)",
+                self.address,
+                if count == 1 { "has none" } else { "have none" },
+            ))),
+        }
+    }
+
+    /// Adds users, all of them unless one of them cannot be; who is there just so is added.
+    ///
+    /// # Errors
+    /// [`Failure`], which names the first who cannot be, as the files do; or says what has come of it.
+    pub(crate) fn add(&self, accounts: &[Account]) -> Result<(), Failure> {
+        let mut direct = self.direct()?;
+        let there = self.stored(&mut direct)?;
+        let new = check_new(&there, accounts).map_err(Failure::failed)?;
+        let refused = direct.import(&new).map_err(|reason| {
+            Failure::failed(format_args!(
+                "{reason}; the first of them may be imported: users list shows them"
+            ))
+        })?;
+        match refused.first() {
+            None => Ok(()),
+            Some(name) => Err(Failure::failed(format_args!(
+                "{name} is there meanwhile, and {} of {} are imported: users list shows them",
+                new.len() - refused.len(),
+                accounts.len()
+            ))),
+        }
+    }
+
+    /// Names under which there is something else than a user, as far as it was looked for.
+    pub(crate) fn bad_names(&self) -> Vec<String> {
+        self.bad.borrow().iter().filter_map(|bad| Some(bad.name.as_ref()?.to_string())).collect()
+    }
+
+    /// All users there.
+    ///
+    /// # Errors
+    /// [`Failure`], if the store cannot be used.
+    pub(crate) fn accounts(&self) -> Result<Vec<Account>, Failure> {
+        self.stored(&mut self.direct()?)
     }
 
     /// The users there, as the files of a server are worked on.
@@ -66,7 +137,7 @@ impl Shared {
         let store = SharedStore::new(self.address.clone(), places, &direct, mark, Duration::ZERO);
         let mut store = store.map_err(Failure::failed)?;
         if matches!(words, ["users", "list" | "export"]) {
-            store.take_accounts(&mut direct).map_err(Failure::failed)?;
+            store.take_accounts(self.stored(&mut direct)?);
         }
         drop(direct);
         let mut waiting = WaitingLink::new(&connector);
@@ -106,25 +177,59 @@ fn random<const COUNT: usize>() -> Result<[u8; COUNT], Failure> {
 ///
 /// # Errors
 /// [`Failure`], with what was not done.
-pub(crate) fn administer(asked: &Asked<'_>, data: &Path, is_json: bool) -> Result<(), Failure> {
-    let shared =
-        Shared::of(asked)?.ok_or_else(|| Failure::usage("--store names the shared store: it is missing"))?;
+pub(crate) fn administer(
+    shared: Option<&Shared>,
+    asked: &Asked<'_>,
+    data: &Path,
+    is_json: bool,
+) -> Result<(), Failure> {
+    let shared = shared.ok_or_else(|| Failure::usage("--store names the shared store: it is missing"))?;
     let done = match asked.words[..] {
-        ["store", "init"] => {
-            shared.direct()?.init(random()?).map_err(Failure::failed)?;
-            format!("{} is porter's now; servers may use it", shared.address)
-        }
-        ["store", "import"] => import(&shared, data)?,
-        _ => export(&shared, data)?,
+        ["store", "init"] => init(shared)?,
+        ["store", "import"] => import(shared, data)?,
+        _ => export(shared, data)?,
     };
     cli::print(&format!("{}\n", Shown::done(is_json, &done)))
 }
 
+fn init(shared: &Shared) -> Result<String, Failure> {
+    let mut direct = shared.direct()?;
+    // Whoever empties a store, or brings an old one back, may have left them.
+    let left = direct.count_users().map_err(Failure::failed)?;
+    direct.init(random()?).map_err(Failure::failed)?;
+    let done = format!("{} is porter's now; servers may use it", shared.address);
+    Ok(match left {
+        0 => done,
+        left => format!(
+            "{done}. It has keys of {left} user{} from before, who can log in as they could then: users list shows them, users \
+             remove removes one",
+            if left == 1 { "" } else { "s" }
+        ),
+    })
+}
+
 /// From the files to the store: all of it is compared with what is there afterwards.
 fn import(shared: &Shared, data: &Path) -> Result<String, Failure> {
+    // Nothing is made there, in a directory whose name may be misspelt.
+    let file = data.join(USERS_FILE);
+    if let Err(error) = std::fs::metadata(&file) {
+        return Err(Failure::failed(format_args!(
+            "nobody is imported: {}: {error}; --data names the directory of a server with its users in files",
+            file.display()
+        )));
+    }
     let (_store, accounts) = files(data)?;
     let mut direct = shared.direct()?;
-    let there = by_name(direct.accounts().map_err(Failure::failed)?);
+    let there = by_name(shared.stored(&mut direct)?);
+    let bad = shared.bad.borrow();
+    let names = bad.iter().filter_map(|bad| bad.name.as_ref());
+    if let Some(name) = names.into_iter().find(|name| accounts.contains_key(*name)) {
+        return Err(Failure::failed(format_args!(
+            "{} has another {name}: nobody is imported; remove one of the two",
+            shared.address
+        )));
+    }
+    drop(bad);
     // Nobody is changed who is there already; the same record again is what an import that was cut short left.
     if let Some(account) =
         accounts.values().find(|account| there.get(&account.name).is_some_and(|found| found != *account))
@@ -141,7 +246,9 @@ fn import(shared: &Shared, data: &Path) -> Result<String, Failure> {
             "{name} was registered there meanwhile; do it again to see who else"
         )));
     }
-    let there = by_name(direct.accounts().map_err(Failure::failed)?);
+    let there = shared.stored(&mut direct)?;
+    direct.note_look_alikes(&there).map_err(Failure::failed)?;
+    let there = by_name(there);
     match all.iter().find(|account| there.get(&account.name) != Some(account)) {
         None => Ok(format!("{} users of {} are in {}", all.len(), data.display(), shared.address)),
         Some(account) => Err(Failure::failed(format_args!(
@@ -155,7 +262,7 @@ fn import(shared: &Shared, data: &Path) -> Result<String, Failure> {
 
 /// From the store to the files, all or nobody.
 fn export(shared: &Shared, data: &Path) -> Result<String, Failure> {
-    let there = by_name(shared.direct()?.accounts().map_err(Failure::failed)?);
+    let there = by_name(shared.stored(&mut shared.direct()?)?);
     let (mut store, here) = files(data)?;
     if let Some(account) = here.values().find(|account| there.get(&account.name) != Some(account)) {
         return Err(Failure::failed(format_args!(

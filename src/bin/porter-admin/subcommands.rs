@@ -99,8 +99,14 @@ fn store() -> Command {
         .about("A store that several servers share: init, import, export")
         .subcommand_required(true)
         .subcommand(Command::new("init").about("Makes the store one that servers take for porter's; once"))
-        .subcommand(Command::new("import").about("Takes the users of a data directory there, as they are"))
-        .subcommand(Command::new("export").about("Takes its users to a data directory, as they are"))
+        .subcommand(
+            Command::new("import")
+                .about("Takes the users of a data directory there, as they are; it must be there"),
+        )
+        .subcommand(
+            Command::new("export")
+                .about("Takes its users to a data directory, as they are; it is made if there is none"),
+        )
 }
 
 /// Needs no server and no data directory.

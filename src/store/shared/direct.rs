@@ -2,13 +2,13 @@
 
 use super::command::Command;
 use super::greeting::{self, Durability, Step, refused, text};
-use super::keys::{BIRTH, COUNT, USER, alike_key, look_key, user_key};
+use super::keys::{BIRTH, COUNT, alike_key, look_key, user_key};
 use super::pipeline::{Reply, WRITE_REDISS, first_reply};
 use super::scripts::IMPORT;
 use super::{StoreAddress, record};
-use crate::auth::Name;
+use crate::auth::{Name, skeleton};
 use crate::store::Account;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 /// Commands that are written before their replies are read: neither side's buffers are ever full.
@@ -69,51 +69,6 @@ impl DirectStore {
         }
     }
 
-    /// All users, in no order.
-    ///
-    /// # Errors
-    /// If the store does not answer, or has a record that is none.
-    pub fn accounts(&mut self) -> Result<Vec<Account>, String> {
-        self.birth_known()?;
-        let (mut accounts, mut cursor) = (BTreeMap::new(), "0".to_owned());
-        loop {
-            let scan = Command::new(&["SCAN", &cursor, "MATCH", &format!("{USER}*"), "COUNT", "1000"]);
-            let reply = self.ask(&scan)?;
-            let Reply::Array { data, .. } = &reply else { return Err(self.named(&refused(&reply))) };
-            let [next, Reply::Array { data: keys, .. }] = data.as_slice() else {
-                return Err(self.named(&refused(&reply)));
-            };
-            cursor = text(next).unwrap_or("0").to_owned();
-            // A key may be there twice.
-            for account in self.accounts_of(keys)? {
-                accounts.insert(account.name.clone(), account);
-            }
-            if cursor == "0" {
-                return Ok(accounts.into_values().collect());
-            }
-        }
-    }
-
-    fn accounts_of(&mut self, keys: &[Reply]) -> Result<Vec<Account>, String> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names: Vec<&str> =
-            keys.iter().filter_map(text).filter_map(|key| key.strip_prefix(USER)).collect();
-        let keys = names.iter().map(|name| format!("{USER}{name}"));
-        let command = keys.fold(Command::new(&["MGET"]), |command, key| command.with(key.as_bytes()));
-        let reply = self.ask(&command)?;
-        let Reply::Array { data, .. } = &reply else { return Err(self.named(&refused(&reply))) };
-        let mut accounts = Vec::with_capacity(names.len());
-        for (name, record) in names.into_iter().zip(data) {
-            // It may have been removed since.
-            let Some(record) = text(record) else { continue };
-            let name = Name::stored(name).map_err(|error| self.named(&format!("a name there: {error}")))?;
-            accounts.push(record::parse(&name, record)?);
-        }
-        Ok(accounts)
-    }
-
     /// Adds users as they are, each if its name is free or it is there already; tells the names of the others.
     ///
     /// # Errors
@@ -142,7 +97,23 @@ impl DirectStore {
         Ok(refusals)
     }
 
-    fn birth_known(&self) -> Result<String, String> {
+    /// Sees to it that of users who look alike each keeps strangers from looking so: an older porter did not when it imported
+    /// them.
+    ///
+    /// # Errors
+    /// As [`import`](DirectStore::import).
+    pub fn note_look_alikes(&mut self, accounts: &[Account]) -> Result<(), String> {
+        let mut looks: HashMap<String, Vec<&Account>> = HashMap::new();
+        for account in accounts {
+            looks.entry(skeleton(account.name.as_str())).or_default().push(account);
+        }
+        let alike = looks.into_values().filter(|alike| alike.len() > 1);
+        let alike: Vec<Account> = alike.flatten().cloned().collect();
+        // Who was changed meanwhile is not noted; whoever does it again notes them.
+        self.import(&alike).map(drop)
+    }
+
+    pub(super) fn birth_known(&self) -> Result<String, String> {
         self.birth.clone().ok_or_else(|| self.named(&greeting::not_initialised(&self.address)))
     }
 
@@ -171,7 +142,7 @@ impl DirectStore {
         Ok(())
     }
 
-    fn ask(&mut self, command: &Command) -> Result<Reply, String> {
+    pub(super) fn ask(&mut self, command: &Command) -> Result<Reply, String> {
         self.write(std::iter::once(command.clone()))
             .and_then(|()| self.read())
             .map_err(|error| self.named(&error))
@@ -197,7 +168,7 @@ impl DirectStore {
         }
     }
 
-    fn named(&self, reason: &str) -> String {
+    pub(super) fn named(&self, reason: &str) -> String {
         format!("the shared store {}: {reason}", self.address)
     }
 }

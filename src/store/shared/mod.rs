@@ -10,6 +10,7 @@ mod direct;
 mod frame;
 mod greeting;
 mod keys;
+mod listing;
 mod pipeline;
 mod record;
 mod replies;
@@ -22,6 +23,7 @@ mod tests;
 pub use address::StoreAddress;
 pub use direct::DirectStore;
 pub use greeting::Durability;
+pub use listing::{BadRecord, StoredUsers, check_new};
 
 use super::{
     Account, AccountChange, Completion, Directory, EndReason, EntryId, Fetched, Link, LinkFigures, Lookup,
@@ -160,14 +162,10 @@ impl SharedStore {
         })
     }
 
-    /// Takes all users as they are now, to be [listed](Store::account): there may be many, so it is for a program that has
-    /// nothing else to do.
-    ///
-    /// # Errors
-    /// As [`DirectStore::accounts`].
-    pub fn take_accounts(&mut self, direct: &mut DirectStore) -> Result<(), String> {
-        self.listed = Some(direct.accounts()?);
-        Ok(())
+    /// Takes users to be [listed](Store::account), as [`DirectStore::users`] has them: there may be many, so it is for a
+    /// program that has nothing else to do.
+    pub fn take_accounts(&mut self, accounts: Vec<Account>) {
+        self.listed = Some(accounts);
     }
 
     /// Whether it can be reached.
@@ -277,6 +275,10 @@ impl Store for SharedStore {
 
     fn trouble(&self, _: Moment) -> Option<&str> {
         self.trouble.as_ref().map(|(_, reason)| reason.as_str())
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.address.to_string())
     }
 
     fn link_figures(&self) -> Option<LinkFigures> {

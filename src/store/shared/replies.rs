@@ -32,11 +32,14 @@ impl SharedStore {
             Asked::Name { ticket, name } => {
                 let found = self.found(&name, reply);
                 let is_emptied = found == Ok(None);
-                let found = found.unwrap_or_else(|reason| {
-                    self.warn(reason, now);
-                    None
-                });
-                self.fetched.push_back(Fetched { ticket, answer: found.map(Found::Name) });
+                let answer = match found {
+                    Ok(found) => found.map(Found::Name),
+                    Err(reason) => {
+                        self.warn(reason.clone(), now);
+                        Some(Found::Unusable(reason))
+                    }
+                };
+                self.fetched.push_back(Fetched { ticket, answer });
                 if is_emptied {
                     return Err(EMPTIED.to_owned());
                 }
@@ -146,7 +149,7 @@ fn outcome(reply: &Reply) -> Result<(), Failure> {
         Some("taken") => Failure::Taken,
         Some("looks") => Failure::LookAlike,
         Some("changed") => Failure::Changed,
-        Some("unknown") => Failure::Other("there is no such user".to_owned()),
+        Some("unknown") => Failure::Unknown,
         _ => Failure::Other(format!("the shared store did not take it: {}", refused(reply))),
     })
 }

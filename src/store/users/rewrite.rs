@@ -15,7 +15,7 @@ pub(super) const NEW_FILE: &str = "users.csv.new";
 const BLOCK_RECORDS: usize = 1_024;
 
 /// Names the first of new users who cannot be taken, and why.
-pub(super) fn check(table: &Table, accounts: &[Account]) -> Result<(), String> {
+pub(in crate::store) fn check(table: &Table, accounts: &[Account]) -> Result<(), String> {
     if !table.has_room(accounts.len()) {
         return Err("there would be more users than this server can hold".to_owned());
     }
