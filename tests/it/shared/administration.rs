@@ -303,7 +303,8 @@ fn a_stores_password_is_taken_as_it_is_and_not_shown() {
             assert!(!log.contains("p/w") && !log.contains("%2F"), "{log}");
         }
     }
-    let mut visitor = Visitor::arrive(&server_with(&redis, secret));
+    let one = server_with(&redis, secret);
+    let mut visitor = Visitor::arrive(&one);
     visitor.identify("ann");
     assert_eq!(visitor.next(), Said::Wanted(Wanted::Register));
 }
