@@ -237,12 +237,14 @@ impl SharedStore {
     /// A session is not this server's any more: it has ended, or goes on elsewhere.
     fn leave(&mut self, entry: EntryId, ended: Option<EndReason>) {
         self.carriage.note_left(entry, ended);
+        self.part_with(entry, ended);
+    }
+
+    /// The session of this server that an entry is goes, and none that is resumed later.
+    fn part_with(&mut self, entry: EntryId, ended: Option<EndReason>) {
         let Some(session) = self.carriage.by_entry.get(&entry).copied() else { return };
         self.carriage.forget(session);
-        self.carriage.push_news(match ended {
-            Some(why) => News::Ended(session, why),
-            None => News::Moved(session),
-        });
+        self.carriage.push_news(ended.map_or(News::Moved(session), |why| News::Ended(session, why)));
     }
 }
 
@@ -344,9 +346,7 @@ impl Directory for SharedStore {
                 renewal,
             },
         );
-        if let Some(ended) = left {
-            self.leave(entry, ended);
-        }
+        left.into_iter().for_each(|ended| self.part_with(entry, ended));
     }
 
     fn resumed_here(
