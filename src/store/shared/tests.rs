@@ -314,3 +314,35 @@ fn a_script_is_waited_for_as_long_as_what_was_asked_before_it() {
     let until = format!("\r\n{}\r\n", STORE_REPLY.as_millis() - 1);
     assert!(written.ends_with(&until), "{written}");
 }
+
+/// The story: two were let in at one server by one token, and a third elsewhere in between. When all of that was answered in
+/// one turn the last was sent away with the first, or neither.
+#[test]
+fn a_word_between_two_resumes_takes_the_first_along() {
+    let mut world = World::new();
+    let (entry, peer) = (EntryId([7; 16]), ([192, 0, 2, 1], 4000).into());
+    let mut sessions = crate::auth::Sessions::default();
+    let mut carried = Vec::new();
+    for number in [1, 2] {
+        world.store.resume(Ticket(number), &[1; 16], &[1 + number as u8; 16], peer, None);
+        let token = crate::auth::Token::new([1 + number as u8; 16]);
+        let connection = crate::slots::Key::unpack(number << 32 | number).unwrap();
+        carried.push(sessions.open(Name::new("ann").unwrap(), token, connection));
+    }
+    world.written();
+    let id = "07".repeat(16);
+    let resumed = |generation| format!("*3\r\n$32\r\n{id}\r\n$3\r\nann\r\n:{generation}\r\n");
+    let channel = world.store.carriage.channel();
+    let moved = format!(">3\r\n+message\r\n+{channel}\r\n+moved {id}\r\n");
+    world.say([resumed(2), moved, resumed(4)].concat().as_bytes());
+    for (ticket, session) in [1, 2].into_iter().zip(&carried) {
+        assert!(
+            matches!(world.found(), Some((number, Some(crate::store::Found::Resumed(Some(_))))) if number == ticket)
+        );
+        assert_eq!(world.store.carried(entry), None);
+        world.store.carry(entry, Some(*session));
+    }
+    assert_eq!(world.store.poll_news(true), Some(crate::store::News::Moved(carried[0])));
+    assert_eq!(world.store.poll_news(true), None);
+    assert_eq!(world.store.carried(entry), Some(carried[1]));
+}
