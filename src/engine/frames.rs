@@ -22,8 +22,9 @@ struct Served {
 }
 
 impl<S: Store> Engine<S> {
-    /// Bytes have come, or none where the [read budget](Engine::read_budget) is [`ReadBudget::Backlog`]: a share of the frames
-    /// that are whole is handled. Bytes are taken whole, whatever the budget; those that held a password are wiped.
+    /// Bytes have come, or none where the [read budget](Engine::read_budget) is
+    /// [`ReadBudget::Backlog`](super::ReadBudget::Backlog): a share of the frames that are whole is handled. Bytes are taken
+    /// whole, whatever the budget; those that held a password are wiped.
     pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
         self.registry.now = now;
         self.registry.totals.bytes_in += bytes.len() as u64;
