@@ -1,6 +1,6 @@
 //! One who writes in chat as fast as the network goes, and those beside.
 
-use crate::support::{Said, Server, Visitor, frame};
+use crate::support::{Said, Server, Visitor, frame, uninterrupted};
 use socket2::Socket;
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn flood(flooder: &mut Visitor, most: usize) -> usize {
     let mut taken = 0;
     while taken < most {
         // In step with the frames: what was taken in part is gone on with.
-        match flooder.stream.write(&text[taken % text.len()..]) {
+        match uninterrupted(|| flooder.stream.write(&text[taken % text.len()..])) {
             Ok(count) => taken += count,
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => break,
             Err(error) => panic!("{error}"),

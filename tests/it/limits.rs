@@ -1,6 +1,6 @@
 //! What many, greedy, slow or silent peers can do to the server, and to each other: little.
 
-use crate::support::{Said, Server, Visitor, allow_many_descriptors, frame, rss, stop};
+use crate::support::{Said, Server, Visitor, allow_many_descriptors, frame, rss, stop, uninterrupted};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -146,7 +146,7 @@ fn who_does_not_read_is_not_read() {
     let unsent = loop {
         let mut rest = &bytes[..];
         let stuck = loop {
-            match ann.stream.write(rest) {
+            match uninterrupted(|| ann.stream.write(rest)) {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     break true;
@@ -182,7 +182,7 @@ fn a_flood_starves_nobody() {
     let mut drain = flooder.stream.try_clone().unwrap();
     let echoes = std::thread::spawn(move || {
         let (mut buffer, mut bytes) = (vec![0; 65_536], 0);
-        while let Ok(count @ 1..) = drain.read(&mut buffer) {
+        while let Ok(count @ 1..) = uninterrupted(|| drain.read(&mut buffer)) {
             bytes += count;
         }
         bytes

@@ -1,7 +1,7 @@
 //! `--log-file -`: stderr, whatever it is, holds nobody up and is not changed for others.
 
 use crate::storage::is_utc_time;
-use crate::support::{CEILING, Folder, Said, Setup, Visitor, eventually, left_out};
+use crate::support::{CEILING, Folder, Said, Setup, Visitor, eventually, left_out, uninterrupted};
 use pty_process::blocking::open;
 use rustix::fs::{Mode, fchmod, fcntl_getfl};
 use rustix::process::{Signal, getuid};
@@ -42,7 +42,7 @@ fn read_until(stream: &mut impl Read, part: &str, mut seen: Vec<u8>) -> (Vec<Str
                 return (lines, seen);
             }
         }
-        let count = stream.read(&mut buffer).unwrap();
+        let count = uninterrupted(|| stream.read(&mut buffer)).unwrap();
         assert!(count > 0, "{part} never came");
         seen.extend_from_slice(&buffer[..count]);
     }

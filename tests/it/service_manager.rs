@@ -1,6 +1,8 @@
 //! What a service manager is sent: by a real server, over a real datagram socket, and whatever becomes of that.
 
-use crate::support::{CEILING, Folder, PASSWORD, SLOW_PASSWORD, Setup, Visitor, eventually, stop};
+use crate::support::{
+    CEILING, Folder, PASSWORD, SLOW_PASSWORD, Setup, Visitor, eventually, stop, uninterrupted,
+};
 use porter::protocol::Wanted;
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
@@ -50,7 +52,7 @@ impl Manager {
     /// The next datagram's assignments.
     fn next(&self) -> Vec<String> {
         let mut bytes = [0; 4096];
-        let count = self.socket.recv(&mut bytes).unwrap();
+        let count = uninterrupted(|| self.socket.recv(&mut bytes)).unwrap();
         let text = std::str::from_utf8(&bytes[..count]).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -190,7 +192,7 @@ fn watchdog_pings_come_from_a_loop_that_goes_round() {
     stop(server.pid());
     manager.drain();
     manager.socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let nothing = manager.socket.recv(&mut [0; 4096]).unwrap_err();
+    let nothing = uninterrupted(|| manager.socket.recv(&mut [0; 4096])).unwrap_err();
     assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
     manager.socket.set_read_timeout(Some(CEILING)).unwrap();
     server.signal(Signal::CONT);

@@ -77,8 +77,14 @@ impl<S: Read + Write> StoreStream<S> {
 }
 
 impl<S: Read + Write> Read for StoreStream<S> {
+    /// A wait that is cut short because the process was stopped and goes on is begun anew.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.transport.read(&mut self.socket, into).map_err(explained)
+        loop {
+            match self.transport.read(&mut self.socket, into) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome.map_err(explained),
+            }
+        }
     }
 }
 

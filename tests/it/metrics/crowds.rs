@@ -1,7 +1,7 @@
 //! More who ask than there are places, and those who do not ask as one does.
 
 use super::{answer, connect, expect_line, expect_status, figures, get, start};
-use crate::support::{CEILING, Visitor, allow_many_descriptors, descriptors, eventually};
+use crate::support::{CEILING, Visitor, allow_many_descriptors, descriptors, eventually, uninterrupted};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
@@ -29,7 +29,7 @@ fn begin_to_connect(address: SocketAddr) -> Socket {
 
 /// Whether the other end has closed, after at most as long as `stream` waits for something to read. Nothing is said.
 fn is_closed(stream: &mut TcpStream) -> bool {
-    match stream.read(&mut [0]) {
+    match uninterrupted(|| stream.read(&mut [0])) {
         Ok(count) => {
             assert_eq!(count, 0, "somebody who has not asked is answered");
             true

@@ -2,13 +2,14 @@
 
 use super::sessions::admin as by_server;
 use super::{log_in, register, server};
-use crate::support::{Folder, PASSWORD, Redis, Said, Setup, Visitor, eventually};
+use crate::support::{Folder, PASSWORD, Redis, Said, Setup, Visitor, eventually, is_asleep, stop};
 use porter::protocol::{Code, Wanted};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
 
 const HASH: &str = "$pbkdf2-md5$i=1000$AAECAwQFBgcICQoLDA0ODw$EBESExQVFhcYGRobHB0eHw";
@@ -32,13 +33,17 @@ fn directory(lines: &str) -> Folder {
 }
 
 fn run(redis: &Redis, flags: &[&str], stdin: &str) -> Output {
+    begin(redis, flags, stdin).wait_with_output().unwrap()
+}
+
+fn begin(redis: &Redis, flags: &[&str], stdin: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_porter-admin"));
     command.args(["--store", &redis.url()]).args(flags);
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // It may have refused without reading.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    child.wait_with_output().unwrap()
+    child
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -101,6 +106,24 @@ fn a_look_is_kept_as_long_as_anybody_has_it() {
     refuses(ALIKE[2]);
     done(&redis, &["users", "remove", ALIKE[1]]);
     register(&one, ALIKE[2]);
+}
+
+/// What is stopped and goes on while it waits for the store, as by Ctrl-Z and `fg`, waits on: no connection is given up.
+#[test]
+fn it_may_be_stopped_and_go_on_while_the_store_is_slow() {
+    let Some(redis) = Redis::start() else { return };
+    redis.stop();
+    let admin = begin(&redis, &["users", "list"], "");
+    let pid = Pid::from_child(&admin);
+    for _ in 0..20 {
+        stop(pid);
+        kill_process(pid, Signal::CONT).unwrap();
+        // It waits for the store again: how it waits is what this is about.
+        eventually("a system call that waits", || is_asleep(pid).then_some(()));
+    }
+    redis.signal(Signal::CONT);
+    let output = admin.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 /// Whatever time a user of the files may have, the store has too, and gives back.

@@ -18,7 +18,8 @@ pub(crate) use certificates::Authority;
 pub(crate) use folder::{Folder, SLOW_PASSWORD, stored_password};
 pub(crate) use lines::Lines;
 pub(crate) use process::{
-    allow_many_descriptors, cpu_time, descriptors, is_stopped, limit, rss, stdin_is_non_blocking, stop,
+    allow_many_descriptors, cpu_time, descriptors, is_asleep, is_stopped, limit, rss, stdin_is_non_blocking,
+    stop,
 };
 pub(crate) use proxy::{Path, Proxy};
 pub(crate) use redis::Redis;
@@ -29,7 +30,7 @@ pub(crate) use visitor::{Said, Visitor, frame};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,17 @@ pub(crate) fn left_out(what: &str, package: &str, error: &dyn Display) {
     let line = format!("LEFT OUT: {what}: {error}; apt-get install {package}\n");
     // With stderr gone there is nobody to tell.
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// A call on a socket that waits for a time only. It fails whenever the process is stopped and goes on, as a debugger or a
+/// frozen container does (signal(7)), and is then to be made again.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Looks again and again until `look` sees something: for what has no event that a test could wait for, such as a

@@ -31,8 +31,17 @@ pub(crate) fn stop(pid: Pid) {
 
 /// Whether the process does nothing until it is told to continue.
 pub(crate) fn is_stopped(pid: Pid) -> bool {
+    is_in_state(pid, " T")
+}
+
+/// Whether the process waits for something, which a signal may end.
+pub(crate) fn is_asleep(pid: Pid) -> bool {
+    is_in_state(pid, " S")
+}
+
+fn is_in_state(pid: Pid, state: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(state))
 }
 
 /// How many descriptors the process has open.

@@ -1,7 +1,7 @@
 //! Handshakes: slow ones, broken ones, and ends at every stage.
 
 use super::{Stranger, expect_echo, fingerprint, logged_in, openssl};
-use crate::support::{CEILING, Server, Visitor, allow_many_descriptors, frame, rss};
+use crate::support::{CEILING, Server, Visitor, allow_many_descriptors, frame, rss, uninterrupted};
 use porter::limits::CLOSE_DISCARD;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -95,7 +95,7 @@ fn the_end_is_said_at_once() {
         stranger.channel.write(&mut stranger.socket, &frame(0x06, &[])).unwrap();
         stranger.read_until("bye");
         assert_eq!(stranger.read(), 0, "close_notify");
-        assert_eq!(stranger.socket.read(&mut [0]).unwrap(), 0, "the end of the connection");
+        assert_eq!(uninterrupted(|| stranger.socket.read(&mut [0])).unwrap(), 0, "the end of the connection");
         stranger = Stranger::new(&server);
         stranger.channel.shake_hands(&mut stranger.socket).unwrap();
     }
@@ -161,7 +161,7 @@ fn the_login_timeout_counts_from_the_start() {
     let mut said = Vec::new();
     silent.read_to_end(&mut said).unwrap();
     assert_eq!(said, GOODBYE);
-    while begun.socket.read(&mut [0; 4096]).unwrap() > 0 {}
+    while uninterrupted(|| begun.socket.read(&mut [0; 4096])).unwrap() > 0 {}
     server.folder.log_lines(&["refused", "why=TimedOut"], 2);
 }
 
