@@ -8,7 +8,7 @@ use super::fetches::Fetch;
 use super::tasks::Report;
 use crate::auth::{Name, PasswordHash};
 use crate::command::Answer;
-use crate::store::{AWAY, Account, AccountChange, Became, EndReason, Failure, Lookup, Store};
+use crate::store::{Account, AccountChange, Became, EndReason, Failure, Lookup, Store};
 use log::Level;
 
 /// What is done to a known user's account.
@@ -116,8 +116,9 @@ impl<S: Store> Engine<S> {
             Ok(()) => self.apply_account_work(id, &name, work),
             Err(Failure::Away) => {
                 self.end_if_done(&name, work);
+                let reason = self.store.excuse();
                 let unknown =
-                    format!("whether {name} is as before is not known: {AWAY}; look, and try again");
+                    format!("whether {name} is as before is not known: {reason}; look, and try again");
                 self.registry.answers.failed(id, unknown);
             }
             Err(Failure::Unknown) => self.registry.answers.failed(id, no_user(&name)),

@@ -11,7 +11,7 @@ use super::{ConnId, Engine};
 use crate::auth::conversation::{LoginState, PendingWork};
 use crate::auth::{Name, Password, Token};
 use crate::protocol::Code;
-use crate::store::{AWAY, Became, EndReason, Fetched, Found, Lookup, Store, Ticket};
+use crate::store::{Became, EndReason, Fetched, Found, Lookup, Store, Ticket};
 use std::net::IpAddr;
 
 /// What something is fetched for.
@@ -191,7 +191,9 @@ impl<S: Store> Engine<S> {
                 (Fetch::ShowUser { command, .. }, Some(Found::Unusable(reason))) => {
                     self.registry.answers.failed(command, reason);
                 }
-                (Fetch::ShowUser { command, .. }, _) => self.registry.answers.failed(command, AWAY),
+                (Fetch::ShowUser { command, .. }, _) => {
+                    self.registry.answers.failed(command, self.store.excuse());
+                }
                 (
                     Fetch::Identify { conn, .. } | Fetch::Password { conn, .. } | Fetch::Open { conn, .. },
                     _,
@@ -225,9 +227,9 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// What a connection needs is kept where nobody can reach it.
+    /// What a connection needs is kept where nobody can reach it, or where it is refused.
     pub(super) fn refuse_away(&mut self, id: ConnId) {
-        let explanation = format!("or more: {AWAY}");
+        let explanation = format!("or more: {}", self.store.excuse());
         self.registry.refuse(id, Code::Busy, &seconds_first(COME_BACK, &explanation));
     }
 }

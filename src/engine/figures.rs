@@ -48,7 +48,8 @@ impl<S: Store> Engine<S> {
         if self.stopping {
             return Err("stopping".to_owned());
         }
-        self.store.trouble(now).map_or(Ok(()), |_| Err("users cannot be stored".to_owned()))
+        let trouble = self.store.trouble(now);
+        trouble.map_or(Ok(()), |reason| Err(format!("users cannot be stored: {reason}")))
     }
 
     fn figure_lines(&self, now: Moment) -> Vec<String> {

@@ -98,6 +98,10 @@ impl Store for AnyStore {
         either!(self, it => it.trouble(now))
     }
 
+    fn excuse(&self) -> &'static str {
+        either!(self, it => Store::excuse(&**it))
+    }
+
     fn figures(&self) -> Vec<String> {
         either!(self, it => it.figures())
     }

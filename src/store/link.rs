@@ -48,11 +48,19 @@ pub trait Link {
     /// [there](Link::handle_connected) or [not](Link::handle_closed).
     fn action(&mut self, now: Moment) -> LinkAction;
 
+    /// Somebody has accepted the connection that was wanted, and TLS is being agreed on.
+    fn handle_accepted(&mut self) {}
+
     /// The connection that was wanted is there.
     fn handle_connected(&mut self, now: Moment);
 
     /// The connection is gone, or could not be made, for this reason.
     fn handle_closed(&mut self, reason: &str, now: Moment);
+
+    /// The same, where somebody is there, and what is wrong is told apart from a way or a machine that is down.
+    fn handle_failed(&mut self, reason: &str, now: Moment) {
+        self.handle_closed(reason, now);
+    }
 
     /// Bytes have come. False: the connection is of no use any more, and is to be closed.
     fn handle_bytes(&mut self, bytes: &[u8], now: Moment) -> bool;

@@ -285,6 +285,11 @@ pub trait Store {
         None
     }
 
+    /// Why something that is kept elsewhere was not answered, in words for a client.
+    fn excuse(&self) -> &'static str {
+        AWAY
+    }
+
     /// Figures for a person, a line each.
     fn figures(&self) -> Vec<String> {
         Vec::new()

@@ -9,6 +9,7 @@ mod encrypted;
 mod faults;
 mod kills;
 mod names;
+mod refusing;
 mod sessions;
 
 use crate::support::{Folder, PASSWORD, Redis, Said, Server, Setup, Visitor, eventually, frame};

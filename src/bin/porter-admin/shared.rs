@@ -3,6 +3,7 @@
 use crate::Asked;
 use crate::files::Files;
 use crate::show::Shown;
+use clap::parser::ValueSource;
 use porter::Clock;
 use porter::cli::{self, Failure};
 use porter::command::TABLE;
@@ -36,12 +37,17 @@ impl Shared {
     pub(crate) fn of(asked: &Asked<'_>) -> Result<Option<Shared>, Failure> {
         let trust = trust(asked);
         let Some(address) = asked.matches.get_one::<StoreAddress>("store").cloned() else {
-            return match trust.first_given() {
-                Some(flag) => Err(Failure::usage(format_args!(
+            if let Some(flag) = trust.first_given() {
+                return Err(Failure::usage(format_args!(
                     "--{flag}: it is for a shared store: give --store rediss://HOST"
-                ))),
-                None => Ok(None),
-            };
+                )));
+            }
+            if asked.matches.value_source("store-durability") == Some(ValueSource::CommandLine) {
+                return Err(Failure::usage(
+                    "--store-durability: it is for a shared store: give --store redis://HOST",
+                ));
+            }
+            return Ok(None);
         };
         let durability = asked.matches.get_one("store-durability").copied().unwrap_or_default();
         Ok(Some(Shared { address, trust, durability, bad: RefCell::default() }))
@@ -88,7 +94,7 @@ impl Shared {
     /// # Errors
     /// [`Failure`], which names the first who cannot be, as the files do; or says what has come of it.
     pub(crate) fn add(&self, accounts: &[Account]) -> Result<(), Failure> {
-        let mut direct = self.direct()?;
+        let mut direct = self.writable()?;
         let there = self.stored(&mut direct)?;
         let new = check_new(&there, accounts).map_err(Failure::failed)?;
         let refused = direct.import(&new).map_err(|reason| {
@@ -119,6 +125,13 @@ impl Shared {
         self.stored(&mut self.direct()?)
     }
 
+    /// The same, for something that is written there: whoever writes is told what may become of it.
+    fn writable(&self) -> Result<DirectStore, Failure> {
+        let direct = self.direct()?;
+        warn(&direct);
+        Ok(direct)
+    }
+
     /// The users there, as the files of a server are worked on.
     ///
     /// # Errors
@@ -132,6 +145,9 @@ impl Shared {
         }
         let connector = self.connector()?;
         let mut direct = connect_store(&connector, self.durability).map_err(Failure::failed)?;
+        if !matches!(words, ["users", "list" | "export" | "verify"]) {
+            warn(&direct);
+        }
         let mark = random()?;
         let places = connector.look_up().map_err(Failure::failed)?;
         let store = SharedStore::new(self.address.clone(), places, &direct, mark, Duration::ZERO);
@@ -167,6 +183,10 @@ fn trust(_: &Asked<'_>) -> StoreTrust {
     StoreTrust::default()
 }
 
+fn warn(direct: &DirectStore) {
+    direct.cautions().iter().for_each(|caution| eprintln!("porter-admin: warning: {caution}"));
+}
+
 fn random<const COUNT: usize>() -> Result<[u8; COUNT], Failure> {
     let mut bytes = [0; COUNT];
     OsEntropy::new().fill(&mut bytes).map_err(|error| Failure::failed(error.0))?;
@@ -193,7 +213,7 @@ pub(crate) fn administer(
 }
 
 fn init(shared: &Shared) -> Result<String, Failure> {
-    let mut direct = shared.direct()?;
+    let mut direct = shared.writable()?;
     // Whoever empties a store, or brings an old one back, may have left them.
     let left = direct.count_users().map_err(Failure::failed)?;
     direct.init(random()?).map_err(Failure::failed)?;
@@ -219,7 +239,7 @@ fn import(shared: &Shared, data: &Path) -> Result<String, Failure> {
         )));
     }
     let (_store, accounts) = files(data)?;
-    let mut direct = shared.direct()?;
+    let mut direct = shared.writable()?;
     let there = by_name(shared.stored(&mut direct)?);
     let bad = shared.bad.borrow();
     let names = bad.iter().filter_map(|bad| bad.name.as_ref());

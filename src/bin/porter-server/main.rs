@@ -65,7 +65,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     };
     let metrics = (checked.passed.metrics, checked.metrics);
     let window = options.config.resume_window;
-    let opened = |connector| shared_store(connector, flags.store_durability, window);
+    let opened = |connector| shared_store(connector, flags.store_durability, window, &log);
     let store = shared.map(opened).transpose();
     let opened = store.map_err(Failure::failed);
     let listened =
@@ -83,12 +83,14 @@ fn shared_store(
     connector: StoreConnector,
     durability: Durability,
     resume_window: Duration,
+    log: &LogHandle,
 ) -> Result<(SharedStore, StoreConnector), String> {
     let direct = connect_store(&connector, durability)?;
     let mut mark = [0; 8];
     OsEntropy::new().fill(&mut mark).map_err(|error| error.0)?;
     let places = connector.look_up()?;
     let store = SharedStore::new(connector.address().clone(), places, &direct, mark, resume_window)?;
+    direct.cautions().iter().for_each(|caution| warn(log, caution));
     Ok((store, connector))
 }
 

@@ -1,12 +1,13 @@
 //! What the flags come to: the engine's settings, and whether the server encrypts.
 
 use crate::flags::{Flags, Format, Registration};
-use porter::cli::{Failure, Given};
+use porter::cli::{Failure, Given, Source};
 use porter::engine::Config;
 use porter::limits;
 #[cfg(feature = "tls")]
 use porter::server::CertificateFiles;
 use porter::server::{Encryption, LogDestination, LogFormat, LogOptions, StoreConnector, StoreTrust};
+use porter::store::Durability;
 use std::net::IpAddr;
 
 /// The engine's settings.
@@ -63,10 +64,19 @@ pub(crate) fn store_connector(given: &Given<Flags>) -> Result<Option<StoreConnec
             let connector = StoreConnector::new(address.clone(), &trust);
             connector.map(Some).map_err(|error| given.fault(error.flag, &error.reason))
         }
-        None => match trust.first_given() {
-            Some(flag) => Err(given.fault(flag, "it is for a shared store: give --store rediss://HOST")),
-            None => Ok(None),
-        },
+        None => {
+            // A file that --check-config has written has every flag.
+            let is_given = given.source("store-durability") == Some(&Source::CommandLine)
+                || given.flags.store_durability != Durability::default();
+            if let Some(flag) = trust.first_given() {
+                return Err(given.fault(flag, "it is for a shared store: give --store rediss://HOST"));
+            }
+            if is_given {
+                let reason = "it is for a shared store: give --store redis://HOST";
+                return Err(given.fault("store-durability", reason));
+            }
+            Ok(None)
+        }
     }
 }
 

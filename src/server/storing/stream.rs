@@ -54,10 +54,13 @@ impl<S: Read + Write> StoreStream<S> {
 
     /// Why there is nothing more to be read.
     pub(super) fn ended(&self) -> io::Error {
-        io::Error::other(match self.is_open() {
-            true => "it has closed the connection",
-            false => "it has closed the connection in the midst of the TLS handshake",
-        })
+        match self.is_open() {
+            true => io::Error::other("it has closed the connection"),
+            false => io::Error::new(
+                ErrorKind::InvalidData,
+                "it has closed the connection in the midst of the TLS handshake",
+            ),
+        }
     }
 
     /// A write has failed: if the other side has said why, before it left, that is the reason.
@@ -102,6 +105,11 @@ impl<S: Read + Write> Write for StoreStream<S> {
     fn flush(&mut self) -> io::Result<()> {
         if self.has_backlog() { self.write(&[]).map(drop) } else { Ok(()) }
     }
+}
+
+/// Whether it is known what is wrong with what is there, as it is where TLS fails.
+pub(super) fn is_explained(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidData
 }
 
 /// Where a store is tried next: its addresses take turns.

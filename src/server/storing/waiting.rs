@@ -1,7 +1,7 @@
 //! A shared store's connection for a program that waits: at a server's start, and for whoever administers users.
 
 use super::connector::StoreConnector;
-use super::stream::{StoreStream, begun, next_place};
+use super::stream::{StoreStream, begun, is_explained, next_place};
 use crate::Clock;
 use crate::store::{DirectStore, Durability, Link, LinkAction};
 use crate::transport::{Transport, Transports};
@@ -61,7 +61,10 @@ impl WaitingLink {
     pub fn exchange(&mut self, link: &mut dyn Link, clock: Clock) {
         if let Err(error) = self.try_exchange(link, clock) {
             self.stream = None;
-            link.handle_closed(&error.to_string(), clock.now());
+            match is_explained(&error) {
+                true => link.handle_failed(&error.to_string(), clock.now()),
+                false => link.handle_closed(&error.to_string(), clock.now()),
+            }
         }
     }
 

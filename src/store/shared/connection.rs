@@ -3,12 +3,12 @@
 use super::carriage::Unsaid;
 use super::command::Command;
 use super::greeting::{self, Step};
-use super::pipeline::{Reply, Unanswered};
+use super::pipeline::{IF_IT_SPEAKS_TLS, Reply, Unanswered};
 use super::room::ROOM;
+use super::trouble::Kind;
 use super::{Asked, SharedStore};
 use crate::Moment;
-use crate::store::{Completion, Directory, Failure, Fetched, Link, LinkAction, News, Notice};
-use log::Level;
+use crate::store::{Completion, Directory, Failure, Fetched, Link, LinkAction, News};
 use std::net::SocketAddr;
 
 impl Link for SharedStore {
@@ -32,7 +32,12 @@ impl Link for SharedStore {
         self.pipeline.action(now)
     }
 
+    fn handle_accepted(&mut self) {
+        self.is_accepted = true;
+    }
+
     fn handle_connected(&mut self, now: Moment) {
+        self.is_accepted = false;
         self.pipeline.handle_connected();
         for (step, command) in greeting::commands(&self.address) {
             // Nobody answers but what others say from then on.
@@ -63,14 +68,21 @@ impl Link for SharedStore {
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = taken {
-                self.give_up(&reason, now);
+                self.give_up(Kind::Unusable, &reason, now);
                 return false;
             }
         }
     }
 
     fn handle_closed(&mut self, reason: &str, now: Moment) {
-        self.give_up(reason, now);
+        match self.is_dropped_unheard() {
+            true => self.give_up(Kind::Unreachable, &format!("{reason}; {IF_IT_SPEAKS_TLS}"), now),
+            false => self.give_up(Kind::Gone, reason, now),
+        }
+    }
+
+    fn handle_failed(&mut self, reason: &str, now: Moment) {
+        self.give_up(Kind::Unreachable, reason, now);
     }
 
     fn output(&mut self, now: Moment) -> &[u8] {
@@ -119,17 +131,26 @@ impl SharedStore {
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
-            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Present | Asked::Clock | Asked::Noted => {}
+            Asked::Greeting(_)
+            | Asked::Debt { .. }
+            | Asked::Present
+            | Asked::Clock
+            | Asked::Look
+            | Asked::Noted => {}
         }
     }
 
+    /// Whether it has said nothing to what every connection begins with: one that speaks TLS leaves so.
+    fn is_dropped_unheard(&self) -> bool {
+        !self.address.is_encrypted()
+            && matches!(self.pipeline.first_asked(), Some(Asked::Greeting(Step::Hello)))
+    }
+
     /// The connection is of no use any more, for this reason.
-    pub(super) fn give_up(&mut self, reason: &str, now: Moment) {
-        if self.trouble.is_none() {
-            let text = format!("the shared store {} cannot be reached: {reason}", self.address);
-            self.notices.push_back(Notice::new(Level::Error, text.clone()));
-            self.trouble = Some((now, text));
-        }
+    pub(super) fn give_up(&mut self, kind: Kind, reason: &str, now: Moment) {
+        self.notices.extend(self.trouble.note(kind, reason, now));
+        self.look.end();
+        self.is_accepted = false;
         self.carriage.push_news(News::Cut);
         for unanswered in self.pipeline.handle_closed(now) {
             self.leave_unanswered(unanswered);

@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::greeting::{self, Durability, Step, refused, text};
 use super::keys::{BIRTH, COUNT, alike_key, look_key, user_key};
-use super::pipeline::{Reply, WRITE_REDISS, first_reply};
+use super::pipeline::{IF_IT_SPEAKS_TLS, Reply, WRITE_REDISS, first_reply};
 use super::scripts::IMPORT;
 use super::{StoreAddress, record};
 use crate::auth::{Name, skeleton};
@@ -26,6 +26,7 @@ pub struct DirectStore {
     stream: Box<dyn Stream>,
     input: Vec<u8>,
     birth: Option<String>,
+    cautions: Vec<String>,
 }
 
 impl DirectStore {
@@ -38,7 +39,8 @@ impl DirectStore {
         durability: Durability,
         stream: Box<dyn Stream>,
     ) -> Result<DirectStore, String> {
-        let mut store = DirectStore { address, durability, stream, input: Vec::new(), birth: None };
+        let mut store =
+            DirectStore { address, durability, stream, input: Vec::new(), birth: None, cautions: Vec::new() };
         match store.greet() {
             Ok(()) => Ok(store),
             Err(reason) => Err(format!("the shared store {} cannot be used: {reason}", store.address)),
@@ -48,6 +50,16 @@ impl DirectStore {
     /// What the store must keep.
     pub(super) fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// What whoever runs it should know of a store that can be used all the same.
+    pub fn cautions(&self) -> Vec<String> {
+        self.cautions.iter().map(|caution| self.named(caution)).collect()
+    }
+
+    /// The same, without its name.
+    pub(super) fn bare_cautions(&self) -> &[String] {
+        &self.cautions
     }
 
     /// The mark that was made when the store was initialised, if it was.
@@ -127,14 +139,17 @@ impl DirectStore {
                         && !self.address.is_encrypted()
                         && !reason.contains(WRITE_REDISS) =>
                 {
-                    return Err(format!("{reason}; if it speaks TLS at this port, {WRITE_REDISS}"));
+                    return Err(format!("{reason}; {IF_IT_SPEAKS_TLS}"));
                 }
                 reply => reply?,
             };
             match step {
                 Step::Hello => greeting::check_hello(&reply)?,
                 Step::Select => text(&reply).map(drop).ok_or_else(|| refused(&reply))?,
-                Step::Persistence => greeting::check_persistence(&reply, self.durability)?,
+                Step::Persistence => {
+                    greeting::check_persistence(&reply, self.durability)?;
+                    self.cautions = greeting::cautions(&reply, self.durability);
+                }
                 Step::Clock => {}
                 Step::Birth => self.birth = text(&reply).map(str::to_owned),
             }

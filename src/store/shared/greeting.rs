@@ -5,6 +5,8 @@ use super::StoreAddress;
 use super::command::Command;
 use super::keys::BIRTH;
 use super::pipeline::Reply;
+use super::refusal::CLUSTER;
+pub(super) use super::refusal::refused;
 use std::str::FromStr;
 
 /// What a shared store must promise of what it has acknowledged.
@@ -57,7 +59,7 @@ pub(super) fn commands(address: &StoreAddress) -> Vec<(Step, Command)> {
     if address.database != 0 {
         steps.push((Step::Select, Command::new(&["SELECT", &address.database.to_string()])));
     }
-    steps.push((Step::Persistence, Command::new(&["CONFIG", "GET", "append*"])));
+    steps.push((Step::Persistence, Command::new(&["CONFIG", "GET", "append*", "maxmemory*"])));
     steps.push((Step::Clock, Command::new(&["TIME"])));
     steps.push((Step::Birth, Command::new(&["GET", BIRTH])));
     steps
@@ -72,10 +74,18 @@ pub(super) fn check_hello(reply: &Reply) -> Result<(), String> {
     if major.is_none_or(|major: u32| major < MAJOR_LEAST) {
         return Err(format!("it is of version {version:?}, and {MAJOR_LEAST}.0 is the least"));
     }
+    match entry("mode").and_then(text) {
+        Some("cluster") => return Err(CLUSTER.to_owned()),
+        Some("sentinel") => {
+            return Err("it is a Sentinel, which keeps nothing: give the primary in --store".to_owned());
+        }
+        _ => {}
+    }
     match entry("role").and_then(text) {
         Some("master") => Ok(()),
         role => {
-            Err(format!("it is a {}, which takes no writes", role.unwrap_or("server of an unknown role")))
+            let role = role.unwrap_or("server of an unknown role");
+            Err(format!("it is a {role}, which takes no writes: give the primary in --store"))
         }
     }
 }
@@ -86,16 +96,41 @@ pub(super) fn check_persistence(reply: &Reply, wanted: Durability) -> Result<(),
         return Ok(());
     }
     let way_out = "set \"appendonly yes\" and \"appendfsync always\" there, or accept less with --store-durability none";
-    let Reply::Map { data, .. } = reply else {
+    if !matches!(reply, Reply::Map { .. }) {
         return Err(format!("how it keeps things cannot be found out ({}); {way_out}", refused(reply)));
-    };
-    for (key, wanted) in [("appendonly", "yes"), ("appendfsync", "always")] {
-        let found = data.iter().find(|(name, _)| text(name) == Some(key)).and_then(|(_, value)| text(value));
-        if found != Some(wanted) {
-            return Err(format!("its {key} is {}: {way_out}", found.unwrap_or("unknown")));
-        }
     }
-    Ok(())
+    less_than_always(reply).map_or(Ok(()), |found| Err(format!("{found}: {way_out}")))
+}
+
+/// The first of its settings by which something may be lost that it has acknowledged.
+fn less_than_always(reply: &Reply) -> Option<String> {
+    [("appendonly", "yes"), ("appendfsync", "always")].into_iter().find_map(|(key, wanted)| {
+        let found = setting(reply, key);
+        (found != Some(wanted)).then(|| format!("its {key} is {}", found.unwrap_or("unknown")))
+    })
+}
+
+fn setting<'a>(reply: &'a Reply, key: &str) -> Option<&'a str> {
+    let Reply::Map { data, .. } = reply else { return None };
+    data.iter().find(|(name, _)| text(name) == Some(key)).and_then(|(_, value)| text(value))
+}
+
+/// What whoever runs it should know of a store that is used all the same, a line each.
+pub(super) fn cautions(reply: &Reply, wanted: Durability) -> Vec<String> {
+    let less = (wanted == Durability::None).then(|| {
+        let found = less_than_always(reply);
+        let found = found.as_deref().unwrap_or("it keeps all now, and could do without the flag");
+        format!("with --store-durability none it may lose what it has acknowledged when it dies: {found}")
+    });
+    let policy = setting(reply, "maxmemory-policy").filter(|policy| *policy != "noeviction");
+    let memory = setting(reply, "maxmemory").filter(|memory| *memory != "0");
+    let evicts = policy.zip(memory).map(|(policy, memory)| {
+        let what = if policy.starts_with("volatile") { "debts and visitors" } else { "users" };
+        format!(
+            "its maxmemory-policy is {policy}: at {memory} bytes it throws {what} away; set \"maxmemory-policy noeviction\" there"
+        )
+    });
+    less.into_iter().chain(evicts).collect()
 }
 
 /// What the store's clock shows, in milliseconds since 1970.
@@ -123,14 +158,5 @@ pub(super) fn text(reply: &Reply) -> Option<&str> {
     match reply {
         Reply::BlobString { data, .. } | Reply::SimpleString { data, .. } => std::str::from_utf8(data).ok(),
         _ => None,
-    }
-}
-
-/// What the server says instead of an answer.
-pub(super) fn refused(reply: &Reply) -> String {
-    match reply {
-        Reply::SimpleError { data, .. } => format!("it says {data:?}"),
-        Reply::BlobError { data, .. } => format!("it says {:?}", String::from_utf8_lossy(data)),
-        _ => "its reply is of another kind than is expected".to_owned(),
     }
 }

@@ -11,14 +11,17 @@ mod frame;
 mod greeting;
 mod keys;
 mod listing;
+mod look;
 mod pipeline;
 mod record;
+mod refusal;
 mod replies;
 mod room;
 mod scripts;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 pub use address::StoreAddress;
 pub use direct::DirectStore;
@@ -37,14 +40,19 @@ use command::Command;
 use greeting::Step;
 use keys::{BIRTH, COUNT, alike_key, debt_key, look_key, user_key, visitor_key};
 use log::Level;
+use look::Look;
 use pipeline::Pipeline;
 use scripts::{ALTER, CHARGE, REGISTER, REHASH};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use trouble::{Kind, Trouble};
 
 /// From one line about a strange reply to the next.
 const WARN_PAUSE: Duration = Duration::from_secs(10);
+
+/// One that speaks no TLS may wait for the end of what it takes for a line.
+const NO_HANDSHAKE: &str = "it does not answer to TLS: if it speaks none at this port, give its tls-port, or write redis:// for rediss://";
 
 /// What scripts call a user who is not one any more.
 const REMOVED: &str = "removed";
@@ -98,6 +106,8 @@ enum Asked {
     },
     /// The answer is what the store's clock shows.
     Clock,
+    /// Whether it takes what it is told.
+    Look,
     /// Nobody waits for it.
     Noted,
 }
@@ -111,8 +121,12 @@ pub struct SharedStore {
     pipeline: Pipeline<Asked>,
     /// What was made at the `store init` that this is about.
     birth: String,
-    /// Since when it cannot be reached, and why.
-    trouble: Option<(Moment, String)>,
+    trouble: Trouble,
+    /// A connection is being made, and somebody has accepted it.
+    is_accepted: bool,
+    look: Look,
+    /// What was said of it that is to be known though it can be used.
+    cautions: Vec<String>,
     fetched: VecDeque<Fetched>,
     completed: VecDeque<Completion>,
     debts: VecDeque<(Origin, Duration)>,
@@ -144,12 +158,15 @@ impl SharedStore {
         let birth = direct.birth().ok_or_else(|| greeting::not_initialised(&address))?.to_owned();
         let durability = direct.durability();
         Ok(SharedStore {
+            trouble: Trouble::new(address.to_string()),
+            is_accepted: false,
+            look: Look::new(),
+            cautions: direct.bare_cautions().to_vec(),
             address,
             places,
             durability,
             pipeline: Pipeline::new(),
             birth,
-            trouble: None,
             fetched: VecDeque::new(),
             completed: VecDeque::new(),
             debts: VecDeque::new(),
@@ -274,7 +291,14 @@ impl Store for SharedStore {
     }
 
     fn trouble(&self, _: Moment) -> Option<&str> {
-        self.trouble.as_ref().map(|(_, reason)| reason.as_str())
+        self.trouble.reason()
+    }
+
+    fn excuse(&self) -> &'static str {
+        match self.trouble.kind() {
+            None if self.look.is_refused() => Kind::Refusing.excuse(),
+            kind => kind.map_or("the shared store gave no answer that is of use", Kind::excuse),
+        }
     }
 
     fn place(&self) -> Option<String> {
@@ -289,7 +313,11 @@ impl Store for SharedStore {
         let round_trip = self.pipeline.round_trip().as_secs_f64() * 1e3;
         vec![format!(
             "shared store: {}, {} requests wait, the last reply took {round_trip:.1} ms",
-            if self.is_ready() { "ready" } else { "away" },
+            match self.trouble.kind() {
+                Some(Kind::Refusing) => "refuses what it is told",
+                _ if self.is_ready() => "ready",
+                _ => "away",
+            },
             self.pipeline.waiting()
         )]
     }
@@ -299,7 +327,7 @@ impl Store for SharedStore {
         if has_answers || self.carriage.has_news() {
             return Some(Moment::START);
         }
-        let carriage = self.is_ready().then(|| self.carriage.next_deadline());
+        let carriage = self.is_ready().then(|| self.carriage.next_deadline().min(self.look.due()));
         self.pipeline.next_deadline().into_iter().chain(carriage).min()
     }
 
@@ -308,12 +336,16 @@ impl Store for SharedStore {
         self.now = now;
         // What was not read is not late.
         if self.carriage.has_room() && self.pipeline.is_late(now) {
-            self.give_up("it does not answer", now);
+            match self.is_accepted && self.address.is_encrypted() {
+                true => self.give_up(Kind::Unreachable, NO_HANDSHAKE, now),
+                false => self.give_up(Kind::Gone, "it does not answer", now),
+            }
         }
         while let Some(unanswered) = self.pipeline.poll_overdue(now) {
             self.leave_unanswered(unanswered);
         }
         self.renew(now);
+        self.look_if_due(now);
     }
 
     fn directory(&mut self) -> Option<&mut dyn Directory> {

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// What to do about a store that speaks TLS and is spoken to in the clear.
 pub(super) const WRITE_REDISS: &str = "write rediss:// for redis://";
 
+/// What to do about one that leaves without a word.
+pub(super) const IF_IT_SPEAKS_TLS: &str = "if it speaks TLS at this port, write rediss:// for redis://";
+
 /// A reply as the store sent it.
 pub(super) type Reply = OwnedFrame;
 
@@ -97,6 +100,11 @@ impl<R> Pipeline<R> {
     /// Commands that wait for their reply, or to be written.
     pub(super) fn waiting(&self) -> usize {
         self.in_flight.len() + self.queued.len()
+    }
+
+    /// What the next reply is for.
+    pub(super) fn first_asked(&self) -> Option<&R> {
+        self.in_flight.front().map(|(_, _, what)| what)
     }
 
     /// How long the last reply took.

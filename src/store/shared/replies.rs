@@ -4,7 +4,7 @@ use super::carriage::Unsaid;
 use super::command::Command;
 use super::greeting::{self, Step, refused, text};
 use super::pipeline::{Reply, Unanswered};
-use super::{Asked, SharedStore, record};
+use super::{Asked, SharedStore, record, refusal};
 use crate::Moment;
 use crate::auth::Name;
 use crate::store::{Completion, Failure, Fetched, Found, Lookup, Notice};
@@ -27,7 +27,12 @@ impl SharedStore {
             self.leave_unanswered(Unanswered(what));
             return Ok(());
         }
+        if refusal::error(reply).is_some() && !matches!(what, Asked::Look | Asked::Greeting(_)) {
+            self.take_refusal(what, reply, now);
+            return Ok(());
+        }
         match what {
+            Asked::Look => self.take_look(reply, now),
             Asked::Greeting(step) => self.take_greeting(step, reply, now)?,
             Asked::Name { ticket, name } => {
                 let found = self.found(&name, reply);
@@ -78,6 +83,15 @@ impl SharedStore {
         Ok(())
     }
 
+    /// What is to be known of a store that can be used is said when it is new.
+    fn caution(&mut self, cautions: Vec<String>) {
+        for caution in cautions.iter().filter(|caution| !self.cautions.contains(caution)) {
+            let text = format!("the shared store {}: {caution}", self.address);
+            self.notices.push_back(Notice::new(Level::Warn, text));
+        }
+        self.cautions = cautions;
+    }
+
     fn take_clock(&mut self, reply: &Reply, now: Moment) {
         greeting::clock(reply).into_iter().for_each(|shown| self.pipeline.set_clock(shown, now));
     }
@@ -86,7 +100,11 @@ impl SharedStore {
         match step {
             Step::Hello => greeting::check_hello(reply),
             Step::Select => text(reply).map(drop).ok_or_else(|| refused(reply)),
-            Step::Persistence => greeting::check_persistence(reply, self.durability),
+            Step::Persistence => {
+                greeting::check_persistence(reply, self.durability)?;
+                self.caution(greeting::cautions(reply, self.durability));
+                Ok(())
+            }
             Step::Clock => {
                 self.take_clock(reply, now);
                 Ok(())
@@ -95,11 +113,8 @@ impl SharedStore {
                 (_, Some(birth)) if self.birth == birth => {
                     self.pipeline.handle_greeted(now);
                     self.say_all(now);
-                    if let Some((since, _)) = self.trouble.take() {
-                        let away = now.since(since).as_secs_f64();
-                        let text = format!("the shared store {} is back after {away:.1} s", self.address);
-                        self.notices.push_back(Notice::new(Level::Info, text));
-                    }
+                    self.notices.extend(self.trouble.end_away(now));
+                    self.look_at_once(now);
                     Ok(())
                 }
                 (Reply::Null, _) | (_, Some(_)) => Err(EMPTIED.to_owned()),
@@ -143,7 +158,7 @@ fn is_late(reply: &Reply) -> bool {
 }
 
 /// What a script says.
-fn outcome(reply: &Reply) -> Result<(), Failure> {
+pub(super) fn outcome(reply: &Reply) -> Result<(), Failure> {
     Err(match text(reply) {
         Some("done") => return Ok(()),
         Some("taken") => Failure::Taken,

@@ -1,10 +1,15 @@
 //! What the store runs, each in one piece: nothing comes between its looks and its writes.
 
-/// Scripts one behind the other, behind the comparison of the birth.
-macro_rules! script {
+/// Scripts one behind the other, behind the clock.
+macro_rules! timed {
     ($($file:literal),+) => {
-        concat!(include_str!("scripts/birth.lua") $(, include_str!(concat!("scripts/", $file)))+)
+        concat!(include_str!("scripts/clock.lua") $(, include_str!(concat!("scripts/", $file)))+)
     };
+}
+
+/// The same, behind the comparison of the birth too.
+macro_rules! script {
+    ($($file:literal),+) => { timed!("birth.lua" $(, $file)+) };
 }
 
 pub(super) const REGISTER: &str = script!("register.lua");
@@ -20,7 +25,8 @@ pub(super) const END_ALL: &str = script!("directory.lua", "end_all.lua");
 pub(super) const REAP: &str = script!("directory.lua", "reap.lua");
 pub(super) const WHO: &str = script!("directory.lua", "who.lua");
 pub(super) const PRESENT: &str = script!("directory.lua", "present.lua");
+pub(super) const LOOK: &str = script!("look.lua");
 /// These are about no user, and compare nothing.
-pub(super) const CHARGE: &str = include_str!("scripts/charge.lua");
+pub(super) const CHARGE: &str = timed!("charge.lua");
 pub(super) const FORGIVE: &str = include_str!("scripts/forgive.lua");
-pub(super) const DEBTS: &str = include_str!("scripts/debts.lua");
+pub(super) const DEBTS: &str = timed!("debts.lua");

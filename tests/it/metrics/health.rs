@@ -18,7 +18,8 @@ fn expect_well(address: SocketAddr) {
 fn expect_unwell(address: SocketAddr) {
     let said = get(address, "/health");
     expect_status(&said, 503);
-    assert!(said.ends_with("\r\n\r\nusers cannot be stored\n"), "{said}");
+    let reason = said.split("\r\n\r\nusers cannot be stored: ").nth(1);
+    assert!(reason.is_some_and(|reason| reason.contains("users.csv")), "{said}");
     expect_line(&figures(address), "porter_store_up 0.0");
 }
 

@@ -19,22 +19,22 @@ macro_rules! script {
     };
 }
 
-const REGISTER: &str = script!("birth.lua", "register.lua");
-const REHASH: &str = script!("birth.lua", "rehash.lua");
-const ALTER: &str = script!("birth.lua", "alter.lua");
-const IMPORT: &str = script!("birth.lua", "import.lua");
-const OPEN: &str = script!("birth.lua", "directory.lua", "open.lua");
-const RESUME: &str = script!("birth.lua", "directory.lua", "resume.lua");
-const CONFIRM: &str = script!("birth.lua", "directory.lua", "confirm.lua");
-const KEEP: &str = script!("birth.lua", "directory.lua", "keep.lua");
-const END: &str = script!("birth.lua", "directory.lua", "end.lua");
-const END_ALL: &str = script!("birth.lua", "directory.lua", "end_all.lua");
-const REAP: &str = script!("birth.lua", "directory.lua", "reap.lua");
-const WHO: &str = script!("birth.lua", "directory.lua", "who.lua");
-const PRESENT: &str = script!("birth.lua", "directory.lua", "present.lua");
-const CHARGE: &str = script!("charge.lua");
+const REGISTER: &str = script!("clock.lua", "birth.lua", "register.lua");
+const REHASH: &str = script!("clock.lua", "birth.lua", "rehash.lua");
+const ALTER: &str = script!("clock.lua", "birth.lua", "alter.lua");
+const IMPORT: &str = script!("clock.lua", "birth.lua", "import.lua");
+const OPEN: &str = script!("clock.lua", "birth.lua", "directory.lua", "open.lua");
+const RESUME: &str = script!("clock.lua", "birth.lua", "directory.lua", "resume.lua");
+const CONFIRM: &str = script!("clock.lua", "birth.lua", "directory.lua", "confirm.lua");
+const KEEP: &str = script!("clock.lua", "birth.lua", "directory.lua", "keep.lua");
+const END: &str = script!("clock.lua", "birth.lua", "directory.lua", "end.lua");
+const END_ALL: &str = script!("clock.lua", "birth.lua", "directory.lua", "end_all.lua");
+const REAP: &str = script!("clock.lua", "birth.lua", "directory.lua", "reap.lua");
+const WHO: &str = script!("clock.lua", "birth.lua", "directory.lua", "who.lua");
+const PRESENT: &str = script!("clock.lua", "birth.lua", "directory.lua", "present.lua");
+const CHARGE: &str = script!("clock.lua", "charge.lua");
 const FORGIVE: &str = script!("forgive.lua");
-const DEBTS: &str = script!("debts.lua");
+const DEBTS: &str = script!("clock.lua", "debts.lua");
 
 /// Those that begin alike look alike.
 const NAMES: [&str; 5] = ["ann", "amy", "abe", "bob", "carol"];

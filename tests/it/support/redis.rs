@@ -37,7 +37,8 @@ impl Redis {
         Some(redis)
     }
 
-    fn with(durability: &'static str, flags: impl FnOnce(IpAddr) -> Vec<String>) -> Option<Redis> {
+    /// One that nobody has initialised, with these further flags for its address.
+    pub(crate) fn with(durability: &'static str, flags: impl FnOnce(IpAddr) -> Vec<String>) -> Option<Redis> {
         // An address of its own: so it can be started again where it was, whatever ports others have meanwhile.
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = (std::process::id() << 8) + NEXT.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +150,8 @@ impl Redis {
 
     fn await_up(&self) {
         eventually("redis-server answers", || {
-            self.try_command(&["PING"]).is_ok_and(|reply| reply == "+PONG").then_some(())
+            let reply = self.try_command(&["PING"]);
+            reply.is_ok_and(|reply| reply == "+PONG" || reply.starts_with("-NOAUTH")).then_some(())
         });
     }
 }

@@ -18,6 +18,8 @@ use std::time::Duration;
 pub(super) const RESUME_WINDOW: Duration = Duration::from_secs(60);
 pub(super) const BIRTH: &str = "00000000000000000000000000000047";
 const SHARES: Shares = Shares { looks: 10_000, rounds: 10_000 };
+/// From when on a reason that was told is told again.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// A client's connection.
 #[derive(Default)]
@@ -95,7 +97,8 @@ pub(super) struct Server {
     /// It is about to end.
     pub(super) is_stopping: bool,
     is_told: bool,
-    is_away: bool,
+    /// What it has logged of the store since that was there: whether it may speak TLS by now, and when.
+    reasons: Vec<(bool, Moment)>,
 }
 
 /// A store that says what every store says to whoever comes first.
@@ -150,7 +153,7 @@ impl Server {
             mark: format!("{:016x}", u64::from_be_bytes(mark)),
             is_stopping: false,
             is_told: true,
-            is_away: false,
+            reasons: Vec::new(),
         }
     }
 
@@ -197,20 +200,29 @@ impl Server {
     pub(super) fn turn(&mut self, store: &mut Store, now: Moment) {
         self.hear(store, now);
         self.driver.turn(&mut self.engine, SHARES, now, drop);
-        self.log();
+        self.log(now);
         self.tell(store, now);
     }
 
-    /// A store that cannot be reached is one line, and one that is back is another.
-    fn log(&mut self) {
+    /// A store that cannot be reached is one line, and one that is back is another; so is one that is cut off before its first
+    /// word, which may mean that it speaks TLS by now. Two that take turns have a line each, until one has stayed.
+    fn log(&mut self, now: Moment) {
         while let Some(notice) = self.engine.store_mut().poll_notice() {
-            let is_away = notice.text.contains("cannot be reached");
-            assert!(is_away || notice.text.contains("is back"), "a server logs {:?}", notice.text);
-            assert!(
-                std::mem::replace(&mut self.is_away, is_away) != is_away,
-                "a server logs twice: {:?}",
-                notice.text
-            );
+            if notice.text.contains("is back") {
+                assert!(!self.reasons.is_empty(), "a server logs {:?}, and never logged more", notice.text);
+                self.reasons.clear();
+            } else {
+                assert!(notice.text.contains("cannot be reached"), "a server logs {:?}", notice.text);
+                let reason = notice.text.contains("if it speaks TLS");
+                let is_told = |told: &(bool, Moment)| told.0 == reason && now < told.1 + SETTLED;
+                let is_last = self.reasons.last().is_some_and(|last| last.0 == reason);
+                assert!(
+                    !is_last && !self.reasons.iter().any(is_told),
+                    "a server logs twice: {:?}",
+                    notice.text
+                );
+                self.reasons.push((reason, now));
+            }
         }
     }
 
@@ -244,7 +256,11 @@ impl Server {
         match self.engine.store_mut().action(now) {
             LinkAction::Nothing => {}
             LinkAction::Close => self.close(store),
-            LinkAction::Connect => self.link.state = State::Connecting(now + self.link.delay),
+            LinkAction::Connect => {
+                // It may follow at once on one that was given up: what that had still to say is nobody's.
+                self.close(store);
+                self.link.state = State::Connecting(now + self.link.delay);
+            }
         }
         let output = self.engine.store_mut().output(now).to_vec();
         if matches!(self.link.state, State::Up) && !output.is_empty() {

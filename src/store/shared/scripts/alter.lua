@@ -3,6 +3,9 @@
 local have = redis.call('GET', KEYS[2])
 if not have then return 'unknown' end
 if ARGV[3] == 'removed' then
+  -- First what may be refused though the rest is not: what was done before would stay done.
+  redis.call('ZRANGE', KEYS[5], 0, 0)
+  redis.call('DECR', KEYS[4])
   redis.call('DEL', KEYS[2])
   redis.call('ZREM', KEYS[5], ARGV[2])
   if redis.call('GET', KEYS[3]) == ARGV[2] then
@@ -14,7 +17,6 @@ if ARGV[3] == 'removed' then
     until not heir or redis.call('EXISTS', 'porter:user:' .. heir) == 1
     if heir then redis.call('SET', KEYS[3], heir) else redis.call('DEL', KEYS[3]) end
   end
-  redis.call('DECR', KEYS[4])
 else
   redis.call('SET', KEYS[2], have:match('^(%S+ %d+) ') .. ' ' .. ARGV[3])
 end

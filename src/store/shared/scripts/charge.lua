@@ -2,11 +2,10 @@
 local owed = math.max(redis.call('PTTL', KEYS[1]), 0) + ARGV[1]
 owed = math.min(owed, tonumber(ARGV[2]))
 if owed >= 1 then
-  redis.call('SET', KEYS[1], '', 'PX', math.floor(owed))
-  -- For lists: who owes, and until when. Nobody who owes nothing stays there.
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  -- For lists: who owes, and until when. Nobody who owes nothing stays there. It comes first: where it is refused nothing is done.
+  local now = clock()
   redis.call('ZREMRANGEBYSCORE', 'porter:debts', '-inf', now)
+  redis.call('SET', KEYS[1], '', 'PX', math.floor(owed))
   redis.call('ZADD', 'porter:debts', now + math.floor(owed), ARGV[3])
 end
 return math.floor(owed)

@@ -5,7 +5,8 @@ if have then
   return have:sub(1, #ARGV[2] + 1) == ARGV[2] .. ' ' and 'done' or 'taken'
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then return 'looks' end
+-- First what may be refused though the rest is not: what was done before would stay done.
+redis.call('INCR', KEYS[4])
 redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. redis.call('TIME')[1] .. ' active')
 redis.call('SET', KEYS[3], ARGV[3])
-redis.call('INCR', KEYS[4])
 return 'done'

@@ -13,7 +13,7 @@ pub(super) fn run(data: &mut Data, command: &[String]) -> Reply {
                 .map(|(key, value)| (Reply::text(key), Reply::text(value)))
                 .into(),
         ),
-        ["CONFIG", "GET", "append*"] => Reply::Map(
+        ["CONFIG", "GET", "append*", "maxmemory*"] => Reply::Map(
             [("appendonly", "yes"), ("appendfsync", "always")]
                 .map(|(key, value)| (Reply::text(key), Reply::text(value)))
                 .into(),

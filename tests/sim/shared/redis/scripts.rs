@@ -28,7 +28,10 @@ impl Scripts {
             Ok(reply)
         });
         let redis = lua.create_table().unwrap();
-        redis.set("call", call.unwrap()).unwrap();
+        let call = call.unwrap();
+        // Nothing is refused here.
+        redis.set("pcall", call.clone()).unwrap();
+        redis.set("call", call).unwrap();
         redis.set("error_reply", error_reply.unwrap()).unwrap();
         lua.globals().set("redis", redis).unwrap();
         Scripts { lua, compiled: HashMap::new() }
