@@ -5,7 +5,7 @@ use crate::auth::{Name, Origin, SessionId};
 use crate::limits::LEASE_RENEWAL;
 use crate::store::{EndReason, EntryId, News};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// A session of this server, as others know it.
@@ -42,9 +42,10 @@ pub(super) struct Carriage {
     /// be resumed again, or go elsewhere and come back, before the first who waits has heard.
     opened: HashMap<EntryId, VecDeque<Opened>>,
     pub(super) renewals: BTreeSet<(Moment, SessionId)>,
-    /// Resumes that are not answered, and what ended meanwhile: the answer is older than that.
-    pub(super) resuming: usize,
-    pub(super) ended: Vec<EntryId>,
+    /// Entries that ended here, until the store has answered to that: whom it resumes before comes too late.
+    pub(super) ended: HashSet<EntryId>,
+    /// When a session was last said to have no connection.
+    pub(super) said_lost: Moment,
     /// What the store may not have heard.
     pub(super) unsaid: Vec<Unsaid>,
     news: VecDeque<News>,
@@ -95,6 +96,8 @@ pub(super) struct Opened {
     pub(super) previous: String,
     pub(super) generation: u64,
     pub(super) peer: String,
+    /// When it was asked for, if it was resumed.
+    pub(super) asked: Moment,
     /// It was said meanwhile to be over, perhaps why, or to go on elsewhere.
     pub(super) left: Option<Option<EndReason>>,
 }
@@ -108,8 +111,8 @@ impl Carriage {
             by_entry: HashMap::new(),
             opened: HashMap::new(),
             renewals: BTreeSet::new(),
-            resuming: 0,
-            ended: Vec::new(),
+            ended: HashSet::new(),
+            said_lost: Moment::START,
             unsaid: Vec::new(),
             news: VecDeque::new(),
             held_bytes: 0,
@@ -173,6 +176,12 @@ impl Carriage {
     /// Somebody waits to hear that an entry was opened or resumed.
     pub(super) fn note_opened(&mut self, entry: EntryId, opened: Opened) {
         self.opened.entry(entry).or_default().push_back(opened);
+    }
+
+    /// When the lease is renewed of a session that was opened or resumed. At once where one was said to have no connection since
+    /// it was asked for: it may have been this one, as it was before, and then the store has heard of that last.
+    pub(super) fn first_renewal(&self, asked: Moment, now: Moment) -> Moment {
+        if self.said_lost >= asked { now } else { now + LEASE_RENEWAL }
     }
 
     /// What the first of those who wait for an entry has opened.

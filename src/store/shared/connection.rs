@@ -101,6 +101,7 @@ impl SharedStore {
         match what {
             Asked::Name { ticket, .. }
             | Asked::Visitor { ticket }
+            | Asked::Resume { ticket, .. }
             | Asked::Who { ticket }
             | Asked::Debts { ticket } => {
                 self.fetched.push_back(Fetched { ticket, answer: None });
@@ -108,10 +109,6 @@ impl SharedStore {
             Asked::Open { ticket, entry } => {
                 // It may be there all the same.
                 self.carry(entry, None);
-                self.fetched.push_back(Fetched { ticket, answer: None });
-            }
-            Asked::Resume { ticket, .. } => {
-                self.end_resuming();
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::EndAll { ticket, name, why } => {

@@ -82,6 +82,7 @@ enum Asked {
         ticket: Ticket,
         /// Hashes of the new token, and of the one that was presented, and the peer.
         opened: (String, String, String),
+        asked: Moment,
     },
     EndAll {
         ticket: Ticket,
@@ -93,7 +94,7 @@ enum Asked {
     },
     /// It is to be said again if it was not heard.
     Said(Unsaid),
-    /// These sessions' tokens, and which they are, are told by it.
+    /// These sessions are spoken of by it, and which of their tokens each has.
     Kept {
         told: Vec<(SessionId, u64)>,
     },

@@ -67,7 +67,7 @@ impl SharedStore {
                 }
             },
             Asked::Open { ticket, entry } => self.take_opened(ticket, entry, reply),
-            Asked::Resume { ticket, opened } => self.take_resumed(ticket, opened, reply),
+            Asked::Resume { ticket, opened, asked } => self.take_resumed(ticket, opened, asked, reply),
             Asked::Who { ticket } => self.take_sessions(ticket, reply),
             Asked::Debts { ticket } => self.take_debts(ticket, reply),
             Asked::EndAll { ticket, .. } => {
@@ -78,6 +78,7 @@ impl SharedStore {
             Asked::Kept { told } => self.take_kept(&told, reply),
             Asked::Present => self.take_present(reply),
             Asked::Clock => self.take_clock(reply, now),
+            Asked::Said(Unsaid::End { entry }) => drop(self.carriage.ended.remove(&entry)),
             Asked::Said(_) | Asked::Confirm { .. } | Asked::Noted => {}
         }
         Ok(())

@@ -130,6 +130,9 @@ impl SharedStore {
         let mut told = Vec::new();
         for session in sessions {
             let Some(carried) = self.carriage.carried.get(session) else { continue };
+            if carried.expires.is_some() {
+                self.carriage.said_lost = now;
+            }
             let lease = carried.expires.map_or(self.carriage.lease, |expires| expires.since(now));
             arguments.extend([
                 hex(&carried.entry.0),
@@ -142,9 +145,7 @@ impl SharedStore {
                 if carried.expires.is_none() { "1".to_owned() } else { "0".to_owned() },
                 carried.peer.clone(),
             ]);
-            if carried.has_new_tokens {
-                told.push((*session, carried.generation));
-            }
+            told.push((*session, carried.generation));
         }
         if arguments.len() > 1 {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -169,6 +170,7 @@ impl SharedStore {
         &mut self,
         ticket: Ticket,
         (token, previous, peer): (String, String, String),
+        asked: Moment,
         reply: &Reply,
     ) {
         let resumed = match reply {
@@ -184,11 +186,11 @@ impl SharedStore {
             _ => None,
         };
         let has_ended = resumed.as_ref().is_some_and(|(entry, ..)| self.carriage.ended.contains(entry));
-        self.end_resuming();
         let answer = match (resumed, text(reply)) {
             (Some(_), _) if has_ended => Some(Found::Resumed(None)),
             (Some((entry, name, generation)), _) => {
-                let opened = Opened { name: name.clone(), token, previous, generation, peer, left: None };
+                let name_here = name.clone();
+                let opened = Opened { name: name_here, token, previous, generation, peer, asked, left: None };
                 self.carriage.note_opened(entry, opened);
                 Some(Found::Resumed(Some(Resumed { entry, name })))
             }
@@ -200,14 +202,6 @@ impl SharedStore {
             self.warn(reason, self.now);
         }
         self.fetched.push_back(Fetched { ticket, answer });
-    }
-
-    /// An answer is there, or will never be.
-    pub(super) fn end_resuming(&mut self) {
-        self.carriage.resuming -= 1;
-        if self.carriage.resuming == 0 {
-            self.carriage.ended.clear();
-        }
     }
 
     /// Sessions of which the store knows that they are somebody else's, or over.
@@ -269,7 +263,8 @@ impl Directory for SharedStore {
         ];
         let command = self.script(OPEN, &[&user_key(name)], &arguments);
         let (name, previous) = (name.clone(), String::new());
-        let opened = Opened { name, token: hash, previous, generation: 1, peer, left: None };
+        let asked = Moment::NEVER;
+        let opened = Opened { name, token: hash, previous, generation: 1, peer, asked, left: None };
         self.carriage.note_opened(entry, opened);
         self.pipeline.ask(command, Asked::Open { ticket, entry });
     }
@@ -292,8 +287,8 @@ impl Directory for SharedStore {
         let (previous, token, peer) = (hash_of(presented), hash_of(token), peer.to_string());
         let lease = milliseconds(self.carriage.lease);
         let command = self.script(RESUME, &[], &[&previous, &token, &self.carriage.owner, &lease, &peer]);
-        self.carriage.resuming += 1;
-        self.pipeline.ask(command, Asked::Resume { ticket, opened: (token, previous, peer) });
+        let (opened, asked) = ((token, previous, peer), self.now);
+        self.pipeline.ask(command, Asked::Resume { ticket, opened, asked });
     }
 
     fn end_all(&mut self, ticket: Ticket, name: &Name, why: EndReason) {
@@ -325,27 +320,15 @@ impl Directory for SharedStore {
     }
 
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
-        let Some(Opened { name, token, previous, generation, peer, left }) = self.carriage.take_opened(entry)
-        else {
-            return;
-        };
+        let Some(opened) = self.carriage.take_opened(entry) else { return };
         let Some(session) = session else { return self.insist(Unsaid::End { entry }) };
         self.carriage.forget(session);
-        let renewal = self.now + LEASE_RENEWAL;
-        self.carriage.insert(
-            session,
-            Carried {
-                entry,
-                name,
-                token,
-                previous,
-                generation,
-                peer,
-                expires: None,
-                has_new_tokens: false,
-                renewal,
-            },
-        );
+        let Opened { name, token, previous, generation, peer, asked, left } = opened;
+        let renewal = self.carriage.first_renewal(asked, self.now);
+        let (expires, has_new_tokens) = (None, false);
+        let carried =
+            Carried { entry, name, token, previous, generation, peer, expires, has_new_tokens, renewal };
+        self.carriage.insert(session, carried);
         left.into_iter().for_each(|ended| self.part_with(entry, ended));
     }
 
@@ -381,9 +364,7 @@ impl Directory for SharedStore {
 
     fn end(&mut self, session: SessionId) {
         if let Some(carried) = self.carriage.forget(session) {
-            if self.carriage.resuming > 0 {
-                self.carriage.ended.push(carried.entry);
-            }
+            self.carriage.ended.insert(carried.entry);
             self.insist(Unsaid::End { entry: carried.entry });
         }
     }

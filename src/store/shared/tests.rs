@@ -1,6 +1,7 @@
 //! A shared store without a socket: what a server may say, and when.
 
 mod refusing;
+mod sessions;
 
 use super::*;
 use crate::limits::{STORE_CONNECT, STORE_LOOK, STORE_REPLY, STORE_RETRY_LEAST};
@@ -213,17 +214,7 @@ fn what_a_store_has_not_heard_it_is_told_again() {
 /// A store that takes nothing more costs a line of the log, and no connection again and again.
 #[test]
 fn a_store_that_is_full_is_no_reason_to_connect_anew() {
-    let mut world = World::new();
-    let session = SessionId::ELSEWHERE;
-    let password = PasswordHash { rounds: 1, salt: [1; 16], hash: [2; 16] };
-    let (name, token) = (Name::new("ann").unwrap(), [3; 16]);
-    world.store.open(Ticket(1), &name, &password, &token, ([192, 0, 2, 1], 4000).into());
-    world.written();
-    world.say(b"+done\r\n");
-    let Some((1, Some(crate::store::Found::Opened(Some(entry))))) = world.found() else {
-        panic!("it is open")
-    };
-    world.store.carry(entry, Some(session));
+    let (mut world, _) = with_session([3; 16]);
     while world.store.poll_notice().is_some() {}
     for _ in 0..50 {
         world.pass(Duration::from_secs(1));
@@ -351,4 +342,20 @@ fn a_word_between_two_resumes_takes_the_first_along() {
     assert_eq!(world.store.poll_news(true), Some(crate::store::News::Moved(carried[0])));
     assert_eq!(world.store.poll_news(true), None);
     assert_eq!(world.store.carried(entry), Some(carried[1]));
+}
+
+/// A world in which somebody is logged in.
+fn with_session(token: [u8; 16]) -> (World, SessionId) {
+    let mut world = World::new();
+    let session = SessionId::ELSEWHERE;
+    let password = PasswordHash { rounds: 1, salt: [1; 16], hash: [2; 16] };
+    let peer = ([192, 0, 2, 1], 4000).into();
+    world.store.open(Ticket(1), &Name::new("ann").unwrap(), &password, &token, peer);
+    world.written();
+    world.say(b"+done\r\n");
+    let Some((1, Some(crate::store::Found::Opened(Some(entry))))) = world.found() else {
+        panic!("it is open")
+    };
+    world.store.carry(entry, Some(session));
+    (world, session)
 }

@@ -24,6 +24,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// A client's connection.
 #[derive(Default)]
 pub(super) struct Pipe {
+    /// Its client's address, which no other has.
+    pub(super) peer: String,
     to_server: Vec<u8>,
     pub(super) to_client: Vec<u8>,
     /// By the client: it sends nothing more, or has gone.

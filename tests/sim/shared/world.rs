@@ -11,6 +11,7 @@ use porter::Moment;
 use porter::engine::{ConnId, TransportEvent};
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -159,6 +160,10 @@ impl World {
         }
         for client in &mut self.clients {
             has_heard |= client.hear(now);
+            // Whoever has asked already may be answered by what the store knew before.
+            if client.conn.as_ref().is_some_and(|conn| conn.awaits == Awaits::Resumed) {
+                continue;
+            }
             let untold = client.session.as_mut().map(|session| &mut session.untold);
             if let Some(untold) = untold
                 && let Some(Some(server)) = untold.and_then(|place| self.servers.get(place))
@@ -217,8 +222,9 @@ impl World {
     /// A connection of a client reaches a server.
     pub(super) fn reach(&mut self, place: usize, number: usize) -> Option<(ConnId, Rc<RefCell<Pipe>>)> {
         self.peers += 1;
-        let peer = ([198, 51, 100, number as u8], self.peers).into();
+        let peer: SocketAddr = ([198, 51, 100, number as u8], self.peers).into();
         let pipe = Rc::new(RefCell::new(Pipe::default()));
+        pipe.borrow_mut().peer = peer.to_string();
         let id = self.servers[place].as_mut()?.accept(peer, &pipe, self.now);
         Some((id, pipe))
     }
