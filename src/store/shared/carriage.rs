@@ -1,7 +1,7 @@
 //! What this server has said of its sessions, and what is still to be said.
 
 use crate::Moment;
-use crate::auth::{Name, Origin, SessionId};
+use crate::auth::{Name, SessionId};
 use crate::limits::LEASE_RENEWAL;
 use crate::store::{EndReason, EntryId, News};
 use std::collections::hash_map::Entry;
@@ -46,37 +46,12 @@ pub(super) struct Carriage {
     pub(super) ended: HashSet<EntryId>,
     /// When a session was last said to have no connection.
     pub(super) said_lost: Moment,
-    /// What the store may not have heard.
-    pub(super) unsaid: Vec<Unsaid>,
     news: VecDeque<News>,
     /// Bytes of texts among the news.
     held_bytes: usize,
     pub(super) reap: Moment,
 }
 
-/// Something that is to be said again when the store is back.
-#[derive(Debug)]
-pub(super) enum Unsaid {
-    End {
-        entry: EntryId,
-    },
-    /// If the user's record became this, or whatever it is.
-    EndAll {
-        name: Name,
-        why: EndReason,
-        became: Option<String>,
-    },
-    Charge {
-        origin: Origin,
-        penalty: Duration,
-    },
-    Forgive {
-        origin: Origin,
-    },
-}
-
-/// With more than this, charges are not kept in mind any more.
-const UNSAID: usize = 10_000;
 /// Texts of other servers that are held while this one cannot hand them out as fast.
 const HELD_BYTES: usize = 4 * 1024 * 1024;
 
@@ -113,7 +88,6 @@ impl Carriage {
             renewals: BTreeSet::new(),
             ended: HashSet::new(),
             said_lost: Moment::START,
-            unsaid: Vec::new(),
             news: VecDeque::new(),
             held_bytes: 0,
             reap: Moment::NEVER,
@@ -145,14 +119,6 @@ impl Carriage {
     /// Whether more texts can be held.
     pub(super) fn has_room(&self) -> bool {
         self.held_bytes < HELD_BYTES
-    }
-
-    /// Something may not have been heard.
-    pub(super) fn note_unsaid(&mut self, unsaid: Unsaid) {
-        // An end that is forgotten would be a session that can be resumed.
-        if self.unsaid.len() < UNSAID || !matches!(unsaid, Unsaid::Charge { .. }) {
-            self.unsaid.push(unsaid);
-        }
     }
 
     /// The store may not know what a session's tokens are.

@@ -1,9 +1,9 @@
 //! The store's connection: greeted, read, and given up.
 
-use super::carriage::Unsaid;
 use super::command::Command;
 use super::greeting::{self, Step};
 use super::pipeline::{IF_IT_SPEAKS_TLS, Reply, Unanswered};
+use super::retries::Retry;
 use super::room::ROOM;
 use super::trouble::Kind;
 use super::{Asked, SharedStore};
@@ -64,7 +64,10 @@ impl Link for SharedStore {
                     }
                     Ok(())
                 }
-                Ok(None) => return true,
+                Ok(None) => {
+                    self.send_retries();
+                    return true;
+                }
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = taken {
@@ -112,10 +115,10 @@ impl SharedStore {
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::EndAll { ticket, name, why } => {
-                self.insist(Unsaid::EndAll { name, why, became: None });
+                self.ask_until_answered(Retry::EndAll { name, why, became: None });
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
-            Asked::Said(unsaid) => self.insist(unsaid),
+            Asked::Retry(retry) => self.ask_until_answered(retry),
             Asked::Confirm { session } => {
                 self.carriage.note_new_tokens(session);
                 self.carriage.renew_at(session, self.now);
@@ -128,12 +131,8 @@ impl SharedStore {
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
             }
-            Asked::Greeting(_)
-            | Asked::Debt { .. }
-            | Asked::Present
-            | Asked::Clock
-            | Asked::Look
-            | Asked::Noted => {}
+            Asked::Greeting(_) | Asked::Debt { .. } | Asked::Present | Asked::Clock | Asked::Noted => {}
+            Asked::Probe => self.probe.want_again(self.now),
         }
     }
 
@@ -146,14 +145,14 @@ impl SharedStore {
     /// The connection is of no use any more, for this reason.
     pub(super) fn give_up(&mut self, kind: Kind, reason: &str, now: Moment) {
         self.notices.extend(self.trouble.note(kind, reason, now));
-        self.look.end();
         self.is_accepted = false;
         self.carriage.push_news(News::Cut);
         for unanswered in self.pipeline.handle_closed(now) {
             self.leave_unanswered(unanswered);
         }
-        for what in self.pipeline.take_queued(|what| matches!(what, Asked::Said(_))) {
+        for what in self.pipeline.take_queued(|what| matches!(what, Asked::Retry(_))) {
             self.leave_unanswered(Unanswered(what));
         }
+        self.probe.end();
     }
 }

@@ -151,7 +151,8 @@ impl DirectStore {
                     self.cautions = greeting::cautions(&reply, self.durability);
                 }
                 Step::Clock => {}
-                Step::Birth => self.birth = text(&reply).map(str::to_owned),
+                Step::Birth if reply == Reply::Null => {}
+                Step::Birth => self.birth = Some(text(&reply).ok_or_else(|| refused(&reply))?.to_owned()),
             }
         }
         Ok(())

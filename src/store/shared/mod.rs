@@ -11,11 +11,12 @@ mod frame;
 mod greeting;
 mod keys;
 mod listing;
-mod look;
 mod pipeline;
+mod probe;
 mod record;
 mod refusal;
 mod replies;
+mod retries;
 mod room;
 mod scripts;
 mod sessions;
@@ -35,13 +36,14 @@ use super::{
 use crate::Moment;
 use crate::auth::{Name, Origin, PasswordHash, SessionId};
 use crate::limits::{DEBT_MOST, STORE_VISIT};
-use carriage::{Carriage, Unsaid};
+use carriage::Carriage;
 use command::Command;
 use greeting::Step;
 use keys::{BIRTH, COUNT, alike_key, debt_key, look_key, user_key, visitor_key};
 use log::Level;
-use look::Look;
 use pipeline::Pipeline;
+use probe::Probe;
+use retries::{Retries, Retry};
 use scripts::{ALTER, CHARGE, REGISTER, REHASH};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -92,8 +94,7 @@ enum Asked {
     Confirm {
         session: SessionId,
     },
-    /// It is to be said again if it was not heard.
-    Said(Unsaid),
+    Retry(Retry),
     /// These sessions are spoken of by it, and which of their tokens each has.
     Kept {
         told: Vec<(SessionId, u64)>,
@@ -108,7 +109,7 @@ enum Asked {
     /// The answer is what the store's clock shows.
     Clock,
     /// Whether it takes what it is told.
-    Look,
+    Probe,
     /// Nobody waits for it.
     Noted,
 }
@@ -125,7 +126,7 @@ pub struct SharedStore {
     trouble: Trouble,
     /// A connection is being made, and somebody has accepted it.
     is_accepted: bool,
-    look: Look,
+    probe: Probe,
     /// What was said of it that is to be known though it can be used.
     cautions: Vec<String>,
     fetched: VecDeque<Fetched>,
@@ -133,6 +134,7 @@ pub struct SharedStore {
     debts: VecDeque<(Origin, Duration)>,
     notices: VecDeque<Notice>,
     carriage: Carriage,
+    retries: Retries,
     /// As far as it was told.
     now: Moment,
     users: usize,
@@ -161,7 +163,7 @@ impl SharedStore {
         Ok(SharedStore {
             trouble: Trouble::new(address.to_string()),
             is_accepted: false,
-            look: Look::new(),
+            probe: Probe::new(),
             cautions: direct.bare_cautions().to_vec(),
             address,
             places,
@@ -173,6 +175,7 @@ impl SharedStore {
             debts: VecDeque::new(),
             notices: VecDeque::new(),
             carriage: Carriage::new(mark, resume_window),
+            retries: Retries::new(),
             now: Moment::START,
             users: 0,
             listed: None,
@@ -296,10 +299,8 @@ impl Store for SharedStore {
     }
 
     fn excuse(&self) -> &'static str {
-        match self.trouble.kind() {
-            None if self.look.is_refused() => Kind::Refusing.excuse(),
-            kind => kind.map_or("the shared store gave no answer that is of use", Kind::excuse),
-        }
+        let kind = self.trouble.kind().or(self.probe.is_refused().then_some(Kind::Refusing));
+        kind.map_or("the shared store gave no answer that is of use", Kind::excuse)
     }
 
     fn place(&self) -> Option<String> {
@@ -328,8 +329,9 @@ impl Store for SharedStore {
         if has_answers || self.carriage.has_news() {
             return Some(Moment::START);
         }
-        let carriage = self.is_ready().then(|| self.carriage.next_deadline().min(self.look.due()));
-        self.pipeline.next_deadline().into_iter().chain(carriage).min()
+        let own = [self.carriage.next_deadline(), self.probe.due(), self.next_retry()];
+        let own = self.is_ready().then(|| own.into_iter().min()).flatten();
+        self.pipeline.next_deadline().into_iter().chain(own).min()
     }
 
     /// Gives up what is late. It does not block.
@@ -346,7 +348,8 @@ impl Store for SharedStore {
             self.leave_unanswered(unanswered);
         }
         self.renew(now);
-        self.look_if_due(now);
+        self.send_retries();
+        self.probe_if_due(now);
     }
 
     fn directory(&mut self) -> Option<&mut dyn Directory> {
@@ -354,7 +357,7 @@ impl Store for SharedStore {
     }
 
     fn is_idle(&self) -> bool {
-        self.pipeline.waiting() == 0
+        self.pipeline.waiting() == 0 && self.retries.is_done()
     }
 
     fn poll_notice(&mut self) -> Option<Notice> {
@@ -380,11 +383,11 @@ impl Store for SharedStore {
     }
 
     fn charge(&mut self, origin: Origin, penalty: Duration) {
-        self.insist(Unsaid::Charge { origin, penalty });
+        self.ask_until_answered(Retry::Charge { origin, penalty });
     }
 
     fn forgive(&mut self, origin: Origin) {
-        self.insist(Unsaid::Forgive { origin });
+        self.ask_until_answered(Retry::Forgive { origin });
     }
 
     fn poll_debt(&mut self) -> Option<(Origin, Duration)> {

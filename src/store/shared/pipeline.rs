@@ -102,6 +102,12 @@ impl<R> Pipeline<R> {
         self.in_flight.len() + self.queued.len()
     }
 
+    /// What replies are waited for.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &R> {
+        let in_flight = self.in_flight.iter().map(|(_, _, what)| what);
+        in_flight.chain(self.queued.iter().map(|(_, what, _)| what))
+    }
+
     /// What the next reply is for.
     pub(super) fn first_asked(&self) -> Option<&R> {
         self.in_flight.front().map(|(_, _, what)| what)

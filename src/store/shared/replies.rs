@@ -1,9 +1,9 @@
 //! What the store answers, and what follows.
 
-use super::carriage::Unsaid;
 use super::command::Command;
 use super::greeting::{self, Step, refused, text};
 use super::pipeline::{Reply, Unanswered};
+use super::retries::Retry;
 use super::{Asked, SharedStore, record, refusal};
 use crate::Moment;
 use crate::auth::Name;
@@ -27,12 +27,12 @@ impl SharedStore {
             self.leave_unanswered(Unanswered(what));
             return Ok(());
         }
-        if refusal::error(reply).is_some() && !matches!(what, Asked::Look | Asked::Greeting(_)) {
+        if refusal::error(reply).is_some() && !matches!(what, Asked::Probe | Asked::Greeting(_)) {
             self.take_refusal(what, reply, now);
             return Ok(());
         }
         match what {
-            Asked::Look => self.take_look(reply, now),
+            Asked::Probe => self.take_probe(reply, now),
             Asked::Greeting(step) => self.take_greeting(step, reply, now)?,
             Asked::Name { ticket, name } => {
                 let found = self.found(&name, reply);
@@ -56,7 +56,7 @@ impl SharedStore {
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: outcome(reply) });
             }
-            Asked::Debt { origin } | Asked::Said(Unsaid::Charge { origin, .. }) => match reply {
+            Asked::Debt { origin } | Asked::Retry(Retry::Charge { origin, .. }) => match reply {
                 Reply::Number { data, .. } => {
                     let owed = Duration::from_millis(u64::try_from(*data).unwrap_or(0));
                     self.debts.push_back((origin, owed));
@@ -78,8 +78,8 @@ impl SharedStore {
             Asked::Kept { told } => self.take_kept(&told, reply),
             Asked::Present => self.take_present(reply),
             Asked::Clock => self.take_clock(reply, now),
-            Asked::Said(Unsaid::End { entry }) => drop(self.carriage.ended.remove(&entry)),
-            Asked::Said(_) | Asked::Confirm { .. } | Asked::Noted => {}
+            Asked::Retry(Retry::End { entry }) => drop(self.carriage.ended.remove(&entry)),
+            Asked::Retry(_) | Asked::Confirm { .. } | Asked::Noted => {}
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl SharedStore {
                     self.pipeline.handle_greeted(now);
                     self.say_all(now);
                     self.notices.extend(self.trouble.end_away(now));
-                    self.look_at_once(now);
+                    self.probe_now(now);
                     Ok(())
                 }
                 (Reply::Null, _) | (_, Some(_)) => Err(EMPTIED.to_owned()),

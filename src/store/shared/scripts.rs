@@ -25,7 +25,8 @@ pub(super) const END_ALL: &str = script!("directory.lua", "end_all.lua");
 pub(super) const REAP: &str = script!("directory.lua", "reap.lua");
 pub(super) const WHO: &str = script!("directory.lua", "who.lua");
 pub(super) const PRESENT: &str = script!("directory.lua", "present.lua");
-pub(super) const LOOK: &str = script!("look.lua");
+pub(super) const RECOUNT: &str = script!("directory.lua", "recount.lua");
+pub(super) const PROBE: &str = script!("probe.lua");
 /// These are about no user, and compare nothing.
 pub(super) const CHARGE: &str = timed!("charge.lua");
 pub(super) const FORGIVE: &str = include_str!("scripts/forgive.lua");

@@ -1,12 +1,14 @@
 //! The directory of sessions: a hash for each, which its owner renews, and which is reaped when nobody does.
 
-use super::carriage::{Carried, Opened, Unsaid};
+use super::carriage::{Carried, Opened};
 use super::command::Command;
 use super::greeting::{refused, text};
-use super::keys::{debt_key, user_key};
+use super::keys::user_key;
 use super::pipeline::Reply;
-use super::scripts::{CONFIRM, DEBTS, END, END_ALL, FORGIVE, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
-use super::{Asked, REMOVED, SharedStore, charge_command, record};
+use super::retries::Retry;
+use super::scripts::{CONFIRM, DEBTS, KEEP, OPEN, PRESENT, REAP, RESUME, WHO};
+use super::trouble::Kind;
+use super::{Asked, REMOVED, SharedStore, record};
 use crate::Moment;
 use crate::auth::{Name, PasswordHash, SessionId};
 use crate::limits::{LEASE_RENEWAL, SHARE_RENEWALS, TOKEN_BYTES};
@@ -36,7 +38,7 @@ fn hash_of(token: &[u8; TOKEN_BYTES]) -> String {
     halves(token).1
 }
 
-fn hex(bytes: &[u8; 16]) -> String {
+pub(super) fn hex(bytes: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*bytes))
 }
 
@@ -48,7 +50,7 @@ fn milliseconds(span: Duration) -> String {
     span.as_millis().to_string()
 }
 
-fn word(why: EndReason) -> &'static str {
+pub(super) fn word(why: EndReason) -> &'static str {
     match why {
         EndReason::Kicked => "kicked",
         EndReason::Disabled => "disabled",
@@ -63,8 +65,8 @@ impl SharedStore {
         let sessions: Vec<SessionId> = self.carriage.carried.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.carriage.renew_at(session, now));
         // Before what waits: a session may have been asked for that has ended before.
-        for unsaid in std::mem::take(&mut self.carriage.unsaid) {
-            self.pipeline.ask_first(&self.command(&unsaid), Asked::Said(unsaid), now);
+        for retry in self.retries.take_first() {
+            self.pipeline.ask_first(&self.retry_command(&retry), Asked::Retry(retry), now);
         }
         self.carriage.reap = now + REAP_GRACE;
         self.ask_who_is_here();
@@ -73,33 +75,6 @@ impl SharedStore {
     pub(super) fn ask_who_is_here(&mut self) {
         let command = self.script(PRESENT, &[], &[]);
         self.pipeline.ask(command, Asked::Present);
-    }
-
-    /// Says something that is to be said once more if it is not heard.
-    pub(super) fn insist(&mut self, unsaid: Unsaid) {
-        match self.is_ready() {
-            true => self.pipeline.ask(self.command(&unsaid), Asked::Said(unsaid)),
-            false => self.carriage.note_unsaid(unsaid),
-        }
-    }
-
-    fn command(&self, unsaid: &Unsaid) -> Command {
-        match unsaid {
-            Unsaid::End { entry } => self.script(END, &[], &[&hex(&entry.0), &self.carriage.owner]),
-            Unsaid::EndAll { name, why, became: None } => self.end_all_command(name, *why),
-            // Of this server as well: it does not know either.
-            Unsaid::EndAll { name, why, became: Some(record) } => {
-                self.script(END_ALL, &[], &[name.as_str(), "", word(*why), record])
-            }
-            Unsaid::Charge { origin, penalty } => charge_command(*origin, *penalty),
-            Unsaid::Forgive { origin } => Command::script(FORGIVE, &[&debt_key(*origin)])
-                .with(self.carriage.owner.as_bytes())
-                .with(origin.to_string().as_bytes()),
-        }
-    }
-
-    fn end_all_command(&self, name: &Name, why: EndReason) -> Command {
-        self.script(END_ALL, &[], &[name.as_str(), &self.carriage.owner, word(why), ""])
     }
 
     /// Renews leases that are due, a share of them, and looks for sessions of others that nobody renews.
@@ -117,7 +92,8 @@ impl SharedStore {
             due_now.push(session);
         }
         self.keep(&due_now, now);
-        if self.carriage.reap <= now {
+        // Nobody could renew anything while all is refused.
+        if self.carriage.reap <= now && self.trouble.kind() != Some(Kind::Refusing) {
             self.carriage.reap = now + REAP_PAUSE;
             let command = self.script(REAP, &[], &[]);
             self.pipeline.ask(command, Asked::Clock);
@@ -216,8 +192,12 @@ impl SharedStore {
                 carried.has_new_tokens &= carried.generation != *generation;
             }
         }
-        let gone: Vec<EntryId> = data.iter().filter_map(text).filter_map(entry).collect();
-        gone.into_iter().for_each(|entry| self.leave(entry, None));
+        for said in data.iter().filter_map(text) {
+            match entry(said) {
+                Some(entry) => self.leave(entry, None),
+                None => self.take_word(said),
+            }
+        }
     }
 
     /// What another server says of a session.
@@ -302,7 +282,7 @@ impl Directory for SharedStore {
             Became::Disabled => record::state(true).to_owned(),
             Became::Removed => REMOVED.to_owned(),
         };
-        self.insist(Unsaid::EndAll { name: name.clone(), why, became: Some(record) });
+        self.ask_until_answered(Retry::EndAll { name: name.clone(), why, became: Some(record) });
     }
 
     fn list(&mut self, ticket: Ticket) {
@@ -321,7 +301,7 @@ impl Directory for SharedStore {
 
     fn carry(&mut self, entry: EntryId, session: Option<SessionId>) {
         let Some(opened) = self.carriage.take_opened(entry) else { return };
-        let Some(session) = session else { return self.insist(Unsaid::End { entry }) };
+        let Some(session) = session else { return self.ask_until_answered(Retry::End { entry }) };
         self.carriage.forget(session);
         let Opened { name, token, previous, generation, peer, asked, left } = opened;
         let renewal = self.carriage.first_renewal(asked, self.now);
@@ -365,7 +345,7 @@ impl Directory for SharedStore {
     fn end(&mut self, session: SessionId) {
         if let Some(carried) = self.carriage.forget(session) {
             self.carriage.ended.insert(carried.entry);
-            self.insist(Unsaid::End { entry: carried.entry });
+            self.ask_until_answered(Retry::End { entry: carried.entry });
         }
     }
 

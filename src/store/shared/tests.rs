@@ -252,13 +252,13 @@ fn an_end_that_was_not_heard_is_said_before_what_waits() {
         let mut world = World::new();
         let entry = EntryId([1; 16]);
         if is_in_flight {
-            world.store.insist(Unsaid::End { entry });
+            world.store.ask_until_answered(Retry::End { entry });
             world.written();
             world.store.handle_closed("gone", world.now);
         } else {
             // Not even written, and so old that whoever waits for an answer would not be served any more.
             world.store.handle_closed("gone", world.now);
-            world.store.insist(Unsaid::End { entry });
+            world.store.ask_until_answered(Retry::End { entry });
             world.written();
         }
         world.pass(STORE_REPLY - Duration::from_millis(100));
@@ -289,7 +289,7 @@ fn the_next_connection_waits_for_what_was_written_on_the_last() {
 #[test]
 fn a_clock_that_was_set_is_looked_at_anew() {
     let mut world = World::new();
-    world.store.insist(Unsaid::End { entry: EntryId([1; 16]) });
+    world.store.ask_until_answered(Retry::End { entry: EntryId([1; 16]) });
     world.written();
     world.say(b"-LATE nobody waits for it any more\r\n");
     let written = world.written();
@@ -306,7 +306,7 @@ fn a_script_is_waited_for_as_long_as_what_was_asked_before_it() {
     let mut world = World::new();
     world.ask(1, "bob");
     world.pass(Duration::from_millis(300));
-    world.store.insist(Unsaid::End { entry: EntryId([1; 16]) });
+    world.store.ask_until_answered(Retry::End { entry: EntryId([1; 16]) });
     let written = world.written();
     let until = format!("\r\n{}\r\n", STORE_REPLY.as_millis() - 1);
     assert!(written.ends_with(&until), "{written}");

@@ -4,6 +4,7 @@ use super::{is_error, log_in, register, server};
 use crate::support::{PASSWORD, Redis, Said, Server, Setup, Visitor, eventually};
 use porter::protocol::{Code, Wanted};
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 fn log(server: &Server) -> String {
@@ -18,11 +19,24 @@ fn told(server: &Server, path: &str) -> String {
         let rest = log.split("metrics addr=").nth(1)?.split_once('\n')?.0.to_owned();
         Some(rest.split_whitespace().next()?.to_owned())
     });
-    let mut stream = std::net::TcpStream::connect(at).unwrap();
+    let mut stream = TcpStream::connect(at).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: porter\r\nConnection: close\r\n\r\n").unwrap();
     let mut told = String::new();
     stream.read_to_string(&mut told).unwrap();
     told
+}
+
+/// What ann is told who logs in: of her name, or of her password.
+fn answer(server: &Server) -> Said {
+    let mut visitor = Visitor::arrive(server);
+    visitor.identify("ann");
+    match visitor.next() {
+        Said::Wanted(_) => {
+            visitor.login(PASSWORD);
+            visitor.next()
+        }
+        said => said,
+    }
 }
 
 /// What is done to a store, what the reason has of it, and what undoes it.
@@ -55,6 +69,11 @@ const FAULTS: &[Fault<'static>] = &[
         &[&["ACL", "SETUSER", "default", "+@all"]],
     ),
     (
+        &[&["ACL", "SETUSER", "default", "-mget"]],
+        &["ACL", "MGET porter:birth"],
+        &[&["ACL", "SETUSER", "default", "+@all"]],
+    ),
+    (
         &[&["ACL", "SETUSER", "default", "-zadd"]],
         &["ACL", "ZADD porter:online"],
         &[&["ACL", "SETUSER", "default", "+@all"]],
@@ -71,7 +90,7 @@ fn a_store_that_refuses_is_told_with_its_reason_until_it_takes_writes_again() {
     for (fault, reasons, mend) in FAULTS {
         let before = log(&one).len();
         fault.iter().for_each(|command| drop(redis.command(command)));
-        let said = log_in(&one, "ann", PASSWORD).next();
+        let said = answer(&one);
         let Said::Error(number, text) = &said else { panic!("{reasons:?}: {said:?}") };
         assert_eq!(*number, Code::Busy.number(), "{text}");
         assert!(text.starts_with("1 s") && text.contains("the shared store refuses it"), "{text}");
@@ -82,7 +101,7 @@ fn a_store_that_refuses_is_told_with_its_reason_until_it_takes_writes_again() {
             assert!(health.contains(reason), "{reason}: {health}");
         }
         for _ in 0..3 {
-            let said = log_in(&one, "ann", PASSWORD).next();
+            let said = answer(&one);
             assert!(
                 matches!(&said, Said::Error(_, text) if text.contains("the shared store refuses it")),
                 "{said:?}"
@@ -162,7 +181,7 @@ fn a_removal_that_is_refused_is_none() {
     let Some(redis) = Redis::start() else { return };
     let one = server(&redis, &["--penalty", "0"]);
     drop(register(&one, "ann"));
-    for key in ["porter:users", "porter:alike:ann"] {
+    for key in ["porter:users", "porter:alike:ann", "porter:look:ann"] {
         let before = redis.bulk(&["GET", "porter:users"]);
         redis.command(&["RENAME", key, "kept"]);
         redis.command(&["HSET", key, "x", "y"]);
@@ -173,6 +192,94 @@ fn a_removal_that_is_refused_is_none() {
         assert_eq!(redis.bulk(&["GET", "porter:users"]), before);
         log_in(&one, "ann", PASSWORD).expect_welcome();
     }
+    // It takes no memory: a full store is no reason to keep anybody.
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let (is_done, said) = admin(&redis.url(), &[], &["users", "remove", "ann"]);
+    assert!(is_done, "{said}");
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(redis.bulk(&["GET", "porter:users"]), "0");
+}
+
+/// The story: a full store refused leases and let sessions be reaped: whoever was logged in for longer than a lease had left.
+#[test]
+fn nobody_is_taken_for_dead_while_nobody_can_say_that_they_live() {
+    let Some(redis) = Redis::start() else { return };
+    let one = server(&redis, &["--metrics", "127.0.0.1:0"]);
+    let other = server(&redis, &["--metrics", "127.0.0.1:0"]);
+    let mut ann = register(&one, "ann");
+    let key = redis.bulk(&["KEYS", "porter:session:*"]);
+    let id = key.rsplit(':').next().unwrap();
+    // As if her lease were over, at the moment at which nobody can renew it.
+    let mut stream = TcpStream::connect(redis.address()).unwrap();
+    let commands = format!("MULTI\r\nZADD porter:online XX 1 {id}\r\nCONFIG SET maxmemory 1\r\nEXEC\r\n");
+    stream.write_all(commands.as_bytes()).unwrap();
+    for server in [&one, &other] {
+        eventually("it is told", || told(server, "/health").contains("raise maxmemory").then_some(()));
+    }
+    ann.expect_echo("still here");
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    for server in [&one, &other] {
+        eventually("it is well", || told(server, "/health").contains(" 200 ").then_some(()));
+    }
+    assert_eq!(redis.command(&["EXISTS", &key]), ":1");
+    ann.expect_echo("still here");
+    other.resumed(ann.token).expect_echo("and there");
+}
+
+/// Whoever cannot come back because something else is under a key of theirs has lost nothing when it is gone.
+#[test]
+fn a_resume_that_is_refused_is_none() {
+    let Some(redis) = Redis::start() else { return };
+    let (one, other) = (server(&redis, &[]), server(&redis, &[]));
+    let mut ann = register(&one, "ann");
+    redis.command(&["RENAME", "porter:sessions:ann", "kept"]);
+    redis.command(&["SET", "porter:sessions:ann", "x"]);
+    let mut back = Visitor::arrive(&other);
+    back.resume(ann.token);
+    back.expect_error(Code::Busy.number());
+    ann.expect_echo("still here");
+    redis.command(&["RENAME", "kept", "porter:sessions:ann"]);
+    other.resumed(ann.token).expect_echo("and there");
+    ann.expect_bye();
+}
+
+/// The story: an administrator disabled somebody while the store refused what ends sessions, was told that it was done, and the
+/// session went on for ever.
+#[test]
+fn who_is_disabled_is_out_however_little_the_store_takes() {
+    let Some(redis) = Redis::start() else { return };
+    let one = server(&redis, &["--metrics", "127.0.0.1:0"]);
+    let mut ann = register(&one, "ann");
+    let mut bob = register(&one, "bob");
+    let id = redis.bulk(&["SMEMBERS", "porter:sessions:ann"]);
+    redis.command(&["HSET", "porter:attached", "kept", "1"]);
+    redis.command(&["RENAME", "porter:attached", "kept"]);
+    redis.command(&["SET", "porter:attached", "x"]);
+    let (is_done, said) = admin(&redis.url(), &[], &["users", "disable", "ann"]);
+    assert!(!is_done && said.contains("ann is disabled") && said.contains("do it again"), "{said}");
+    let said = log_in(&one, "bob", PASSWORD).next();
+    assert!(is_error(&said, Code::Busy), "{said:?}");
+    eventually("it is told", || told(&one, "/health").contains("WRONGTYPE").then_some(()));
+    // Resumed she is not either.
+    redis.command(&["DEL", "porter:attached"]);
+    let mut back = Visitor::arrive(&one);
+    back.resume(ann.token);
+    back.expect_error(Code::NoSuchSession.number());
+    eventually("it is well", || told(&one, "/health").contains(" 200 ").then_some(()));
+    let (is_done, said) = admin(&redis.url(), &[], &["users", "disable", "ann"]);
+    assert!(is_done, "{said}");
+    assert!(matches!(ann.next(), Said::Bye(text) if text.contains("disabled")));
+    assert_eq!(redis.command(&["ZSCORE", "porter:online", &id]), "$-1");
+    // Who is here was counted anew.
+    eventually("bob is here", || (redis.bulk(&["HGET", "porter:attached", "bob"]) == "1").then_some(()));
+    assert_eq!(redis.command(&["HLEN", "porter:attached"]), ":1");
+    // So it is by whoever says what it carries.
+    redis.command(&["DEL", "porter:attached", "porter:names", "porter:sessions:bob"]);
+    redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    eventually("bob is here", || (redis.bulk(&["HGET", "porter:attached", "bob"]) == "1").then_some(()));
+    assert_eq!(redis.bulk(&["SMEMBERS", "porter:names"]), "bob");
+    assert_eq!(redis.command(&["SCARD", "porter:sessions:bob"]), ":1");
+    bob.expect_echo("still here");
 }
 
 /// What `porter-admin` says of this store, and whether it has done it.
@@ -299,6 +406,10 @@ fn each_reason_of_an_outage_is_told() {
     redis.command(&["FLUSHALL"]);
     redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     reason("it was emptied");
+    redis.command(&["ACL", "SETUSER", "bob", "on", ">secret", "~*", "+@all", "-get"]);
+    let refusal =
+        Setup::new(&["--store", &redis.url().replace("redis://", "redis://bob:secret@")]).refused(1);
+    assert!(refusal.contains("ACL") && !refusal.contains("store init"), "{refusal}");
     let refusal = Setup::new(&["--store", &redis.url().replace("redis://", "redis://ann:wrong@")]).refused(1);
     assert!(refusal.contains("does not take this user and password"), "{refusal}");
 }

@@ -3,12 +3,18 @@
 local have = redis.call('GET', KEYS[2])
 if not have then return 'unknown' end
 if ARGV[3] == 'removed' then
-  -- First what may be refused though the rest is not: what was done before would stay done.
-  redis.call('ZRANGE', KEYS[5], 0, 0)
+  -- First what may be refused though the rest is not: what was done before would stay done. A full store takes the rest
+  -- behind the first of them, which takes no memory.
+  local holder = redis.call('GET', KEYS[3])
+  redis.call('ZREM', KEYS[5], '')
   redis.call('DECR', KEYS[4])
-  redis.call('DEL', KEYS[2])
+  local outcome = redis.pcall('DEL', KEYS[2])
+  if type(outcome) == 'table' then
+    redis.call('INCR', KEYS[4])
+    return outcome
+  end
   redis.call('ZREM', KEYS[5], ARGV[2])
-  if redis.call('GET', KEYS[3]) == ARGV[2] then
+  if holder == ARGV[2] then
     -- The next who looks so keeps the look from strangers.
     local heir
     repeat

@@ -2,7 +2,8 @@
 local owed = math.max(redis.call('PTTL', KEYS[1]), 0) + ARGV[1]
 owed = math.min(owed, tonumber(ARGV[2]))
 if owed >= 1 then
-  -- For lists: who owes, and until when. Nobody who owes nothing stays there. It comes first: where it is refused nothing is done.
+  -- For lists: who owes, and until when. First what a full store refuses, and changes nothing.
+  redis.call('ZADD', 'porter:debts', 'XX', '0', '')
   local now = clock()
   redis.call('ZREMRANGEBYSCORE', 'porter:debts', '-inf', now)
   redis.call('SET', KEYS[1], '', 'PX', math.floor(owed))

@@ -3,28 +3,34 @@ local function session(id) return 'porter:session:' .. id end
 local function token(hash) return 'porter:token:' .. hash end
 local function sessions(name) return 'porter:sessions:' .. name end
 local function tell(what, name) redis.call('PUBLISH', 'porter:room', '- ' .. what .. ' ' .. name) end
+local function is_active(name) return (redis.call('GET', 'porter:user:' .. name) or ''):sub(-7) == ' active' end
 -- Whether a session has a connection: a name is online as long as any of its sessions has one.
 local function attach(id, name, attached)
   local was = redis.call('HGET', session(id), 'attached') == '1'
-  if was == (attached == '1') then return end
-  redis.call('HSET', session(id), 'attached', attached)
+  -- Somebody may have removed the count: who is here is here.
+  local is_counted = not was or redis.call('HGET', 'porter:attached', name)
+  if was == (attached == '1') and is_counted then return end
   local count = redis.call('HINCRBY', 'porter:attached', name, attached == '1' and 1 or -1)
+  redis.call('HSET', session(id), 'attached', attached)
   if attached == '1' and count == 1 then tell('here', name) end
   if count < 1 then
     redis.call('HDEL', 'porter:attached', name)
     tell('gone', name)
   end
 end
+-- A session is among those of its name, and the name among those that have any.
+local function list(id, name)
+  redis.call('SADD', sessions(name), id)
+  if redis.call('SADD', 'porter:names', name) == 1 then tell('joined', name) end
+end
 local function keep(id, name, owner, hash, previous, generation, lease, attached, peer)
+  -- First what may be refused though the rest is not: what was done before would stay done.
+  list(id, name)
   redis.call('HSET', session(id), 'name', name, 'owner', owner, 'peer', peer)
   redis.call('HSET', session(id), 'hash', hash, 'previous', previous, 'generation', generation)
   redis.call('SET', token(hash), id)
   if previous ~= '' then redis.call('SET', token(previous), id) end
   redis.call('ZADD', 'porter:online', clock() + lease, id)
-  if redis.call('SADD', sessions(name), id) == 1 and redis.call('SCARD', sessions(name)) == 1 then
-    redis.call('SADD', 'porter:names', name)
-    tell('joined', name)
-  end
   attach(id, name, attached)
 end
 -- What is left of a session for ten minutes: owners that were cut off find that it is over, but for the one, if any, that may
@@ -42,8 +48,10 @@ local function drop(id, heir)
   -- Another server has had it, and may not have heard that it has not any more.
   if have[4] then mark(id, heir) end
   if have[3] ~= '' then redis.call('DEL', token(have[3])) end
-  redis.call('SREM', sessions(have[1]), id)
-  if redis.call('SCARD', sessions(have[1])) == 0 then
+  redis.pcall('SREM', sessions(have[1]), id)
+  local left = redis.pcall('SCARD', sessions(have[1]))
+  -- Where something else is there nobody of that name has a session.
+  if left == 0 or type(left) == 'table' then
     redis.call('SREM', 'porter:names', have[1])
     tell('left', have[1])
   end

@@ -7,6 +7,10 @@ end
 if redis.call('EXISTS', KEYS[3]) == 1 then return 'looks' end
 -- First what may be refused though the rest is not: what was done before would stay done.
 redis.call('INCR', KEYS[4])
-redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. redis.call('TIME')[1] .. ' active')
+local outcome = redis.pcall('SET', KEYS[2], ARGV[2] .. ' ' .. redis.call('TIME')[1] .. ' active')
+if outcome.err then
+  redis.call('DECR', KEYS[4])
+  return outcome
+end
 redis.call('SET', KEYS[3], ARGV[3])
 return 'done'

@@ -3,6 +3,8 @@
 local id = redis.call('GET', token(ARGV[2]))
 local have = id and redis.call('HMGET', session(id), 'name', 'owner', 'hash', 'previous', 'generation')
 if not have or not have[1] then return 'unknown' end
+-- Its user may have been removed or disabled by somebody who could not end it.
+if not is_active(have[1]) then return 'unknown' end
 local generation = tonumber(have[5] or 0)
 if have[3] ~= ARGV[3] then
   generation = generation + 1

@@ -4,7 +4,7 @@ use super::*;
 
 const FULL: &[u8] =
     b"-OOM command not allowed when used memory > 'maxmemory'. script: 0123, on @user_script:1.\r\n";
-const LOOKED: &str = "Whether it takes what servers write";
+const PROBED: &str = "Whether it takes what servers write";
 
 fn lines(world: &mut World) -> Vec<String> {
     std::iter::from_fn(|| world.store.poll_notice()).map(|notice| notice.text).collect()
@@ -12,11 +12,11 @@ fn lines(world: &mut World) -> Vec<String> {
 
 /// Something is refused, and so is what it is tried with.
 fn refuse(world: &mut World, reason: &[u8]) {
-    world.store.insist(Unsaid::End { entry: EntryId([1; 16]) });
+    world.store.ask_until_answered(Retry::End { entry: EntryId([1; 16]) });
     world.written();
     world.say(reason);
     world.pass(STORE_LOOK);
-    assert!(world.written().contains(LOOKED));
+    assert!(world.written().contains(PROBED));
     world.say(reason);
 }
 
@@ -45,8 +45,7 @@ fn a_store_that_refuses_is_in_trouble_until_it_takes_what_it_is_told() {
     assert!(lines(&mut world).is_empty() && world.store.trouble(world.now).is_some());
     world.pass(STORE_LOOK);
     world.written();
-    // Who is overdue, and what was tried.
-    world.say(b":0\r\n+done\r\n");
+    world.say(b"+done\r\n");
     assert_eq!(world.store.trouble(world.now), None);
     let said = lines(&mut world);
     assert!(said.len() == 1 && said[0].contains("takes again what it is told, after 31."), "{said:?}");
@@ -100,7 +99,7 @@ fn what_is_refused_to_one_user_alone_is_no_trouble_of_the_store() {
     assert_eq!(world.found(), Some((1, None)));
     assert!(!world.store.excuse().contains("reached"), "it was");
     world.pass(STORE_LOOK);
-    assert!(world.written().contains(LOOKED));
+    assert!(world.written().contains(PROBED));
     world.say(b"+done\r\n");
     assert_eq!(world.store.trouble(world.now), None);
     let said = lines(&mut world);
@@ -174,4 +173,52 @@ fn a_connection_that_is_dropped_before_a_word_may_be_one_for_tls() {
     world.store.handle_closed("it has closed the connection", world.now);
     let said = lines(&mut world);
     assert!(said.len() == 2 && said[1].contains("write rediss://"), "{said:?}");
+}
+
+/// The story: a probe that was carried out too late was waited for until the connection was lost, and so was the end of the
+/// trouble.
+#[test]
+fn a_probe_that_came_too_late_is_made_again() {
+    let mut world = World::new();
+    refuse(&mut world, FULL);
+    for _ in 0..3 {
+        world.pass(STORE_LOOK);
+        assert!(world.written().contains(PROBED));
+        world.say(b"-LATE nobody waits for it any more\r\n");
+        world.written();
+        world.say(b"*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n");
+    }
+}
+
+/// What comes together is asked a few at a time, and what an address is charged is one charge.
+#[test]
+fn a_store_that_was_away_is_not_buried() {
+    let mut world = World::new();
+    world.store.handle_closed("gone", world.now);
+    let origin = Origin::of([192, 0, 2, 1].into());
+    for number in 0_u64..1_000 {
+        let entry = EntryId(u128::from(number).to_be_bytes());
+        world.store.ask_until_answered(Retry::End { entry });
+        world.store.charge(origin, Duration::from_millis(1));
+    }
+    world.pass(STORE_REPLY);
+    world.reconnect(b"");
+    let mut ended = world.written_first.matches("A session is over").count();
+    let mut charged = String::new();
+    assert!(ended <= 100, "{ended}");
+    while world.store.pipeline.waiting() > 0 {
+        let count = world.store.pipeline.waiting();
+        assert!(count <= 102, "{count}");
+        let written = world.written();
+        ended += written.matches("A session is over").count();
+        if written.contains("What an origin owes") {
+            charged = written;
+        }
+        world.say(&b"+done\r\n".repeat(count));
+    }
+    assert_eq!(ended, 1_000);
+    assert!(
+        charged.matches("What an origin owes").count() == 1 && charged.contains("\r\n1000\r\n"),
+        "{charged}"
+    );
 }

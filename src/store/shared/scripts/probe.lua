@@ -9,10 +9,11 @@ local function try(...)
   if type(reply) == 'table' and reply.err then refusal = reply.err .. ' at ' .. table.concat({ ... }, ' ', 1, 2) end
   return reply
 end
-for _, key in ipairs({ 'user:', 'look:', 'visitor:', 'debt:', 'token:', 'session:', 'sessions:' }) do
+for _, key in ipairs({ 'user:', 'look:', 'alike:', 'visitor:', 'debt:', 'token:', 'session:', 'sessions:' }) do
   try('SET', 'porter:' .. key .. '!', '1', 'PX', '1000')
   try('DEL', 'porter:' .. key .. '!')
 end
+try('MGET', KEYS[1], 'porter:users')
 local count = try('GET', 'porter:users')
 if type(count) == 'string' and not tonumber(count) then refusal = 'WRONGTYPE no number at GET porter:users' end
 for _, command in ipairs({ 'EXISTS', 'INCR', 'DECR', 'PTTL', 'DEL', 'SMEMBERS', 'HKEYS' }) do try(command, 'porter:look:!') end
@@ -36,6 +37,6 @@ for _, key in ipairs({ 'porter:online', 'porter:debts' }) do
   try('ZREM', key, '!')
   try('ZREMRANGEBYSCORE', key, '-inf', '0')
 end
-for _, channel in ipairs({ 'room', 'server:!' }) do try('PUBLISH', 'porter:' .. channel, '- look !') end
+for _, channel in ipairs({ 'room', 'server:!' }) do try('PUBLISH', 'porter:' .. channel, '- probe !') end
 if refusal then return redis.error_reply(refusal) end
 return 'done'

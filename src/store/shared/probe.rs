@@ -4,11 +4,11 @@
 //! What is refused may be one user's matter, as a key of theirs that has something else in it. Only what the attempt is refused
 //! as well is trouble of the store.
 
-use super::carriage::Unsaid;
 use super::greeting::{refused, text};
 use super::pipeline::{Reply, Unanswered};
 use super::replies::outcome;
-use super::scripts::LOOK;
+use super::retries::Retry;
+use super::scripts::{PROBE, RECOUNT};
 use super::trouble::Kind;
 use super::{Asked, SharedStore};
 use crate::Moment;
@@ -17,18 +17,20 @@ use crate::store::{Completion, Fetched};
 
 /// When it is tried.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Probe {
     due: Moment,
     /// When it was last.
     last: Option<Moment>,
     is_asked: bool,
     /// What was refused that it is to be found out for.
     refused: Option<String>,
+    /// Who is here was among it.
+    is_present_unknown: bool,
 }
 
-impl Look {
-    pub(super) fn new() -> Look {
-        Look { due: Moment::NEVER, last: None, is_asked: false, refused: None }
+impl Probe {
+    pub(super) fn new() -> Probe {
+        Probe { due: Moment::NEVER, last: None, is_asked: false, refused: None, is_present_unknown: false }
     }
 
     /// When something is to be done.
@@ -43,7 +45,13 @@ impl Look {
 
     /// There is no connection any more.
     pub(super) fn end(&mut self) {
-        *self = Look::new();
+        *self = Probe::new();
+    }
+
+    /// It was not carried out, and nothing was found out.
+    pub(super) fn want_again(&mut self, now: Moment) {
+        self.is_asked = false;
+        self.want(now);
     }
 
     /// It is to be tried, but not more often than each second.
@@ -56,52 +64,58 @@ impl Look {
 
 impl SharedStore {
     /// Tries it, if that is to be done now.
-    pub(super) fn look_if_due(&mut self, now: Moment) {
-        if self.is_ready() && self.look.due <= now {
-            self.look_at_once(now);
+    pub(super) fn probe_if_due(&mut self, now: Moment) {
+        if self.is_ready() && self.probe.due <= now {
+            self.probe_now(now);
         }
     }
 
     /// Tries whether the store takes what it is told.
-    pub(super) fn look_at_once(&mut self, now: Moment) {
-        let refused = self.look.refused.take();
-        self.look = Look { due: Moment::NEVER, last: Some(now), is_asked: true, refused };
-        let command = self.script(LOOK, &[], &[]);
-        self.pipeline.ask(command, Asked::Look);
+    pub(super) fn probe_now(&mut self, now: Moment) {
+        (self.probe.due, self.probe.last, self.probe.is_asked) = (Moment::NEVER, Some(now), true);
+        let command = self.script(PROBE, &[], &[]);
+        self.pipeline.ask(command, Asked::Probe);
     }
 
     /// Something that was asked was refused. Whoever waits for it is told, and what must not be left is said once more when
     /// it is known what else is refused.
     pub(super) fn take_refusal(&mut self, what: Asked, reply: &Reply, now: Moment) {
-        self.look.refused = Some(refused(reply));
-        self.look.want(now);
+        self.probe.refused = Some(refused(reply));
+        self.probe.want(now);
         match what {
-            Asked::Said(unsaid) => self.carriage.note_unsaid(unsaid),
+            Asked::Retry(retry) => self.retries.add_refused(retry, now),
             Asked::EndAll { ticket, name, why } => {
-                self.carriage.note_unsaid(Unsaid::EndAll { name, why, became: None });
+                self.retries.add_refused(Retry::EndAll { name, why, became: None }, now);
+                self.fetched.push_back(Fetched { ticket, answer: None });
+            }
+            // Its script does first what may be refused: nothing is open.
+            Asked::Open { ticket, entry } => {
+                self.carriage.take_opened(entry);
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: outcome(reply) });
             }
             Asked::Confirm { session } => self.carriage.note_new_tokens(session),
-            // They are said and asked again when it is over, and leases every twenty seconds.
-            Asked::Kept { .. } | Asked::Present => {}
+            // It comes again every twenty seconds.
+            Asked::Kept { .. } => {}
+            Asked::Present => self.probe.is_present_unknown = true,
             what => self.leave_unanswered(Unanswered(what)),
         }
     }
 
     /// What came of it.
-    pub(super) fn take_look(&mut self, reply: &Reply, now: Moment) {
-        self.look.is_asked = false;
-        let refusal = self.look.refused.take();
+    pub(super) fn take_probe(&mut self, reply: &Reply, now: Moment) {
+        self.probe.is_asked = false;
+        let refusal = self.probe.refused.take();
         if text(reply) != Some("done") {
             let notice = self.trouble.note(Kind::Refusing, &refused(reply), now);
             self.notices.extend(notice);
-            return self.look.want(now);
+            return self.probe.want(now);
         }
         if self.trouble.kind() == Some(Kind::Refusing) {
             self.notices.extend(self.trouble.end_refusing(now));
+            self.pipeline.ask(self.script(RECOUNT, &[], &[]), Asked::Noted);
             return self.say_all(now);
         }
         if let Some(reason) = refusal {
@@ -109,8 +123,8 @@ impl SharedStore {
                 format!("the shared store refuses something, but not what it is tried with: {reason}"),
                 now,
             );
-            for unsaid in std::mem::take(&mut self.carriage.unsaid) {
-                self.insist(unsaid);
+            if std::mem::take(&mut self.probe.is_present_unknown) {
+                self.ask_who_is_here();
             }
         }
     }
