@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What is said behind a list that was to be of all servers, and is of one.
 pub(super) const ALONE: &str =
-    "that is of this server alone: the others cannot be asked, for the shared store does not answer";
+    "that is of this server alone: the others cannot be asked by way of the shared store now";
 
 /// Names a command that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

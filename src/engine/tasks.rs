@@ -16,7 +16,7 @@ use crate::store::{EndReason, RemoteSession};
 use std::collections::BTreeMap;
 
 /// What is said of sessions that could not be asked about.
-const LATER: &str = "those at other servers end as soon as the shared store answers again";
+const LATER: &str = "those at other servers end as soon as the shared store takes that";
 
 /// Something that is under way.
 #[derive(Debug)]

@@ -11,9 +11,13 @@ use porter::server::OsEntropy;
 use porter::store::{AnyStore, DiskStore, OpenError, OsDisk, Store};
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 
 /// Lets a store do what waits.
 pub(crate) type Carry = Box<dyn FnMut(&mut AnyStore)>;
+
+/// How long a store is waited for that has not taken all that follows from what is done.
+const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
 /// An engine that has the users.
 pub(crate) struct Files {
@@ -56,6 +60,20 @@ impl Files {
     }
 }
 
+impl Files {
+    /// It is done, but for what a store that is elsewhere has not taken yet: this program is the only one that knows of that.
+    fn settle(&mut self, done: String) -> Result<String, Failure> {
+        let until = self.clock.now() + SETTLE_WAIT;
+        while !self.engine.store().is_idle() {
+            if self.clock.now() > until {
+                return Err(Failure::failed(format_args!("{done}: it has not, so do it again")));
+            }
+            (self.carry)(self.engine.store_mut());
+        }
+        Ok(done)
+    }
+}
+
 impl Porter for Files {
     fn ask(&mut self, lines: &[String], take: Take<'_>) -> Result<String, Failure> {
         let command = self.command(lines).map_err(Failure::failed)?;
@@ -73,7 +91,7 @@ impl Porter for Files {
                     .filter(|text| !is_told(text))
                     .for_each(|text| eprintln!("porter-admin: {text}"));
                 match said? {
-                    Some(done) => return Ok(done),
+                    Some(done) => return self.settle(done),
                     None => take(&object)?,
                 }
             }
