@@ -31,6 +31,7 @@ const END: &str = script!("clock.lua", "birth.lua", "directory.lua", "end.lua");
 const END_ALL: &str = script!("clock.lua", "birth.lua", "directory.lua", "end_all.lua");
 const REAP: &str = script!("clock.lua", "birth.lua", "directory.lua", "reap.lua");
 const WHO: &str = script!("clock.lua", "birth.lua", "directory.lua", "who.lua");
+const RECOUNT: &str = script!("clock.lua", "birth.lua", "directory.lua", "recount.lua");
 const PRESENT: &str = script!("clock.lua", "birth.lua", "directory.lua", "present.lua");
 const CHARGE: &str = script!("clock.lua", "charge.lua");
 const FORGIVE: &str = script!("forgive.lua");
@@ -349,7 +350,8 @@ fn something(random: &mut Random) -> Vec<String> {
 /// A script that is about nobody.
 fn about_nobody(id: &str) -> &'static str {
     match id {
-        "s1" | "s2" => REAP,
+        "s1" => REAP,
+        "s2" => RECOUNT,
         "s3" => PRESENT,
         _ => WHO,
     }
@@ -357,12 +359,14 @@ fn about_nobody(id: &str) -> &'static str {
 
 fn other_command(random: &mut Random, name: &str) -> Vec<String> {
     let visitor = "porter:visitor:192.0.2.1";
-    let words: &[&str] = match random.below(6) {
+    let words: &[&str] = match random.below(7) {
         0 => &["MGET", "porter:birth", "porter:user:ann", "porter:look:a", "porter:users"],
         1 => &["GET", visitor],
         2 => &["SET", visitor, name, "EX", "7776000"],
         3 => &["PTTL", "porter:debt:192.0.2.1"],
         4 => return eval(DEBTS, &[], &["10"]),
+        // Somebody's hand.
+        5 => &["DEL", "porter:attached"],
         _ => {
             let (key, origin) = random.pick(&DEBTORS);
             return eval(FORGIVE, &[key], &[random.pick(&OWNERS), origin]);

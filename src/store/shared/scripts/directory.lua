@@ -24,13 +24,13 @@ local function list(id, name)
   if redis.call('SADD', 'porter:names', name) == 1 then tell('joined', name) end
 end
 local function keep(id, name, owner, hash, previous, generation, lease, attached, peer)
-  -- First what may be refused though the rest is not: what was done before would stay done.
+  -- First what may be refused though the rest is not: what was done before would stay done. Behind the lease all is reaped.
+  redis.call('ZADD', 'porter:online', clock() + lease, id)
   list(id, name)
   redis.call('HSET', session(id), 'name', name, 'owner', owner, 'peer', peer)
   redis.call('HSET', session(id), 'hash', hash, 'previous', previous, 'generation', generation)
   redis.call('SET', token(hash), id)
   if previous ~= '' then redis.call('SET', token(previous), id) end
-  redis.call('ZADD', 'porter:online', clock() + lease, id)
   attach(id, name, attached)
 end
 -- What is left of a session for ten minutes: owners that were cut off find that it is over, but for the one, if any, that may

@@ -153,6 +153,7 @@ fn sorted(data: &mut Data, name: &str, arguments: &[&str]) -> Reply {
                     .collect(),
             ),
             ("ZRANGE", ["0", "0"]) => Reply::texts(order.first().map(|(_, member)| *member)),
+            ("ZRANGE", ["0", "-1"]) => Reply::texts(order.iter().map(|(_, member)| *member)),
             ("ZRANGE", ["0", "-1", "WITHSCORES"]) => Reply::Array(
                 order
                     .iter()
