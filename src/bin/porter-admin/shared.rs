@@ -230,37 +230,15 @@ fn init(shared: &Shared) -> Result<String, Failure> {
 
 /// From the files to the store: all of it is compared with what is there afterwards.
 fn import(shared: &Shared, data: &Path) -> Result<String, Failure> {
-    // Nothing is made there, in a directory whose name may be misspelt.
-    let file = data.join(USERS_FILE);
-    if let Err(error) = std::fs::metadata(&file) {
-        return Err(Failure::failed(format_args!(
-            "nobody is imported: {}: {error}; --data names the directory of a server with its users in files",
-            file.display()
-        )));
-    }
+    check_has_users(data)?;
     let (_store, accounts) = files(data)?;
     let mut direct = shared.writable()?;
     let there = by_name(shared.stored(&mut direct)?);
-    let bad = shared.bad.borrow();
-    let names = bad.iter().filter_map(|bad| bad.name.as_ref());
-    if let Some(name) = names.into_iter().find(|name| accounts.contains_key(*name)) {
-        return Err(Failure::failed(format_args!(
-            "{} has another {name}: nobody is imported; remove one of the two",
-            shared.address
-        )));
-    }
-    drop(bad);
-    // Nobody is changed who is there already; the same record again is what an import that was cut short left.
-    if let Some(account) =
-        accounts.values().find(|account| there.get(&account.name).is_some_and(|found| found != *account))
-    {
-        return Err(Failure::failed(format_args!(
-            "{} has another {}: nobody is imported; remove one of the two",
-            shared.address, account.name
-        )));
-    }
+    check_nobody_differs(shared, &accounts, &there)?;
     let all: Vec<Account> = accounts.values().cloned().collect();
-    let refused = direct.import(&all).map_err(Failure::failed)?;
+    let refused = direct.import(&all).map_err(|reason| {
+        Failure::failed(format_args!("{reason}; some may be there by now: the same again adds the others"))
+    })?;
     if let Some(name) = refused.first() {
         return Err(Failure::failed(format_args!(
             "{name} was registered there meanwhile; do it again to see who else"
@@ -276,6 +254,32 @@ fn import(shared: &Shared, data: &Path) -> Result<String, Failure> {
             account.name,
             shared.address,
             data.display()
+        ))),
+    }
+}
+
+/// Nothing is made in a directory whose name may be misspelt.
+fn check_has_users(data: &Path) -> Result<(), Failure> {
+    let file = data.join(USERS_FILE);
+    std::fs::metadata(&file).map(drop).map_err(|error| {
+        Failure::failed(format_args!(
+            "nobody is imported: {}: {error}; --data names the directory of a server with its users in files",
+            file.display()
+        ))
+    })
+}
+
+/// Nobody is changed who is there already; the same record again is what an import that was cut short left.
+fn check_nobody_differs(shared: &Shared, accounts: &Accounts, there: &Accounts) -> Result<(), Failure> {
+    let bad = shared.bad.borrow();
+    let unreadable = bad.iter().filter_map(|bad| bad.name.as_ref());
+    let differs = |account: &&Account| there.get(&account.name).is_some_and(|found| found != *account);
+    let differing = accounts.values().filter(differs).map(|account| &account.name);
+    match unreadable.filter(|name| accounts.contains_key(*name)).chain(differing).next() {
+        None => Ok(()),
+        Some(name) => Err(Failure::failed(format_args!(
+            "{} has another {name}: nobody is imported; remove one of the two",
+            shared.address
         ))),
     }
 }
