@@ -33,8 +33,11 @@ use plan::{Op, Settings};
 use shrink::run;
 use std::cell::RefCell;
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 /// Seeds that once failed, with their stories in `seeds.txt`.
 const FAILED_ONCE: &str = include_str!("seeds.txt");
@@ -63,20 +66,44 @@ fn number(name: &str) -> Option<u64> {
 /// What was done to a world, to be told if it does not hold.
 type Story = Rc<RefCell<Vec<String>>>;
 
+/// Has seeds checked in their order, on every processor; the first that fails ends it.
+fn check_each(seeds: Range<u64>, check: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            if let Err(failure) = catch_unwind(AssertUnwindSafe(|| check(seed))) {
+                next.store(seeds.end, Ordering::Relaxed);
+                resume_unwind(failure);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            worker.join().unwrap_or_else(|failure| resume_unwind(failure));
+        }
+    });
+}
+
 /// Runs a world that is not shrunk for one of so many seeds; a failure is told with the seed and the story.
-fn each_seed(what: &str, one_of: u64, run: impl Fn(u64, &Story)) {
+fn each_seed(what: &str, one_of: u64, run: impl Fn(u64, &Story) + Sync) {
     let seeds = match number("PORTER_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("PORTER_SEEDS").unwrap_or(500) / one_of,
     };
-    for seed in seeds {
+    check_each(seeds, |seed| {
         let story = Story::default();
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, &story))) else { continue };
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, &story))) else { return };
         let text = panic
             .downcast_ref::<String>()
             .map_or_else(|| panic.downcast_ref::<&str>().map_or("a panic", |text| text), String::as_str);
         panic!("seed {seed}: {what}\n{text}\n{}", story.borrow().join("\n"));
-    }
+    });
 }
 
 #[test]
@@ -84,7 +111,7 @@ fn every_seed_holds() {
     if let Some(seed) = number("PORTER_SEED") {
         return check(seed);
     }
-    (0..number("PORTER_SEEDS").unwrap_or(500)).for_each(check);
+    check_each(0..number("PORTER_SEEDS").unwrap_or(500), check);
 }
 
 #[test]
