@@ -225,7 +225,7 @@ impl<S: Store> Engine<S> {
             Err(Failure::LookAlike) if here => self.refuse_look_alike(id, name.clone()),
             Err(Failure::Away) if here => self.refuse_away(id),
             Err(reason) => {
-                log_event!(Level::Error, "registration not stored", name = %name, reason = ?reason.to_string());
+                self.registry.log_not_stored(id, name, &reason.to_string());
                 if let Some(unauthenticated) = self.unauthenticated(id).filter(|_| here) {
                     unauthenticated.login = LoginState::Registering { name: name.clone() };
                 }

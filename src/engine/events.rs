@@ -103,6 +103,15 @@ impl Registry {
         log_event!(level, "wrong password", conn = #id.generation(), peer = %peer, name = %name);
     }
 
+    /// Logs why a registration was not stored. Of one whose client has gone the store's own line is enough.
+    pub(super) fn log_not_stored(&mut self, id: ConnId, name: &Name, reason: &str) {
+        let origin = self.connections.get(id).map(|connection| Origin::of(connection.peer.ip()));
+        let is_admitted =
+            origin.is_some_and(|origin| self.stranger_log.admits(StrangerEvent::NotStored, origin, self.now));
+        let level = if is_admitted { Level::Error } else { Level::Debug };
+        log_event!(level, "registration not stored", name = %name, reason = ?reason);
+    }
+
     /// A wrong password has its own line.
     pub(super) fn log_refusal(&mut self, id: ConnId, code: Code, explanation: &str) {
         if code == Code::WrongPassword {

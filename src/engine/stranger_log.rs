@@ -31,6 +31,8 @@ pub(super) enum StrangerEvent {
     WrongPassword,
     /// The transport failed, its handshake for example.
     TransportFailed,
+    /// Whom a store that fails does not take: anybody can come again and again meanwhile.
+    NotStored,
     Refused(Code),
 }
 
@@ -160,6 +162,7 @@ impl StrangerEvent {
             StrangerEvent::Disconnected => "disconnected".to_owned(),
             StrangerEvent::WrongPassword => "wrong_passwords".to_owned(),
             StrangerEvent::TransportFailed => "refused_Tls".to_owned(),
+            StrangerEvent::NotStored => "not_stored".to_owned(),
             StrangerEvent::Refused(code) => format!("refused_{code}"),
         }
     }

@@ -137,6 +137,10 @@ impl SharedStore {
         match (text(user), look) {
             (Some(record), _) => record::parse(name, record).map(|account| Some(account.into())),
             (None, Reply::Null) if *user == Reply::Null => Ok(Some(Lookup::Unknown)),
+            // Its own look without its record: that is missing, or something else is there.
+            (None, look) if *user == Reply::Null && text(look) == Some(name.as_str()) => {
+                Err(format!("the record of {name} is missing or no text"))
+            }
             (None, _) if *user == Reply::Null => Ok(Some(Lookup::LookAlike)),
             (None, _) => Err(refused(user)),
         }

@@ -3,6 +3,7 @@
 use super::{is_error, log_in, register, server};
 use crate::support::{PASSWORD, Redis, Said, Server, Setup, Visitor, eventually};
 use porter::protocol::{Code, Wanted};
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -173,6 +174,37 @@ fn a_registration_that_is_refused_is_none() {
     }
     drop(register(&one, "ann"));
     assert_eq!(redis.bulk(&["GET", "porter:users"]), "1");
+}
+
+/// The story: each registration that a store refused was a line, 190 a second of one address.
+#[test]
+fn registrations_that_are_refused_do_not_fill_the_log() {
+    let Some(redis) = Redis::start() else { return };
+    let one = server(&redis, &["--penalty", "0"]);
+    redis.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    for number in 0..60 {
+        let mut visitor = Visitor::introduced(&one, &format!("user{number}"), Wanted::Register);
+        visitor.register(PASSWORD);
+        visitor.expect_error(Code::StorageFailed.number());
+    }
+    one.signal(Signal::TERM);
+    eventually("all is summed up", || log(&one).contains(" not_stored=").then_some(()));
+    let told = log(&one).matches("registration not stored").count();
+    assert!((1..=20).contains(&told), "{told}");
+}
+
+/// Something else under a user's key is not taken for another who looks alike.
+#[test]
+fn a_record_of_another_type_is_told() {
+    let Some(redis) = Redis::start() else { return };
+    let one = server(&redis, &[]);
+    drop(register(&one, "ann"));
+    redis.command(&["DEL", "porter:user:ann"]);
+    redis.command(&["HSET", "porter:user:ann", "x", "y"]);
+    let mut back = Visitor::arrive(&one);
+    back.identify("ann");
+    back.expect_error(Code::Busy.number());
+    eventually("the log names it", || log(&one).contains("the record of ann is").then_some(()));
 }
 
 /// Nor does a removal that is refused half remove.
