@@ -88,7 +88,7 @@ impl SharedStore {
                 self.retries.add_refused(Retry::EndAll { name, why, became: None }, now);
                 self.fetched.push_back(Fetched { ticket, answer: None });
             }
-            // Its script does first what may be refused: nothing is open.
+            // Its script begins with the lease: what it has done before it was refused is reaped.
             Asked::Open { ticket, entry } => {
                 self.carriage.take_opened(entry);
                 self.fetched.push_back(Fetched { ticket, answer: None });

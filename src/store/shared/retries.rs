@@ -14,7 +14,7 @@ use crate::store::{EndReason, EntryId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// How many may be under way: a store that syncs each needs a tenth of the time that one is waited for.
+/// How many may be under way: a store that syncs each needs a quarter of the time that one is waited for, at most.
 const AT_ONCE: usize = 100;
 /// Origins whose charges are kept.
 const CHARGED: usize = 10_000;

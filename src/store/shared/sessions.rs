@@ -92,11 +92,13 @@ impl SharedStore {
             due_now.push(session);
         }
         self.keep(&due_now, now);
-        // Nobody could renew anything while all is refused.
-        if self.carriage.reap <= now && self.trouble.kind() != Some(Kind::Refusing) {
+        if self.carriage.reap <= now {
             self.carriage.reap = now + REAP_PAUSE;
-            let command = self.script(REAP, &[], &[]);
-            self.pipeline.ask(command, Asked::Clock);
+            // Nobody could renew anything while all is refused.
+            if self.trouble.kind() != Some(Kind::Refusing) {
+                let command = self.script(REAP, &[], &[]);
+                self.pipeline.ask(command, Asked::Clock);
+            }
         }
     }
 
