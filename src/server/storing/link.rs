@@ -1,7 +1,7 @@
 //! The connection to a store that is elsewhere, in the server's loop: made, read, written and, when it is lost, made anew.
 
 use super::name_lookup::{Found, NameLookup};
-use super::stream::{StoreStream, begun, is_explained, next_place};
+use super::stream::{StoreStream, begun, next_place, report};
 use crate::Clock;
 use crate::Moment;
 use crate::server::{STORE, ServerHandle};
@@ -95,10 +95,7 @@ impl StoreLink {
     fn fail(&mut self, link: &mut dyn Link, error: &io::Error, now: Moment) {
         self.close();
         self.is_lost = true;
-        match is_explained(error) {
-            true => link.handle_failed(&error.to_string(), now),
-            false => link.handle_closed(&error.to_string(), now),
-        }
+        report(error, link, now);
     }
 
     /// Takes what has come. Says whether anything has.

@@ -2,6 +2,7 @@
 //!
 //! It serves sockets that wait and sockets that do not. This module must not know what is read and written.
 
+use crate::Moment;
 use crate::store::Link;
 use crate::transport::{Transport, Transports};
 use std::io::{self, ErrorKind, Read, Write};
@@ -107,9 +108,14 @@ impl<S: Read + Write> Write for StoreStream<S> {
     }
 }
 
-/// Whether it is known what is wrong with what is there, as it is where TLS fails.
-pub(super) fn is_explained(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::InvalidData
+/// Has a store hear that its connection is lost, or could not be made.
+pub(super) fn report(error: &io::Error, link: &mut dyn Link, now: Moment) {
+    let reason = error.to_string();
+    match error.kind() {
+        // It is known what is wrong with what is there, as it is where TLS fails.
+        ErrorKind::InvalidData => link.handle_failed(&reason, now),
+        _ => link.handle_closed(&reason, now),
+    }
 }
 
 /// Where a store is tried next: its addresses take turns.

@@ -1,10 +1,11 @@
 //! A shared store's connection for a program that waits: at a server's start, and for whoever administers users.
 
 use super::connector::StoreConnector;
-use super::stream::{StoreStream, begun, is_explained, next_place};
+use super::stream::{StoreStream, begun, next_place, report};
 use crate::Clock;
 use crate::store::{DirectStore, Durability, Link, LinkAction};
 use crate::transport::{Transport, Transports};
+use rustix::event::{Timespec, poll};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -61,10 +62,7 @@ impl WaitingLink {
     pub fn exchange(&mut self, link: &mut dyn Link, clock: Clock) {
         if let Err(error) = self.try_exchange(link, clock) {
             self.stream = None;
-            match is_explained(&error) {
-                true => link.handle_failed(&error.to_string(), clock.now()),
-                false => link.handle_closed(&error.to_string(), clock.now()),
-            }
+            report(&error, link, clock.now());
         }
     }
 
@@ -81,7 +79,11 @@ impl WaitingLink {
             }
         }
         let output = link.output(clock.now()).to_vec();
-        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(stream) = &mut self.stream else {
+            // Nothing to wait for but the time: a signal may end it early.
+            let _ = poll(&mut [], Timespec::try_from(LOOK).ok().as_ref());
+            return Ok(());
+        };
         stream.write_all(&output)?;
         stream.flush()?;
         link.advance(output.len());
