@@ -21,7 +21,7 @@ use unicode_normalization::char::is_combining_mark;
 pub struct Name(Arc<str>);
 
 /// Why a text is no name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct BadName {
     rule: &'static str,
     /// The character that breaks it, if it is one that not everybody can see.
@@ -229,8 +229,6 @@ impl fmt::Display for BadName {
         }
     }
 }
-
-impl std::error::Error for BadName {}
 
 /// Splits `@name text` into its recipient and its text; anything else is `None`.
 ///

@@ -19,7 +19,8 @@ pub struct Password {
 }
 
 /// Why a text cannot be a new password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct WeakPassword(String);
 
 impl Password {
@@ -96,14 +97,6 @@ impl fmt::Debug for Password {
     }
 }
 
-impl fmt::Display for WeakPassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for WeakPassword {}
-
 /// A stored password: PBKDF2-HMAC-MD5 (RFC 8018) of it, with the rounds and the salt.
 ///
 /// Its text form is a PHC string, `$pbkdf2-md5$i=ROUNDS$SALT$HASH` with salt and hash in unpadded standard base64.
@@ -118,7 +111,8 @@ pub struct PasswordHash {
 }
 
 /// Why a text is no stored password; never the text itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct BadPasswordHash(&'static str);
 
 impl PasswordHash {
@@ -159,14 +153,6 @@ impl fmt::Debug for PasswordHash {
         write!(f, "PasswordHash({} rounds, ..)", self.rounds)
     }
 }
-
-impl fmt::Display for BadPasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for BadPasswordHash {}
 
 fn parse_rounds(text: &str) -> Option<u32> {
     // One number, one spelling: no sign, no leading zero.

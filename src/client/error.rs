@@ -2,17 +2,18 @@
 
 use crate::protocol::{BadLength, Code, Malformed};
 use crate::text::without_number;
-use std::fmt;
 use std::io;
+use thiserror::Error;
 
 /// Why the client could not do what was asked of it.
 ///
 /// After any of them but [`Refused`](ClientError::Refused) with a code below 100 and
 /// [`NotLoggedIn`](ClientError::NotLoggedIn) the connection is of no more use.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The server said no. From code 100 on it also closes.
+    #[error("the server refused: {explanation} ({})", named(*code))]
     Refused {
         /// The number of a [`Code`], or one that this version does not know.
         code: u16,
@@ -20,21 +21,33 @@ pub enum ClientError {
         explanation: String,
     },
     /// The server ended the conversation, with this reason.
+    #[error("the server ended the conversation: {0}")]
     Bye(String),
     /// The server's bytes are not the protocol.
+    #[error("this is no porter server: {0}")]
     Violation(String),
     /// The connection ended without a Bye.
+    #[error("the server closed the connection without a goodbye")]
     Closed,
     /// A text or an Exit needs a session first: log in or resume.
+    #[error("not logged in: log in or resume first")]
     NotLoggedIn,
     /// One side speaks TLS and the other does not.
+    #[error("{}", match server_speaks_tls {
+        true => "the server speaks TLS; use --tls",
+        false => "the server does not speak TLS; use --plaintext if it may be so",
+    })]
     Mismatch {
         /// Whether it is the server.
         server_speaks_tls: bool,
     },
     /// The server is not the one that is wanted, or that cannot be found out. Nothing was sent to it.
+    #[error("{0}")]
     Untrusted(String),
     /// Nothing is known of the server. Nothing was sent to it.
+    #[error(
+        "{server} is not known yet; if {fingerprint} is its fingerprint, give --fingerprint {fingerprint}, or --accept-new"
+    )]
     UnknownServer {
         /// `HOST:PORT`.
         server: String,
@@ -44,7 +57,8 @@ pub enum ClientError {
         key: String,
     },
     /// The network failed.
-    Io(io::Error),
+    #[error("the connection failed: {}", without_number(.0))]
+    Io(#[source] io::Error),
 }
 
 impl ClientError {
@@ -74,40 +88,9 @@ impl ClientError {
     }
 }
 
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientError::Refused { code, explanation } => match Code::from_number(*code) {
-                Some(known) => write!(f, "the server refused: {explanation} ({known}, code {code})"),
-                None => write!(f, "the server refused: {explanation} (code {code})"),
-            },
-            ClientError::Bye(reason) => write!(f, "the server ended the conversation: {reason}"),
-            ClientError::Violation(what) => write!(f, "this is no porter server: {what}"),
-            ClientError::Closed => f.write_str("the server closed the connection without a goodbye"),
-            ClientError::NotLoggedIn => f.write_str("not logged in: log in or resume first"),
-            ClientError::Mismatch { server_speaks_tls: true } => {
-                f.write_str("the server speaks TLS; use --tls")
-            }
-            ClientError::Mismatch { server_speaks_tls: false } => {
-                f.write_str("the server does not speak TLS; use --plaintext if it may be so")
-            }
-            ClientError::Untrusted(reason) => f.write_str(reason),
-            ClientError::UnknownServer { server, fingerprint, .. } => write!(
-                f,
-                "{server} is not known yet; if {fingerprint} is its fingerprint, give --fingerprint {fingerprint}, or --accept-new"
-            ),
-            ClientError::Io(error) => write!(f, "the connection failed: {}", without_number(error)),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ClientError::Io(error) => Some(error),
-            _ => None,
-        }
-    }
+/// A code's number, behind its name if this version knows it.
+fn named(code: u16) -> String {
+    Code::from_number(code).map_or(String::new(), |known| format!("{known}, ")) + &format!("code {code}")
 }
 
 impl From<io::Error> for ClientError {

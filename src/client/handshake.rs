@@ -25,7 +25,7 @@ use super::ClientError;
 use crate::auth::Token;
 use crate::protocol::{Code, Reply, Request, VERSION, Wanted};
 use std::collections::VecDeque;
-use std::fmt;
+use thiserror::Error;
 
 /// A request on the way to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +80,10 @@ pub enum Step<'a> {
 }
 
 /// What ends a handshake without a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HandshakeError {
     /// The server refused, and closes.
+    #[error("error {code}: {explanation}")]
     Refused {
         /// The number of a [`Code`], or one that this version does not know.
         code: u16,
@@ -90,10 +91,13 @@ pub enum HandshakeError {
         explanation: String,
     },
     /// The server ended the conversation, with this reason.
+    #[error("the server ended the conversation: {0}")]
     Bye(String),
     /// The server speaks this version of the protocol, which is not [`VERSION`].
+    #[error("it speaks version {0} of the protocol, this client version {VERSION}")]
     WrongVersion(u8),
     /// A reply that was not due.
+    #[error("{got} where {due} was due")]
     Unexpected {
         /// Its kind.
         got: &'static str,
@@ -101,21 +105,6 @@ pub enum HandshakeError {
         due: &'static str,
     },
 }
-
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HandshakeError::Refused { code, explanation } => write!(f, "error {code}: {explanation}"),
-            HandshakeError::Bye(reason) => write!(f, "the server ended the conversation: {reason}"),
-            HandshakeError::WrongVersion(version) => {
-                write!(f, "it speaks version {version} of the protocol, this client version {VERSION}")
-            }
-            HandshakeError::Unexpected { got, due } => write!(f, "{got} where {due} was due"),
-        }
-    }
-}
-
-impl std::error::Error for HandshakeError {}
 
 impl From<HandshakeError> for ClientError {
     fn from(error: HandshakeError) -> ClientError {

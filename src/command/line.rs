@@ -2,9 +2,10 @@
 
 use super::Command;
 use super::table::{ALIASES, Argument, Spec, TABLE};
-use crate::auth::{Name, PasswordHash};
+use crate::auth::{BadName, BadPasswordHash, Name, PasswordHash};
 use crate::limits::IMPORT_USERS;
-use crate::store::{Account, Stamp};
+use crate::store::{Account, BadStamp, Stamp};
+use thiserror::Error;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,33 +16,85 @@ pub enum Line {
     Import(usize),
 }
 
+/// Why a line asks for nothing that can be done. One line, which may repeat what was typed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LineError {
+    /// No command has these words.
+    #[error("no such command; {help} lists them")]
+    Unknown {
+        /// How the commands are listed where it was asked for.
+        help: &'static str,
+    },
+    /// The command with these words is for porter-admin.
+    #[error("porter-admin {0} does that; it cannot be done here")]
+    Elsewhere(String),
+    /// What is behind the words is not what the command takes, which is this.
+    #[error("it is: {0}")]
+    Usage(String),
+    /// A name that nobody has.
+    #[error("{}", rule.told(text))]
+    Name {
+        /// What stands for it.
+        text: String,
+        /// The rule that it breaks.
+        rule: BadName,
+    },
+    /// A hash that is none.
+    #[error(transparent)]
+    Password(#[from] BadPasswordHash),
+    /// An address that is none.
+    #[error("{0:?} is no IP address")]
+    Address(String),
+    /// A number of users that cannot be imported at a time.
+    #[error("users are imported 1 to {IMPORT_USERS} at a time")]
+    Count,
+    /// A user to be imported has not three fields.
+    #[error("it has not the three fields name,password,registered")]
+    Fields,
+    /// The time when a user registered is none.
+    #[error(transparent)]
+    Registered(#[from] BadStamp),
+    /// A direct message without a text, or to nobody.
+    #[error("not sent: a direct message is @NAME, one space, and the text")]
+    NoDirect,
+    /// A text for everybody that was meant as a command.
+    #[error("not sent: it looks like a command, but a command begins with its /")]
+    LooksLikeCommand,
+}
+
+impl LineError {
+    fn name(text: &str, rule: BadName) -> LineError {
+        LineError::Name { text: text.to_owned(), rule }
+    }
+}
+
 impl Line {
     /// Reads a line of the control socket. A name may be that of a user from before today's rules, as `is_known` says.
     ///
     /// # Errors
-    /// What is wrong with it, on one line.
-    pub fn parse(line: &str, is_known: impl Fn(&Name) -> bool) -> Result<Line, String> {
-        let (spec, rest) = find(line, |_| true).ok_or("no such command; help lists them")?;
+    /// [`LineError`].
+    pub fn parse(line: &str, is_known: impl Fn(&Name) -> bool) -> Result<Line, LineError> {
+        let (spec, rest) = find(line, |_| true).ok_or(LineError::Unknown { help: "help" })?;
         argument(spec, rest, is_known)
     }
 
     /// Reads what was typed at the console behind `/`.
     ///
     /// # Errors
-    /// What is wrong with it, on one line.
-    pub fn typed(line: &str, is_known: impl Fn(&Name) -> bool) -> Result<Command, String> {
+    /// [`LineError`].
+    pub fn typed(line: &str, is_known: impl Fn(&Name) -> bool) -> Result<Command, LineError> {
         let alias = ALIASES.iter().find(|(alias, _)| *alias == line.trim_end());
         let line = alias.map_or(line, |(_, command)| command);
+        let elsewhere = |spec: &Spec| LineError::Elsewhere(spec.words.join(" "));
         let (spec, rest) =
             find(line, |spec| spec.is_for_console).ok_or_else(|| match find(line, |_| true) {
-                Some((spec, _)) => {
-                    format!("porter-admin {} does that; it cannot be done here", spec.words.join(" "))
-                }
-                None => "no such command; /help lists them".to_owned(),
+                Some((spec, _)) => elsewhere(spec),
+                None => LineError::Unknown { help: "/help" },
             })?;
         match argument(spec, rest, is_known)? {
             Line::Command(command) => Ok(command),
-            Line::Import(_) => Err("users are imported by porter-admin".to_owned()),
+            Line::Import(_) => Err(elsewhere(spec)),
         }
     }
 }
@@ -58,9 +111,10 @@ fn find(line: &str, is_wanted: impl Fn(&Spec) -> bool) -> Option<(&'static Spec,
     })
 }
 
-fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result<Line, String> {
-    let wrong = || format!("it is: {}", spec.usage());
-    let name = |text: &str| Name::meant(text, |name| is_known(name)).map_err(|rule| rule.told(text));
+fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result<Line, LineError> {
+    let wrong = || LineError::Usage(spec.usage());
+    let name =
+        |text: &str| Name::meant(text, |name| is_known(name)).map_err(|rule| LineError::name(text, rule));
     // An argument is all that follows: of a name with a space in it is to be said that it is no name.
     let given = rest.trim();
     let command = match spec.argument {
@@ -70,18 +124,16 @@ fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result
         Argument::Password(command) => {
             let (text, phc) = given.rsplit_once(char::is_whitespace).ok_or_else(wrong)?;
             let name = name(text.trim_end())?;
-            command(name, PasswordHash::from_phc(phc).map_err(|error| error.to_string())?)
+            command(name, PasswordHash::from_phc(phc)?)
         }
         Argument::Address(command) if !given.is_empty() => {
             // As `throttled` has it: in IPv6 it is a network that owes.
             let address = given.strip_suffix("/64").filter(|bare| bare.contains(':')).unwrap_or(given);
-            command(address.parse().map_err(|_| format!("{given:?} is no IP address"))?)
+            command(address.parse().map_err(|_| LineError::Address(given.to_owned()))?)
         }
         Argument::Users if !given.is_empty() => {
             let count = given.parse().ok().filter(|count| (1..=IMPORT_USERS).contains(count));
-            return Ok(Line::Import(
-                count.ok_or(format!("users are imported 1 to {IMPORT_USERS} at a time"))?,
-            ));
+            return count.map(Line::Import).ok_or(LineError::Count);
         }
         _ => return Err(wrong()),
     };
@@ -92,19 +144,19 @@ fn argument(spec: &Spec, rest: &str, is_known: impl Fn(&Name) -> bool) -> Result
 /// disabled.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn import_line(line: &str) -> Result<Account, String> {
+/// [`LineError`].
+pub fn import_line(line: &str) -> Result<Account, LineError> {
     let mut parts = line.split(',');
     let (Some(name), Some(password), Some(registered), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err("it has not the three fields name,password,registered".to_owned());
+        return Err(LineError::Fields);
     };
     // A user from before today's rules goes from one server to another.
-    let name = Name::stored(name).map_err(|rule| rule.told(name))?;
+    let name = Name::stored(name).map_err(|rule| LineError::name(name, rule))?;
     let bare = password.strip_prefix('!');
-    let hash = PasswordHash::from_phc(bare.unwrap_or(password)).map_err(|error| error.to_string())?;
-    let registered = registered.parse::<Stamp>().map_err(|error| error.to_string())?;
+    let hash = PasswordHash::from_phc(bare.unwrap_or(password))?;
+    let registered = registered.parse::<Stamp>()?;
     Ok(Account { name, password: hash, is_disabled: bare.is_some(), registered })
 }
 
@@ -175,13 +227,13 @@ mod tests {
                 let line = format!("{} {text}{behind}", spec.words.join(" "));
                 let expected = format!("{text:?} is no name: ");
                 let said = Line::parse(&line, |_| false).unwrap_err();
-                assert!(said.starts_with(&expected), "{line}: {said}");
+                assert!(said.to_string().starts_with(&expected), "{line}: {said}");
                 if spec.is_for_console {
                     assert_eq!(Line::typed(&line, |_| false), Err(said));
                 }
             }
         }
-        assert_eq!(Line::typed("kick", |_| false), Err("it is: kick NAME".to_owned()));
+        assert_eq!(Line::typed("kick", |_| false), Err(LineError::Usage("kick NAME".to_owned())));
     }
 
     #[test]
@@ -191,7 +243,7 @@ mod tests {
         assert_eq!(typed("users"), Ok(Command::ListUsers));
         assert_eq!(typed("users remove ann"), Ok(Command::RemoveUser(name("ann"))));
         for elsewhere in ["users add ann", "users import 3", "users verify ann", "say x"] {
-            assert!(typed(elsewhere).unwrap_err().contains("porter-admin"), "{elsewhere}");
+            assert!(typed(elsewhere).unwrap_err().to_string().contains("porter-admin"), "{elsewhere}");
         }
     }
 

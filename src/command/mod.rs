@@ -16,7 +16,7 @@ mod table;
 
 pub use answer::{Answer, Figure, FigureValue, Figures};
 pub use completion::completions;
-pub use line::{Line, import_line};
+pub use line::{Line, LineError, import_line};
 pub use table::{Argument, Spec, TABLE};
 
 use crate::auth::{Name, PasswordHash};

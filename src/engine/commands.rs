@@ -7,7 +7,7 @@ use super::tasks::Report;
 use super::{Engine, accounts::AccountWork};
 use crate::Moment;
 use crate::auth::{Name, Origin};
-use crate::command::{Answer, Command, Line, TABLE};
+use crate::command::{Answer, Command, Line, LineError, TABLE};
 use crate::limits::TOKEN_BYTES;
 use crate::store::{AccountChange, EndReason, Store};
 use log::Level;
@@ -24,8 +24,8 @@ impl<S: Store> Engine<S> {
     /// Reads a line that asks for something, as [`Line`] does, with the names that are known here.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse_line(&self, line: &str) -> Result<Line, String> {
+    /// [`LineError`].
+    pub fn parse_line(&self, line: &str) -> Result<Line, LineError> {
         Line::parse(line, |name| self.is_known(name))
     }
 

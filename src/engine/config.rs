@@ -1,10 +1,11 @@
 //! What an operator may set.
 
 use crate::auth::LaneCosts;
-use crate::limits;
+use crate::limits::{self, MAX_FRAME_BYTES_LEAST, MAX_FRAME_BYTES_MOST};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
+use thiserror::Error;
 
 /// The engine's settings. `Config::default()` is what the server's flags default to.
 #[derive(Clone, Debug)]
@@ -52,6 +53,33 @@ pub struct Config {
     pub resume_window: Duration,
 }
 
+/// Which setting is out of its bounds, and what it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `max_frame_bytes` is this.
+    #[error("max_frame_bytes is {0}; it must be from {MAX_FRAME_BYTES_LEAST} to {MAX_FRAME_BYTES_MOST}")]
+    Frame(u32),
+    /// `output_limit_bytes` is too small for frames that long.
+    #[error("output_limit_bytes is {output}; with max_frame_bytes {frame} it must be at least {least}")]
+    Output {
+        /// `output_limit_bytes`
+        output: usize,
+        /// `max_frame_bytes`
+        frame: u32,
+        /// What it must be at least.
+        least: usize,
+    },
+    /// `output_total_bytes` is less than one connection may have.
+    #[error("output_total_bytes is {total}; it must be at least output_limit_bytes, which is {output}")]
+    OutputTotal {
+        /// `output_total_bytes`
+        total: usize,
+        /// `output_limit_bytes`
+        output: usize,
+    },
+}
+
 impl Config {
     /// Whether no penalty is put on an address.
     pub fn exempts(&self, address: IpAddr) -> bool {
@@ -64,25 +92,19 @@ impl Config {
     /// Whether the bounds on frames and output go with one another.
     ///
     /// # Errors
-    /// Which does not, and what it may be.
-    pub fn check(&self) -> Result<(), String> {
-        let (least, most) = (limits::MAX_FRAME_BYTES_LEAST, limits::MAX_FRAME_BYTES_MOST);
+    /// [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
         let (frame, output, total) = (self.max_frame_bytes, self.output_limit_bytes, self.output_total_bytes);
-        if !(least..=most).contains(&frame) {
-            return Err(format!("max_frame_bytes is {frame}; it must be from {least} to {most}"));
-        }
         let least = limits::output_limit_least_bytes(frame);
-        if output < least {
-            return Err(format!(
-                "output_limit_bytes is {output}; with max_frame_bytes {frame} it must be at least {least}"
-            ));
+        if !(MAX_FRAME_BYTES_LEAST..=MAX_FRAME_BYTES_MOST).contains(&frame) {
+            Err(ConfigError::Frame(frame))
+        } else if output < least {
+            Err(ConfigError::Output { output, frame, least })
+        } else if total < output {
+            Err(ConfigError::OutputTotal { total, output })
+        } else {
+            Ok(())
         }
-        if total < output {
-            return Err(format!(
-                "output_total_bytes is {total}; it must be at least output_limit_bytes, which is {output}"
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -128,12 +150,17 @@ mod tests {
         for frame in [least, most] {
             let output = limits::output_limit_least_bytes(frame);
             assert_eq!(with(frame, output, output).check(), Ok(()));
-            assert!(with(frame, output - 1, output).check().unwrap_err().contains("output_limit_bytes is "));
-            assert!(with(frame, output, output - 1).check().unwrap_err().contains("output_total_bytes is "));
+            assert_eq!(
+                with(frame, output - 1, output).check(),
+                Err(ConfigError::Output { output: output - 1, frame, least: output })
+            );
+            assert_eq!(
+                with(frame, output, output - 1).check(),
+                Err(ConfigError::OutputTotal { total: output - 1, output })
+            );
         }
         for frame in [0, 16, least - 1, most + 1] {
-            let refusal = with(frame, usize::MAX, usize::MAX).check().unwrap_err();
-            assert!(refusal.contains("max_frame_bytes is "), "{refusal}");
+            assert_eq!(with(frame, usize::MAX, usize::MAX).check(), Err(ConfigError::Frame(frame)));
         }
         assert_eq!(Config::default().check(), Ok(()));
     }

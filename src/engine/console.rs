@@ -3,7 +3,7 @@
 use super::Engine;
 use super::delivery::Delivery;
 use crate::auth::{Name, addressed, is_meant_for_one};
-use crate::command::{Command, Line, Spec, TABLE, completions};
+use crate::command::{Command, Line, LineError, Spec, TABLE, completions};
 use crate::handler::Context;
 use crate::limits::{CONSOLE_BUFFER_BYTES, CONSOLE_COMPLETIONS, CONSOLE_COMPLETIONS_LOOKS, CONSOLE_USERS};
 use crate::store::Store;
@@ -25,8 +25,8 @@ impl ConsoleLine<'_> {
     /// Understands a line; `None` for an empty one.
     ///
     /// # Errors
-    /// What is wrong with a line that begins as a command and is none.
-    pub fn parse(line: &str, is_known: impl Fn(&Name) -> bool) -> Result<Option<ConsoleLine<'_>>, String> {
+    /// [`LineError`].
+    pub fn parse(line: &str, is_known: impl Fn(&Name) -> bool) -> Result<Option<ConsoleLine<'_>>, LineError> {
         let line = line.trim_end_matches(['\r', '\n']);
         if let Some(command) = line.strip_prefix('/') {
             return Line::typed(command, is_known).map(|command| Some(ConsoleLine::Command(command)));
@@ -35,10 +35,10 @@ impl ConsoleLine<'_> {
             return Ok(Some(ConsoleLine::Direct(name, text)));
         }
         if is_meant_for_one(line) {
-            return Err("not sent: a direct message is @NAME, one space, and the text".to_owned());
+            return Err(LineError::NoDirect);
         }
         if line.trim_start().starts_with('/') {
-            return Err("not sent: it looks like a command, but a command begins with its /".to_owned());
+            return Err(LineError::LooksLikeCommand);
         }
         Ok((!line.is_empty()).then_some(ConsoleLine::Text(line)))
     }
@@ -111,7 +111,7 @@ impl<S: Store> Engine<S> {
                     &mut Delivery { registry: &mut self.registry, author: None, is_told: false },
                 );
             }
-            Err(reason) => self.notice(&reason),
+            Err(error) => self.notice(&error.to_string()),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Where random bytes come from: the engine has none of its own.
 
-use std::error::Error;
-use std::fmt;
+use thiserror::Error;
 
 /// A source of random bytes fit for secrets.
 pub trait Entropy {
@@ -12,14 +11,7 @@ pub trait Entropy {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError>;
 }
 
-/// CloseReason there are no random bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why there are no random bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the random source gives nothing: {0}")]
 pub struct EntropyError(pub String);
-
-impl fmt::Display for EntropyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the random source gives nothing: {}", self.0)
-    }
-}
-
-impl Error for EntropyError {}

@@ -10,6 +10,18 @@ use crate::protocol::Code;
 use crate::store::{LinkFigures, Store};
 use FigureValue::{Counter, Counters, Gauge, Gauges};
 use std::net::{IpAddr, Ipv4Addr};
+use thiserror::Error;
+
+/// Why nobody is to be sent to this server now.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotReady {
+    /// It is stopping.
+    #[error("stopping")]
+    Stopping,
+    /// Users cannot be stored, for this reason.
+    #[error("users cannot be stored: {0}")]
+    Store(String),
+}
 
 /// Handshakes that are not done, as far as was told last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,12 +56,14 @@ impl<S: Store> Engine<S> {
     }
 
     /// Why nobody is to be sent here now, if so.
-    pub fn health(&self, now: Moment) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub fn health(&self, now: Moment) -> Result<(), NotReady> {
         if self.stopping {
-            return Err("stopping".to_owned());
+            return Err(NotReady::Stopping);
         }
-        let trouble = self.store.trouble(now);
-        trouble.map_or(Ok(()), |reason| Err(format!("users cannot be stored: {reason}")))
+        self.store.trouble(now).map_or(Ok(()), |reason| Err(NotReady::Store(reason.to_owned())))
     }
 
     fn figure_lines(&self, now: Moment) -> Vec<String> {

@@ -60,10 +60,11 @@ mod write_rate;
 pub use crate::protocol::Unsent;
 pub use answers::CommandId;
 pub use arrival::HeaderFault;
-pub use config::Config;
+pub use config::{Config, ConfigError};
 pub use connection::ReadBudget;
 pub use console::ConsoleLine;
 pub use entropy::{Entropy, EntropyError};
+pub use figures::NotReady;
 pub use statistics::Statistics;
 pub use transport::{Output, TransportEvent, Written};
 

@@ -36,7 +36,7 @@ pub struct Statistics {
 impl<S: Store> Engine<S> {
     /// How it fares, on one short line. It looks at no connection.
     pub fn summary(&self, now: Moment) -> String {
-        let trouble = self.health(now).err().map_or(String::new(), |trouble| trouble + "; ");
+        let trouble = self.health(now).err().map_or(String::new(), |trouble| format!("{trouble}; "));
         let (connections, sessions) = (self.registry.connections.len(), &self.registry.sessions);
         let logged_in = sessions.len() - sessions.lost_count();
         let users = self.store.user_count();

@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::{fmt, io};
+use thiserror::Error;
 
 /// What a client is counted under that was refused a connection.
 pub(super) const REFUSED: &str = "connection_refused";
@@ -18,7 +19,8 @@ pub(super) const REFUSED: &str = "connection_refused";
 pub(super) const OUT_OF_PORTS: &str = "out_of_ports";
 
 /// Why a visit failed, or a run ended before its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Error)]
+#[error("{reason}")]
 pub struct LoadError {
     /// What it is counted under: a word, or the protocol's name of an error code.
     pub kind: Cow<'static, str>,
@@ -36,14 +38,6 @@ impl LoadError {
         LoadError::new("sent_away", format!("the server said Bye: {}", reason.escape_debug()))
     }
 }
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// Visits that failed in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

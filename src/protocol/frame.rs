@@ -1,14 +1,16 @@
 //! One frame: a length, then that many bytes.
 
 use crate::limits::HEADER_BYTES;
-use std::fmt;
+use thiserror::Error;
 
 /// What is wrong with a frame's header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BadLength {
     /// A body has at least its kind.
+    #[error("a frame of length 0")]
     Zero,
     /// The body would be longer than allowed here.
+    #[error("a frame of {announced_bytes} bytes where at most {limit_bytes} are allowed")]
     TooLarge {
         /// The length in the header.
         announced_bytes: u32,
@@ -16,19 +18,6 @@ pub enum BadLength {
         limit_bytes: u32,
     },
 }
-
-impl fmt::Display for BadLength {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BadLength::Zero => f.write_str("a frame of length 0"),
-            BadLength::TooLarge { announced_bytes, limit_bytes } => {
-                write!(f, "a frame of {announced_bytes} bytes where at most {limit_bytes} are allowed")
-            }
-        }
-    }
-}
-
-impl std::error::Error for BadLength {}
 
 /// Reads the length of a body from its header and checks it against `limit_bytes`.
 pub fn body_length(header: [u8; HEADER_BYTES], limit_bytes: u32) -> Result<usize, BadLength> {

@@ -7,6 +7,7 @@
 use super::frame;
 use crate::limits::{PASSWORD_BYTES, TOKEN_BYTES};
 use std::fmt;
+use thiserror::Error;
 
 /// The version that Hello announces.
 pub const VERSION: u8 = 1;
@@ -31,16 +32,9 @@ mod kind {
 }
 
 /// A body that is no message: what was expected, never what was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
 pub struct Malformed(pub(crate) &'static str);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Malformed {}
 
 /// A frame from the client.
 #[derive(Clone, Copy, PartialEq, Eq)]

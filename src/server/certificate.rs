@@ -12,12 +12,12 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
-use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// The server's own certificate in the data directory.
@@ -26,12 +26,58 @@ const OWN_CERTIFICATE: &str = "tls-cert.pem";
 const OWN_KEY: &str = "tls-key.pem";
 
 /// Where a certificate and its key are, in PEM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
     /// The certificate, and those between it and its authority.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// Why a certificate cannot be shown. One line, with the way out where there is one.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum CertificateFileError {
+    /// One of its files cannot be used.
+    #[error("cannot use {}: {reason}", file.display())]
+    Unusable {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The files cannot be used together.
+    #[error("cannot use {}: {error} with the key {}", files.certificate.display(), files.key.display())]
+    Mismatch {
+        /// Which.
+        files: CertificateFiles,
+        /// What is wrong with both.
+        #[source]
+        error: rustls::Error,
+    },
+    /// The server's own has lost its key.
+    #[error(
+        "{} is there without its key {}; bring that back, or remove the certificate for a new one that no client knows yet",
+        .0.certificate.display(), .0.key.display()
+    )]
+    KeyMissing(CertificateFiles),
+    /// The server's own cannot be made.
+    #[error("cannot make {}: {reason}", file.display())]
+    NotMade {
+        /// Where it would be.
+        file: PathBuf,
+        /// What keeps it from being made.
+        reason: String,
+    },
+    /// The server has no place for one of its own.
+    #[error("there is no data directory for a certificate of the server's own; give one")]
+    NoDirectory,
+}
+
+impl CertificateFileError {
+    fn unusable(file: &Path, reason: impl ToString) -> CertificateFileError {
+        CertificateFileError::Unusable { file: file.to_owned(), reason: reason.to_string() }
+    }
 }
 
 /// What a TLS connection begins with, as long as the files stay as they are.
@@ -45,27 +91,27 @@ impl CertificateFiles {
     /// The server's own, made now if the data directory has none yet. `host` is one of the names in a new one.
     ///
     /// # Errors
-    /// One line that names the file, the reason and the way out.
-    pub(super) fn own(disk: &mut OsDisk, hosts: &[IpAddr]) -> Result<CertificateFiles, String> {
-        let [certificate, key] = [OWN_CERTIFICATE, OWN_KEY].map(|name| disk.place(name));
-        let exists = |disk: &mut OsDisk, name: &str| {
-            let opened = disk.open(name).map_err(|error| format!("{}: {error}", disk.place(name)))?;
-            Ok::<_, String>(opened.is_some())
+    /// [`CertificateFileError`].
+    pub(super) fn own(disk: &mut OsDisk, hosts: &[IpAddr]) -> Result<CertificateFiles, CertificateFileError> {
+        let [certificate, key] = [OWN_CERTIFICATE, OWN_KEY].map(|name| PathBuf::from(disk.place(name)));
+        let files = CertificateFiles { certificate, key };
+        let exists = |disk: &mut OsDisk, name: &str, file: &Path| {
+            let opened = disk.open(name).map_err(|error| CertificateFileError::unusable(file, error))?;
+            Ok::<_, CertificateFileError>(opened.is_some())
         };
-        match (exists(disk, OWN_CERTIFICATE)?, exists(disk, OWN_KEY)?) {
+        let has_certificate = exists(disk, OWN_CERTIFICATE, &files.certificate)?;
+        match (has_certificate, exists(disk, OWN_KEY, &files.key)?) {
             (true, true) => {}
-            (true, false) => {
-                return Err(format!(
-                    "{certificate} is there without its key {key}; bring that back, or remove the certificate for a new one that no client knows yet"
-                ));
-            }
+            (true, false) => return Err(CertificateFileError::KeyMissing(files)),
             // A key alone is what a crash left of making both: nobody has seen it.
             (false, _) => {
-                make_own(disk, hosts).map_err(|reason| format!("cannot make {certificate}: {reason}"))?;
-                log_event!(Level::Info, "certificate made", file = ?certificate);
+                let file = &files.certificate;
+                make_own(disk, hosts)
+                    .map_err(|reason| CertificateFileError::NotMade { file: file.clone(), reason })?;
+                log_event!(Level::Info, "certificate made", file = ?file.display().to_string());
             }
         }
-        Ok(CertificateFiles { certificate: certificate.into(), key: key.into() })
+        Ok(files)
     }
 
     /// What is wrong though both files can be used, a line each: whoever else may read the key can pass for this server,
@@ -89,23 +135,23 @@ impl CertificateFiles {
     /// Whether both files can be used, now.
     ///
     /// # Errors
-    /// One line that names the file and the reason.
-    pub fn check(&self) -> Result<(), String> {
+    /// [`CertificateFileError`].
+    pub fn check(&self) -> Result<(), CertificateFileError> {
         self.read().map(drop)
     }
 
     /// Reads both files.
     ///
     /// # Errors
-    /// One line that names the file and the reason.
-    pub(super) fn read(&self) -> Result<Identity, String> {
+    /// [`CertificateFileError`].
+    pub(super) fn read(&self) -> Result<Identity, CertificateFileError> {
         let (chain, key) = self.read_identity()?;
         let fingerprint = Fingerprint::of(chain.first().map_or(&[], |leaf| leaf.as_ref()));
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, key))
-            .map_err(|error| self.unusable_together(&error))?;
+            .map_err(|error| self.mismatch(&error))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         // Most clients would have another first, and any suite of TLS 1.3 will do.
         config.ignore_client_order = true;
@@ -116,30 +162,27 @@ impl CertificateFiles {
     }
 }
 
-fn unusable(path: &Path, reason: &dyn Display) -> String {
-    format!("cannot use {}: {reason}", path.display())
-}
-
 impl CertificateFiles {
     /// Reads both files, each for itself. There is a certificate at least.
     ///
     /// # Errors
-    /// One line that names the file and the reason.
-    pub(super) fn read_identity(&self) -> Result<ShownIdentity, String> {
-        let text = read_whole(&self.certificate).map_err(|error| unusable(&self.certificate, &error))?;
+    /// [`CertificateFileError`].
+    pub(super) fn read_identity(&self) -> Result<ShownIdentity, CertificateFileError> {
+        let unusable = |reason: String| CertificateFileError::unusable(&self.certificate, reason);
+        let text = read_whole(&self.certificate).map_err(|error| unusable(error.to_string()))?;
         let chain = CertificateDer::pem_slice_iter(&text)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| unusable(&self.certificate, &error))?;
+            .map_err(|error| unusable(error.to_string()))?;
         if chain.is_empty() {
-            return Err(unusable(&self.certificate, &"it holds no certificate in PEM"));
+            return Err(unusable("it holds no certificate in PEM".to_owned()));
         }
-        let key = self.read_key().map_err(|reason| unusable(&self.key, &reason))?;
+        let key = self.read_key().map_err(|reason| CertificateFileError::unusable(&self.key, reason))?;
         Ok((chain, key))
     }
 
     /// What is wrong with both together.
-    pub(super) fn unusable_together(&self, error: &rustls::Error) -> String {
-        format!("{} with the key {}", unusable(&self.certificate, error), self.key.display())
+    pub(super) fn mismatch(&self, error: &rustls::Error) -> CertificateFileError {
+        CertificateFileError::Mismatch { files: self.clone(), error: error.clone() }
     }
 
     fn read_key(&self) -> Result<PrivateKeyDer<'static>, String> {
@@ -216,7 +259,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::path::Path;
 
-    fn own(directory: &Path) -> Result<CertificateFiles, String> {
+    fn own(directory: &Path) -> Result<CertificateFiles, CertificateFileError> {
         let mut disk = OsDisk::open(directory, crate::Clock::new()).unwrap();
         CertificateFiles::own(&mut disk, &[Ipv4Addr::LOCALHOST.into()])
     }
@@ -236,7 +279,7 @@ mod tests {
         fs::remove_file(&first.certificate).unwrap();
         assert_ne!(own(directory.path()).unwrap().read().unwrap().fingerprint, fingerprint);
         fs::remove_file(&first.key).unwrap();
-        let refusal = own(directory.path()).unwrap_err();
+        let refusal = own(directory.path()).unwrap_err().to_string();
         assert!(refusal.contains("tls-key.pem") && !refusal.contains('\n'), "{refusal}");
     }
 
@@ -258,7 +301,7 @@ mod tests {
             (&good.key, &good.key, "tls-key.pem"),
         ] {
             let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
-            let reason = files.read().unwrap_err();
+            let reason = files.read().unwrap_err().to_string();
             assert!(reason.contains(named) && !reason.contains('\n'), "{reason}");
         }
     }

@@ -1,6 +1,6 @@
 //! The part of a turn in which handshakes begin, and the certificate that they show.
 
-use super::certificate::{CertificateFiles, Identity};
+use super::certificate::{CertificateFileError, CertificateFiles, Identity};
 use super::handshake_queue::HandshakeQueue;
 use super::reload::ReloadLine;
 use super::socket::Transport;
@@ -40,19 +40,17 @@ pub(super) struct Handshakes {
 
 impl Handshakes {
     /// # Errors
-    /// One line about a certificate that cannot be read or made.
+    /// If the certificate cannot be read or made.
     pub(super) fn new(
         encryption: &Encryption,
         disk: Option<&mut OsDisk>,
         hosts: &[IpAddr],
-    ) -> Result<Handshakes, String> {
+    ) -> Result<Handshakes, CertificateFileError> {
         let files = match (encryption, disk) {
             (Encryption::Plaintext, _) => None,
             (Encryption::OwnCertificate, Some(disk)) => Some(CertificateFiles::own(disk, hosts)?),
             (Encryption::OwnCertificate, None) => {
-                return Err(
-                    "there is no data directory for a certificate of the server's own; give one".to_owned()
-                );
+                return Err(CertificateFileError::NoDirectory);
             }
             (Encryption::Certificate(files), _) => Some(files.clone()),
         };
@@ -92,7 +90,8 @@ impl Handshakes {
                     ReloadLine::new(Level::Warn, WEAK).with("note", &weakness).saying(weakness)
                 }));
             }
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.to_string();
                 let line = ReloadLine::new(Level::Error, "certificate not reloaded").with("reason", &reason);
                 let text = format!("certificate not reloaded reason={reason:?}; the old one stays");
                 lines.push(line.saying(text));

@@ -1,45 +1,57 @@
 //! Why a server does not start, or cannot go on.
 
-use crate::engine::EntropyError;
+#[cfg(feature = "tls")]
+use super::CertificateFileError;
+use crate::engine::{ConfigError, EntropyError};
 use crate::store::OpenError;
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use thiserror::Error;
 
 /// Why a server does not start, or cannot go on. One line, with the way out where there is one.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
     /// The data directory or a file in it cannot be used.
-    Store(OpenError),
-    /// A setting is out of its bounds, for this reason.
-    Config(String),
-    /// The certificate cannot be read or made, for this reason.
-    Certificate(String),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificate cannot be read or made.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Certificate(#[from] CertificateFileError),
     /// Nothing can listen there.
+    #[error("{}", not_listening(address, *choice, error))]
     Listen {
         /// The last address that was tried.
         address: SocketAddr,
         /// How it was chosen.
         choice: PortChoice,
         /// What the system said.
+        #[source]
         error: io::Error,
     },
     /// A socket that it was given cannot be used.
+    #[error("file descriptor {fd} cannot be used: {error}; pass a TCP socket that listens")]
     Socket {
         /// Its file descriptor.
         fd: RawFd,
         /// What is wrong with it.
+        #[source]
         error: io::Error,
     },
     /// The random source gives nothing.
-    Entropy(EntropyError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// The system does not let the server wait for events.
-    Events(io::Error),
+    #[error("cannot wait for events: {0}; the system is short of something")]
+    Events(#[source] io::Error),
     /// There is no thread for it.
-    Thread(io::Error),
+    #[error("cannot run the server on a thread of its own: {0}; see `ulimit -u`")]
+    Thread(#[source] io::Error),
 }
 
 /// How the address was chosen that is listened on.
@@ -55,64 +67,20 @@ pub enum PortChoice {
     Metrics,
 }
 
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServerError::Store(error) => error.fmt(f),
-            ServerError::Config(reason) | ServerError::Certificate(reason) => f.write_str(reason),
-            ServerError::Listen { address, choice, error } => match (error.kind(), choice) {
-                (io::ErrorKind::AddrInUse, PortChoice::This) => {
-                    write!(f, "{address} is in use; choose another --port, or leave out --strict-port")
-                }
-                (io::ErrorKind::AddrInUse, PortChoice::OrNext) => {
-                    write!(f, "every port up to {address} is in use; choose another --port")
-                }
-                (kind, PortChoice::Listed | PortChoice::Metrics) => {
-                    let flag = if *choice == PortChoice::Listed { "--listen" } else { "--metrics" };
-                    match kind {
-                        io::ErrorKind::AddrInUse => write!(f, "{address} is in use")?,
-                        _ => write!(f, "cannot listen on {address}: {error}")?,
-                    }
-                    write!(f, "; choose another address for {flag}")
-                }
-                _ => write!(f, "cannot listen on {address}: {error}; choose another --host or --port"),
-            },
-            ServerError::Socket { fd, error } => {
-                write!(f, "file descriptor {fd} cannot be used: {error}; pass a TCP socket that listens")
-            }
-            ServerError::Entropy(error) => error.fmt(f),
-            ServerError::Events(error) => {
-                write!(f, "cannot wait for events: {error}; the system is short of something")
-            }
-            ServerError::Thread(error) => {
-                write!(f, "cannot run the server on a thread of its own: {error}; see `ulimit -u`")
-            }
-        }
-    }
-}
-
-impl Error for ServerError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            ServerError::Store(error) => Some(error),
-            ServerError::Entropy(error) => Some(error),
-            ServerError::Listen { error, .. }
-            | ServerError::Socket { error, .. }
-            | ServerError::Events(error)
-            | ServerError::Thread(error) => Some(error),
-            ServerError::Config(_) | ServerError::Certificate(_) => None,
-        }
-    }
-}
-
-impl From<OpenError> for ServerError {
-    fn from(error: OpenError) -> ServerError {
-        ServerError::Store(error)
-    }
-}
-
-impl From<EntropyError> for ServerError {
-    fn from(error: EntropyError) -> ServerError {
-        ServerError::Entropy(error)
-    }
+/// Why nothing can listen at an address, and what to choose for it.
+fn not_listening(address: &SocketAddr, choice: PortChoice, error: &io::Error) -> String {
+    let is_in_use = error.kind() == io::ErrorKind::AddrInUse;
+    let found = match (is_in_use, choice) {
+        (true, PortChoice::OrNext) => format!("every port up to {address} is in use"),
+        (true, _) => format!("{address} is in use"),
+        (false, _) => format!("cannot listen on {address}: {error}"),
+    };
+    let way_out = match (is_in_use, choice) {
+        (_, PortChoice::Listed) => "choose another address for --listen",
+        (_, PortChoice::Metrics) => "choose another address for --metrics",
+        (true, PortChoice::This) => "choose another --port, or leave out --strict-port",
+        (true, PortChoice::OrNext) => "choose another --port",
+        (false, _) => "choose another --host or --port",
+    };
+    format!("{found}; {way_out}")
 }

@@ -71,7 +71,7 @@ mod timer;
 mod tls;
 
 #[cfg(feature = "tls")]
-pub use certificate::CertificateFiles;
+pub use certificate::{CertificateFileError, CertificateFiles};
 #[cfg(feature = "admin")]
 pub use control::{CONTROL_FILE, connect_control};
 pub use encryption::Encryption;

@@ -145,11 +145,10 @@ impl<S: Store> Server<S> {
         handler: Box<dyn Handler>,
         store_of: impl FnOnce(DiskStore<OsDisk>) -> S,
     ) -> Result<Server<S>, ServerError> {
-        options.config.check().map_err(ServerError::Config)?;
+        options.config.check()?;
         let clock = Clock::new();
         let mut disk = OsDisk::open(&options.data, clock)?;
-        let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), &options.hosts())
-            .map_err(ServerError::Certificate)?;
+        let handshakes = Handshakes::new(&options.encryption, Some(&mut disk), &options.hosts())?;
         Server::with_parts(options, store_of(open_store(disk)?), handler, clock, handshakes)
     }
 
@@ -163,9 +162,8 @@ impl<S: Store> Server<S> {
         store: S,
         handler: Box<dyn Handler>,
     ) -> Result<Server<S>, ServerError> {
-        options.config.check().map_err(ServerError::Config)?;
-        let handshakes =
-            Handshakes::new(&options.encryption, None, &options.hosts()).map_err(ServerError::Certificate)?;
+        options.config.check()?;
+        let handshakes = Handshakes::new(&options.encryption, None, &options.hosts())?;
         Server::with_parts(options, store, handler, Clock::new(), handshakes)
     }
 

@@ -2,7 +2,7 @@
 
 use super::reload::ReloadLine;
 use super::socket::{Socket, Transport};
-use super::{ConnId, Server};
+use super::{ConnId, Server, ServerError};
 use crate::Moment;
 use crate::store::{OsDisk, Store};
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ pub enum Encryption {
     Plaintext,
 }
 
-/// A handshakes that stands open.
+/// No connection waits for a handshake.
 pub(super) struct Handshakes;
 
 impl Handshakes {
@@ -22,7 +22,7 @@ impl Handshakes {
         Encryption::Plaintext: &Encryption,
         _: Option<&mut OsDisk>,
         _: &[IpAddr],
-    ) -> Result<Handshakes, String> {
+    ) -> Result<Handshakes, ServerError> {
         Ok(Handshakes)
     }
 

@@ -48,7 +48,10 @@ pub use lock::holder_of;
 pub use os_disk::OsDisk;
 pub use report::{Notice, OpenError, Repair, SyncFigures};
 #[cfg(feature = "shared")]
-pub use shared::{BadRecord, DirectStore, Durability, SharedStore, StoreAddress, StoredUsers, check_new};
+pub use shared::{
+    BadDurability, BadRecord, BadStoreAddress, DirectStore, Durability, SharedStore, StoreAddress,
+    StoreError, StoredUsers, check_new,
+};
 pub use stamp::{BadStamp, Stamp};
 
 use crate::Moment;

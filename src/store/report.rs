@@ -10,13 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why the store does not open. One line, with the way out.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The data directory cannot be made or used.
     Directory {
         /// Which.
         directory: PathBuf,
         /// What the system said.
+        #[source]
         error: io::Error,
     },
     /// Another server has the data directory open.
@@ -33,6 +34,7 @@ pub enum OpenError {
         /// What could not be done to it: "read", "written", ...
         action: &'static str,
         /// What the system said.
+        #[source]
         error: io::Error,
     },
     /// A line of a file is not one that porter writes. Nothing was changed on disk.
@@ -72,15 +74,6 @@ impl fmt::Display for OpenError {
             OpenError::Line { .. } => "correct or remove the line and start again",
         };
         write!(f, "{}; {way_out}", self.finding())
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            OpenError::Directory { error, .. } | OpenError::File { error, .. } => Some(error),
-            OpenError::Locked { .. } | OpenError::Line { .. } => None,
-        }
     }
 }
 

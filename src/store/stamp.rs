@@ -15,7 +15,8 @@ const SECONDS_A_DAY: u64 = 86_400;
 pub struct Stamp([u8; 5]);
 
 /// Why a text is no [`Stamp`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the time is not RFC 3339 in UTC, as 2026-01-31T08:00:00Z")]
 pub struct BadStamp(());
 
 impl Stamp {
@@ -72,14 +73,6 @@ impl fmt::Display for Stamp {
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
-
-impl fmt::Display for BadStamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time is not RFC 3339 in UTC, as 2026-01-31T08:00:00Z")
-    }
-}
-
-impl std::error::Error for BadStamp {}
 
 #[cfg(test)]
 mod tests {

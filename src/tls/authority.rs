@@ -7,7 +7,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,20 +86,11 @@ impl ServerCertVerifier for Authority {
 }
 
 /// That the bundle does not vouch for a certificate, in words: webpki has but names for it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the authority's file does not vouch for the server's certificate ({0}); one that is its own authority, as openssl req -x509 makes it, must be in that file itself"
+)]
 struct Unvouched(String);
-
-impl fmt::Display for Unvouched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unvouched(why) = self;
-        write!(
-            f,
-            "the authority's file does not vouch for the server's certificate ({why}); one that is its own authority, as openssl req -x509 makes it, must be in that file itself"
-        )
-    }
-}
-
-impl std::error::Error for Unvouched {}
 
 fn explained(error: Error) -> Error {
     let why = match &error {

@@ -6,10 +6,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use std::fmt;
 use std::str::FromStr;
+use thiserror::Error;
 
 /// The SHA-256 of the DER bytes of a certificate or a public key; written `SHA256:` and unpadded base64, as ssh does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
+
+/// A text that is no [`Fingerprint`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a fingerprint: SHA256: and 43 characters of base64, or 64 hex digits")]
+pub struct BadFingerprint(String);
 
 impl Fingerprint {
     /// The fingerprint of a certificate.
@@ -24,11 +30,9 @@ impl Fingerprint {
     /// The fingerprint of a certificate's public key (its SubjectPublicKeyInfo, RFC 5280, section 4.1).
     ///
     /// # Errors
-    /// Why that is no certificate.
-    pub fn of_key(certificate: &CertificateDer<'_>) -> Result<Fingerprint, String> {
-        let parsed = ParsedCertificate::try_from(certificate);
-        let parsed = parsed.map_err(|error| format!("the certificate cannot be read: {error}"))?;
-        Ok(Fingerprint::of(&parsed.subject_public_key_info()))
+    /// If that is no certificate.
+    pub fn of_key(certificate: &CertificateDer<'_>) -> Result<Fingerprint, rustls::Error> {
+        Ok(Fingerprint::of(&ParsedCertificate::try_from(certificate)?.subject_public_key_info()))
     }
 
     /// Reads 64 hex digits, perhaps with colons between the bytes, as `openssl x509 -fingerprint -sha256` writes them.
@@ -50,9 +54,9 @@ impl fmt::Display for Fingerprint {
 
 /// Reads what [`Display`](fmt::Display) writes, with or without padding, and hex digits as openssl writes them.
 impl FromStr for Fingerprint {
-    type Err = String;
+    type Err = BadFingerprint;
 
-    fn from_str(text: &str) -> Result<Fingerprint, String> {
+    fn from_str(text: &str) -> Result<Fingerprint, BadFingerprint> {
         let of_openssl = |text: &str| text.len() > OPENSSL.len() && text.is_char_boundary(OPENSSL.len());
         let (prefix, rest) = text.split_at(if of_openssl(text) { OPENSSL.len() } else { 0 });
         let bare = if prefix.eq_ignore_ascii_case(OPENSSL) { rest } else { text };
@@ -64,9 +68,7 @@ impl FromStr for Fingerprint {
         let encoded = text.strip_prefix("SHA256:").map(|encoded| encoded.trim_end_matches('='));
         match encoded.map(|encoded| Base64Unpadded::decode(encoded, &mut sum).map(<[u8]>::len)) {
             Some(Ok(32)) => Ok(Fingerprint(sum)),
-            _ => Err(format!(
-                "{text:?} is not a fingerprint: SHA256: and 43 characters of base64, or 64 hex digits"
-            )),
+            _ => Err(BadFingerprint(text.to_owned())),
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use channel::GOODBYE;
 pub use channel::{Channel, NotTls, RECORD_BYTES};
 pub(crate) use client_hello::FirstBytes;
 pub(crate) use connector::{Connector, Identity};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{BadFingerprint, Fingerprint};
 pub(crate) use pinned::{KEY, Known, Pinned};
 
 use rustls::SupportedProtocolVersion;

@@ -63,7 +63,7 @@ impl ServerCertVerifier for Pinned {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let shown = Fingerprint::of(certificate);
-        let key = Fingerprint::of_key(certificate).map_err(Error::General)?;
+        let key = Fingerprint::of_key(certificate)?;
         let is_known = |known: &Known| match known {
             Known::Certificate(fingerprint) => *fingerprint == shown,
             Known::Key(fingerprint) => *fingerprint == key,
@@ -100,7 +100,7 @@ impl ServerCertVerifier for Pinned {
 }
 
 /// The server shows another certificate than it should.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 struct Changed {
     server: String,
     expected: Vec<Known>,
@@ -127,5 +127,3 @@ impl fmt::Display for Changed {
         }
     }
 }
-
-impl std::error::Error for Changed {}

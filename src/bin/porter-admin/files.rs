@@ -4,7 +4,7 @@
 use crate::ask::{Porter, Take, last};
 use porter::Clock;
 use porter::cli::Failure;
-use porter::command::{Command, Line, import_line};
+use porter::command::{Command, Line, LineError, import_line};
 use porter::engine::{Config, Engine, EntropyError};
 use porter::handler::Echo;
 use porter::server::OsEntropy;
@@ -41,20 +41,21 @@ impl Files {
     }
 
     /// # Errors
-    /// One line, if there are no random bytes.
-    pub(crate) fn new(store: AnyStore, clock: Clock, carry: Carry) -> Result<Files, String> {
-        let made = Engine::new(Config::default(), store, Box::new(Echo), Box::new(OsEntropy::new()));
-        let engine = made.map_err(|EntropyError(reason)| reason)?;
+    /// If there are no random bytes.
+    pub(crate) fn new(store: AnyStore, clock: Clock, carry: Carry) -> Result<Files, EntropyError> {
+        let engine = Engine::new(Config::default(), store, Box::new(Echo), Box::new(OsEntropy::new()))?;
         Ok(Files { engine, clock, carry })
     }
 
-    fn command(&self, lines: &[String]) -> Result<Command, String> {
-        let (first, rest) = lines.split_first().ok_or("nothing was asked for")?;
-        match self.engine.parse_line(first)? {
+    fn command(&self, lines: &[String]) -> Result<Command, Failure> {
+        let (first, rest) = lines.split_first().ok_or_else(|| Failure::failed("nothing was asked for"))?;
+        match self.engine.parse_line(first).map_err(Failure::failed)? {
             Line::Command(command) => Ok(command),
             Line::Import(_) => {
                 let accounts = rest.iter().map(|line| import_line(line)).collect::<Result<_, _>>();
-                accounts.map(Command::ImportUsers).map_err(|reason| format!("nobody is imported: {reason}"))
+                accounts
+                    .map(Command::ImportUsers)
+                    .map_err(|error: LineError| Failure::failed(format_args!("nobody is imported: {error}")))
             }
         }
     }
@@ -76,7 +77,7 @@ impl Files {
 
 impl Porter for Files {
     fn ask(&mut self, lines: &[String], take: Take<'_>) -> Result<String, Failure> {
-        let command = self.command(lines).map_err(Failure::failed)?;
+        let command = self.command(lines)?;
         let id = self.engine.handle_command(command, self.clock.now());
         let mut notices = Vec::new();
         loop {

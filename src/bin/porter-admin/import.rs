@@ -218,7 +218,7 @@ fn read(
         }
         if policy.is_none() {
             let whole = format!("{name},{password},{registered}");
-            import_line(&whole).map_err(|reason| bad(line, reason))?;
+            import_line(&whole).map_err(|error| bad(line, error.to_string()))?;
         }
         users.rows.push((name, registered.to_owned()));
     }

@@ -117,7 +117,7 @@ pub(crate) fn exposed_password(given: &Given<Flags>) -> Option<String> {
 fn check_certificate(given: &Given<Flags>) -> Result<(), Failure> {
     let files = certificate_files(&given.flags);
     let checked = files.map_or(Ok(()), |files| files.check());
-    checked.map_err(|reason| given.fault("tls-cert", &reason))
+    checked.map_err(|error| given.fault("tls-cert", &error.to_string()))
 }
 
 #[cfg(not(feature = "tls"))]

@@ -66,8 +66,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
     let metrics = (checked.passed.metrics, checked.metrics);
     let window = options.config.resume_window;
     let opened = |connector| shared_store(connector, flags.store_durability, window, &log);
-    let store = shared.map(opened).transpose();
-    let opened = store.map_err(Failure::failed);
+    let opened = shared.map(opened).transpose();
     let listened =
         opened.and_then(|store| listen(options, store, handler, flags.mode, &log, (reread, metrics)));
     listened.map_err(|failure| {
@@ -84,12 +83,13 @@ fn shared_store(
     durability: Durability,
     resume_window: Duration,
     log: &LogHandle,
-) -> Result<(SharedStore, StoreConnector), String> {
-    let direct = connect_store(&connector, durability)?;
+) -> Result<(SharedStore, StoreConnector), Failure> {
+    let direct = connect_store(&connector, durability).map_err(Failure::failed)?;
     let mut mark = [0; 8];
-    OsEntropy::new().fill(&mut mark).map_err(|error| error.0)?;
-    let places = connector.look_up()?;
-    let store = SharedStore::new(connector.address().clone(), places, &direct, mark, resume_window)?;
+    OsEntropy::new().fill(&mut mark).map_err(Failure::failed)?;
+    let places = connector.look_up().map_err(Failure::failed)?;
+    let store = SharedStore::new(connector.address().clone(), places, &direct, mark, resume_window);
+    let store = store.map_err(Failure::failed)?;
     direct.cautions().iter().for_each(|caution| warn(log, caution));
     Ok((store, connector))
 }

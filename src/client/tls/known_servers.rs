@@ -4,7 +4,7 @@
 //! line without `key:` knows one certificate. Lines are only added. Empty lines and those that begin with `#` are left alone; any other line that is not as it
 //! should be is an error, since what it said of a server would be forgotten otherwise.
 
-use crate::tls::{Fingerprint, KEY, Known};
+use crate::tls::{BadFingerprint, Fingerprint, KEY, Known};
 use std::fmt::Display;
 use std::fs::{DirBuilder, OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write};
@@ -76,9 +76,10 @@ fn parse(line: &str) -> Result<Option<(&str, Known)>, String> {
         return Err(format!("{server:?} is not HOST:PORT"));
     }
     let known = match fingerprint.strip_prefix(KEY) {
-        Some(key) => Known::Key(key.parse()?),
-        None => Known::Certificate(fingerprint.parse()?),
+        Some(key) => key.parse().map(Known::Key),
+        None => fingerprint.parse().map(Known::Certificate),
     };
+    let known = known.map_err(|error: BadFingerprint| error.to_string())?;
     Ok(Some((server, known)))
 }
 

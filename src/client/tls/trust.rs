@@ -2,7 +2,7 @@
 
 use super::known_servers::{find, remember, server_name};
 use crate::client::ClientError;
-use crate::tls::{ALPN, Channel, Connector, Fingerprint, Known, Pinned, authority};
+use crate::tls::{ALPN, BadFingerprint, Channel, Connector, Fingerprint, Known, Pinned, authority};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use std::net::IpAddr;
@@ -86,7 +86,8 @@ impl Trust {
         let Trust::Known { file: Some(file), .. } = self else {
             return Err(untrusted("this trust remembers no servers"));
         };
-        key.parse().and_then(|key| remember(file, server, key)).map_err(untrusted)
+        let key = key.parse().map_err(|error: BadFingerprint| untrusted(error.to_string()))?;
+        remember(file, server, key).map_err(untrusted)
     }
 }
 
@@ -118,7 +119,8 @@ impl Handshakes {
         let Some(Stranger { server, file, accept_new }) = &self.unknown else { return Ok(None) };
         let certificate =
             channel.peer_certificate().ok_or_else(|| untrusted("the server has no certificate"))?;
-        let key = Fingerprint::of_key(&certificate.into()).map_err(untrusted)?;
+        let key = Fingerprint::of_key(&certificate.into())
+            .map_err(|error| untrusted(format!("the certificate cannot be read: {error}")))?;
         if !accept_new {
             let (server, fingerprint) = (server.clone(), Fingerprint::of(certificate).to_string());
             return Err(ClientError::UnknownServer { server, fingerprint, key: key.to_string() });

@@ -167,7 +167,7 @@ impl ControlConnection {
             }
             _ => match line
                 .map_err(|_| "the line is not UTF-8".to_owned())
-                .and_then(|line| engine.parse_line(line))
+                .and_then(|line| engine.parse_line(line).map_err(|error| error.to_string()))
             {
                 Ok(Line::Command(command)) => {
                     self.state = State::Running(engine.handle_command(command, now))
@@ -192,7 +192,8 @@ impl ControlConnection {
         now: Moment,
     ) {
         if problem.is_none() {
-            match line.ok_or("it is not UTF-8".to_owned()).and_then(import_line) {
+            let account = line.ok_or("it is not UTF-8".to_owned());
+            match account.and_then(|line| import_line(line).map_err(|error| error.to_string())) {
                 Ok(account) => accounts.push(account),
                 Err(reason) => problem = Some(format!("user {}: {reason}", accounts.len() + 1)),
             }

@@ -4,20 +4,19 @@
 //! being opened. Other certificates are for the next start.
 
 use super::name_lookup::look_up;
-#[cfg(feature = "tls")]
-use crate::server::CertificateFiles;
 use crate::server::Server;
-use crate::store::{Store, StoreAddress};
+#[cfg(feature = "tls")]
+use crate::server::{CertificateFileError, CertificateFiles};
+use crate::store::{Store, StoreAddress, StoreError};
 #[cfg(feature = "tls")]
 use crate::tls::{Connector, Fingerprint, Known, Pinned, authority};
 use crate::transport::Transports;
 #[cfg(feature = "tls")]
 use rustls::pki_types::ServerName;
-use std::error::Error;
-use std::fmt;
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
+use thiserror::Error;
 
 /// Whom to take for a shared store that is spoken to through TLS, and what to show it. By default nobody and nothing.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +37,8 @@ pub struct StoreTrust {
 }
 
 /// Why a shared store cannot be connected to as it is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("--{flag}: {reason}")]
 pub struct StoreFlagError {
     /// The flag that is wrong, without dashes before it.
     pub flag: &'static str,
@@ -51,14 +51,6 @@ impl StoreFlagError {
         StoreFlagError { flag, reason: reason.into() }
     }
 }
-
-impl fmt::Display for StoreFlagError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--{}: {}", self.flag, self.reason)
-    }
-}
-
-impl Error for StoreFlagError {}
 
 /// How connections to a shared store are made.
 #[derive(Clone, Debug)]
@@ -95,9 +87,9 @@ impl StoreConnector {
     /// The addresses that its host has now. It may block.
     ///
     /// # Errors
-    /// One line, if it has none.
-    pub fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
-        look_up(self.address.host(), self.address.port())
+    /// [`StoreError::NoAddress`], if it has none.
+    pub fn look_up(&self) -> Result<Vec<SocketAddr>, StoreError> {
+        look_up(self.address.host(), self.address.port()).map_err(StoreError::NoAddress)
     }
 
     pub(super) fn transports(&self) -> &Transports {
@@ -178,16 +170,14 @@ fn encrypted(address: &StoreAddress, trust: &StoreTrust) -> Result<Transports, S
             (verifier, name.unwrap_or(ServerName::IpAddress(nobody.into())))
         }
     };
-    let unusable = |reason: String| StoreFlagError::new("store-cert", reason);
+    let unusable = |reason: CertificateFileError| StoreFlagError::new("store-cert", reason.to_string());
     let files = trust.files()?;
     let identity = files.as_ref().map(CertificateFiles::read_identity).transpose().map_err(unusable)?;
     // It offers no protocol: a store knows none by name.
     let connector = Connector::new(verifier, name, &[], identity);
     let connector = connector.map_err(|error| {
-        unusable(match &files {
-            Some(files) => files.unusable_together(&error),
-            None => error.to_string(),
-        })
+        let reason = files.as_ref().map_or(error.to_string(), |files| files.mismatch(&error).to_string());
+        StoreFlagError::new("store-cert", reason)
     })?;
     Ok(Transports::Tls(connector))
 }

@@ -3,7 +3,7 @@
 use super::connector::StoreConnector;
 use super::stream::{StoreStream, begun, next_place, report};
 use crate::Clock;
-use crate::store::{DirectStore, Durability, Link, LinkAction};
+use crate::store::{DirectStore, Durability, Link, LinkAction, StoreError};
 use crate::transport::{Transport, Transports};
 use rustix::event::{Timespec, poll};
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,18 +18,18 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Connects to a shared store, and finds out whether it is one that porter can use.
 ///
 /// # Errors
-/// One line, if it cannot be reached, or cannot be used.
-pub fn connect_store(connector: &StoreConnector, durability: Durability) -> Result<DirectStore, String> {
+/// [`StoreError`], if it cannot be reached, or cannot be used.
+pub fn connect_store(connector: &StoreConnector, durability: Durability) -> Result<DirectStore, StoreError> {
     let address = connector.address();
     let mut failure = String::new();
     for place in connector.look_up()? {
         let connected = connector.transports().begin().and_then(|transport| connect(&place, transport));
         match connected {
             Ok(stream) => return DirectStore::new(address.clone(), durability, Box::new(stream)),
-            Err(error) => failure = format!("the shared store {address} cannot be reached: {error}"),
+            Err(error) => failure = error.to_string(),
         }
     }
-    Err(failure)
+    Err(StoreError::Unreachable { address: address.clone(), reason: failure })
 }
 
 /// A connection through which bytes go.

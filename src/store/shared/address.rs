@@ -4,6 +4,7 @@
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 const PLAIN: &str = "redis://";
@@ -74,46 +75,47 @@ impl fmt::Debug for StoreAddress {
     }
 }
 
-impl FromStr for StoreAddress {
-    type Err = String;
+/// Why a text is no [`StoreAddress`]; never the text itself, which may have a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0}; a shared store is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// with TLS")]
+pub struct BadStoreAddress(&'static str);
 
-    fn from_str(text: &str) -> Result<StoreAddress, String> {
-        // The text is not told: it may have a password.
-        let bad = |reason: &str| {
-            format!(
-                "{reason}; a shared store is redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// with TLS"
-            )
-        };
+impl FromStr for StoreAddress {
+    type Err = BadStoreAddress;
+
+    fn from_str(text: &str) -> Result<StoreAddress, BadStoreAddress> {
         let (is_encrypted, rest) = match (text.strip_prefix(PLAIN), text.strip_prefix(ENCRYPTED)) {
             (Some(rest), _) => (false, rest),
             (None, Some(rest)) => (true, rest),
-            (None, None) => return Err(bad("it begins with neither redis:// nor rediss://")),
+            (None, None) => return Err(BadStoreAddress("it begins with neither redis:// nor rediss://")),
         };
         let (login, rest) = rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest));
         let (place, database) = match rest.split_once('/') {
             Some((place, "")) => (place, 0),
             Some((place, number)) => {
-                (place, number.parse().map_err(|_| bad("the database is not a number"))?)
+                (place, number.parse().map_err(|_| BadStoreAddress("the database is not a number"))?)
             }
             None => (rest, 0),
         };
         let (user, password) = match login.map(|login| login.split_once(':')) {
             None => (None, None),
             Some(Some((user, password))) => {
-                let user = decoded(user).map_err(bad)?.to_string();
-                ((!user.is_empty()).then_some(user), Some(decoded(password).map_err(bad)?))
+                let user = decoded(user).map_err(BadStoreAddress)?.to_string();
+                ((!user.is_empty()).then_some(user), Some(decoded(password).map_err(BadStoreAddress)?))
             }
-            Some(None) => return Err(bad("there is a user without a password")),
+            Some(None) => return Err(BadStoreAddress("there is a user without a password")),
         };
         let (host, port) = match place.strip_prefix('[').map(|bracketed| bracketed.split_once(']')) {
             Some(Some((host, ""))) => (host, None),
             Some(Some((host, port))) => (host, port.strip_prefix(':')),
-            Some(None) => return Err(bad("a bracket is not closed")),
+            Some(None) => return Err(BadStoreAddress("a bracket is not closed")),
             None => place.rsplit_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map_or(Ok(PORT), str::parse).map_err(|_| bad("the port is not one, 0 to 65535"))?;
+        let port = port
+            .map_or(Ok(PORT), str::parse)
+            .map_err(|_| BadStoreAddress("the port is not one, 0 to 65535"))?;
         if host.is_empty() {
-            return Err(bad("the host is missing"));
+            return Err(BadStoreAddress("the host is missing"));
         }
         Ok(StoreAddress { is_encrypted, host: host.to_owned(), port, database, user, password })
     }
@@ -188,7 +190,7 @@ mod tests {
             "redis://x:secret%\u{e4}@a",
             "redis://x:secret%FF@a",
         ] {
-            let reason = bad.parse::<StoreAddress>().unwrap_err();
+            let reason = bad.parse::<StoreAddress>().unwrap_err().to_string();
             assert!(!reason.contains("secret") && reason.contains("DATABASE"), "{bad}: {reason}");
         }
     }

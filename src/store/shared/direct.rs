@@ -5,7 +5,7 @@ use super::greeting::{self, Durability, Step, refused, text};
 use super::keys::{BIRTH, COUNT, alike_key, look_key, user_key};
 use super::pipeline::{IF_IT_SPEAKS_TLS, Reply, WRITE_REDISS, first_reply};
 use super::scripts::IMPORT;
-use super::{StoreAddress, record};
+use super::{StoreAddress, StoreError, record};
 use crate::auth::{Name, skeleton};
 use crate::store::Account;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ pub trait Stream: Read + Write {}
 
 impl<S: Read + Write> Stream for S {}
 
-/// A connection that is there. Each error is one line that names the store.
+/// A connection that is there.
 pub struct DirectStore {
     address: StoreAddress,
     durability: Durability,
@@ -38,12 +38,12 @@ impl DirectStore {
         address: StoreAddress,
         durability: Durability,
         stream: Box<dyn Stream>,
-    ) -> Result<DirectStore, String> {
+    ) -> Result<DirectStore, StoreError> {
         let mut store =
             DirectStore { address, durability, stream, input: Vec::new(), birth: None, cautions: Vec::new() };
         match store.greet() {
             Ok(()) => Ok(store),
-            Err(reason) => Err(format!("the shared store {} cannot be used: {reason}", store.address)),
+            Err(reason) => Err(StoreError::Unusable { address: store.address, reason }),
         }
     }
 
@@ -54,7 +54,7 @@ impl DirectStore {
 
     /// What whoever runs it should know of a store that can be used all the same.
     pub fn cautions(&self) -> Vec<String> {
-        self.cautions.iter().map(|caution| self.named(caution)).collect()
+        self.cautions.iter().map(|caution| self.failed(caution.clone()).to_string()).collect()
     }
 
     /// The same, without its name.
@@ -71,12 +71,12 @@ impl DirectStore {
     ///
     /// # Errors
     /// If it was made before.
-    pub fn init(&mut self, random: [u8; 16]) -> Result<(), String> {
+    pub fn init(&mut self, random: [u8; 16]) -> Result<(), StoreError> {
         let mark = format!("{:032x}", u128::from_be_bytes(random));
         match self.ask(&Command::new(&["SET", BIRTH, &mark, "NX"]))? {
-            Reply::Null => Err(format!("{} is initialised already; nothing is changed", self.address)),
+            Reply::Null => Err(StoreError::Initialised(self.address.clone())),
             reply => {
-                text(&reply).map(|_| self.birth = Some(mark)).ok_or_else(|| self.named(&refused(&reply)))
+                text(&reply).map(|_| self.birth = Some(mark)).ok_or_else(|| self.failed(refused(&reply)))
             }
         }
     }
@@ -85,7 +85,7 @@ impl DirectStore {
     ///
     /// # Errors
     /// If the store does not answer: then the first of them may be there. To do it again does no harm.
-    pub fn import(&mut self, accounts: &[Account]) -> Result<Vec<Name>, String> {
+    pub fn import(&mut self, accounts: &[Account]) -> Result<Vec<Name>, StoreError> {
         let birth = self.birth_known()?;
         let mut refusals = Vec::new();
         for chunk in accounts.chunks(AT_ONCE) {
@@ -96,13 +96,13 @@ impl DirectStore {
                     .with(account.name.as_str().as_bytes())
                     .with(record::text(account).as_bytes())
             });
-            self.write(commands)?;
+            self.write(commands).map_err(|reason| self.failed(reason))?;
             for account in chunk {
-                let reply = self.read()?;
+                let reply = self.read().map_err(|reason| self.failed(reason))?;
                 match text(&reply) {
                     Some("done") => {}
                     Some("taken") => refusals.push(account.name.clone()),
-                    _ => return Err(self.named(&refused(&reply))),
+                    _ => return Err(self.failed(refused(&reply))),
                 }
             }
         }
@@ -114,7 +114,7 @@ impl DirectStore {
     ///
     /// # Errors
     /// As [`import`](DirectStore::import).
-    pub fn note_look_alikes(&mut self, accounts: &[Account]) -> Result<(), String> {
+    pub fn note_look_alikes(&mut self, accounts: &[Account]) -> Result<(), StoreError> {
         let mut looks: HashMap<String, Vec<&Account>> = HashMap::new();
         for account in accounts {
             looks.entry(skeleton(account.name.as_str())).or_default().push(account);
@@ -125,8 +125,8 @@ impl DirectStore {
         self.import(&alike).map(drop)
     }
 
-    pub(super) fn birth_known(&self) -> Result<String, String> {
-        self.birth.clone().ok_or_else(|| self.named(&greeting::not_initialised(&self.address)))
+    pub(super) fn birth_known(&self) -> Result<String, StoreError> {
+        self.birth.clone().ok_or_else(|| StoreError::NotInitialised(self.address.clone()))
     }
 
     fn greet(&mut self) -> Result<(), String> {
@@ -158,10 +158,10 @@ impl DirectStore {
         Ok(())
     }
 
-    pub(super) fn ask(&mut self, command: &Command) -> Result<Reply, String> {
+    pub(super) fn ask(&mut self, command: &Command) -> Result<Reply, StoreError> {
         self.write(std::iter::once(command.clone()))
             .and_then(|()| self.read())
-            .map_err(|error| self.named(&error))
+            .map_err(|reason| self.failed(reason))
     }
 
     fn write(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), String> {
@@ -184,8 +184,8 @@ impl DirectStore {
         }
     }
 
-    pub(super) fn named(&self, reason: &str) -> String {
-        format!("the shared store {}: {reason}", self.address)
+    pub(super) fn failed(&self, reason: String) -> StoreError {
+        StoreError::Failed { address: self.address.clone(), reason }
     }
 }
 

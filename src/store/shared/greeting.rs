@@ -8,6 +8,7 @@ use super::pipeline::Reply;
 use super::refusal::CLUSTER;
 pub(super) use super::refusal::refused;
 use std::str::FromStr;
+use thiserror::Error;
 
 /// What a shared store must promise of what it has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,14 +25,19 @@ impl Durability {
     pub const NAMES: [&str; 2] = ["always", "none"];
 }
 
-impl FromStr for Durability {
-    type Err = String;
+/// A text that is no [`Durability`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is neither {}", Durability::NAMES.join(" nor "))]
+pub struct BadDurability(String);
 
-    fn from_str(text: &str) -> Result<Durability, String> {
+impl FromStr for Durability {
+    type Err = BadDurability;
+
+    fn from_str(text: &str) -> Result<Durability, BadDurability> {
         match text {
             "always" => Ok(Durability::Always),
             "none" => Ok(Durability::None),
-            _ => Err(format!("{text:?} is neither {}", Durability::NAMES.join(" nor "))),
+            _ => Err(BadDurability(text.to_owned())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::command::Command;
 use super::direct::DirectStore;
+use super::error::StoreError;
 use super::greeting::{refused, text};
 use super::keys::USER;
 use super::pipeline::Reply;
@@ -57,7 +58,7 @@ impl DirectStore {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub fn users(&mut self) -> Result<StoredUsers, String> {
+    pub fn users(&mut self) -> Result<StoredUsers, StoreError> {
         self.birth_known()?;
         let mut found = BTreeMap::new();
         self.each_page(|store, keys| store.take_records(keys, &mut found))?;
@@ -75,7 +76,7 @@ impl DirectStore {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub fn count_users(&mut self) -> Result<usize, String> {
+    pub fn count_users(&mut self) -> Result<usize, StoreError> {
         let mut found = BTreeSet::new();
         self.each_page(|_, keys| {
             found.extend(keys.iter().map(|key| key.to_vec()));
@@ -87,15 +88,15 @@ impl DirectStore {
     /// The keys of users, some at a time. One may be there twice.
     fn each_page(
         &mut self,
-        mut take: impl FnMut(&mut DirectStore, &[&[u8]]) -> Result<(), String>,
-    ) -> Result<(), String> {
+        mut take: impl FnMut(&mut DirectStore, &[&[u8]]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut cursor = "0".to_owned();
         loop {
             let scan = Command::new(&["SCAN", &cursor, "MATCH", &format!("{USER}*"), "COUNT", "1000"]);
             let reply = self.ask(&scan)?;
-            let Reply::Array { data, .. } = &reply else { return Err(self.named(&refused(&reply))) };
+            let Reply::Array { data, .. } = &reply else { return Err(self.failed(refused(&reply))) };
             let [next, Reply::Array { data: keys, .. }] = data.as_slice() else {
-                return Err(self.named(&refused(&reply)));
+                return Err(self.failed(refused(&reply)));
             };
             text(next).unwrap_or("0").clone_into(&mut cursor);
             take(self, &keys.iter().filter_map(bytes).collect::<Vec<_>>())?;
@@ -109,13 +110,13 @@ impl DirectStore {
         &mut self,
         keys: &[&[u8]],
         found: &mut BTreeMap<Vec<u8>, Result<Account, BadRecord>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
         let command = keys.iter().fold(Command::new(&["MGET"]), |command, key| command.with(key));
         let reply = self.ask(&command)?;
-        let Reply::Array { data, .. } = &reply else { return Err(self.named(&refused(&reply))) };
+        let Reply::Array { data, .. } = &reply else { return Err(self.failed(refused(&reply))) };
         for (key, record) in keys.iter().zip(data) {
             let record = match (bytes(record), record) {
                 (Some(record), _) => account(key, record),
@@ -124,7 +125,7 @@ impl DirectStore {
                     "none" => continue,
                     kind => Err(BadRecord::new(None, key, format!("a {kind} where a string is expected"))),
                 },
-                (None, other) => return Err(self.named(&refused(other))),
+                (None, other) => return Err(self.failed(refused(other))),
             };
             found.insert(key.to_vec(), record);
         }
@@ -132,9 +133,9 @@ impl DirectStore {
     }
 
     /// Of what kind is what is kept there.
-    fn kind(&mut self, key: &[u8]) -> Result<String, String> {
+    fn kind(&mut self, key: &[u8]) -> Result<String, StoreError> {
         let reply = self.ask(&Command::new(&["TYPE"]).with(key))?;
-        text(&reply).map(str::to_owned).ok_or_else(|| self.named(&refused(&reply)))
+        text(&reply).map(str::to_owned).ok_or_else(|| self.failed(refused(&reply)))
     }
 }
 
@@ -163,11 +164,11 @@ fn account(key: &[u8], record: &[u8]) -> Result<Account, BadRecord> {
 /// Those of new users who are not there just so, if all of them can be added.
 ///
 /// # Errors
-/// Names the first who cannot be, and why.
-pub fn check_new(there: &[Account], new: &[Account]) -> Result<Vec<Account>, String> {
+/// [`StoreError::BadUser`].
+pub fn check_new(there: &[Account], new: &[Account]) -> Result<Vec<Account>, StoreError> {
     let mut table = Table::new();
     there.iter().for_each(|account| table.put(account.name.as_str(), User::of(account)));
     let is_there = |account: &&Account| table.find(account.name.as_str()) == Some(User::of(account));
     let new: Vec<Account> = new.iter().filter(|account| !is_there(account)).cloned().collect();
-    check(&table, &new).map(|()| new)
+    check(&table, &new).map(|()| new).map_err(StoreError::BadUser)
 }

@@ -7,6 +7,7 @@ mod carriage;
 mod command;
 mod connection;
 mod direct;
+mod error;
 mod frame;
 mod greeting;
 mod keys;
@@ -24,9 +25,10 @@ mod sessions;
 mod tests;
 mod trouble;
 
-pub use address::StoreAddress;
+pub use address::{BadStoreAddress, StoreAddress};
 pub use direct::DirectStore;
-pub use greeting::Durability;
+pub use error::StoreError;
+pub use greeting::{BadDurability, Durability};
 pub use listing::{BadRecord, StoredUsers, check_new};
 
 use super::{
@@ -157,8 +159,8 @@ impl SharedStore {
         direct: &DirectStore,
         mark: [u8; 8],
         resume_window: Duration,
-    ) -> Result<SharedStore, String> {
-        let birth = direct.birth().ok_or_else(|| greeting::not_initialised(&address))?.to_owned();
+    ) -> Result<SharedStore, StoreError> {
+        let birth = direct.birth().ok_or_else(|| StoreError::NotInitialised(address.clone()))?.to_owned();
         let durability = direct.durability();
         Ok(SharedStore {
             trouble: Trouble::new(address.to_string()),
