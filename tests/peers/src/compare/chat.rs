@@ -3,7 +3,7 @@
 use crate::dialects::Protocol;
 use crate::peers::{Manner, Peer, Stable};
 use crate::results::Results;
-use crate::steady::{LOAD_SHARE, WAITED};
+use crate::steady;
 use porter::load::{Plan, Scenario, Timeouts};
 use std::time::Duration;
 
@@ -67,13 +67,8 @@ pub(crate) fn measure(
     let chat = report.chat.ok_or("the chat was not measured")?;
     let (rest, beside) = (chat.whisper_at_rest_us, chat.whisper_us);
     let times = [report.message_us.p50, rest.p50, rest.p99, beside.p50, beside.p99];
-    let costs = [chat.server_ns_per_delivery.unwrap_or_default(), chat.deliveries_per_second];
-    for (measure, figure) in MEASURES.into_iter().zip(costs.into_iter().chain(times.map(|us| us / 1e3))) {
-        results.add(name, server, measure, figure);
-    }
-    let waited = report.server.and_then(|server| server.waited_share).unwrap_or_default();
-    let waited = waited.max(report.tester_waited_share.unwrap_or_default());
-    results.add(name, server, WAITED, waited * 100.0);
-    results.add(name, server, LOAD_SHARE, report.tester_processor_share * 100.0);
+    let costs = [chat.server_ns_per_delivery, Some(chat.deliveries_per_second)];
+    let figures = costs.into_iter().chain(times.map(|us| Some(us / 1e3)));
+    steady::add(results, (name, server), &report, MEASURES.into_iter().zip(figures));
     Ok(())
 }

@@ -155,6 +155,7 @@ impl Comparison {
         turn: impl Fn(&Stable, T, &mut Results) -> Result<(), String>,
     ) {
         for round in 1..=rounds {
+            self.results.begin_round(round);
             let mut failed = Vec::new();
             for (place, one) in ones.iter().enumerate() {
                 let name = name(*one);

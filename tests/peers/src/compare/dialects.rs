@@ -38,10 +38,10 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    /// Loads a server that speaks it. No client may fail.
+    /// Loads a server that speaks it. No client may fail, and the run may end before its time only if it is interrupted.
     ///
     /// # Errors
-    /// If one does.
+    /// If either happens.
     pub(crate) fn load(self, plan: &Plan, watch: &mut dyn FnMut(Progress)) -> Result<Report, String> {
         let report = match self {
             Protocol::Frames => run_with(Frames, plan, watch),
@@ -59,8 +59,10 @@ impl Protocol {
             Protocol::Mqtt | Protocol::MqttChat => run_with(Mqtt, plan, watch),
         };
         let report = report.map_err(|error| error.to_string())?;
-        match report.failures.values().next() {
-            Some(failures) => Err(failures.reason.clone()),
+        let failure = report.failures.values().next().map(|failures| &failures.reason);
+        let cut_short = report.cut_short.as_ref().filter(|error| error.kind != "interrupted");
+        match failure.or(cut_short.map(|error| &error.reason)) {
+            Some(reason) => Err(reason.clone()),
             None => Ok(report),
         }
     }

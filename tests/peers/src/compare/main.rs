@@ -1,9 +1,9 @@
 //! porter beside its peers, in one run: each row of work for each peer in turn, and again, round after round; medians,
 //! and ratios within a round.
 //!
-//! Every server runs pinned to one CPU, as its users would start it, on a free port of the loopback and with
-//! files in a folder that goes away; the load generator, which is porter-load's, to another. What counts is the server's
-//! CPU time: messages a second are also those that the load generator manages.
+//! Every server runs pinned to one CPU, as its users would start it but for limits that a load would meet, on a free port of
+//! the loopback and with files in a folder that goes away; the load generator, which is porter-load's, to another. What counts
+//! is the server's CPU time: messages a second are also those that the load generator manages.
 #![allow(
     clippy::disallowed_methods,
     reason = "a measurement has a clock and waits; it lives outside of the core"

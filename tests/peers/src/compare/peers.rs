@@ -1,4 +1,5 @@
-//! The servers that are compared, and how each is started as its users would, on the loopback.
+//! The servers that are compared, and how each is started: on the loopback, as its users would but for limits that a load would
+//! meet.
 
 use crate::dialects::{FULL_COST_USERS, NAME, PASSWORD, Protocol, full_cost_name};
 use crate::passwords;
@@ -331,7 +332,6 @@ fn write_porter_data(folder: &Path, write: impl FnOnce(&Path) -> io::Result<()>)
     written.map_err(|error| format!("{}: {error}", data.display()))
 }
 
-/// What a program says of itself: the first line that it prints; `None` if there is no such program.
 /// What Cargo.lock says of a crate.
 fn locked(name: &str) -> Option<String> {
     let wanted = format!("name = \"{name}\"\nversion = \"");

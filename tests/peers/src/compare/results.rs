@@ -38,25 +38,35 @@ struct Entry {
     work: &'static str,
     peer: &'static str,
     measure: &'static str,
-    rounds: Vec<f64>,
+    /// Each with its number: of one whose figure could not be taken there is none.
+    rounds: Vec<(u32, f64)>,
 }
 
 /// All figures, in the order in which they were first taken.
 #[derive(Debug, Default)]
-pub(crate) struct Results(Vec<Entry>);
+pub(crate) struct Results {
+    round: u32,
+    entries: Vec<Entry>,
+}
 
 impl Results {
-    /// Adds a round's figure.
+    /// What is added from now on is of this round.
+    pub(crate) fn begin_round(&mut self, round: u32) {
+        self.round = round;
+    }
+
+    /// Adds this round's figure.
     pub(crate) fn add(&mut self, work: &'static str, peer: &'static str, measure: &'static str, figure: f64) {
-        match self.0.iter_mut().find(|entry| entry.is(work, peer, measure)) {
+        let figure = (self.round, figure);
+        match self.entries.iter_mut().find(|entry| entry.is(work, peer, measure)) {
             Some(entry) => entry.rounds.push(figure),
-            None => self.0.push(Entry { work, peer, measure, rounds: vec![figure] }),
+            None => self.entries.push(Entry { work, peer, measure, rounds: vec![figure] }),
         }
     }
 
     /// Median and span of the rounds, if there was one.
     pub(crate) fn summary(&self, work: &str, peer: &str, measure: &str) -> Option<Summary> {
-        Summary::of(self.rounds(work, peer, measure)?.iter().copied())
+        Summary::of(self.entry(work, peer, measure)?.figures())
     }
 
     /// The median of the rounds, if there was one.
@@ -67,37 +77,70 @@ impl Results {
     /// Median and span of what a peer's figure is of another's in the same round: what slows the machine down for a while
     /// slows both.
     pub(crate) fn ratio(&self, work: &str, measure: &str, peer: &str, base: &str) -> Option<Summary> {
-        let (figures, bases) = (self.rounds(work, peer, measure)?, self.rounds(work, base, measure)?);
-        Summary::of(figures.iter().zip(bases).map(|(figure, base)| figure / base))
+        let (figures, bases) = (self.entry(work, peer, measure)?, self.entry(work, base, measure)?);
+        let both = figures.rounds.iter().filter_map(|(round, figure)| {
+            let (_, base) = bases.rounds.iter().find(|(other, _)| other == round)?;
+            Some(figure / base)
+        });
+        Summary::of(both)
     }
 
     /// The median of a measure over all works and rounds of these peers.
     pub(crate) fn median_of_all(&self, measure: &str, peers: &[Peer]) -> Option<f64> {
-        let is_theirs = |entry: &&Entry| peers.iter().any(|peer| peer.name() == entry.peer);
-        let entries = self.0.iter().filter(|entry| entry.measure == measure).filter(is_theirs);
-        Summary::of(entries.flat_map(|entry| entry.rounds.iter().copied())).map(|summary| summary.median)
+        Summary::of(self.of_peers(measure, peers).flat_map(Entry::figures)).map(|summary| summary.median)
+    }
+
+    /// The work and the peer with the largest figure of a round, and that figure.
+    pub(crate) fn most_of_all(
+        &self,
+        measure: &str,
+        peers: &[Peer],
+    ) -> Option<(&'static str, &'static str, f64)> {
+        let each = self.of_peers(measure, peers);
+        let each = each.flat_map(|entry| entry.figures().map(|figure| (entry.work, entry.peer, figure)));
+        each.max_by(|(_, _, one), (_, _, other)| one.total_cmp(other))
+    }
+
+    /// The works that have a measure, in the order in which they were first done.
+    pub(crate) fn works_with(&self, measure: &str) -> Vec<&'static str> {
+        let mut works = Vec::new();
+        for entry in self.entries.iter().filter(|entry| entry.measure == measure) {
+            if !works.contains(&entry.work) {
+                works.push(entry.work);
+            }
+        }
+        works
+    }
+
+    fn of_peers<'a>(&'a self, measure: &'a str, peers: &'a [Peer]) -> impl Iterator<Item = &'a Entry> {
+        let is_theirs = |entry: &Entry| peers.iter().any(|peer| peer.name() == entry.peer);
+        self.entries.iter().filter(move |entry| entry.measure == measure && is_theirs(entry))
     }
 
     /// All of it.
     pub(crate) fn json(&self) -> Value {
         let entry = |entry: &Entry| {
-            let Entry { work, peer, measure, rounds } = entry;
-            let summary = Summary::of(rounds.iter().copied());
+            let Entry { work, peer, measure, .. } = entry;
+            let (summary, rounds) = (Summary::of(entry.figures()), entry.figures().collect::<Vec<_>>());
             json!({ "work": work, "peer": peer, "measure": measure,
                     "median": summary.map(|summary| summary.median), "min": summary.map(|summary| summary.least),
                     "max": summary.map(|summary| summary.most), "rounds": rounds })
         };
-        self.0.iter().map(entry).collect()
+        self.entries.iter().map(entry).collect()
     }
 
-    fn rounds(&self, work: &str, peer: &str, measure: &str) -> Option<&[f64]> {
-        self.0.iter().find(|entry| entry.is(work, peer, measure)).map(|entry| &*entry.rounds)
+    fn entry(&self, work: &str, peer: &str, measure: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.is(work, peer, measure))
     }
 }
 
 impl Entry {
     fn is(&self, work: &str, peer: &str, measure: &str) -> bool {
         self.work == work && self.peer == peer && self.measure == measure
+    }
+
+    fn figures(&self) -> impl Iterator<Item = f64> + '_ {
+        self.rounds.iter().map(|(_, figure)| *figure)
     }
 }
 
@@ -109,7 +152,8 @@ mod tests {
     fn ratios_are_taken_within_a_round() {
         let mut results = Results::default();
         // The second round was slow for both.
-        for (one, other) in [(1.0, 2.0), (10.0, 20.0), (1.1, 2.0)] {
+        for (round, (one, other)) in (1..).zip([(1.0, 2.0), (10.0, 20.0), (1.1, 2.0)]) {
+            results.begin_round(round);
             results.add("w", "a", "m", one);
             results.add("w", "b", "m", other);
         }
@@ -117,6 +161,13 @@ mod tests {
         let summary = Summary { median: 0.5, least: 0.5, most: 0.55, rounds: 3 };
         assert_eq!(results.ratio("w", "m", "a", "b"), Some(summary));
         assert_eq!(results.ratio("w", "m", "a", "c"), None);
+        // The second round has no figure of c, and the third is not taken for it.
+        results.add("w", "c", "m", 4.4);
+        results.begin_round(1);
+        results.add("w", "c", "m", 4.0);
+        let summary = Summary { median: 0.25, least: 0.25, most: 0.25, rounds: 2 };
+        assert_eq!(results.ratio("w", "m", "a", "c"), Some(summary));
+        assert_eq!(results.works_with("m"), ["w"]);
         let summary = Summary { median: 2.5, least: 1.0, most: 4.0, rounds: 2 };
         assert_eq!(Summary::of([4.0, 1.0].into_iter()), Some(summary));
         assert_eq!(Summary::of([].into_iter()), None);

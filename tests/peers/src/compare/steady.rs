@@ -56,7 +56,7 @@ pub(crate) fn add(
     results: &mut Results,
     (work, peer): (&'static str, &'static str),
     report: &Report,
-    figures: [(&'static str, Option<f64>); 2],
+    figures: impl IntoIterator<Item = (&'static str, Option<f64>)>,
 ) {
     let waited = [report.tester_waited_share, report.server.and_then(|server| server.waited_share)];
     let waited = waited.into_iter().flatten().fold(0.0, f64::max) * 100.0;

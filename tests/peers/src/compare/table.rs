@@ -11,6 +11,8 @@ use crate::{chat, idle, many, sequential, start, steady, syscalls, tls};
 const LIMIT_SHARE: f64 = 95.0;
 /// Of the time, in percent, that is waited on a machine where nothing else runs.
 const QUIET_WAITED: f64 = 2.0;
+/// The same of one round of one work: what it measured is not to be counted on.
+const DISTURBED_WAITED: f64 = 10.0;
 
 /// What porter is measured by.
 const BASES: [Peer; 2] = [Peer::Bare, Peer::Redis];
@@ -160,12 +162,10 @@ pub(crate) fn many(results: &Results) -> String {
     )
 }
 
-/// Where the load generator was the limit, so that messages or clients a second tell of it and not of the server.
+/// Where the load generator was the limit, so that rates and times tell of it and not of the server.
 pub(crate) fn limits(results: &Results, peers: &[Peer]) -> String {
-    let works =
-        steady::LOADS.iter().map(|load| load.name).chain([sequential::AWAITED, sequential::IN_ONE_GO]);
     let mut limited = Vec::new();
-    for work in works {
+    for work in results.works_with(LOAD_SHARE) {
         let share = |peer: &&Peer| results.median(work, peer.name(), LOAD_SHARE);
         let was_limit = |peer: &&Peer| share(peer).is_some_and(|share| share > LIMIT_SHARE);
         let names: Vec<&str> = peers.iter().filter(was_limit).map(|peer| peer.name()).collect();
@@ -177,22 +177,28 @@ pub(crate) fn limits(results: &Results, peers: &[Peer]) -> String {
         return String::new();
     }
     format!(
-        "The load generator used over {LIMIT_SHARE} % of its CPU, so that the rate is its own and not the \
-         server's, at: {}.\n",
+        "The load generator used over {LIMIT_SHARE} % of its CPU, so that rates and the time until the last \
+         has it are its own as well as the server's, at: {}.\n",
         limited.join("; ")
     )
 }
 
 /// Whether other programs disturbed the measurement. Where several processes share a CPU they wait for each other.
 pub(crate) fn disturbance(results: &Results) -> String {
-    match results.median_of_all(WAITED, &PEERS) {
-        Some(waited) if waited > QUIET_WAITED => format!(
-            "Other programs ran meanwhile: server or load waited for its CPU for {} % of the time. Measure \
-             again when the machine is quiet.\n",
-            shown(Some(waited))
-        ),
-        _ => String::new(),
+    let usual = results.median_of_all(WAITED, &PEERS).filter(|waited| *waited > QUIET_WAITED);
+    let usual = usual.map(|waited| format!("for {} % of the time", shown(Some(waited))));
+    let most = results.most_of_all(WAITED, &PEERS).filter(|(_, _, waited)| *waited > DISTURBED_WAITED);
+    let most = most
+        .map(|(work, peer, waited)| format!("for {} % in a round of {peer}, {work}", shown(Some(waited))));
+    let both: Vec<String> = usual.into_iter().chain(most).collect();
+    if both.is_empty() {
+        return String::new();
     }
+    format!(
+        "Other programs ran meanwhile: server or load waited for its CPU {}. Measure again when the machine is \
+         quiet.\n",
+        both.join(", and ")
+    )
 }
 
 fn bases(peers: &[Peer]) -> impl Iterator<Item = Peer> {
@@ -244,12 +250,35 @@ mod tests {
     }
 
     #[test]
+    fn every_work_is_told_of_in_which_the_load_generator_was_the_limit() {
+        let mut results = Results::default();
+        results.add("a room", "porter", LOAD_SHARE, 99.0);
+        results.add("a room", "redis", LOAD_SHARE, 60.0);
+        results.add("a visit", "redis", LOAD_SHARE, 97.0);
+        let limits = limits(&results, &[Peer::Redis, Peer::Porter]);
+        assert!(limits.contains("at: a room (porter); a visit (redis)."), "{limits}");
+    }
+
+    #[test]
+    fn one_round_that_was_disturbed_is_told_of() {
+        let mut results = Results::default();
+        for waited in [0.1, 0.2, 0.1] {
+            results.add("a room", "porter", WAITED, waited);
+        }
+        assert_eq!(disturbance(&results), "");
+        results.add("a visit", "redis", WAITED, 30.0);
+        assert!(disturbance(&results).contains("for 30.0 % in a round of redis, a visit"));
+    }
+
+    #[test]
     fn a_line_has_a_cell_for_each_title() {
         let peers = [Peer::Bare, Peer::Redis, Peer::Porter];
         let mut results = Results::default();
+        results.begin_round(1);
         results.add("w", "bare", "m", 2.0);
         results.add("w", "porter", "m", 3.0);
         assert_eq!(lines(&results, &peers, "w", &["m"]), "| w: m | 2.00 | - | 3.00 | 1.50 | - |\n");
+        results.begin_round(2);
         results.add("w", "porter", "m", 4.0);
         results.add("w", "bare", "m", 2.5);
         let wanted = "| w: m | 2.25 (2.00..2.50) | - | 3.50 (3.00..4.00) | 1.55 (1.50..1.60) | - |\n";
