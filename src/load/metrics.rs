@@ -3,9 +3,9 @@
 //!
 //! This module must not know what was measured, or how.
 
-use super::Percentiles;
 use super::error::{Failures, FailuresByKind, LoadError, count_failures};
 use super::sampler::Sample;
+use super::{Part, Percentiles};
 use crate::Moment;
 use hdrhistogram::Histogram;
 use std::time::Duration;
@@ -105,7 +105,7 @@ pub(super) struct Latencies {
 /// A part of a run, and what was measured in it.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    pub(super) name: &'static str,
+    pub(super) part: Part,
     pub(super) from: Moment,
     pub(super) until: Moment,
     /// By the beginning of each, so that the end of a window cuts nothing off but what never came to its end.
@@ -118,14 +118,14 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(name: &'static str, from: Moment, until: Moment) -> Window {
+    pub(super) fn new(part: Part, from: Moment, until: Moment) -> Window {
         let (latencies, used) = (Latencies::default(), Sample::default());
-        Window { name, from, until, latencies, has_requests_before: false, used }
+        Window { part, from, until, latencies, has_requests_before: false, used }
     }
 
     /// One that holds all that a run does.
     pub(super) fn of_all() -> Window {
-        Window::new("", Moment::START, Moment::NEVER)
+        Window::new(Part::Measured, Moment::START, Moment::NEVER)
     }
 
     /// Ends it then, if it was to end later.

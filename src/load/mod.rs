@@ -72,12 +72,55 @@ use porter::Task;
 use sampler::Sampler;
 use scenarios::Run;
 
+/// A part of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Users are registered.
+    Preparation,
+    /// Clients come in.
+    Entering,
+    /// All who stay are there.
+    Inside,
+    /// What is done now is not measured.
+    WarmUp,
+    /// Whispers of a chat, without texts.
+    Rest,
+    /// What is measured, but in a storm.
+    Measured,
+    /// Messages of a storm, before its logins.
+    Before,
+    /// The same beside logins.
+    During,
+    /// The same after them.
+    After,
+    /// All is measured.
+    End,
+}
+
+impl Part {
+    /// As a picture names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Preparation => "preparation",
+            Part::Entering => "entering",
+            Part::Inside => "inside",
+            Part::WarmUp => "warm-up",
+            Part::Rest => "rest",
+            Part::Measured => "measured",
+            Part::Before => "before",
+            Part::During => "during",
+            Part::After => "after",
+            Part::End => "end",
+        }
+    }
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The part of the run: `preparation`, `entering`, `inside`, `warm-up`, `measured` (in a storm `before`, `during` and `after`, in
-    /// a chat `rest` before it), `end`. There is a report at the moment at which a part begins that begins by the clock, and when all are `inside`.
-    pub part: &'static str,
+    /// The part of the run. There is a report at the moment at which a part begins that begins by the clock, and when all
+    /// are [`Inside`](Part::Inside).
+    pub part: Part,
     /// What is counted: first `users`, then what the scenario does.
     pub counted: &'static str,
     /// How many are through.

@@ -5,7 +5,7 @@ use super::metrics::{Latency, Metrics};
 use super::porter::{Porter, Task};
 use super::sampler::Sampler;
 use super::scenarios::{ENTERING, Run, Visits};
-use super::{LoginSort, Plan, Progress, Report, Scenario, Timeouts};
+use super::{LoginSort, Part, Plan, Progress, Report, Scenario, Timeouts};
 use crate::limits::DESCRIPTORS_RESERVED;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(super) fn prepared<'a>(
     let others = Visits { first: 1, at_once, ..one_by_one(introduction, count) };
     run.make(others, &mut |metrics| {
         let (done, total, failed) = (metrics.visits + 1, users.into(), metrics.failed);
-        watch(Progress { part: "preparation", counted: "users", done, total, failed });
+        watch(Progress { part: Part::Preparation, counted: "users", done, total, failed });
     })?;
     if plan.scenario == Scenario::Storm && plan.login == LoginSort::Full && plan.logins > 0 {
         run.hash = Some(run.full_hash()?);

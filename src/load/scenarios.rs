@@ -11,7 +11,7 @@ use super::metrics::{Latency, Metrics, Timeline, Window};
 use super::report::{AgainstKnock, Back, Idle, Pair, Phase, Report, Storm};
 use super::sampler::{Sample, Sampler, round};
 use super::schedule::Schedule;
-use super::{LoginSort, Plan, Progress, Scenario, prepare};
+use super::{LoginSort, Part, Plan, Progress, Scenario, prepare};
 use crate::Moment;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -142,7 +142,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
             let failed = sum.failed;
             let (metrics, interval) = self.visit(visits(dialect), &mut |metrics| {
                 let (done, failed) = (first + metrics.visits, failed + metrics.failed);
-                watch(Progress { part: "measured", counted: "clients", done, total, failed });
+                watch(Progress { part: Part::Measured, counted: "clients", done, total, failed });
             })?;
             if !self.is_cut() {
                 pairs.extend(knocks.map(|knocks| Pair { visits: interval, knocks, clients }));
@@ -163,10 +163,10 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         self.event_loop.entering_most = ENTERING;
         self.event_loop.enter(0..self.plan.places(), None);
         let total = self.plan.places() as u64;
-        self.await_entering(("entering", "clients inside"), total, watch)?;
+        self.await_entering((Part::Entering, "clients inside"), total, watch)?;
         self.event_loop.entering_most = usize::MAX;
         let clients = &self.event_loop.clients;
-        watch(inside(("inside", "clients inside"), total, clients));
+        watch(inside((Part::Inside, "clients inside"), total, clients));
         match first_failure(&clients.metrics.failures) {
             Some(error) if clients.inside == 0 => Err(error),
             _ => Ok(()),
@@ -226,17 +226,17 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     fn begin_windows(&mut self, now: Moment) -> (usize, [Moment; 2]) {
         let Plan { scenario, span, .. } = *self.plan;
         let from = if scenario == Scenario::Idle { now } else { now + WARM_UP.min(span) };
-        let names: &[_] = match scenario {
-            Scenario::Storm => &["before", "during", "after"],
-            Scenario::Chat => &["rest", "measured"],
-            _ => &["measured"],
+        let parts: &[_] = match scenario {
+            Scenario::Storm => &[Part::Before, Part::During, Part::After],
+            Scenario::Chat => &[Part::Rest, Part::Measured],
+            _ => &[Part::Measured],
         };
         let has_requests_before = scenario == Scenario::Steady;
         let (windows, mut until) = (&mut self.metrics().windows, from);
         let first = windows.len();
-        for name in names {
-            let length = if *name == "rest" { span.min(chat::REST_MOST) } else { span };
-            let window = Window::new(name, until, until + length);
+        for part in parts {
+            let length = if *part == Part::Rest { span.min(chat::REST_MOST) } else { span };
+            let window = Window::new(*part, until, until + length);
             until = window.until;
             windows.push(Window { has_requests_before, ..window });
         }
@@ -270,40 +270,40 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
     /// Goes through the parts of the run from the first that is measured on, and gives what passed in all of them.
     fn measure(&mut self, first: usize, run: [Moment; 2], watch: Watch<'_>) -> Result<Sample, LoadError> {
         if self.plan.scenario != Scenario::Idle {
-            self.turn_until(("warm-up", run[0]), run, watch)?;
+            self.turn_until((Part::WarmUp, run[0]), run, watch)?;
         }
         let began = self.sampler.sample();
         let mut before = began;
         for place in first..self.metrics().windows.len() {
-            let Window { name, from, until, .. } = self.metrics().windows[place];
+            let Window { part, from, until, .. } = self.metrics().windows[place];
             let logins = self.plan.places()..self.event_loop.clients.all.len();
-            match name {
+            match part {
                 _ if self.is_cut() => {}
-                "measured" if self.plan.scenario == Scenario::Chat => self.begin_texts(from),
-                "during" => {
+                Part::Measured if self.plan.scenario == Scenario::Chat => self.begin_texts(from),
+                Part::During => {
                     self.event_loop.returns_until = until;
                     self.event_loop.enter(logins, Some(from));
                 }
-                "after" => {
+                Part::After => {
                     self.event_loop.stop_returns();
                     self.event_loop.give_up(logins.clone());
                     logins.for_each(|slot| self.event_loop.break_off(slot));
                 }
                 _ => {}
             }
-            self.turn_until((name, until), run, watch)?;
+            self.turn_until((part, until), run, watch)?;
             let now = self.sampler.sample();
             self.metrics().windows[place].used = now.since(before);
             before = now;
         }
-        watch(seconds_done("end", run[1], run, self.metrics()));
+        watch(seconds_done(Part::End, run[1], run, self.metrics()));
         Ok(before.since(began))
     }
 
     /// Turns until a part's end, unless the run is to end before.
     fn turn_until(
         &mut self,
-        (part, end): (&'static str, Moment),
+        (part, end): (Part, Moment),
         run: [Moment; 2],
         watch: Watch<'_>,
     ) -> Result<(), LoadError> {
@@ -339,7 +339,7 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         if let Some(hash) = self.hash {
             prepare::find_unhashed(report, hash, &during.latencies.login);
         }
-        let message = |window: Window| (window.name, window.latencies.message);
+        let message = |window: Window| (window.part.name(), window.latencies.message);
         report.curves = metrics.windows.into_iter().map(message).collect();
         report.timeline = metrics.timeline;
     }
@@ -349,12 +349,12 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
         self.admit(watch)?;
         let sampler = self.sampler;
         let (cut_off, began, cut) = (self.event_loop.clients.inside, sampler.sample(), sampler.clock.now());
-        self.metrics().windows.push(Window::new("measured", cut, Moment::NEVER));
+        self.metrics().windows.push(Window::new(Part::Measured, cut, Moment::NEVER));
         let is_inside = |slot: &usize| self.event_loop.clients.all[*slot].state == State::Inside;
         let slots: Vec<usize> = (0..self.plan.places()).filter(is_inside).collect();
         slots.iter().for_each(|slot| self.event_loop.break_off(*slot));
         self.event_loop.enter(slots, Some(cut));
-        self.await_entering(("measured", "clients back"), cut_off as u64, watch)?;
+        self.await_entering((Part::Measured, "clients back"), cut_off as u64, watch)?;
         // Where not one came back there was no measurement to speak of.
         self.event_loop.is_to_end();
         self.event_loop.give_up(0..self.plan.places());
@@ -373,14 +373,14 @@ impl<'a, D: Dialect + Clone> Run<'a, D> {
 }
 
 /// A part of a run, and what is counted in it.
-type Words = (&'static str, &'static str);
+type Words = (Part, &'static str);
 
 fn inside<D: Dialect>((part, counted): Words, total: u64, clients: &Clients<D>) -> Progress {
     Progress { part, counted, done: clients.inside as u64, total, failed: clients.metrics.failed }
 }
 
 /// How far a run is that takes so many seconds.
-fn seconds_done(part: &'static str, now: Moment, [from, until]: [Moment; 2], metrics: &Metrics) -> Progress {
+fn seconds_done(part: Part, now: Moment, [from, until]: [Moment; 2], metrics: &Metrics) -> Progress {
     let (done, total) = (now.since(from).as_secs(), until.since(from).as_secs());
     Progress { part, counted: "seconds", done, total, failed: metrics.failed }
 }

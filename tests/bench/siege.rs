@@ -32,7 +32,7 @@ use attacks::{Outcome, SCENARIOS, Scenario, Target};
 use host::{Host, PASSWORD};
 use porter::auth::{Password, hash_password};
 use porter::limits::HASH_ROUNDS_DEFAULT;
-use porter::load::{Percentiles, run_with};
+use porter::load::{Part, Percentiles, run_with};
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::CpuSet;
 use server::divided;
@@ -128,10 +128,10 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str, cpus: Option<&CpuS
         let (mut attack, mut attacker) = (None, None);
         let (mut samples, mut memory) = (Vec::new(), [0; 2]);
         // The attack is prepared when the probe is inside; then there is rest, and then siege.
-        let mut begin = |part: &str| match (part, samples.len()) {
-            ("inside", 0) => attack = Some((scenario.prepare)(host)),
-            ("before", 0) => samples.push(sample()),
-            ("during", 1) => {
+        let mut begin = |part: Part| match (part, samples.len()) {
+            (Part::Inside, 0) => attack = Some((scenario.prepare)(host)),
+            (Part::Before, 0) => samples.push(sample()),
+            (Part::During, 1) => {
                 samples.push(sample());
                 memory[0] = host.memory_now();
                 let until = Instant::now() + span + OVERLAP;
@@ -141,7 +141,7 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str, cpus: Option<&CpuS
                     attack(host, until)
                 }));
             }
-            ("after", 2) => {
+            (Part::After, 2) => {
                 samples.push(sample());
                 memory[1] = host.memory_most();
             }
@@ -151,19 +151,19 @@ fn measure(scenario: &Scenario, span: Duration, stored: &str, cpus: Option<&CpuS
             let plan = host.plan(RATE_PER_SECOND, span);
             let report = run_with(host.probe(), &plan, &mut |progress| {
                 begin(progress.part);
-                let is_over = progress.part == "after";
+                let is_over = progress.part == Part::After;
                 plan.interrupt.fetch_or(is_over, std::sync::atomic::Ordering::Relaxed);
             });
             let report = report.unwrap();
             assert_eq!(report.failed, 0, "the probe client is not sent away: {:?}", report.failures);
             report.storm.map(|storm| [storm.before.message_us, storm.during.message_us])
         } else {
-            begin("inside");
-            for part in ["before", "during"] {
+            begin(Part::Inside);
+            for part in [Part::Before, Part::During] {
                 begin(part);
                 std::thread::sleep(span);
             }
-            begin("after");
+            begin(Part::After);
             None
         };
         let shares = [0, 1].map(|part| Shares::between(&samples[part], &samples[part + 1]));

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::limits::HEADER_BYTES;
-use crate::load::Timeouts;
 use crate::load::metrics::Window;
 use crate::load::porter::{Porter, Task};
+use crate::load::{Part, Timeouts};
 use crate::protocol::{Reply, Request, VERSION, Wanted};
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ fn a_stall_that_began_before_the_window_is_in_it_where_requests_wait_for_one_ano
     for (has_requests_before, counted) in [(false, 0), (true, 1)] {
         let mut bench = Bench::waiting();
         bench.pass(100);
-        let window = Window { has_requests_before, ..Window::new("", bench.now, Moment::NEVER) };
+        let window = Window { has_requests_before, ..Window::new(Part::Measured, bench.now, Moment::NEVER) };
         bench.clients.metrics.windows = vec![window];
         bench.pass(7_000);
         let text = bench.text();

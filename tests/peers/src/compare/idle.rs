@@ -3,7 +3,7 @@
 use crate::peers::{Peer, Stable};
 use crate::results::Results;
 use crate::server::Server;
-use porter::load::{Plan, Scenario};
+use porter::load::{Part, Plan, Scenario};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ fn settled_memory(server: &Server, clients: u64) -> Result<u64, String> {
     let mut since = Instant::now();
     server.protocol.load(&plan, &mut |progress| {
         let memory = server.process().memory_bytes().ok();
-        match memory.filter(|_| progress.part == "measured") {
+        match memory.filter(|_| progress.part == Part::Measured) {
             Some(bytes) if bytes < least => (least, since) = (bytes, Instant::now()),
             Some(_) if since.elapsed() >= SETTLED => plan.interrupt.store(true, Ordering::Relaxed),
             _ => {}

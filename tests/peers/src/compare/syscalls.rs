@@ -3,7 +3,7 @@
 
 use crate::peers::{Peer, Stable};
 use crate::results::Results;
-use porter::load::{Plan, Scenario};
+use porter::load::{Part, Plan, Scenario};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -68,8 +68,8 @@ pub(crate) fn turn(
         let plan = Plan { clients, in_flight: 1, span: SPAN, ..server.plan(Scenario::Steady) };
         let (mut count, mut calls) = (None, None);
         let report = server.protocol.load(&plan, &mut |progress| match progress.part {
-            "measured" if count.is_none() => count = Some(Count::begin(counter, server.pid())),
-            "end" => calls = count.take().map(|count| count.and_then(Count::end)),
+            Part::Measured if count.is_none() => count = Some(Count::begin(counter, server.pid())),
+            Part::End => calls = count.take().map(|count| count.and_then(Count::end)),
             _ => {}
         })?;
         let calls = calls.unwrap_or_else(|| Err("nothing was counted".to_owned()))?;
