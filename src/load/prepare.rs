@@ -155,8 +155,9 @@ pub(super) fn raise_descriptor_limit(concurrency: usize) -> Result<(), LoadError
         return Ok(());
     }
     setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|error| {
+        let allowed = maximum.map_or(error.to_string(), |maximum| format!("at most {maximum} are allowed"));
         let reason = format!(
-            "{concurrency} clients at once need {wanted} file descriptors ({error}); see `ulimit -n`"
+            "{concurrency} clients at once need {wanted} file descriptors: {allowed}; see `ulimit -Hn`"
         );
         LoadError::new("too_few_descriptors", reason)
     })

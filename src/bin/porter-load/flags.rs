@@ -6,7 +6,7 @@ use porter::client::ProtectionFlags;
 use porter::load::{self, LoginSort, Scenario};
 use std::path::PathBuf;
 
-/// Sends virtual clients to a porter server in echo or chat mode and measures what they see.
+/// Sends virtual clients to a porter server in echo mode (chat: in chat mode) and measures what they see.
 ///
 /// The scenarios, each with a load of its own unless flags say otherwise:
 ///   sequential  clients one after another: connect, log in, send, check the

@@ -57,7 +57,10 @@ impl<D: Dialect> Clients<D> {
         let (kind, _, most) = wait.into_iter().chain(echo).find(is_over)?;
         let reason = match kind {
             "connect_timeout" => format!("no connection within {most:?}"),
-            "no_echo" => format!("no echo of a message within {most:?}; {}", self.dialect.advice()),
+            "no_echo" => format!(
+                "no echo of a message within {most:?}: the load may be too much for the server; else {}",
+                self.dialect.advice()
+            ),
             _ => format!("nothing came for {most:?} {}", self.awaited(slot)),
         };
         Some(LoadError::new(kind, reason))

@@ -39,9 +39,13 @@ impl<D: Dialect + Clone> Run<'_, D> {
         interval: &Sample,
         send_delay: &Latency,
     ) {
-        let Plan { clients: readers, rate_per_second: rate, in_flight, .. } = *self.plan;
+        let Plan { clients: readers, rate_per_second: rate, in_flight, size_bytes, .. } = *self.plan;
         let [rest, measured] = self.metrics().windows.as_slice() else { return };
         let each = |cpu: CpuTime| cpu.used.as_nanos() as f64 / deliveries as f64;
+        // Texts by the clock may reach their readers long after the time that is measured.
+        let texts = deliveries as f64 / readers as f64;
+        report.messages_per_second = interval.rate(texts);
+        report.megabytes_per_second = interval.rate(texts * size_bytes as f64 / 1e6);
         report.chat = Some(Chat {
             readers,
             in_flight: (rate == 0.0).then_some(in_flight),

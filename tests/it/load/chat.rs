@@ -51,6 +51,16 @@ fn a_room_is_written_to_by_the_clock_and_encrypted() {
 }
 
 #[test]
+fn texts_that_arrive_after_the_time_that_is_measured_are_not_in_its_rate() {
+    let server = Server::start(&CHAT);
+    let report = measured(&Plan { rate_per_second: 200_000.0, ..short(Scenario::Chat, &server) });
+    let chat = report.chat.as_ref().unwrap();
+    assert!(report.message_us.count * 20 > chat.deliveries, "it was too much: {report:?}");
+    let by_reader = chat.deliveries_per_second / 20.0;
+    assert!((report.messages_per_second - by_reader).abs() < 0.01, "{report:?}");
+}
+
+#[test]
 fn a_server_without_a_room_is_found_out_before_the_run() {
     let server = Server::start(&[]);
     let timeouts = Timeouts { echo: Duration::from_millis(300), ..Timeouts::default() };
