@@ -87,6 +87,11 @@ impl Unauthenticated {
         }
     }
 
+    /// Whether the server works for the visitor, and handles no further frame meanwhile.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.login, LoginState::Waiting(_))
+    }
+
     /// The server works for the visitor from now on, who is left in the state `then` afterwards.
     pub(crate) fn begin_waiting(&mut self, then: LoginState, pending: PendingWork, now: Moment) {
         self.login = LoginState::Waiting(Waiting { then: Box::new(then), pending, since: now });

@@ -5,10 +5,11 @@ use super::close_reason::CloseReason;
 use super::events::Announced;
 use super::peer::Peer;
 use super::strangers::StrangerState;
+use super::timers::Timer;
 use super::transport::Written;
 use crate::Moment;
 use crate::auth::SessionId;
-use crate::auth::conversation::{LoginState, Unauthenticated};
+use crate::auth::conversation::Unauthenticated;
 use crate::limits::{
     HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, SHARE_FRAMES, STRANGER_FRAME_BYTES,
 };
@@ -26,7 +27,7 @@ pub(super) struct Connection {
     pub(super) transport_backlog: bool,
     /// Since when none of the waiting output could be written.
     pub(super) stalled_since: Option<Moment>,
-    /// For when its deadline is set; never later than it is due.
+    /// For when its timer is set; never later than it is due.
     pub(super) armed: Moment,
     pub(super) input: Input,
     /// Refusals that left it open and were logged at info.
@@ -184,9 +185,7 @@ impl Connection {
         let is_heard = self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES;
         match &self.state {
             // A stranger who reads no answer is not to fill the memory with them.
-            ConnectionState::Unauthenticated(unauthenticated) => {
-                is_heard && !matches!(unauthenticated.login, LoginState::Waiting(_))
-            }
+            ConnectionState::Unauthenticated(unauthenticated) => is_heard && !unauthenticated.is_waiting(),
             ConnectionState::Authenticated { is_paused, is_waiting, posts, .. } => {
                 is_heard && !is_paused && !is_waiting && usize::from(*posts) < SHARE_FRAMES
             }
@@ -270,9 +269,7 @@ impl Connection {
     /// Whether a password of its is being seen to.
     pub(super) fn is_waiting(&self) -> bool {
         match &self.state {
-            ConnectionState::Unauthenticated(unauthenticated) => {
-                matches!(unauthenticated.login, LoginState::Waiting(_))
-            }
+            ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.is_waiting(),
             ConnectionState::Authenticated { is_waiting, .. } => *is_waiting,
             _ => false,
         }
@@ -320,25 +317,22 @@ impl Connection {
         }
     }
 
-    /// When something is to be done about it though nothing happens.
-    pub(super) fn due(&self, config: &Config) -> Moment {
-        let stalled = self.stalled_since.map_or(Moment::NEVER, |since| since + OUTPUT_STALL);
-        match &self.state {
-            ConnectionState::Unauthenticated(unauthenticated)
-                if matches!(unauthenticated.login, LoginState::Waiting(_)) =>
-            {
-                stalled
+    /// What is to be done about it next though nothing happens, and when: of its timers the one that is up first.
+    pub(super) fn next_timer(&self, config: &Config) -> Option<(Moment, Timer)> {
+        let own = match &self.state {
+            ConnectionState::Unauthenticated(unauthenticated) if !unauthenticated.is_waiting() => {
+                Some((unauthenticated.login_deadline, Timer::Login))
             }
-            ConnectionState::Unauthenticated(unauthenticated) => stalled.min(unauthenticated.login_deadline),
-            // That it says nothing is not its choice.
-            ConnectionState::Authenticated { is_paused, is_waiting, .. } if *is_paused || *is_waiting => {
-                stalled
+            ConnectionState::Authenticated { last_frame, is_paused: false, is_waiting: false, .. } => {
+                config.idle_timeout.map(|timeout| (*last_frame + timeout, Timer::Idle))
             }
-            ConnectionState::Authenticated { last_frame, .. } => {
-                stalled.min(config.idle_timeout.map_or(Moment::NEVER, |timeout| *last_frame + timeout))
-            }
-            ConnectionState::Flushing { until, .. } | ConnectionState::Discarding { until, .. } => *until,
-            ConnectionState::Closed { .. } => Moment::NEVER,
-        }
+            // The server itself keeps it from saying anything.
+            ConnectionState::Unauthenticated(_) | ConnectionState::Authenticated { .. } => None,
+            ConnectionState::Flushing { until, .. } => return Some((*until, Timer::Flush)),
+            ConnectionState::Discarding { until, .. } => return Some((*until, Timer::Discard)),
+            ConnectionState::Closed { .. } => return None,
+        };
+        let stall = self.stalled_since.map(|since| (since + OUTPUT_STALL, Timer::Stall));
+        own.into_iter().chain(stall).min_by_key(|(due, _)| *due)
     }
 }

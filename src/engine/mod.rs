@@ -53,6 +53,7 @@ mod strangers;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod transport;
 mod turns;
 mod write_rate;
@@ -70,14 +71,11 @@ pub use transport::{Output, TransportEvent, Written};
 
 use crate::Moment;
 use crate::auth::Origin;
-use crate::auth::conversation::LoginState;
 use crate::handler::Handler;
 use crate::limits::SHARE_DUE;
-use crate::protocol::Code;
 use crate::slots::Key;
 use crate::store::Store;
 use admission::Admission;
-use connection::ConnectionState;
 use delivery::Delivery;
 use registry::Registry;
 use std::net::IpAddr;
@@ -131,14 +129,14 @@ impl<S: Store> Engine<S> {
         Ok(Engine { registry, admission, store, handler, entropy, quit_asked: false, stopping: false })
     }
 
-    /// Time has passed. Hand in what has arrived first: who is too late by this has come in vain. When much is due at once a
+    /// Time has passed. Hand in what has arrived first: what comes after its timer is too late. When much is due at once a
     /// share of it is done, and the rest is [due](Engine::next_deadline) still.
     pub fn handle_time(&mut self, now: Moment) {
         self.registry.now = now;
         self.registry.end_pauses();
         for _ in 0..SHARE_DUE {
             let Some(id) = self.registry.pop_due() else { break };
-            self.handle_due(id);
+            self.registry.handle_due(id);
         }
         for _ in 0..SHARE_DUE {
             let due = self.registry.sessions.first_lost().filter(|(due, _)| *due <= now);
@@ -250,7 +248,7 @@ impl<S: Store> Engine<S> {
         let timer = self.registry.handler_timer;
         let pause = self.registry.write_rate.next_pause_end();
         let expiry = self.admission.cache.next_expiry();
-        let due = Moment::first_of([self.registry.first_due(), pause, lost, expiry, summary, timer]);
+        let due = Moment::first_of([self.registry.timers.first(), pause, lost, expiry, summary, timer]);
         (due != Moment::NEVER).then_some(due)
     }
 
@@ -292,42 +290,5 @@ impl<S: Store> Engine<S> {
     /// The store, to let it work.
     pub fn store_mut(&mut self) -> &mut S {
         &mut self.store
-    }
-
-    fn handle_due(&mut self, id: ConnId) {
-        let Some(connection) = self.registry.connections.get(id) else { return };
-        if connection.due(&self.registry.config) > self.registry.now {
-            return self.registry.arm(id);
-        }
-        let stalled = connection.stalled_since.is_some();
-        match connection.state {
-            ConnectionState::Flushing { why, .. } => self.registry.shut(id, why),
-            ConnectionState::Discarding { why, .. } => self.registry.close_at_once(id, why),
-            ConnectionState::Closed { .. } => {}
-            _ if stalled && !self.is_late(id) => {
-                self.registry.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
-            }
-            ConnectionState::Unauthenticated(_) => {
-                self.registry.refuse(id, Code::TimedOut, "not logged in within the login timeout")
-            }
-            ConnectionState::Authenticated { .. } => {
-                self.registry.refuse(id, Code::TimedOut, "idle for too long")
-            }
-        }
-    }
-
-    /// Whether a connection's own time is up, whatever its output does.
-    fn is_late(&self, id: ConnId) -> bool {
-        let now = self.registry.now;
-        self.registry.connections.get(id).is_some_and(|connection| match &connection.state {
-            ConnectionState::Unauthenticated(unauthenticated) => {
-                !matches!(unauthenticated.login, LoginState::Waiting(_))
-                    && unauthenticated.login_deadline <= now
-            }
-            ConnectionState::Authenticated { last_frame, is_paused: false, is_waiting: false, .. } => {
-                self.registry.config.idle_timeout.is_some_and(|timeout| *last_frame + timeout <= now)
-            }
-            _ => false,
-        })
     }
 }

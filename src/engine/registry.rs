@@ -13,6 +13,7 @@ use super::room::{Presence, Saying};
 use super::stranger_log::StrangerLog;
 use super::strangers::{StrangerState, Strangers};
 use super::tasks::Task;
+use super::timers::Timers;
 use super::turns::Turns;
 use super::write_rate::WriteRate;
 use super::{Config, ConnId, SocketCommand};
@@ -23,7 +24,7 @@ use crate::auth::{Name, SessionId, Sessions};
 use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST};
 use crate::protocol::{Code, Reply};
 use crate::slots::Slots;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// Connections and sessions, and the lists of what has changed about them.
 ///
@@ -64,7 +65,7 @@ pub(super) struct Registry {
     pub(super) cut_off: Option<CutOff>,
     /// When the handler wants to be called.
     pub(super) handler_timer: Option<Moment>,
-    deadlines: BTreeSet<(Moment, ConnId)>,
+    pub(super) timers: Timers,
 }
 
 /// What others have to hear of.
@@ -142,7 +143,7 @@ impl Registry {
             tasks: VecDeque::new(),
             cut_off: None,
             handler_timer: None,
-            deadlines: BTreeSet::new(),
+            timers: Timers::default(),
         }
     }
 
@@ -228,18 +229,16 @@ impl Registry {
     /// If a closing connection has nothing left to write, shuts its sending side.
     pub(super) fn flushed(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get(id) else { return };
-        if let ConnectionState::Flushing { why, .. } = connection.state
-            && connection.outbox.is_empty()
-            && !connection.transport_backlog
-        {
-            self.shut(id, why);
+        if connection.outbox.is_empty() && !connection.transport_backlog {
+            self.shut(id);
         }
     }
 
-    /// Shuts the sending side and waits a moment for the peer to close.
-    pub(super) fn shut(&mut self, id: ConnId, why: CloseReason) {
+    /// Shuts a flushing connection's sending side and waits a moment for the peer to close.
+    pub(super) fn shut(&mut self, id: ConnId) {
         let until = self.now + CLOSE_DISCARD;
         let Some(connection) = self.connections.get_mut(id) else { return };
+        let ConnectionState::Flushing { why, .. } = connection.state else { return };
         if connection.input == Input::Ended {
             self.close_at_once(id, why);
             return;
@@ -251,11 +250,20 @@ impl Registry {
         self.arm(id);
     }
 
+    /// Closes a connection of which nothing is wanted but its end.
+    pub(super) fn finish_close(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get(id)
+            && let ConnectionState::Discarding { why, .. } = connection.state
+        {
+            self.close_at_once(id, why);
+        }
+    }
+
     /// Forgets a closed connection.
     pub(super) fn remove(&mut self, id: ConnId) {
         self.note_transport_backlog(id, false);
         let Some(connection) = self.connections.remove(id) else { return };
-        self.deadlines.remove(&(connection.armed, id));
+        self.timers.forget(id, &connection);
         self.over_limit -= usize::from(connection.over_limit);
         if let ConnectionState::Closed { why } = connection.state {
             self.log_disconnected(id, &connection, why);
@@ -274,40 +282,6 @@ impl Registry {
     pub(super) fn wake(&mut self, id: ConnId) {
         self.unblocked.push(id);
         self.arm(id);
-    }
-
-    /// Sets the connection's deadline. It may stand earlier than it is due (a frame has moved the idle timeout on):
-    /// then it is found to be early and set again, which is cheaper than moving it at every frame.
-    pub(super) fn arm(&mut self, id: ConnId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let due = connection.due(&self.config);
-        if due == connection.armed || (due > connection.armed && due != Moment::NEVER) {
-            return;
-        }
-        self.deadlines.remove(&(connection.armed, id));
-        connection.armed = due;
-        if due != Moment::NEVER {
-            self.deadlines.insert((due, id));
-        }
-    }
-
-    /// Takes a connection whose deadline has passed off the list.
-    pub(super) fn pop_due(&mut self) -> Option<ConnId> {
-        let &(due, id) = self.deadlines.first().filter(|(due, _)| *due <= self.now)?;
-        self.deadlines.remove(&(due, id));
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.armed = Moment::NEVER;
-        }
-        Some(id)
-    }
-
-    /// When the first connection is due.
-    pub(super) fn first_due(&self) -> Option<Moment> {
-        self.deadlines.first().map(|(due, _)| *due)
-    }
-
-    pub(super) fn deadline_count(&self) -> usize {
-        self.deadlines.len()
     }
 
     /// What a connection leaves behind when it stops being served: a session that ends or is lost, a hash that nobody

@@ -55,7 +55,7 @@ impl<S: Store> Engine<S> {
             rehashes: self.admission.rehashing.len(),
             waiting_logins: self.admission.early_logins.values().map(Vec::len).sum(),
             store_requests: self.admission.storing.len(),
-            deadlines: self.registry.deadline_count(),
+            deadlines: self.registry.timers.len(),
             input_bytes: connections().map(|connection| connection.inbox.len()).sum(),
             output_bytes: connections().map(|connection| connection.outbox.len()).sum(),
             output_held_bytes: self.registry.held_output_bytes(),
