@@ -29,7 +29,7 @@ pub(crate) enum LoginState {
     Registering { name: Name },
     /// A known user, who is to give the password; with what was fetched for the answer to Identify.
     LoggingIn { name: Name, fetched: Option<Box<FetchedRecord>> },
-    /// The server sees to a password, or its store fetches something; no further frame is handled meanwhile.
+    /// A password is hashed or stored, or the store fetches something; no further frame is handled meanwhile.
     Waiting(Waiting),
 }
 
@@ -47,9 +47,9 @@ pub(crate) struct FetchedRecord {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     /// The state that it goes on in.
-    pub(crate) then: Box<LoginState>,
-    pub(crate) pending: PendingWork,
-    pub(crate) since: Moment,
+    then: Box<LoginState>,
+    pending: PendingWork,
+    since: Moment,
 }
 
 /// Who is at work for a visitor.
@@ -79,7 +79,7 @@ impl Unauthenticated {
     pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
         match request {
             Request::Exit => true,
-            Request::Identify(_) => !matches!(self.login, LoginState::Waiting(_)),
+            Request::Identify(_) => !self.is_waiting(),
             Request::Register(_) => matches!(self.login, LoginState::Registering { .. }),
             Request::Login(_) => matches!(self.login, LoginState::LoggingIn { .. }),
             Request::Resume(_) => matches!(self.login, LoginState::Identifying),
@@ -92,9 +92,25 @@ impl Unauthenticated {
         matches!(self.login, LoginState::Waiting(_))
     }
 
-    /// The server works for the visitor from now on, who is left in the state `then` afterwards.
-    pub(crate) fn begin_waiting(&mut self, then: LoginState, pending: PendingWork, now: Moment) {
-        self.login = LoginState::Waiting(Waiting { then: Box::new(then), pending, since: now });
+    /// The server works for the visitor from now on, who goes on in the same state afterwards.
+    pub(crate) fn begin_waiting(&mut self, pending: PendingWork, now: Moment) {
+        let then = Box::new(std::mem::replace(&mut self.login, LoginState::Identifying));
+        self.login = LoginState::Waiting(Waiting { then, pending, since: now });
+    }
+
+    /// Something else is worked on for a visitor who waits already.
+    pub(crate) fn go_on_waiting(&mut self, next: PendingWork) {
+        if let LoginState::Waiting(Waiting { pending, .. }) = &mut self.login {
+            *pending = next;
+        }
+    }
+
+    /// What a visitor waits for, and the user that they are about to be.
+    pub(crate) fn pending(&self) -> Option<(PendingWork, Option<&Name>)> {
+        match &self.login {
+            LoginState::Waiting(Waiting { then, pending, .. }) => Some((*pending, then.user())),
+            _ => None,
+        }
     }
 
     /// That is done; what it took is not the visitor's time.

@@ -4,15 +4,13 @@
 //! most connections that are not logged in gives one up, so that whoever has many keeps nobody else out.
 
 use super::close_reason::CloseReason;
-use super::connection::{Connection, ConnectionState};
-use super::events::Announced;
+use super::connection::Connection;
 use super::login::seconds_first;
 use super::peer::Peer;
 use super::registry::Registry;
 use super::strangers::StrangerState;
 use super::{ConnId, Engine};
 use crate::Moment;
-use crate::auth::conversation::Unauthenticated;
 use crate::auth::{Name, Origin};
 use crate::limits::REFUSALS_AT_ONCE;
 use crate::protocol::{Code, Reply, VERSION};
@@ -82,10 +80,8 @@ impl<S: Store> Engine<S> {
             self.registry.log_unconnected(peer, code, reason);
             return None;
         }
-        let unauthenticated = Unauthenticated::new(now + self.registry.config.login_timeout);
-        let mut connection =
-            Connection::new(peer, ConnectionState::Unauthenticated(Box::new(unauthenticated)));
-        connection.announced = Announced::SummedUp;
+        let mut connection = Connection::new(peer, now + self.registry.config.login_timeout);
+        connection.logged.sum_up();
         let id = self.registry.connections.insert(connection);
         self.registry.leave_count(id);
         self.registry.refuse(id, code, reason);
@@ -115,15 +111,14 @@ impl<S: Store> Engine<S> {
         if room.is_err() && self.registry.over_limit >= REFUSALS_AT_ONCE {
             return None;
         }
-        let unauthenticated = Unauthenticated::new(now + self.registry.config.login_timeout);
-        let connection = Connection::new(peer, ConnectionState::Unauthenticated(Box::new(unauthenticated)));
+        let connection = Connection::new(peer, now + self.registry.config.login_timeout);
         let id = self.registry.connections.insert(connection);
         match room {
             Ok(()) => self.greet(id, peer),
             Err(reason) => {
                 if let Some(connection) = self.registry.connections.get_mut(id) {
-                    // It is refused in the same breath: one line says it all.
-                    connection.announced = Announced::SummedUp;
+                    // It is refused now: one line of the log says it all.
+                    connection.logged.sum_up();
                 }
                 self.registry.refuse_room(id, reason);
             }
@@ -133,11 +128,11 @@ impl<S: Store> Engine<S> {
 
     /// The origin that a connection is put down to.
     pub fn origin(&self, id: ConnId) -> Option<Origin> {
-        self.registry.connections.get(id).map(|connection| Origin::of(connection.peer.ip()))
+        self.registry.connections.get(id).map(Connection::origin)
     }
 
     fn greet(&mut self, id: ConnId, peer: Peer) {
-        self.registry.note_stranger(id, Some(StrangerState::Idle));
+        self.registry.count_stranger(id);
         self.registry.totals.connections += 1;
         if !self.fetch_visitor(id, peer.ip()) {
             let last = self.store.last_visitor(peer.ip());
@@ -158,9 +153,10 @@ impl Registry {
     fn make_room(&mut self, origin: Origin) -> Result<(), &'static str> {
         let is_full = self.connections.len() - self.over_limit >= self.config.max_connections;
         let is_near = is_full || self.strangers.len() >= self.config.max_strangers / 2;
-        let all = self.connections.iter().filter_map(|(id, connection)| {
-            Some((Origin::of(connection.peer.ip()), id, connection.stranger?))
-        });
+        let all = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| Some((connection.origin(), id, connection.stranger()?)));
         self.strangers.keep_index(is_near, self.now, all);
         if !is_full && self.strangers.len() < self.config.max_strangers {
             return Ok(());
@@ -207,18 +203,17 @@ impl Registry {
 
     /// The connection is none of those that the limits are about any more.
     fn leave_count(&mut self, id: ConnId) {
-        self.note_stranger(id, None);
-        if let Some(connection) = self.connections.get_mut(id) {
-            self.over_limit += usize::from(!std::mem::replace(&mut connection.over_limit, true));
-        }
+        let left = self.connections.get_mut(id).is_some_and(Connection::leave_count);
+        self.over_limit += usize::from(left);
+        self.count_stranger(id);
     }
 
-    /// How a connection stands that is not logged in; `None` when it is.
-    pub(super) fn note_stranger(&mut self, id: ConnId, state: Option<StrangerState>) {
+    /// Counts a connection among those that are not logged in, or not, as its state is now.
+    pub(super) fn count_stranger(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let before = std::mem::replace(&mut connection.stranger, state);
+        let (before, state) = connection.count_stranger();
         if before != state {
-            self.strangers.change(Origin::of(connection.peer.ip()), id, before, state);
+            self.strangers.change(connection.origin(), id, before, state);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What follows when a hash is done and when the store has answered.
 
 use super::admission::{HashedChange, NewPassword, Purpose, Storing};
-use super::connection::ConnectionState;
+use super::connection::Connection;
 use super::{ConnId, Engine, EntropyError};
 use crate::auth::conversation::{LoginState, PendingWork};
 use crate::auth::hash_queue::Job;
@@ -154,12 +154,11 @@ impl<S: Store> Engine<S> {
             return;
         }
         let job = self.push_job(job);
-        if let Some(unauthenticated) = self.unauthenticated(id)
-            && let LoginState::Waiting(waiting) = &mut unauthenticated.login
-        {
-            waiting.pending = PendingWork::Hash(job);
-        } else {
-            self.admission.change_jobs.insert(id, job);
+        match self.unauthenticated(id) {
+            Some(unauthenticated) => unauthenticated.go_on_waiting(PendingWork::Hash(job)),
+            None => {
+                self.admission.change_jobs.insert(id, job);
+            }
         }
     }
 
@@ -192,10 +191,8 @@ impl<S: Store> Engine<S> {
             }
             Lookup::Unknown | Lookup::Elsewhere => {}
         }
-        if let Some(unauthenticated) = self.unauthenticated(id)
-            && let LoginState::Waiting(waiting) = &mut unauthenticated.login
-        {
-            waiting.pending = PendingWork::Store;
+        if let Some(unauthenticated) = self.unauthenticated(id) {
+            unauthenticated.go_on_waiting(PendingWork::Store);
         }
         let storing = Storing::Registration { conn: id, name: name.clone(), password, hash: hash.clone() };
         let ticket = self.admission.ticket(storing);
@@ -255,16 +252,9 @@ impl<S: Store> Engine<S> {
         self.registry.totals.wrong_passwords += 1;
         self.registry.log_wrong_password(id, name);
         let max_attempts = self.registry.config.max_attempts;
-        let wrong_passwords =
-            match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
-                Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                    &mut unauthenticated.wrong_passwords
-                }
-                Some(ConnectionState::Authenticated { wrong_passwords, .. }) => wrong_passwords,
-                _ => return,
-            };
-        *wrong_passwords += 1;
-        if *wrong_passwords >= max_attempts {
+        let connection = self.registry.connections.get_mut(id);
+        let Some(wrong_passwords) = connection.and_then(Connection::count_wrong_password) else { return };
+        if wrong_passwords >= max_attempts {
             self.registry.refuse(id, Code::TooManyAttempts, "too many wrong passwords in one connection");
         } else {
             self.registry.refuse(id, Code::WrongPassword, "wrong password");

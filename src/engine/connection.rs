@@ -1,44 +1,50 @@
-//! One connection, as the engine sees it.
+//! One connection, as the engine sees it: what state it is in, and how it gets from one to the next.
+//!
+//! Whatever else must be done about a step (an answer, a line of the log, a session that is lost) is the registry's.
+
+mod closing;
+mod login;
+
+pub(super) use closing::Left;
 
 use super::Config;
 use super::close_reason::CloseReason;
-use super::events::Announced;
+use super::events::Logged;
+use super::output::Listed;
 use super::peer::Peer;
 use super::strangers::StrangerState;
 use super::timers::Timer;
 use super::transport::Written;
 use crate::Moment;
-use crate::auth::SessionId;
 use crate::auth::conversation::Unauthenticated;
+use crate::auth::{Origin, SessionId};
 use crate::limits::{
     HEADER_BYTES, OUTPUT_HOLDS_INPUT_BYTES, OUTPUT_STALL, SHARE_BYTES, SHARE_FRAMES, STRANGER_FRAME_BYTES,
 };
-use crate::protocol::{Inbox, Outbox, Request};
+use crate::protocol::{Inbox, Lent, Outbox, Request};
 
 /// A connection's state and what waits in it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) peer: Peer,
-    pub(super) state: ConnectionState,
-    pub(super) inbox: Inbox,
+    peer: Peer,
+    state: ConnectionState,
+    inbox: Inbox,
     pub(super) outbox: Outbox,
     pub(super) traffic: Traffic,
     /// What was written last has not yet left what lies between here and the socket.
-    pub(super) transport_backlog: bool,
+    transport_backlog: bool,
     /// Since when none of the waiting output could be written.
-    pub(super) stalled_since: Option<Moment>,
+    stalled_since: Option<Moment>,
     /// For when its timer is set; never later than it is due.
     pub(super) armed: Moment,
-    pub(super) input: Input,
-    /// Refusals that left it open and were logged at info.
-    pub(super) refusals_logged: u8,
+    input: Input,
+    pub(super) logged: Logged,
     /// In which lists of connections that have output it is.
     pub(super) listed: Listed,
     /// It was refused for the room that it takes, from the start or later, and is not counted.
-    pub(super) over_limit: bool,
-    pub(super) announced: Announced,
-    /// How it stands among those that are not logged in.
-    pub(super) stranger: Option<StrangerState>,
+    over_limit: bool,
+    /// How it is counted among those that are not logged in.
+    stranger: Option<StrangerState>,
 }
 
 /// With its slot this is nearly half of what an idle connection costs.
@@ -46,7 +52,7 @@ const _: () = assert!(size_of::<Connection>() <= 120);
 
 /// How far a connection has come.
 #[derive(Debug)]
-pub(super) enum ConnectionState {
+enum ConnectionState {
     /// Not yet authenticated.
     Unauthenticated(Box<Unauthenticated>),
     /// Carrying a session.
@@ -55,7 +61,7 @@ pub(super) enum ConnectionState {
         last_frame: Moment,
         /// It has written as much as it may for now.
         is_paused: bool,
-        /// Its user's next password is being seen to; no further frame is handled meanwhile.
+        /// Its user's next password is hashed or stored; no further frame is handled meanwhile.
         is_waiting: bool,
         /// In this connection, before it was authenticated too.
         wrong_passwords: u32,
@@ -64,62 +70,17 @@ pub(super) enum ConnectionState {
         /// Texts that it wrote, and answers to such, that are still to be handed out.
         posts: u16,
     },
-    /// The deciding word is said; what still waits is written, then the sending side is shut.
+    /// The final reply is there; what still waits is written, then the sending side is shut.
     Flushing { until: Moment, why: CloseReason },
-    /// The sending side is shut; the peer is given a moment to read the last word.
+    /// The sending side is shut; the peer is given a moment to read the final reply.
     Discarding { until: Moment, why: CloseReason },
     /// To be closed and forgotten.
     Closed { why: CloseReason },
 }
 
-/// In which lists of connections that have output one is, in a byte: of those that are written before others, and of
-/// those whose output is for many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Listed {
-    #[default]
-    Nowhere,
-    First,
-    Behind,
-    Both,
-}
-
-impl Listed {
-    fn of(first: bool, behind: bool) -> Listed {
-        match (first, behind) {
-            (false, false) => Listed::Nowhere,
-            (true, false) => Listed::First,
-            (false, true) => Listed::Behind,
-            (true, true) => Listed::Both,
-        }
-    }
-
-    fn is_first(self) -> bool {
-        matches!(self, Listed::First | Listed::Both)
-    }
-
-    fn is_behind(self) -> bool {
-        matches!(self, Listed::Behind | Listed::Both)
-    }
-
-    /// Whether it was not among the first; now it is.
-    pub(super) fn join_first(&mut self) -> bool {
-        let was = self.is_first();
-        *self = Listed::of(true, self.is_behind());
-        !was
-    }
-
-    pub(super) fn leave_first(&mut self) {
-        *self = Listed::of(false, self.is_behind());
-    }
-
-    pub(super) fn leave_behind(&mut self) {
-        *self = Listed::of(self.is_first(), false);
-    }
-}
-
 /// How far a peer's sending side is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
+enum Input {
     Open,
     /// The peer has closed it, though not all that it sent may have been read.
     HalfClosed,
@@ -139,7 +100,7 @@ pub(super) struct Traffic {
 /// What a connection can take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadBudget {
-    /// Nothing: it waits for a password to be seen to, or for its own output to be read.
+    /// Nothing: it waits for a password to be hashed or stored, or for its own output to be read.
     Nothing,
     /// It has frames left from before: give it a turn without new bytes.
     Backlog,
@@ -148,10 +109,10 @@ pub enum ReadBudget {
 }
 
 impl Connection {
-    pub(super) fn new(peer: Peer, state: ConnectionState) -> Connection {
+    pub(super) fn new(peer: Peer, login_deadline: Moment) -> Connection {
         Connection {
             peer,
-            state,
+            state: ConnectionState::Unauthenticated(Box::new(Unauthenticated::new(login_deadline))),
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             traffic: Traffic::default(),
@@ -159,12 +120,20 @@ impl Connection {
             stalled_since: None,
             armed: Moment::NEVER,
             input: Input::Open,
-            refusals_logged: 0,
+            logged: Logged::default(),
             listed: Listed::default(),
             over_limit: false,
-            announced: Announced::No,
             stranger: None,
         }
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The origin that it is put down to.
+    pub(super) fn origin(&self) -> Origin {
+        Origin::of(self.peer.ip())
     }
 
     /// The longest frame body it may send now.
@@ -229,6 +198,47 @@ impl Connection {
         }
     }
 
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.input != Input::Open
+    }
+
+    /// All that the peer sent has been handed in.
+    pub(super) fn end_input(&mut self) {
+        self.input = Input::Ended;
+    }
+
+    /// Whether all input was handed in, and every whole frame of it is handled and handed out.
+    pub(super) fn is_finished(&self, config: &Config) -> bool {
+        self.input == Input::Ended
+            && !self.is_closing()
+            && !self.has_posts()
+            && !self.inbox.has_frame(self.frame_limit_bytes(config))
+    }
+
+    /// Takes what was kept of its input out, to be served; `None` if nothing more is handled.
+    pub(super) fn take_input(&mut self) -> Option<Inbox> {
+        (!self.is_closing()).then(|| std::mem::take(&mut self.inbox))
+    }
+
+    /// Bytes of its input that are kept.
+    pub(super) fn input_len(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Puts what is left of its input back, behind so many frames that were handled.
+    pub(super) fn keep_input(&mut self, mut inbox: Inbox, lent: &mut Lent<'_>, frames: usize, now: Moment) {
+        if self.is_closing() {
+            return;
+        }
+        if let ConnectionState::Authenticated { last_frame, .. } = &mut self.state
+            && frames > 0
+        {
+            *last_frame = now;
+        }
+        inbox.keep(lent);
+        self.inbox = inbox;
+    }
+
     /// Keeps since when none of the output that waits, here or in the transport, could be written.
     pub(super) fn note_stall(&mut self, written: &Written, held_is_news: bool, now: Moment) {
         if self.outbox.is_empty() && !written.has_backlog {
@@ -242,9 +252,22 @@ impl Connection {
         }
     }
 
-    /// Whether it is about to be written.
-    pub(super) fn is_listed(&self) -> bool {
-        self.listed != Listed::Nowhere
+    /// Whether a stall is to be waited for.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled_since.is_some()
+    }
+
+    pub(super) fn forget_stall(&mut self) {
+        self.stalled_since = None;
+    }
+
+    pub(super) fn has_transport_backlog(&self) -> bool {
+        self.transport_backlog
+    }
+
+    /// Notes whether the transport holds what was written last, and says whether it did before.
+    pub(super) fn set_transport_backlog(&mut self, has_backlog: bool) -> bool {
+        std::mem::replace(&mut self.transport_backlog, has_backlog)
     }
 
     pub(super) fn read_budget(&self, config: &Config) -> ReadBudget {
@@ -266,13 +289,23 @@ impl Connection {
         if self.input == Input::Ended { ReadBudget::Nothing } else { ReadBudget::Bytes(most) }
     }
 
-    /// Whether a password of its is being seen to.
-    pub(super) fn is_waiting(&self) -> bool {
-        match &self.state {
-            ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.is_waiting(),
-            ConnectionState::Authenticated { is_waiting, .. } => *is_waiting,
-            _ => false,
+    /// It is not read for now. False if it has no session.
+    pub(super) fn pause(&mut self) -> bool {
+        if let ConnectionState::Authenticated { is_paused, .. } = &mut self.state {
+            *is_paused = true;
+            return true;
         }
+        false
+    }
+
+    /// It is read again; that it said nothing was not its choice. False if it has no session.
+    pub(super) fn end_pause(&mut self, now: Moment) -> bool {
+        if let ConnectionState::Authenticated { is_paused, last_frame, .. } = &mut self.state {
+            *is_paused = false;
+            *last_frame = now;
+            return true;
+        }
+        false
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -282,6 +315,14 @@ impl Connection {
                 | ConnectionState::Discarding { .. }
                 | ConnectionState::Closed { .. }
         )
+    }
+
+    /// The session that it carries, and its number among all that were authenticated.
+    pub(super) fn admission(&self) -> Option<(SessionId, u32)> {
+        match self.state {
+            ConnectionState::Authenticated { session, admitted, .. } => Some((session, admitted)),
+            _ => None,
+        }
     }
 
     /// The session that it carries.

@@ -96,5 +96,5 @@ impl Registry {
 }
 
 fn waiting_bytes(connection: &Connection) -> usize {
-    connection.outbox.len() + transport::held_bytes(connection.transport_backlog)
+    connection.outbox.len() + transport::held_bytes(connection.has_transport_backlog())
 }

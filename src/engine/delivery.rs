@@ -82,6 +82,7 @@ impl Context for Delivery<'_> {
         }
         self.registry.post_to_others(self.author, but, sender, text);
     }
+
     fn refuse(&mut self, to: SessionId, code: Code, explanation: &str) {
         let Some(conn) = self.connection(to) else { return };
         if self.registry.has_posts(self.author) {
@@ -93,7 +94,7 @@ impl Context for Delivery<'_> {
 
     fn peer(&self, of: SessionId) -> Option<SocketAddr> {
         let connection = self.registry.connections.get(self.connection(of)?)?;
-        Some(connection.peer.into())
+        Some(connection.peer().into())
     }
 
     fn end(&mut self, session: SessionId, reason: &str) {

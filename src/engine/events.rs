@@ -15,10 +15,26 @@ use crate::limits::REFUSALS_LOGGED;
 use crate::protocol::Code;
 use log::Level;
 
+/// What the log has of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Logged {
+    announced: Announced,
+    /// Refusals that left it open and were logged at info.
+    refusals: u8,
+}
+
+impl Logged {
+    /// Its beginning is in another line.
+    pub(super) fn sum_up(&mut self) {
+        self.announced = Announced::SummedUp;
+    }
+}
+
 /// Whether a connection's beginning has been logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Announced {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Announced {
     /// Not yet: no byte has come.
+    #[default]
     No,
     /// Only at debug.
     SummedUp,
@@ -50,14 +66,15 @@ impl Registry {
     /// The same, with the proxy by whose way they have.
     pub(super) fn announce_through(&mut self, id: ConnId, proxy: Option<Peer>) {
         let Some(connection) =
-            self.connections.get_mut(id).filter(|connection| connection.announced == Announced::No)
+            self.connections.get_mut(id).filter(|connection| connection.logged.announced == Announced::No)
         else {
             return;
         };
-        let peer = connection.peer;
+        let peer = connection.peer();
         let level = self.stranger_level(peer, StrangerEvent::Connected);
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.announced = if level == Level::Info { Announced::InFull } else { Announced::SummedUp };
+            connection.logged.announced =
+                if level == Level::Info { Announced::InFull } else { Announced::SummedUp };
         }
         match proxy {
             Some(proxy) => {
@@ -77,8 +94,8 @@ impl Registry {
     /// Logs that a connection's client is now known by this name.
     pub(super) fn log_login(&mut self, event: &str, id: ConnId, name: &Name) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let was = std::mem::replace(&mut connection.announced, Announced::LoggedIn);
-        let peer = connection.peer;
+        let was = std::mem::replace(&mut connection.logged.announced, Announced::LoggedIn);
+        let peer = connection.peer();
         if was == Announced::InFull {
             self.stranger_log.take_back(Origin::of(peer.ip()));
         }
@@ -87,7 +104,7 @@ impl Registry {
 
     pub(super) fn log_registration(&self, id: ConnId, name: &Name) {
         if let Some(connection) = self.connections.get(id) {
-            let (conn, peer) = (id.generation(), connection.peer);
+            let (conn, peer) = (id.generation(), connection.peer());
             log_event!(Level::Info, "registered", conn = #conn, peer = %peer, name = %name);
         }
     }
@@ -96,7 +113,7 @@ impl Registry {
     /// they see it at every usual level; bounded for each address, whoever has logged in before.
     pub(super) fn log_wrong_password(&mut self, id: ConnId, name: &Name) {
         self.announce(id);
-        let Some(peer) = self.connections.get(id).map(|connection| connection.peer) else { return };
+        let Some(peer) = self.connections.get(id).map(Connection::peer) else { return };
         let is_admitted =
             self.stranger_log.admits(StrangerEvent::WrongPassword, Origin::of(peer.ip()), self.now);
         let level = if is_admitted { Level::Warn } else { Level::Debug };
@@ -105,7 +122,7 @@ impl Registry {
 
     /// Logs why a registration was not stored. Of one whose client has gone the store's own line is enough.
     pub(super) fn log_not_stored(&mut self, id: ConnId, name: &Name, reason: &str) {
-        let origin = self.connections.get(id).map(|connection| Origin::of(connection.peer.ip()));
+        let origin = self.connections.get(id).map(Connection::origin);
         let is_admitted =
             origin.is_some_and(|origin| self.stranger_log.admits(StrangerEvent::NotStored, origin, self.now));
         let level = if is_admitted { Level::Error } else { Level::Debug };
@@ -119,7 +136,7 @@ impl Registry {
         }
         let level = self.refusal_level(id, StrangerEvent::Refused(code));
         let Some(connection) = self.connections.get(id) else { return };
-        let (conn, peer) = (id.generation(), connection.peer);
+        let (conn, peer) = (id.generation(), connection.peer());
         if code.closes() {
             log_event!(level, "refused", conn = #conn, peer = %peer, why = %code; explanation);
         } else {
@@ -131,22 +148,22 @@ impl Registry {
     pub(super) fn log_transport_failure(&mut self, id: ConnId, reason: &str) {
         let level = self.refusal_level(id, StrangerEvent::TransportFailed);
         if let Some(connection) = self.connections.get(id) {
-            let (conn, peer) = (id.generation(), connection.peer);
+            let (conn, peer) = (id.generation(), connection.peer());
             log_event!(level, "refused", conn = #conn, peer = %peer, why = %"Tls"; reason);
         }
     }
 
     pub(super) fn log_disconnected(&mut self, id: ConnId, connection: &Connection, why: CloseReason) {
-        let is_silent = connection.announced == Announced::No
+        let is_silent = connection.logged.announced == Announced::No
             && matches!(why, CloseReason::ClosedByPeer | CloseReason::Reset)
             && connection.traffic.bytes_in == 0;
-        let level = match connection.announced {
+        let level = match connection.logged.announced {
             Announced::LoggedIn => Level::Info,
             _ if is_silent => Level::Debug,
-            _ => self.stranger_level(connection.peer, StrangerEvent::Disconnected),
+            _ => self.stranger_level(connection.peer(), StrangerEvent::Disconnected),
         };
-        let (conn, peer, t) = (id.generation(), connection.peer, connection.traffic);
-        if connection.announced == Announced::No {
+        let (conn, peer, t) = (id.generation(), connection.peer(), connection.traffic);
+        if connection.logged.announced == Announced::No {
             log_event!(level, "connected", conn = #conn, peer = %peer);
         }
         log_event!(
@@ -160,12 +177,12 @@ impl Registry {
     fn refusal_level(&mut self, id: ConnId, event: StrangerEvent) -> Level {
         self.announce(id);
         let Some(connection) = self.connections.get_mut(id) else { return Level::Debug };
-        if connection.announced != Announced::LoggedIn {
-            let peer = connection.peer;
+        if connection.logged.announced != Announced::LoggedIn {
+            let peer = connection.peer();
             return self.stranger_level(peer, event);
         }
-        let is_early = connection.refusals_logged < REFUSALS_LOGGED;
-        connection.refusals_logged = connection.refusals_logged.saturating_add(1);
+        let is_early = connection.logged.refusals < REFUSALS_LOGGED;
+        connection.logged.refusals = connection.logged.refusals.saturating_add(1);
         let closes = match event {
             StrangerEvent::Refused(code) => code.closes(),
             _ => true,

@@ -11,7 +11,7 @@
 //! for the server's own delay.
 
 use super::close_reason::CloseReason;
-use super::connection::{Connection, ConnectionState};
+use super::connection::Connection;
 use super::events::log_message;
 use super::registry::Registry;
 use super::{Config, ConnId};
@@ -304,7 +304,7 @@ impl Registry {
                 begun.next += 1;
                 continue;
             };
-            if connection.is_listed()
+            if connection.listed.is_anywhere()
                 && connection.outbox.len() + begun.shared.bytes().len() > self.config.output_limit_bytes / 2
                 && !connection.is_closing()
             {
@@ -332,15 +332,15 @@ impl Registry {
     }
 
     fn carries_name(&self, id: ConnId, name: &Name) -> bool {
-        let state = self.connections.get(id).map(|connection| &connection.state);
-        let Some(ConnectionState::Authenticated { session, .. }) = state else { return false };
-        self.sessions.session(*session).is_some_and(|session| session.name() == name)
+        let session = self.connections.get(id).and_then(Connection::session);
+        let session = session.and_then(|session| self.sessions.session(session));
+        session.is_some_and(|session| session.name() == name)
     }
 
     /// Gives a connection those texts that are for it.
     fn hand_to(&mut self, id: ConnId, parts: &[Part], begun: &Begun) {
-        let state = self.connections.get(id).map(|connection| &connection.state);
-        let Some(&ConnectionState::Authenticated { session, admitted, .. }) = state else { return };
+        let admission = self.connections.get(id).and_then(Connection::admission);
+        let Some((session, admitted)) = admission else { return };
         let Some(first) = parts.first() else { return };
         if begun.excluded.binary_search(&session).is_err() && !self.fan_out.is_newcomer(admitted, first) {
             self.note_texts_sent(id, parts.iter());

@@ -3,12 +3,10 @@
 use super::admission::NewPassword;
 use super::answers::{CommandId, Listing};
 use super::arrival::COME_BACK;
-use super::connection::ConnectionState;
 use super::login::seconds_first;
-use super::strangers::StrangerState;
 use super::tasks::Report;
 use super::{ConnId, Engine};
-use crate::auth::conversation::{LoginState, PendingWork};
+use crate::auth::conversation::PendingWork;
 use crate::auth::{Name, Password, Token};
 use crate::protocol::Code;
 use crate::store::{Became, EndReason, Fetched, Found, Lookup, Store, Ticket};
@@ -75,7 +73,9 @@ impl<S: Store> Engine<S> {
 
     /// Goes on with this when the answer is there.
     pub(super) fn await_answer(&mut self, ticket: Ticket, what: Fetch) {
-        what.connection().into_iter().for_each(|conn| self.await_fetch(conn));
+        what.connection()
+            .into_iter()
+            .for_each(|conn| self.registry.begin_waiting(conn, None, PendingWork::Fetch));
         self.admission.fetching.insert(ticket, what);
     }
 
@@ -128,20 +128,6 @@ impl<S: Store> Engine<S> {
         if let Some(directory) = self.store.directory() {
             directory.end_if(name, became, why);
         }
-    }
-
-    fn await_fetch(&mut self, id: ConnId) {
-        let now = self.registry.now;
-        match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
-            Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                let then = std::mem::replace(&mut unauthenticated.login, LoginState::Identifying);
-                unauthenticated.begin_waiting(then, PendingWork::Fetch, now);
-                self.registry.note_stranger(id, Some(StrangerState::Waiting));
-            }
-            Some(ConnectionState::Authenticated { is_waiting, .. }) => *is_waiting = true,
-            _ => {}
-        }
-        self.registry.arm(id);
     }
 
     /// Goes on with what was fetched. An answer finds the connection that has asked, or nobody.

@@ -1,9 +1,10 @@
 //! Frames: taken from the bytes that came, judged in the protocol's order, handed on.
 
 use super::close_reason::CloseReason;
-use super::connection::ConnectionState;
+use super::connection::Connection;
 use super::delivery::Delivery;
 use super::events::log_message;
+use super::registry::Registry;
 use super::{ConnId, Engine};
 use crate::Moment;
 use crate::auth::{Name, Password, Session, SessionId};
@@ -42,12 +43,8 @@ impl<S: Store> Engine<S> {
     /// Handles a connection's share of whole frames: those that waited, then those among the lent bytes. What is left
     /// is kept.
     pub(super) fn serve(&mut self, id: ConnId, mut lent: Lent<'_>) {
-        let Some(connection) =
-            self.registry.connections.get_mut(id).filter(|connection| !connection.is_closing())
-        else {
-            return;
-        };
-        let mut inbox = std::mem::take(&mut connection.inbox);
+        let connection = self.registry.connections.get_mut(id);
+        let Some(mut inbox) = connection.and_then(Connection::take_input) else { return };
         let mut frames = 0;
         let mut served = Served::default();
         while frames < SHARE_FRAMES
@@ -75,21 +72,12 @@ impl<S: Store> Engine<S> {
                 Err(bad) => self.refuse_length(id, bad),
             }
         }
-        let now = self.registry.now;
-        self.registry.totals.messages_in += u64::from(served.messages);
-        let Some(connection) = self.registry.connections.get_mut(id) else { return };
+        let Registry { connections, totals, now, .. } = &mut self.registry;
+        totals.messages_in += u64::from(served.messages);
+        let Some(connection) = connections.get_mut(id) else { return };
         let traffic = &mut connection.traffic;
         traffic.messages_in = traffic.messages_in.saturating_add(served.messages);
-        if connection.is_closing() {
-            return;
-        }
-        if let ConnectionState::Authenticated { last_frame, .. } = &mut connection.state
-            && frames > 0
-        {
-            *last_frame = now;
-        }
-        inbox.keep(&mut lent);
-        connection.inbox = inbox;
+        connection.keep_input(inbox, &mut lent, frames, *now);
         self.registry.finish_input(id);
     }
 

@@ -2,10 +2,9 @@
 
 use super::admission::{EarlyLogin, NewPassword, Purpose};
 use super::close_reason::CloseReason;
-use super::connection::{Connection, ConnectionState, Input};
+use super::connection::Connection;
 use super::fetches::{Fetch, is_somebodys};
 use super::registry::Registry;
-use super::strangers::StrangerState;
 use super::{ConnId, Engine, EntropyError};
 use crate::auth::conversation::{FetchedRecord, LoginState, PendingWork, Unauthenticated};
 use crate::auth::hash_queue::{Job, JobId};
@@ -175,15 +174,12 @@ impl<S: Store> Engine<S> {
         number.and_then(|number| self.store.rounds(number)).unwrap_or(self.registry.config.hash_rounds)
     }
 
-    /// The unauthenticated of a connection that is not yet authenticated.
+    /// How far a connection's client is on the way to a session; `None` if it has one, or is going.
     pub(super) fn unauthenticated(&mut self, id: ConnId) -> Option<&mut Unauthenticated> {
-        match &mut self.registry.connections.get_mut(id)?.state {
-            ConnectionState::Unauthenticated(unauthenticated) => Some(unauthenticated),
-            _ => None,
-        }
+        self.registry.connections.get_mut(id)?.unauthenticated()
     }
 
-    /// Puts a hash into the queue, unless the wait would be too long, or nobody will be there to hear of it.
+    /// Puts a hash into the queue, unless the wait would be too long, or the peer has closed its sending side.
     pub(super) fn hash(
         &mut self,
         id: ConnId,
@@ -205,7 +201,10 @@ impl<S: Store> Engine<S> {
         }
         let asked = self.registry.now;
         let job = self.push_job(Job { origin, password, salt, rounds, asked, purpose });
-        self.begin_waiting(id, name, PendingWork::Hash(job));
+        self.registry.begin_waiting(id, Some(name), PendingWork::Hash(job));
+        if self.registry.connections.get(id).and_then(Connection::session).is_some() {
+            self.admission.change_jobs.insert(id, job);
+        }
     }
 
     pub(super) fn push_job(&mut self, job: Job<Purpose>) -> JobId {
@@ -215,45 +214,9 @@ impl<S: Store> Engine<S> {
         self.admission.hashing.push(job)
     }
 
-    fn begin_waiting(&mut self, id: ConnId, name: Name, pending: PendingWork) {
-        let now = self.registry.now;
-        match self.registry.connections.get_mut(id).map(|connection| &mut connection.state) {
-            Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                unauthenticated.begin_waiting(LoginState::LoggingIn { name, fetched: None }, pending, now);
-                self.registry.note_stranger(id, Some(StrangerState::Waiting));
-            }
-            Some(ConnectionState::Authenticated { is_waiting, .. }) => {
-                *is_waiting = true;
-                if let PendingWork::Hash(job) = pending {
-                    self.admission.change_jobs.insert(id, job);
-                }
-            }
-            _ => {}
-        }
-        self.registry.arm(id);
-    }
-
     /// What a connection has waited for is there; false if it has not waited, or is gone.
     pub(super) fn end_waiting(&mut self, id: ConnId) -> bool {
-        let now = self.registry.now;
-        let Some(connection) =
-            self.registry.connections.get_mut(id).filter(|connection| connection.is_waiting())
-        else {
-            return false;
-        };
-        match &mut connection.state {
-            ConnectionState::Unauthenticated(unauthenticated) => {
-                unauthenticated.end_waiting(now);
-                self.registry.note_stranger(id, Some(StrangerState::Idle));
-            }
-            ConnectionState::Authenticated { is_waiting, last_frame, .. } => {
-                *is_waiting = false;
-                *last_frame = now;
-            }
-            _ => {}
-        }
-        self.registry.wake(id);
-        true
+        self.registry.end_waiting(id)
     }
 
     pub(super) fn is_waiting(&self, id: ConnId) -> bool {
@@ -262,8 +225,7 @@ impl<S: Store> Engine<S> {
 
     /// The peer has closed its sending side before a frame that needs waiting: the frame and all after it are dropped.
     fn leave_finished(&mut self, id: ConnId) -> bool {
-        let finished =
-            self.registry.connections.get(id).is_none_or(|connection| connection.input != Input::Open);
+        let finished = self.registry.connections.get(id).is_none_or(Connection::is_half_closed);
         if finished {
             self.registry.begin_close(id, CloseReason::ClosedByPeer);
         }
@@ -275,7 +237,7 @@ impl<S: Store> Engine<S> {
         let Registry { connections, config, .. } = &self.registry;
         // Nearly always there is none, and then it is not even looked up where somebody is.
         !config.exempt.is_empty()
-            && connections.get(id).is_some_and(|connection| config.exempts(connection.peer.ip()))
+            && connections.get(id).is_some_and(|connection| config.exempts(connection.peer().ip()))
     }
 
     pub(super) fn refuse_throttled(&mut self, id: ConnId) -> bool {
@@ -320,7 +282,7 @@ impl<S: Store> Engine<S> {
         if self.leave_finished(id) {
             return;
         }
-        self.begin_waiting(id, name.clone(), PendingWork::Store);
+        self.registry.begin_waiting(id, Some(name.clone()), PendingWork::Store);
         self.admission.early_logins.entry(name).or_default().push(EarlyLogin { conn: id, password });
     }
 

@@ -272,7 +272,7 @@ impl<S: Store> Engine<S> {
         self.quit_asked
     }
 
-    /// Whether a connection's last word is said, or it is gone.
+    /// Whether a connection was given its final reply, or is gone.
     pub fn is_closing(&self, id: ConnId) -> bool {
         self.registry.is_closing(id)
     }

@@ -1,6 +1,6 @@
 //! What waits to be written, of all connections together: who has some, and what it takes in memory.
 
-use super::connection::{Connection, Listed};
+use super::connection::Connection;
 use super::events::log_message;
 use super::registry::{Registry, Totals};
 use super::transport::{self, Output, Written};
@@ -33,6 +33,56 @@ pub(super) struct Outputs {
     own_bytes: usize,
     /// What they share.
     pub(super) shared: Meter,
+}
+
+/// In which lists of connections that have output one is, in a byte: of those that are written before others, and of
+/// those whose output is for many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Listed {
+    #[default]
+    Nowhere,
+    First,
+    Behind,
+    Both,
+}
+
+impl Listed {
+    fn of(first: bool, behind: bool) -> Listed {
+        match (first, behind) {
+            (false, false) => Listed::Nowhere,
+            (true, false) => Listed::First,
+            (false, true) => Listed::Behind,
+            (true, true) => Listed::Both,
+        }
+    }
+
+    /// Whether it is about to be written.
+    pub(super) fn is_anywhere(self) -> bool {
+        self != Listed::Nowhere
+    }
+
+    fn is_first(self) -> bool {
+        matches!(self, Listed::First | Listed::Both)
+    }
+
+    fn is_behind(self) -> bool {
+        matches!(self, Listed::Behind | Listed::Both)
+    }
+
+    /// Whether it was not among the first; now it is.
+    fn join_first(&mut self) -> bool {
+        let was = self.is_first();
+        *self = Listed::of(true, self.is_behind());
+        !was
+    }
+
+    fn leave_first(&mut self) {
+        *self = Listed::of(false, self.is_behind());
+    }
+
+    fn leave_behind(&mut self) {
+        *self = Listed::of(self.is_first(), false);
+    }
 }
 
 impl Outputs {
@@ -88,7 +138,7 @@ impl Outputs {
 
     /// Notes whether the transport holds what was written last; true if that is news.
     pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, has_backlog: bool) -> bool {
-        let was_held = std::mem::replace(&mut connection.transport_backlog, has_backlog);
+        let was_held = connection.set_transport_backlog(has_backlog);
         self.count(transport::held_bytes(was_held), transport::held_bytes(has_backlog));
         was_held != has_backlog
     }
@@ -113,7 +163,7 @@ impl<S: Store> Engine<S> {
         connection.note_stall(&written, is_news, now);
         let is_written = connection.outbox.is_empty();
         let can_be_read = !could_be_read && connection.may_be_served();
-        let can_stall = connection.stalled_since.is_some();
+        let can_stall = connection.is_stalled();
         if is_written && is_last {
             self.registry.flushed(id);
         }
@@ -169,7 +219,7 @@ impl Registry {
         };
         let push = |outbox: &mut Outbox| ranges.map(|range| outbox.push_shared(frames, range)).sum();
         let waiting_bytes = outputs.push(connection, totals, push);
-        if !connection.is_listed() {
+        if !connection.listed.is_anywhere() {
             connection.listed = Listed::Behind;
             outputs.behind.push_back(id);
         }

@@ -2,7 +2,7 @@
 
 use super::answers::{Answers, CommandId};
 use super::close_reason::CloseReason;
-use super::connection::{Connection, ConnectionState, Input};
+use super::connection::{Connection, Left};
 use super::console::ConsoleQueue;
 use super::cut_off::CutOff;
 use super::fan_out::FanOut;
@@ -11,17 +11,17 @@ use super::output::Outputs;
 use super::roll::Roll;
 use super::room::{Presence, Saying};
 use super::stranger_log::StrangerLog;
-use super::strangers::{StrangerState, Strangers};
+use super::strangers::Strangers;
 use super::tasks::Task;
 use super::timers::Timers;
 use super::turns::Turns;
 use super::write_rate::WriteRate;
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
-use crate::auth::conversation::{LoginState, PendingWork};
+use crate::auth::conversation::PendingWork;
 use crate::auth::hash_queue::JobId;
 use crate::auth::{Name, SessionId, Sessions};
-use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH, CONNECTIONS_ROOM_MOST};
+use crate::limits::CONNECTIONS_ROOM_MOST;
 use crate::protocol::{Code, Reply};
 use crate::slots::Slots;
 use std::collections::VecDeque;
@@ -147,7 +147,7 @@ impl Registry {
         }
     }
 
-    /// Whether a connection's last word is said, or it is gone.
+    /// Whether a connection was given its final reply, or is gone.
     pub(super) fn is_closing(&self, id: ConnId) -> bool {
         self.connections.get(id).is_none_or(Connection::is_closing)
     }
@@ -174,89 +174,72 @@ impl Registry {
         self.begin_close(id, why);
     }
 
-    /// The deciding word is said (or there is none): nothing more is handled, what waits is written.
+    /// The final reply is there (or there is none): nothing more is handled, what waits is written.
     pub(super) fn begin_close(&mut self, id: ConnId, why: CloseReason) {
-        if self.is_closing(id) {
-            return;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let could_be_read = connection.may_be_served();
+        let Some(left) = connection.close(why, self.now) else { return };
+        if !could_be_read {
+            // What its socket holds was left there, and is now to be discarded.
+            self.unblocked.push(id);
         }
-        self.leave_state(id, why);
-        let until = self.now + CLOSE_FLUSH;
-        if let Some(connection) = self.connections.get_mut(id) {
-            if !connection.may_be_served() {
-                // What its socket holds was left there, and is now to be discarded.
-                self.unblocked.push(id);
-            }
-            connection.inbox.clear();
-            connection.state = ConnectionState::Flushing { until, why };
-            if connection.stranger.is_some() {
-                self.note_stranger(id, Some(StrangerState::Closing));
-            }
-        }
+        self.leave(id, left, why);
+        self.count_stranger(id);
         self.flushed(id);
         self.arm(id);
     }
 
-    /// If all input was handed in and every whole frame of it is handled and handed out, the connection has served its purpose.
+    /// If all input was handed in and every whole frame of it is handled and handed out, closes the connection.
     pub(super) fn finish_input(&mut self, id: ConnId) {
-        let has_ended =
-            |connection: &&Connection| connection.input == Input::Ended && !connection.is_closing();
-        let Some(connection) = self.connections.get(id).filter(has_ended) else { return };
-        let limit_bytes = connection.frame_limit_bytes(&self.config);
-        if !connection.has_posts() && !connection.inbox.has_frame(limit_bytes) {
+        let is_finished = |connection: &Connection| connection.is_finished(&self.config);
+        if self.connections.get(id).is_some_and(is_finished) {
             self.begin_close(id, CloseReason::ClosedByPeer);
         }
     }
 
     /// The connection is of no use any more: closes it without a word.
     pub(super) fn close_at_once(&mut self, id: ConnId, why: CloseReason) {
-        let Some(connection) = self.connections.get(id) else { return };
-        let why = match connection.state {
-            ConnectionState::Closed { .. } => return,
-            // What decided its end stands, whatever became of the last word.
-            ConnectionState::Flushing { why, .. } | ConnectionState::Discarding { why, .. } => why,
-            _ => why,
-        };
-        self.leave_state(id, why);
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.inbox.clear();
-            connection.state = ConnectionState::Closed { why };
-            self.note_stranger(id, None);
-            self.commands.push_back((id, SocketCommand::Close));
+        let connection = self.connections.get_mut(id);
+        if let Some(left) = connection.and_then(|connection| connection.close_at_once(why)) {
+            self.leave(id, left, why);
+            self.close_socket(id);
         }
-        self.arm(id);
     }
 
     /// If a closing connection has nothing left to write, shuts its sending side.
     pub(super) fn flushed(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get(id) else { return };
-        if connection.outbox.is_empty() && !connection.transport_backlog {
+        if connection.outbox.is_empty() && !connection.has_transport_backlog() {
             self.shut(id);
         }
     }
 
     /// Shuts a flushing connection's sending side and waits a moment for the peer to close.
     pub(super) fn shut(&mut self, id: ConnId) {
-        let until = self.now + CLOSE_DISCARD;
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let ConnectionState::Flushing { why, .. } = connection.state else { return };
-        if connection.input == Input::Ended {
-            self.close_at_once(id, why);
-            return;
+        let now = self.now;
+        match self.connections.get_mut(id).and_then(|connection| connection.shut(now)) {
+            Some(SocketCommand::ShutDown) => {
+                // Nothing can be written any more: what the peer did not take in time is dropped.
+                self.drop_output(id);
+                self.commands.push_back((id, SocketCommand::ShutDown));
+                self.arm(id);
+            }
+            Some(SocketCommand::Close) => self.close_socket(id),
+            None => {}
         }
-        connection.state = ConnectionState::Discarding { until, why };
-        // Nothing can be written any more: what the peer did not take in time is dropped.
-        self.drop_output(id);
-        self.commands.push_back((id, SocketCommand::ShutDown));
-        self.arm(id);
     }
 
-    /// Closes a connection of which nothing is wanted but its end.
+    /// Closes a connection whose sending side is shut.
     pub(super) fn finish_close(&mut self, id: ConnId) {
-        if let Some(connection) = self.connections.get(id)
-            && let ConnectionState::Discarding { why, .. } = connection.state
-        {
-            self.close_at_once(id, why);
+        if self.connections.get_mut(id).is_some_and(Connection::finish) {
+            self.close_socket(id);
         }
+    }
+
+    fn close_socket(&mut self, id: ConnId) {
+        self.count_stranger(id);
+        self.commands.push_back((id, SocketCommand::Close));
+        self.arm(id);
     }
 
     /// Forgets a closed connection.
@@ -264,8 +247,8 @@ impl Registry {
         self.note_transport_backlog(id, false);
         let Some(connection) = self.connections.remove(id) else { return };
         self.timers.forget(id, &connection);
-        self.over_limit -= usize::from(connection.over_limit);
-        if let ConnectionState::Closed { why } = connection.state {
+        self.over_limit -= usize::from(connection.is_over_limit());
+        if let Some(why) = connection.close_reason() {
             self.log_disconnected(id, &connection, why);
         }
         self.drop_outbox(connection.outbox);
@@ -284,24 +267,36 @@ impl Registry {
         self.arm(id);
     }
 
-    /// What a connection leaves behind when it stops being served: a session that ends or is lost, a hash that nobody
-    /// waits for. A session that another connection has taken over stays as it is.
-    fn leave_state(&mut self, id: ConnId, why: CloseReason) {
-        match self.connections.get(id).map(|connection| &connection.state) {
-            Some(ConnectionState::Unauthenticated(unauthenticated)) => {
-                if let LoginState::Waiting(waiting) = &unauthenticated.login {
-                    match (waiting.pending, waiting.then.user()) {
-                        (PendingWork::Hash(job), _) => self.changes.push_back(Change::Abandoned(job)),
-                        (PendingWork::Store, Some(name)) => {
-                            self.changes.push_back(Change::EarlyLoginLeft { conn: id, name: name.clone() });
-                        }
-                        // An answer that nobody waits for is dropped when it comes.
-                        (PendingWork::Fetch | PendingWork::Store, _) => {}
-                    }
-                }
-            }
-            Some(&ConnectionState::Authenticated { session, is_waiting, .. }) => {
-                if is_waiting {
+    /// Nothing more of a connection is handled until this is done. A client that is not logged in is to give its password
+    /// for this name then, or goes on as it was.
+    pub(super) fn begin_waiting(&mut self, id: ConnId, login_by: Option<Name>, pending: PendingWork) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.begin_waiting(login_by, pending, self.now);
+        }
+        self.count_stranger(id);
+        self.arm(id);
+    }
+
+    /// What a connection has waited for is there; false if it has not waited, or is gone.
+    pub(super) fn end_waiting(&mut self, id: ConnId) -> bool {
+        let now = self.now;
+        let has_waited = self.connections.get_mut(id).is_some_and(|connection| connection.end_waiting(now));
+        if has_waited {
+            self.count_stranger(id);
+            self.wake(id);
+        }
+        has_waited
+    }
+
+    /// Sees to what a connection has left: a hash that nobody waits for, a session that ends or is lost. A session that
+    /// another connection has taken over stays as it is.
+    fn leave(&mut self, id: ConnId, left: Left, why: CloseReason) {
+        match left {
+            Left::Nothing => {}
+            Left::Hash(job) => self.changes.push_back(Change::Abandoned(job)),
+            Left::EarlyLogin(name) => self.changes.push_back(Change::EarlyLoginLeft { conn: id, name }),
+            Left::Session { session, was_waiting } => {
+                if was_waiting {
                     self.changes.push_back(Change::AbandonedBy(id));
                 }
                 let carried = self.sessions.session(session).and_then(|session| session.connection());
@@ -314,7 +309,6 @@ impl Registry {
                     self.lose_session(session);
                 }
             }
-            _ => {}
         }
     }
 

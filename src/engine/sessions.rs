@@ -1,7 +1,6 @@
 //! Sessions, begun: by a password that was right, or by the token of one whose connection was lost.
 
 use super::close_reason::CloseReason;
-use super::connection::ConnectionState;
 use super::fetches::Fetch;
 use super::registry::Change;
 use super::tasks::Report;
@@ -62,7 +61,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn peer(&self, id: ConnId) -> Option<SocketAddr> {
-        self.registry.connections.get(id).map(|connection| connection.peer.into())
+        self.registry.connections.get(id).map(|connection| connection.peer().into())
     }
 
     fn carry(&mut self, entry: Option<EntryId>, session: Option<SessionId>) {
@@ -72,25 +71,11 @@ impl<S: Store> Engine<S> {
     }
 
     fn begin_session(&mut self, id: ConnId, session: SessionId) {
-        let last_frame = self.registry.now;
         let admitted = self.registry.fan_out.admit();
-        self.registry.note_stranger(id, None);
         if let Some(connection) = self.registry.connections.get_mut(id) {
-            let wrong_passwords = match &connection.state {
-                ConnectionState::Unauthenticated(unauthenticated) => unauthenticated.wrong_passwords,
-                _ => 0,
-            };
-            let (is_paused, is_waiting, posts) = (false, false, 0);
-            connection.state = ConnectionState::Authenticated {
-                session,
-                last_frame,
-                is_paused,
-                is_waiting,
-                wrong_passwords,
-                admitted,
-                posts,
-            };
+            connection.authenticate(session, admitted, self.registry.now);
         }
+        self.registry.count_stranger(id);
         self.registry.pause_if_full(id, session);
         self.registry.arm(id);
     }

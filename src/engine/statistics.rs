@@ -56,7 +56,7 @@ impl<S: Store> Engine<S> {
             waiting_logins: self.admission.early_logins.values().map(Vec::len).sum(),
             store_requests: self.admission.storing.len(),
             deadlines: self.registry.timers.len(),
-            input_bytes: connections().map(|connection| connection.inbox.len()).sum(),
+            input_bytes: connections().map(|connection| connection.input_len()).sum(),
             output_bytes: connections().map(|connection| connection.outbox.len()).sum(),
             output_held_bytes: self.registry.held_output_bytes(),
         }

@@ -14,11 +14,11 @@ use std::collections::{BTreeSet, HashMap};
 /// What is lost with a connection that is not logged in; the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StrangerState {
-    /// Its last word is said.
+    /// It was given its final reply.
     Closing,
     /// It waits for nothing of the server's.
     Idle,
-    /// The server sees to its password.
+    /// The server hashes or stores for it.
     Waiting,
 }
 

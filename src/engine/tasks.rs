@@ -5,7 +5,7 @@ use super::ConnId;
 use super::answers::{ALONE, CommandId};
 use super::arrival::COME_BACK;
 use super::close_reason::{CloseReason, ended};
-use super::connection::ConnectionState;
+use super::connection::Connection;
 use super::login::seconds_first;
 use super::registry::Registry;
 use crate::auth::{Name, Session, SessionId};
@@ -33,7 +33,7 @@ pub(super) enum Task {
     },
     /// Those who are here so far, in order; the session that is looked at next; and how many others have, online and lost.
     Who { command: CommandId, present: Present, next: usize, elsewhere: (usize, usize), is_alone: bool },
-    /// The last word to all, then an end of the sessions that have no connection.
+    /// The final reply to all, then an end of the sessions that have no connection.
     Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
 }
 
@@ -176,15 +176,15 @@ impl Registry {
         }
     }
 
-    /// The last word of a server that stops. Others go on with its sessions; who has none yet may come back to them at once.
+    /// The final reply of a server that stops. Others go on with its sessions; who has none yet may come back to them at once.
     fn send_away(&mut self, id: ConnId) {
-        let state = self.connections.get(id).map(|connection| &connection.state);
-        match state {
-            _ if !self.is_shared => self.bye(id, "the server stops", CloseReason::Shutdown),
-            Some(ConnectionState::Unauthenticated(_)) => {
-                self.refuse(id, Code::Busy, &seconds_first(COME_BACK, "and then again: this server stops"));
-            }
-            _ => self.begin_close(id, CloseReason::HandedOver),
+        let is_unauthenticated = self.connections.get(id).is_some_and(Connection::is_unauthenticated);
+        if !self.is_shared {
+            self.bye(id, "the server stops", CloseReason::Shutdown);
+        } else if is_unauthenticated {
+            self.refuse(id, Code::Busy, &seconds_first(COME_BACK, "and then again: this server stops"));
+        } else {
+            self.begin_close(id, CloseReason::HandedOver);
         }
     }
 
@@ -254,7 +254,7 @@ impl Registry {
         let connection = session.connection().and_then(|conn| self.connections.get(conn));
         Answer::Present {
             name: session.name().clone(),
-            peer: connection.map(|connection| connection.peer.into()),
+            peer: connection.map(|connection| connection.peer().into()),
             resumable: session.expires().since(self.now),
         }
     }

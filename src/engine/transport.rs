@@ -5,7 +5,6 @@
 //! the two directions of a connection. This module must not know which transport it is.
 
 use super::close_reason::CloseReason;
-use super::connection::{ConnectionState, Input};
 use super::registry::Registry;
 use super::{ConnId, Engine};
 use crate::Moment;
@@ -89,11 +88,9 @@ impl Registry {
     fn end_input(&mut self, id: ConnId) {
         self.half_close(id);
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.input = Input::Ended;
-        match connection.state {
-            ConnectionState::Discarding { why, .. } => self.close_at_once(id, why),
-            _ => self.finish_input(id),
-        }
+        connection.end_input();
+        self.finish_close(id);
+        self.finish_input(id);
     }
 
     fn close_output(&mut self, id: ConnId) {
@@ -127,7 +124,7 @@ impl Registry {
         self.note_transport_backlog(id, false);
         self.drop_output(id);
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.stalled_since = None;
+            connection.forget_stall();
         }
     }
 }

@@ -4,7 +4,7 @@
 //! nobody sleeps: the end of the pause is a deadline.
 
 use super::ConnId;
-use super::connection::ConnectionState;
+use super::connection::Connection;
 use super::registry::Registry;
 use crate::Moment;
 use crate::auth::SessionId;
@@ -79,10 +79,7 @@ impl Registry {
     /// A connection is not read while the bucket of the session that it carries is full.
     pub(super) fn pause_if_full(&mut self, id: ConnId, session: SessionId) {
         let Some(end) = self.write_rate.full_until(session, self.now) else { return };
-        if let Some(connection) = self.connections.get_mut(id)
-            && let ConnectionState::Authenticated { is_paused, .. } = &mut connection.state
-        {
-            *is_paused = true;
+        if self.connections.get_mut(id).is_some_and(Connection::pause) {
             self.write_rate.paused.insert((end, id));
         }
     }
@@ -95,11 +92,7 @@ impl Registry {
                 return;
             }
             let Some((_, id)) = self.write_rate.paused.pop_first() else { return };
-            if let Some(connection) = self.connections.get_mut(id)
-                && let ConnectionState::Authenticated { is_paused, last_frame, .. } = &mut connection.state
-            {
-                *is_paused = false;
-                *last_frame = now;
+            if self.connections.get_mut(id).is_some_and(|connection| connection.end_pause(now)) {
                 self.wake(id);
             }
         }
