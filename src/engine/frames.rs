@@ -1,7 +1,6 @@
 //! Frames: taken from the bytes that came, judged in the protocol's order, handed on.
 
 use super::close_reason::CloseReason;
-use super::connection::Connection;
 use super::delivery::Delivery;
 use super::events::log_message;
 use super::registry::Registry;
@@ -10,7 +9,7 @@ use crate::Moment;
 use crate::auth::{Name, Password, Session, SessionId};
 use crate::handler::Speaker;
 use crate::limits::{SHARE_FRAMES, TOKEN_BYTES};
-use crate::protocol::{BadLength, Code, Lent, Request};
+use crate::protocol::{BadLength, Code, Inbox, Lent, Request};
 use crate::store::Store;
 use zeroize::Zeroize;
 
@@ -28,31 +27,35 @@ impl<S: Store> Engine<S> {
     /// whole, whatever the budget; those that held a password are wiped.
     pub fn handle_bytes(&mut self, id: ConnId, bytes: &mut [u8], now: Moment) {
         self.registry.now = now;
-        self.registry.totals.bytes_in += bytes.len() as u64;
+        let count = bytes.len() as u64;
+        self.registry.totals.bytes_in += count;
+        // Wiped in any case.
+        let lent = Lent::new(bytes);
         if let Some(connection) = self.registry.connections.get_mut(id) {
-            let is_first = connection.traffic.bytes_in == 0 && !bytes.is_empty();
-            connection.traffic.bytes_in += bytes.len() as u64;
+            let is_first = connection.traffic.bytes_in == 0 && count > 0;
+            connection.traffic.bytes_in += count;
+            let inbox = connection.take_input();
             if is_first {
                 self.registry.announce(id);
             }
+            if let Some(inbox) = inbox {
+                self.serve(id, inbox, lent);
+            }
         }
-        self.serve(id, Lent::new(bytes));
         self.apply_changes();
     }
 
-    /// Handles a connection's share of whole frames: those that waited, then those among the lent bytes. What is left
-    /// is kept.
-    pub(super) fn serve(&mut self, id: ConnId, mut lent: Lent<'_>) {
-        let connection = self.registry.connections.get_mut(id);
-        let Some(mut inbox) = connection.and_then(Connection::take_input) else { return };
+    /// Handles a connection's share of whole frames: those that waited in its inbox, then those among the lent bytes. What
+    /// is left is kept.
+    fn serve(&mut self, id: ConnId, mut inbox: Inbox, mut lent: Lent<'_>) {
         let mut frames = 0;
         let mut served = Served::default();
         while frames < SHARE_FRAMES
             && !self.stopping
+            && inbox.has_input(&lent)
             && !self.registry.is_fan_out_full()
             && let Some(connection) = self.registry.connections.get(id)
             && connection.is_heard()
-            && inbox.has_input(&lent)
         {
             match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.registry.config)) {
                 // Its answers come in order, and none is lost to its end: only texts are taken before those that it wrote
@@ -72,13 +75,15 @@ impl<S: Store> Engine<S> {
                 Err(bad) => self.refuse_length(id, bad),
             }
         }
-        let Registry { connections, totals, now, .. } = &mut self.registry;
+        let Registry { connections, config, totals, now, .. } = &mut self.registry;
         totals.messages_in += u64::from(served.messages);
         let Some(connection) = connections.get_mut(id) else { return };
         let traffic = &mut connection.traffic;
         traffic.messages_in = traffic.messages_in.saturating_add(served.messages);
         connection.keep_input(inbox, &mut lent, frames, *now);
-        self.registry.finish_input(id);
+        if connection.is_finished(config) {
+            self.registry.begin_close(id, CloseReason::ClosedByPeer);
+        }
     }
 
     fn refuse_length(&mut self, id: ConnId, bad: BadLength) {
