@@ -64,6 +64,11 @@
 //! all others. Nothing flows the other way: the engine calls nobody but store and handler, and has its time and its
 //! random bytes handed in.
 //!
+//! **Where somebody is stopped, or has to wait.** A slow consumer is cut off in `engine/slow_consumer.rs`, and for what waits
+//! for all together in `engine/output_total.rs`. A wrong password is charged in `engine/password_hashes.rs`, to the debts in
+//! `auth/throttle.rs`. What is too late is found in `engine/timers.rs`, and who writes too fast in `engine/chat_rate.rs`. A TLS
+//! handshake waits in `server/handshake_queue.rs`. A torn tail is cut off in `store/torn_tail.rs`.
+//!
 //! # A conversation
 //!
 //! So a whole conversation needs no socket. Ann is new, registers, logs in, and hears her own words:

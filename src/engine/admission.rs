@@ -166,7 +166,7 @@ impl Admission {
     ) -> Option<bool> {
         let recognised = self.cache.recognises(name, stored, password, now);
         if let (Some(false), Some(origin)) = (recognised, charged) {
-            self.throttle.charge(origin, now);
+            self.charge_wrong_password(origin, now);
         }
         recognised
     }
@@ -207,12 +207,12 @@ impl Admission {
         }
     }
 
-    /// A hash that nobody waits for any more. A login that had begun is charged: it will never be known to be right.
+    /// Drops a hash that nobody waits for any more. A login that had begun is charged.
     pub(super) fn abandon(&mut self, job: JobId, now: Moment) {
         if let Some(Job { origin, purpose, .. }) = self.hashing.cancel(job)
             && purpose.is_unproven()
         {
-            self.throttle.charge(origin, now);
+            self.charge_wrong_password(origin, now);
         }
     }
 }

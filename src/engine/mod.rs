@@ -20,13 +20,13 @@ mod admission;
 mod answers;
 mod arrival;
 mod changes;
+mod chat_rate;
 mod close_reason;
 mod commands;
 mod completions;
 mod config;
 mod connection;
 mod console;
-mod cut_off;
 mod delivery;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod driver;
@@ -40,13 +40,16 @@ mod hash_times;
 mod histogram;
 mod login;
 mod output;
+mod output_total;
 mod password_change;
+mod password_hashes;
 mod peer;
 mod poll;
 mod registry;
 mod roll;
 mod room;
 mod sessions;
+mod slow_consumer;
 mod statistics;
 mod stranger_log;
 mod strangers;
@@ -56,7 +59,6 @@ mod tests;
 mod timers;
 mod transport;
 mod turns;
-mod write_rate;
 
 pub use crate::protocol::Unsent;
 pub use answers::CommandId;
@@ -197,7 +199,7 @@ impl<S: Store> Engine<S> {
             ..new
         };
         self.admission.set_config(&config);
-        self.registry.write_rate.set_rate(config.chat_rate);
+        self.registry.chat_rate.set_rate(config.chat_rate);
         self.registry.config = config;
     }
 
@@ -246,7 +248,7 @@ impl<S: Store> Engine<S> {
         let lost = self.registry.sessions.first_lost().map(|(due, _)| due);
         let summary = self.registry.stranger_log.next_summary();
         let timer = self.registry.handler_timer;
-        let pause = self.registry.write_rate.next_pause_end();
+        let pause = self.registry.chat_rate.next_pause_end();
         let expiry = self.admission.cache.next_expiry();
         let due = Moment::first_of([self.registry.timers.first(), pause, lost, expiry, summary, timer]);
         (due != Moment::NEVER).then_some(due)

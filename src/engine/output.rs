@@ -6,7 +6,7 @@ use super::registry::{Registry, Totals};
 use super::transport::{self, Output, Written};
 use super::{ConnId, Engine};
 use crate::Moment;
-use crate::protocol::{Code, Meter, Outbox, Reply, SharedFrames, Spare};
+use crate::protocol::{Meter, Outbox, Reply, SharedFrames, Spare};
 use crate::store::Store;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -136,6 +136,13 @@ impl Outputs {
         }
     }
 
+    /// Drops the frames of a connection's output that its peer has not begun to take.
+    pub(super) fn drop_unsent_frames(&mut self, connection: &mut Connection) {
+        let before = connection.outbox.held_bytes();
+        connection.outbox.drop_unsent_frames();
+        self.count(before, connection.outbox.held_bytes());
+    }
+
     /// Notes whether the transport holds what was written last; true if that is news.
     pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, has_backlog: bool) -> bool {
         let was_held = connection.set_transport_backlog(has_backlog);
@@ -177,16 +184,10 @@ impl<S: Store> Engine<S> {
 }
 
 impl Registry {
-    /// Puts a frame into a connection's output; false if it is closing or gone.
-    ///
-    /// A connection whose output reaches the limit is a slow consumer, whoever filled it.
+    /// Puts a frame into a connection's output; false if it is closing or gone, or is cut off as a slow consumer.
     pub(super) fn send(&mut self, id: ConnId, reply: &Reply<'_>) -> bool {
-        let Some(waiting_bytes) = self.append(id, reply) else { return false };
-        if waiting_bytes < self.config.output_limit_bytes {
-            return true;
-        }
-        self.refuse_slow_consumer(id, "its waiting output reached the limit");
-        false
+        let waiting_bytes = self.append(id, reply);
+        waiting_bytes.is_some_and(|bytes| !self.cut_off_beyond_limit(id, bytes))
     }
 
     /// Puts a frame into a connection's output, whatever waits there already, and says how many bytes wait now; `None`
@@ -223,9 +224,7 @@ impl Registry {
             connection.listed = Listed::Behind;
             outputs.behind.push_back(id);
         }
-        if waiting_bytes >= self.config.output_limit_bytes {
-            self.refuse_slow_consumer(id, "its waiting output reached the limit");
-        }
+        self.cut_off_beyond_limit(id, waiting_bytes);
     }
 
     /// Takes the connection off the list that has had an answer, or something for it alone, for longest.
@@ -283,24 +282,5 @@ impl Registry {
         if let Some(connection) = self.connections.get_mut(id) {
             self.outputs.note_transport_backlog(connection, has_backlog);
         }
-    }
-
-    /// Drops what a slow consumer has not begun to take, and says why.
-    pub(super) fn refuse_slow_consumer(&mut self, id: ConnId, explanation: &str) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            if !connection.may_be_served() {
-                // It was not read for its output's sake. Once that is dropped nobody could tell.
-                self.unblocked.push(id);
-            }
-            let before = connection.outbox.held_bytes();
-            connection.outbox.drop_unsent_frames();
-            self.outputs.count(before, connection.outbox.held_bytes());
-        }
-        self.refuse(id, Code::SlowConsumer, explanation);
-    }
-
-    /// Whether what waits for all together takes more memory than it may.
-    pub(super) fn is_over_output_total(&self) -> bool {
-        self.held_output_bytes() > self.config.output_total_bytes
     }
 }

@@ -1,13 +1,14 @@
 //! Who is here: connections, the sessions they carry, and what waits to be done about them.
 
 use super::answers::{Answers, CommandId};
+use super::chat_rate::ChatRate;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Left};
 use super::console::ConsoleQueue;
-use super::cut_off::CutOff;
 use super::fan_out::FanOut;
 use super::figures::PendingHandshakes;
 use super::output::Outputs;
+use super::output_total::CutOff;
 use super::roll::Roll;
 use super::room::{Presence, Saying};
 use super::stranger_log::StrangerLog;
@@ -15,7 +16,6 @@ use super::strangers::Strangers;
 use super::tasks::Task;
 use super::timers::Timers;
 use super::turns::Turns;
-use super::write_rate::WriteRate;
 use super::{Config, ConnId, SocketCommand};
 use crate::Moment;
 use crate::auth::conversation::PendingWork;
@@ -58,7 +58,7 @@ pub(super) struct Registry {
     pub(super) sayings: Vec<Saying>,
     pub(super) strangers: Strangers,
     pub(super) roll: Roll,
-    pub(super) write_rate: WriteRate,
+    pub(super) chat_rate: ChatRate,
     pub(super) turns: Turns,
     pub(super) tasks: VecDeque<Task>,
     /// While those with the most waiting are cut off.
@@ -113,7 +113,7 @@ pub(super) struct Totals {
 impl Registry {
     pub(super) fn new(config: Config) -> Registry {
         let room = config.max_connections.min(CONNECTIONS_ROOM_MOST);
-        let write_rate = WriteRate::new(config.chat_rate);
+        let chat_rate = ChatRate::new(config.chat_rate);
         Registry {
             config,
             now: Moment::START,
@@ -138,7 +138,7 @@ impl Registry {
             over_limit: 0,
             strangers: Strangers::default(),
             roll: Roll::default(),
-            write_rate,
+            chat_rate,
             turns: Turns::default(),
             tasks: VecDeque::new(),
             cut_off: None,

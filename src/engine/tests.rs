@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use time::OffsetDateTime;
 
+mod chat_rate;
 mod costs;
 mod crowds;
 mod directory;
@@ -31,7 +32,6 @@ mod slow_store;
 mod timers;
 mod transport;
 mod who;
-mod write_rate;
 
 const PASSWORD: &[u8] = b"open sesame";
 const ROUNDS: u32 = 1000;

@@ -80,9 +80,7 @@ impl Registry {
             None => self.arm(id),
             Some(Timer::Login) => self.refuse(id, Code::TimedOut, "not logged in within the login timeout"),
             Some(Timer::Idle) => self.refuse(id, Code::TimedOut, "idle for too long"),
-            Some(Timer::Stall) => {
-                self.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
-            }
+            Some(Timer::Stall) => self.cut_off_stalled(id),
             Some(Timer::Flush) => self.shut(id),
             Some(Timer::Discard) => self.finish_close(id),
         }

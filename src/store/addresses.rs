@@ -1,11 +1,12 @@
 //! `addresses.csv`: who was last seen where. A courtesy, so that a failing disk is reported and nobody waits for it.
 
 use super::disk::Disk;
-use super::journal::{Astray, CommitSpacing, Journal, Scanned};
+use super::holes::Records;
+use super::journal::{Astray, CommitSpacing, Journal};
 use super::lines::{Batch, Header};
 use super::report::{Notice, OpenError, Repair};
 use super::stamp::Stamp;
-use super::torn::Records;
+use super::torn_tail::Scanned;
 use super::visitors::Visitors;
 use crate::Moment;
 use crate::auth::Name;

@@ -16,6 +16,7 @@ mod csv_store;
 mod directory;
 mod disk;
 mod files;
+mod holes;
 mod journal;
 mod lines;
 mod link;
@@ -27,7 +28,7 @@ mod report;
 mod shared;
 mod stamp;
 mod table;
-mod torn;
+mod torn_tail;
 mod users;
 mod visitors;
 

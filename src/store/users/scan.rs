@@ -1,12 +1,12 @@
 //! `users.csv` as a start or a reload finds it: read, and found good or not.
 
 use super::super::disk::Disk;
-use super::super::journal::Scanned;
+use super::super::holes::Records;
 use super::super::record::{Record, parse, parse_checked};
 use super::super::report::{OpenError, Repair};
 use super::super::stamp::Stamp;
 use super::super::table::Table;
-use super::super::torn::Records;
+use super::super::torn_tail::Scanned;
 use super::{FILE, HEADER, Users};
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
-//! How fast each session may write where what one writes goes to many: a leaky bucket for each.
+//! The chat rate: how fast each session may write where what one writes goes to many. Each has a leaky bucket.
 //!
-//! Whoever has written all that it may for now is not read until the bucket has room again. Nothing is dropped, and
-//! nobody sleeps: the end of the pause is a deadline.
+//! A connection whose session's bucket is full is not read until it has room again. Nothing is dropped, and no thread
+//! sleeps: the end of the pause is a deadline.
 
 use super::ConnId;
 use super::connection::Connection;
@@ -17,7 +17,7 @@ const BUCKETS_LEAST: usize = 64;
 
 /// The buckets of those who wrote lately, and the connections that are not read for now.
 #[derive(Debug, Default)]
-pub(super) struct WriteRate {
+pub(super) struct ChatRate {
     /// What each text takes to leak away; zero for no limit.
     interval: Duration,
     /// When each bucket will be empty. One that is need not be here.
@@ -27,16 +27,16 @@ pub(super) struct WriteRate {
     paused: BTreeSet<(Moment, ConnId)>,
 }
 
-impl WriteRate {
+impl ChatRate {
     /// So many texts a second; 0 for any number.
-    pub(super) fn new(texts_per_second: u32) -> WriteRate {
+    pub(super) fn new(texts_per_second: u32) -> ChatRate {
         let interval = Duration::from_secs(1).checked_div(texts_per_second).unwrap_or_default();
-        WriteRate { interval, sweep_above: BUCKETS_LEAST, ..WriteRate::default() }
+        ChatRate { interval, sweep_above: BUCKETS_LEAST, ..ChatRate::default() }
     }
 
     /// The rate is another from now on. Who is not read for now is read again when it was to be.
     pub(super) fn set_rate(&mut self, texts_per_second: u32) {
-        let interval = WriteRate::new(texts_per_second).interval;
+        let interval = ChatRate::new(texts_per_second).interval;
         if std::mem::replace(&mut self.interval, interval) != interval {
             self.empty_at.clear();
         }
@@ -70,17 +70,17 @@ impl WriteRate {
 impl Registry {
     /// A session has written a text on this connection.
     pub(super) fn note_text(&mut self, id: ConnId, session: SessionId) {
-        if !self.write_rate.interval.is_zero() {
-            self.write_rate.pour(session, self.now);
+        if !self.chat_rate.interval.is_zero() {
+            self.chat_rate.pour(session, self.now);
             self.pause_if_full(id, session);
         }
     }
 
     /// A connection is not read while the bucket of the session that it carries is full.
     pub(super) fn pause_if_full(&mut self, id: ConnId, session: SessionId) {
-        let Some(end) = self.write_rate.full_until(session, self.now) else { return };
+        let Some(end) = self.chat_rate.full_until(session, self.now) else { return };
         if self.connections.get_mut(id).is_some_and(Connection::pause) {
-            self.write_rate.paused.insert((end, id));
+            self.chat_rate.paused.insert((end, id));
         }
     }
 
@@ -88,10 +88,10 @@ impl Registry {
     pub(super) fn end_pauses(&mut self) {
         let now = self.now;
         for _ in 0..SHARE_DUE {
-            if self.write_rate.next_pause_end().is_none_or(|end| end > now) {
+            if self.chat_rate.next_pause_end().is_none_or(|end| end > now) {
                 return;
             }
-            let Some((_, id)) = self.write_rate.paused.pop_first() else { return };
+            let Some((_, id)) = self.chat_rate.paused.pop_first() else { return };
             if self.connections.get_mut(id).is_some_and(|connection| connection.end_pause(now)) {
                 self.wake(id);
             }

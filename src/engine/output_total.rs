@@ -1,8 +1,8 @@
-//! Too much waits for all together: those with the most waiting are cut off.
+//! What waits to be written for all connections together is bounded: beyond that those with the most waiting are cut off.
 //!
-//! Finding out who they are takes a look at everybody, and an eighth of all may have to go: of ten thousand that is too
-//! much for one turn. So a crowd is seen to in shares over turns, in which nothing more is handed out to many. A few are
-//! seen to at once.
+//! Finding them takes a look at every connection, and an eighth of all may have to go: of ten thousand that is too much for
+//! one turn. So a crowd is looked at and cut off in shares over turns, in which nothing more is handed out to many. A few
+//! are looked at and cut off at once.
 
 use super::ConnId;
 use super::close_reason::CloseReason;
@@ -13,20 +13,25 @@ use crate::limits::{CUT_OFF_HOLDS_BYTES, OUTPUT_TOTAL_LOW_DIVISOR, SHARE_CUT_OFF
 use crate::protocol::Code;
 use std::collections::BinaryHeap;
 
-/// How far it is.
+/// How far cutting off is.
 #[derive(Debug, Default)]
 pub(super) struct CutOff {
     /// The slot that is looked at next.
     next: usize,
     /// What waits for those that were looked at.
     longest: BinaryHeap<(usize, ConnId)>,
-    /// Whether all have been looked at before. Who was cut off then may hold a frame that it had begun to take.
+    /// Whether all have been looked at before. A connection that was cut off then may hold a frame that it had begun to take.
     is_second: bool,
 }
 
 impl Registry {
-    /// Has those with the most waiting cut off until all together take a good deal less than they may: looking at every
-    /// connection is not to become a habit. If they are few it is done.
+    /// Whether what waits for all together takes more memory than it may.
+    pub(super) fn is_over_output_total(&self) -> bool {
+        self.held_output_bytes() > self.config.output_total_bytes
+    }
+
+    /// Cuts off those with the most waiting until all together take a good deal less than they may, since every connection
+    /// is looked at for it. Few connections are cut off at once, more in the turns that follow.
     pub(super) fn begin_cut_off(&mut self) {
         if self.cut_off.is_none() {
             self.cut_off = Some(CutOff::default());
@@ -34,7 +39,7 @@ impl Registry {
         }
     }
 
-    /// Does a share of it; says how much that was, in looks at a connection.
+    /// Cuts off a share; says how much that was, in looks at a connection.
     pub(super) fn go_on_with_cut_off(&mut self) -> usize {
         let Some(mut cut_off) = self.cut_off.take() else { return 0 };
         let used = self.connections.used();
@@ -88,7 +93,7 @@ impl Registry {
                 return;
             }
         }
-        // The last word cannot be said, or was not taken.
+        // The final reply finds no room, or was not taken.
         self.close_at_once(id, CloseReason::Refused(Code::SlowConsumer));
         self.note_transport_backlog(id, false);
         self.drop_output(id);
