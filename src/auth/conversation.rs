@@ -1,11 +1,11 @@
-//! How far one visitor has come on the way to being somebody who may speak.
+//! How far one client is on the way to a session.
 
 use super::hash_queue::JobId;
 use super::{Name, PasswordHash};
 use crate::Moment;
 use crate::protocol::Request;
 
-/// Somebody who is not yet authenticated.
+/// A client that is not yet authenticated.
 #[derive(Debug)]
 pub(crate) struct Unauthenticated {
     pub(crate) login: LoginState,
@@ -15,7 +15,7 @@ pub(crate) struct Unauthenticated {
     pub(crate) wrong_passwords: u32,
     /// A right password was compared once more, since the record was changed meanwhile.
     pub(crate) is_judged_again: bool,
-    /// When the visitor must be authenticated; moved on by what the server itself keeps them waiting.
+    /// When the client must be authenticated; moved on by what the server itself keeps it waiting.
     pub(crate) login_deadline: Moment,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Unauthenticated {
 /// answer is being worked out.
 #[derive(Debug)]
 pub(crate) enum LoginState {
-    /// Nobody knows yet who this is.
+    /// It has given no name yet.
     Identifying,
     /// A new user, who is to choose a password.
     Registering { name: Name },
@@ -43,7 +43,7 @@ pub(crate) struct FetchedRecord {
     pub(crate) good_until: Moment,
 }
 
-/// What a visitor waits for.
+/// What a client waits for.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     /// The state that it goes on in.
@@ -52,19 +52,19 @@ pub(crate) struct Waiting {
     since: Moment,
 }
 
-/// Who is at work for a visitor.
+/// What works for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PendingWork {
     /// The hash queue.
     Hash(JobId),
-    /// The store, which has this visitor's registration or somebody else's of the same name.
+    /// The store, which has this client's registration or another's of the same name.
     Store,
     /// The store, which fetches something from elsewhere.
     Fetch,
 }
 
 impl Unauthenticated {
-    /// Somebody has just come in.
+    /// It has just connected.
     pub(crate) fn new(login_deadline: Moment) -> Unauthenticated {
         Unauthenticated {
             login: LoginState::Identifying,
@@ -87,25 +87,25 @@ impl Unauthenticated {
         }
     }
 
-    /// Whether the server works for the visitor, and handles no further frame meanwhile.
+    /// Whether the server works for the client, and handles no further frame meanwhile.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.login, LoginState::Waiting(_))
     }
 
-    /// The server works for the visitor from now on, who goes on in the same state afterwards.
+    /// The server works for the client from now on, which goes on in the same state afterwards.
     pub(crate) fn begin_waiting(&mut self, pending: PendingWork, now: Moment) {
         let then = Box::new(std::mem::replace(&mut self.login, LoginState::Identifying));
         self.login = LoginState::Waiting(Waiting { then, pending, since: now });
     }
 
-    /// Something else is worked on for a visitor who waits already.
+    /// The server works on something else for a client that waits already.
     pub(crate) fn go_on_waiting(&mut self, next: PendingWork) {
         if let LoginState::Waiting(Waiting { pending, .. }) = &mut self.login {
             *pending = next;
         }
     }
 
-    /// What a visitor waits for, and the user that they are about to be.
+    /// What a client waits for, and the user that it is about to be.
     pub(crate) fn pending(&self) -> Option<(PendingWork, Option<&Name>)> {
         match &self.login {
             LoginState::Waiting(Waiting { then, pending, .. }) => Some((*pending, then.user())),
@@ -113,7 +113,7 @@ impl Unauthenticated {
         }
     }
 
-    /// That is done; what it took is not the visitor's time.
+    /// That is done; what it took is not the client's time.
     pub(crate) fn end_waiting(&mut self, now: Moment) {
         match std::mem::replace(&mut self.login, LoginState::Identifying) {
             LoginState::Waiting(waiting) => {
@@ -140,7 +140,7 @@ impl LoginState {
         }
     }
 
-    /// The user that a visitor is about to be, in this state or after it.
+    /// The user that a client is about to be, in this state or after it.
     pub(crate) fn user(&self) -> Option<&Name> {
         match self {
             LoginState::Identifying => None,

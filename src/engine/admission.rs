@@ -154,8 +154,8 @@ impl Admission {
         self.hash_rate.duration(self.hashing.lone_rounds_ahead(origin, at_once.max(1) as usize))
     }
 
-    /// Whether the password is the one that was verified lately for this record; `None` if none was. To be told that it
-    /// is another one tells as much as a hash would, so that is charged here, whatever becomes of the connection next.
+    /// Whether the password is the one that was verified lately for this record; `None` if none was. That it is another one
+    /// gives away as much as a hash would, so that is charged here, whatever becomes of the connection next.
     pub(super) fn recognises(
         &mut self,
         charged: Option<Origin>,
@@ -222,12 +222,12 @@ impl Purpose {
         matches!(self, Purpose::Login { .. })
     }
 
-    /// Whether somebody waits for it.
+    /// Whether a connection waits for it.
     pub(super) fn is_waited_for(&self) -> bool {
         !matches!(self, Purpose::Rehash { .. })
     }
 
-    /// Whether a password may yet prove wrong that nobody was charged for.
+    /// Whether a password may yet prove wrong that is not charged.
     fn is_unproven(&self) -> bool {
         matches!(self, Purpose::Login { is_charged: false, .. })
     }

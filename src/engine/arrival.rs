@@ -182,7 +182,7 @@ impl Registry {
     /// A connection that is not logged in makes room for another. Whether it is told gently, as those are whom the
     /// connection limit refuses, or closed with the word behind it, depends on how many are told at the moment.
     ///
-    /// A password that is being seen to is left as whenever its connection closes: its hash is dropped, and what it was
+    /// A password that is being hashed is left as whenever its connection closes: its hash is dropped, and what it was
     /// charged is not given back.
     fn give_up(&mut self, id: ConnId, state: StrangerState) {
         let is_gentle = self.over_limit < REFUSALS_AT_ONCE;

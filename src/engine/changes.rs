@@ -8,8 +8,8 @@ use crate::handler::Speaker;
 use crate::store::Store;
 
 impl<S: Store> Engine<S> {
-    /// Carries out what follows from what happened: handlers hear who came and went, abandoned hashes are dropped, and
-    /// what waits to be written is kept within its bound.
+    /// Carries out what follows from what happened: the handler is called for sessions that begin and end, abandoned hashes
+    /// are dropped, and what waits to be written is kept within its bound.
     #[inline]
     pub(super) fn apply_changes(&mut self) {
         if !self.registry.changes.is_empty() {

@@ -34,7 +34,7 @@ impl ChatRate {
         ChatRate { interval, sweep_above: BUCKETS_LEAST, ..ChatRate::default() }
     }
 
-    /// The rate is another from now on. Who is not read for now is read again when it was to be.
+    /// Sets another rate. A connection that is not read for now is read again when it was to be.
     pub(super) fn set_rate(&mut self, texts_per_second: u32) {
         let interval = ChatRate::new(texts_per_second).interval;
         if std::mem::replace(&mut self.interval, interval) != interval {

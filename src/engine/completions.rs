@@ -14,7 +14,7 @@ impl<S: Store> Engine<S> {
         while let Some((origin, owed)) = self.store.poll_debt() {
             self.admission.throttle.raise(origin, owed, self.registry.now);
         }
-        // Before whoever has joined is let in, and hears of it.
+        // Before a login that has waited for the store is let in, which is sent what comes next.
         self.take_news();
         self.take_fetched();
         while let Some(completion) = self.store.poll_completion() {
@@ -124,7 +124,7 @@ impl<S: Store> Engine<S> {
         self.judge_early_logins(name);
     }
 
-    /// A registration is stored, or not: whoever wanted to log in by it meanwhile does now.
+    /// A registration is stored, or not: the logins that have waited for it go on.
     pub(super) fn judge_early_logins(&mut self, name: &Name) {
         for early in self.admission.early_logins.remove(name).unwrap_or_default() {
             if self.end_waiting(early.conn) {

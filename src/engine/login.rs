@@ -27,7 +27,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Answers who has said a name, by what was fetched of it. That serves for the login as well if it comes at once: a round
+    /// Answers Identify by what was fetched of its name. That serves for the login as well if it comes at once: a round
     /// trip less, and no more is missed than while a reply is under way. The session is opened only if it is still so. Names
     /// that nobody has spare the trip too, so that the time does not tell.
     pub(super) fn want_fetched_password(&mut self, id: ConnId, name: Name, found: &Lookup) {
@@ -40,7 +40,7 @@ impl<S: Store> Engine<S> {
         self.want_password(id, name, found, Some(FetchedRecord { password, is_disabled, good_until }));
     }
 
-    /// Answers who has said a name, by what is known of it.
+    /// Answers Identify by what is known of its name.
     fn want_password(&mut self, id: ConnId, name: Name, found: &Lookup, fetched: Option<FetchedRecord>) {
         let wanted = match found {
             Lookup::Unknown if self.registry.config.registration_open => Wanted::Register,
@@ -168,7 +168,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn decoy_rounds(&self, name: &Name) -> u32 {
-        // Whoever was removed goes on counting: the costs of names that nobody has must not change by it.
+        // Removed users go on counting: the costs of unknown names must not change by a removal.
         let users = self.store.user_count().max(self.store.accounts_end());
         let number = self.admission.decoys.number(name, users);
         number.and_then(|number| self.store.rounds(number)).unwrap_or(self.registry.config.hash_rounds)
@@ -235,7 +235,7 @@ impl<S: Store> Engine<S> {
     /// Whether no penalty is put on a connection's address.
     pub(super) fn is_exempt(&self, id: ConnId) -> bool {
         let Registry { connections, config, .. } = &self.registry;
-        // Nearly always there is none, and then it is not even looked up where somebody is.
+        // Nearly always no network is exempt, and then the connection is not even looked up.
         !config.exempt.is_empty()
             && connections.get(id).is_some_and(|connection| config.exempts(connection.peer().ip()))
     }

@@ -1,4 +1,4 @@
-//! What waits to be written, of all connections together: who has some, and what it takes in memory.
+//! What waits to be written, of all connections together: which have some, and what it takes in memory.
 
 use super::connection::Connection;
 use super::events::log_message;
@@ -17,7 +17,7 @@ const SPARES: usize = 128;
 /// Memory that has grown beyond this is given back instead.
 const SPARE_BYTES: usize = 16 * 1024;
 
-/// Who has output, and what all output takes.
+/// Which connections have output, and what all output takes.
 ///
 /// What it takes is memory that is really held: an outbox's own frames by the room that they have, frames for many once,
 /// a reference to them by its own size, and what lies held between engine and socket. Only the few

@@ -1,4 +1,4 @@
-//! Who is here: connections, the sessions they carry, and what waits to be done about them.
+//! The registry: connections, the sessions that they carry, and what waits to be done about them.
 
 use super::answers::{Answers, CommandId};
 use super::chat_rate::ChatRate;
@@ -77,7 +77,7 @@ pub(super) enum Change {
     Lost { session: SessionId },
     /// A session has ended.
     Left { session: SessionId, name: Name, last: bool },
-    /// Nobody waits for this hash any more.
+    /// No connection waits for this hash any more.
     Abandoned(JobId),
     /// Nor for the hash that this connection with a session waited for.
     AbandonedBy(ConnId),
@@ -288,8 +288,8 @@ impl Registry {
         has_waited
     }
 
-    /// Sees to what a connection has left: a hash that nobody waits for, a session that ends or is lost. A session that
-    /// another connection has taken over stays as it is.
+    /// Carries out what follows from what a connection leaves behind: a hash is dropped, a session ends or is lost. A session
+    /// that another connection has taken over stays as it is.
     fn leave(&mut self, id: ConnId, left: Left, why: CloseReason) {
         match left {
             Left::Nothing => {}

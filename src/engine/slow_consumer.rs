@@ -28,7 +28,7 @@ impl Registry {
         let Registry { connections, outputs, unblocked, .. } = self;
         if let Some(connection) = connections.get_mut(id) {
             if !connection.may_be_served() {
-                // It was not read for its output's sake. Once that is dropped nobody could tell.
+                // It was not read for its output's sake. Once that is dropped it looks as if it had been.
                 unblocked.push(id);
             }
             outputs.drop_unsent_frames(connection);

@@ -13,7 +13,7 @@ use crate::limits::{CLOSE_DISCARD, CLOSE_FLUSH};
 #[derive(Debug, PartialEq)]
 pub(in crate::engine) enum Left {
     Nothing,
-    /// A hash that nobody waits for any more.
+    /// A hash that it waited for.
     Hash(JobId),
     /// A login that waited for the registration of its name to be stored.
     EarlyLogin(Name),
@@ -74,7 +74,7 @@ impl Connection {
             ConnectionState::Unauthenticated(unauthenticated) => match unauthenticated.pending() {
                 Some((PendingWork::Hash(job), _)) => Left::Hash(job),
                 Some((PendingWork::Store, Some(name))) => Left::EarlyLogin(name.clone()),
-                // An answer that nobody waits for is dropped when it comes.
+                // Its answer is dropped when it comes.
                 _ => Left::Nothing,
             },
             &ConnectionState::Authenticated { session, is_waiting, .. } => {

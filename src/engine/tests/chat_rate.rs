@@ -20,7 +20,7 @@ impl World {
         self.serve_backlogs(conn);
     }
 
-    /// Gives a connection turns as long as it has an read budget for them.
+    /// Gives a connection turns as long as it has a read budget for them.
     fn serve_backlogs(&mut self, conn: ConnId) {
         loop {
             while self.engine.handle_work(1_000, self.now) > 0 {}
