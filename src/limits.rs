@@ -124,14 +124,22 @@ pub const SHARE_BYTES: usize = 64 * 1024;
 pub const SHARE_TURN_BYTES: usize = 512 * 1024;
 /// The least share of one connection, however many others have something to be read.
 pub const SHARE_LEAST_BYTES: usize = 8 * 1024;
+/// Bytes written to one connection at a time, about: what is left then is written behind what is for others.
+pub const SHARE_WRITTEN_BYTES: usize = 256 * 1024;
+/// And in so many calls: each gathers a bounded number of pieces, which may be as short as a word.
+pub const SHARE_WRITES: usize = 16;
 /// Frames handled for one connection in one turn.
 pub const SHARE_FRAMES: usize = 64;
 /// Bytes of texts for many that are gathered into one chunk: what each reader gets one reference to.
 pub const FAN_OUT_CHUNK_BYTES: usize = 64 * 1024;
 /// And so many texts at most: each of their writers is looked for among all of them.
 pub const FAN_OUT_CHUNK_TEXTS: usize = 256;
-/// With more bytes than this to be handed out to many, no further frame of anybody is handled: any may add to them.
+/// With more bytes than this to be handed out to many, no further text for many is handled; with twice as many, no frame at
+/// all, since who comes and goes is told to all as well.
 pub const FAN_OUT_QUEUE_BYTES: usize = 1_048_576;
+/// How long a server that stops goes on handing out what is on its way to many; what is left then is dropped, so that
+/// everybody is told Bye in time.
+pub const STOP_TEXTS: Duration = Duration::from_secs(2);
 /// Sessions that end, or are listed, between two looks at the clock when many are to: a kick, Bye to all, a list of all.
 pub const SHARE_TASK: usize = 64;
 /// Connections that are looked at between two looks at the clock to find those for whom most waits, when that is too much

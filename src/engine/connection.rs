@@ -151,7 +151,7 @@ impl Connection {
 
     /// Whether its next frame may be handled, if it is there.
     pub(super) fn is_heard(&self) -> bool {
-        let is_heard = self.outbox.len() < OUTPUT_HOLDS_INPUT_BYTES;
+        let is_heard = !self.is_full();
         match &self.state {
             // A stranger who reads no answer is not to fill the memory with them.
             ConnectionState::Unauthenticated(unauthenticated) => is_heard && !unauthenticated.is_waiting(),
@@ -162,6 +162,11 @@ impl Connection {
             | ConnectionState::Discarding { .. }
             | ConnectionState::Closed { .. } => false,
         }
+    }
+
+    /// Whether so much waits to be written that it is not read.
+    pub(super) fn is_full(&self) -> bool {
+        self.outbox.len() >= OUTPUT_HOLDS_INPUT_BYTES
     }
 
     /// Whether something that it wrote is still to be handed out.
@@ -177,6 +182,13 @@ impl Connection {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Its end is posted: no further frame of it is handled, whatever is handed out before.
+    pub(super) fn hear_no_more(&mut self) {
+        if let ConnectionState::Authenticated { posts, .. } = &mut self.state {
+            *posts = posts.saturating_add(SHARE_FRAMES as u16);
         }
     }
 

@@ -76,6 +76,13 @@ impl Listed {
         !was
     }
 
+    /// Whether it was not among those behind; now it is.
+    fn join_behind(&mut self) -> bool {
+        let was = self.is_behind();
+        *self = Listed::of(self.is_first(), true);
+        !was
+    }
+
     fn leave_first(&mut self) {
         *self = Listed::of(false, self.is_behind());
     }
@@ -179,6 +186,19 @@ impl<S: Store> Engine<S> {
         }
         if can_be_read {
             self.registry.wake(id);
+        }
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// A connection was written a share of its output and would take more: the rest has its turn behind what is for others,
+    /// by [`poll_output_for_many`](Engine::poll_output_for_many).
+    pub fn list_behind(&mut self, id: ConnId) {
+        let Registry { connections, outputs, .. } = &mut self.registry;
+        if let Some(connection) = connections.get_mut(id)
+            && connection.listed.join_behind()
+        {
+            outputs.behind.push_back(id);
         }
     }
 }

@@ -235,24 +235,9 @@ impl<'a> Unsent<'a> {
         })
     }
 
-    /// Fills `places` with what comes after the first `skipped` bytes, up to `most` bytes, and says how many places are
-    /// filled.
-    pub fn fill(&self, mut skipped: usize, mut most: usize, places: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for mut slice in self.slices() {
-            let passed = skipped.min(slice.len());
-            skipped -= passed;
-            slice = &slice[passed..];
-            slice = &slice[..slice.len().min(most)];
-            if slice.is_empty() {
-                continue;
-            }
-            let Some(place) = places.get_mut(filled) else { break };
-            *place = IoSlice::new(slice);
-            most -= slice.len();
-            filled += 1;
-        }
-        filled
+    /// All of it, to be taken by portions from its start: none is looked for among those before it.
+    pub fn portions(&self) -> Portions<'a, impl Iterator<Item = &'a [u8]> + use<'a>> {
+        Portions { slices: self.slices(), rest: &[] }
     }
 
     /// All of it in one piece.
@@ -260,6 +245,34 @@ impl<'a> Unsent<'a> {
         let mut bytes = Vec::with_capacity(self.len());
         self.slices().for_each(|slice| bytes.extend_from_slice(slice));
         bytes
+    }
+}
+
+/// What of an outbox was not yet taken to be written.
+#[derive(Debug)]
+pub struct Portions<'a, I> {
+    slices: I,
+    /// Of a slice of which the start was taken.
+    rest: &'a [u8],
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Portions<'a, I> {
+    /// Fills `places` with the next bytes, up to `most`, and says how many places are filled and with how many bytes.
+    pub fn fill(&mut self, most: usize, places: &mut [IoSlice<'a>]) -> (usize, usize) {
+        let (mut filled, mut bytes) = (0, 0);
+        for place in places {
+            let slice = if self.rest.is_empty() { self.slices.next() } else { Some(self.rest) };
+            let Some(slice) = slice else { break };
+            let (slice, rest) = slice.split_at(slice.len().min(most - bytes));
+            self.rest = rest;
+            if slice.is_empty() {
+                break;
+            }
+            *place = IoSlice::new(slice);
+            filled += 1;
+            bytes += slice.len();
+        }
+        (filled, bytes)
     }
 }
 

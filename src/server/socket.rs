@@ -3,10 +3,10 @@
 use super::ConnId;
 use crate::engine::{Output, Unsent, Written};
 use crate::keepalive::set_path_timeout;
-use crate::limits::PATH_TIMEOUT;
+use crate::limits::{PATH_TIMEOUT, SHARE_WRITES, SHARE_WRITTEN_BYTES};
 use log::Level;
 use mio::net::TcpStream;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
@@ -219,7 +219,7 @@ impl Socket {
         }
     }
 
-    /// Writes what the transport takes of a connection's output and, with nothing to be written, of what it holds itself.
+    /// Writes what the transport takes of a share of a connection's output and, with nothing to be written, of what it holds itself.
     /// Says why nothing can be written any more, if that is so.
     pub(super) fn write(&mut self, output: &Output<'_>) -> (Written, Option<WriteFailure>) {
         let mut failure = None;
@@ -261,22 +261,31 @@ impl Socket {
         self.say_goodbye_tls();
     }
 
+    /// Writes a share of the output, or what the system takes of it.
     fn write_plain(&mut self, output: Unsent<'_>, flags: SendFlags) -> Outcome {
+        let Some(bytes) = output.whole() else { return self.write_portions(output, flags) };
+        let bytes = &bytes[..bytes.len().min(SHARE_WRITTEN_BYTES)];
+        match self.note_sent(retry_on_intr(|| send(&self.stream, bytes, flags)), bytes.len()) {
+            Ok(0) => Outcome::Nothing,
+            Ok(count) => Outcome::Bytes(count),
+            Err(_) => Outcome::Broken,
+        }
+    }
+
+    fn write_portions(&mut self, output: Unsent<'_>, flags: SendFlags) -> Outcome {
+        let mut portions = output.portions();
         let mut taken = 0;
-        while taken < output.len() {
-            let sent = match output.whole() {
-                Some(bytes) => {
-                    send(&self.stream, &bytes[taken..], flags).map(|count| (count, output.len() - taken))
-                }
-                None => self.send_slices(output, taken, flags),
-            };
-            match sent {
-                Ok((count, offered)) => {
-                    taken += count;
-                    self.writable = count == offered;
-                }
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => self.writable = false,
+        for _ in 0..SHARE_WRITES {
+            let mut places = [IoSlice::new(&[]); SLICES];
+            let (filled, offered) = portions.fill(SHARE_WRITTEN_BYTES - taken, &mut places);
+            if filled == 0 {
+                break;
+            }
+            let slices = &places[..filled];
+            let sent =
+                retry_on_intr(|| sendmsg(&self.stream, slices, &mut SendAncillaryBuffer::default(), flags));
+            match self.note_sent(sent, offered) {
+                Ok(count) => taken += count,
                 // What went before is no news any more.
                 Err(_) => return Outcome::Broken,
             }
@@ -287,20 +296,14 @@ impl Socket {
         if taken == 0 { Outcome::Nothing } else { Outcome::Bytes(taken) }
     }
 
-    /// Sends what comes after the first `taken` bytes, in one call from wherever it lies, and says how many bytes went of
-    /// how many.
-    fn send_slices(
-        &self,
-        output: Unsent<'_>,
-        taken: usize,
-        flags: SendFlags,
-    ) -> rustix::io::Result<(usize, usize)> {
-        let mut places = [IoSlice::new(&[]); SLICES];
-        let filled = output.fill(taken, usize::MAX, &mut places);
-        let slices = &places[..filled];
-        let offered = slices.iter().map(|slice| slice.len()).sum();
-        let count = sendmsg(&self.stream, slices, &mut SendAncillaryBuffer::default(), flags)?;
-        Ok((count, offered))
+    /// How many bytes went of those that were offered; with fewer than all the system takes no more for now.
+    fn note_sent(&mut self, sent: rustix::io::Result<usize>, offered: usize) -> rustix::io::Result<usize> {
+        let count = match sent {
+            Err(Errno::AGAIN) => 0,
+            sent => sent?,
+        };
+        self.writable = count == offered;
+        Ok(count)
     }
 
     /// A peer that has reset the connection meanwhile is found out by reading.

@@ -10,6 +10,7 @@ use crate::Moment;
 use crate::engine::{ReadBudget, SocketCommand, TransportEvent};
 use crate::limits::{
     ACCEPTS_LAST, SHARE_ACCEPTS, SHARE_BYTES, SHARE_CLOSES, SHARE_LEAST_BYTES, SHARE_TURN_BYTES,
+    SHARE_WRITTEN_BYTES,
 };
 use crate::store::Store;
 use log::Level;
@@ -150,8 +151,20 @@ impl<S: Store> Server<S> {
         !self.ready.is_empty() || !self.behind.is_empty()
     }
 
-    /// Has the engine do a share of what is for many.
+    /// Has the engine do a share of what is for many. Who is read again for that comes behind those who waited longer: else it
+    /// would take, turn for turn, the room that there is now.
     pub(super) fn work(&mut self, now: Moment) {
+        if !self.engine.is_working() {
+            return;
+        }
+        self.take_unblocked();
+        self.work_share(now);
+        while let Some(conn) = self.engine.poll_unblocked() {
+            self.give_turn_behind(conn);
+        }
+    }
+
+    fn work_share(&mut self, now: Moment) {
         let mut slice = Slice::new(&WORK_SHARE, now);
         while self.engine.is_working() && self.engine.handle_work(WORK_LOOKS, now) > 0 {
             slice.add(WORK_LOOKS, 0);
@@ -263,21 +276,25 @@ impl<S: Store> Server<S> {
         }
     }
 
-    /// Writes what a socket takes, and says how many bytes that was.
+    /// Writes what a socket takes of a share, and says as how many bytes that counts.
     pub(super) fn write_one(&mut self, conn: ConnId, now: Moment) -> usize {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return 0 };
         if socket.is_write_closed() {
             self.engine.handle_transport(conn, TransportEvent::WriteClosed, now);
             return 0;
         }
-        let (mut count, mut failure) = (0, None);
+        let (mut count, mut left, mut failure) = (0, 0, None);
         self.engine.handle_writable(conn, now, |output| {
             let (written, why) = socket.write(&output);
-            (count, failure) = (written.bytes, why);
+            (count, left, failure) = (written.bytes, output.bytes.len() - written.bytes, why);
             written
         });
         if !socket.is_writable() {
             self.watch_writing(conn, now);
+        } else if left > 0 && count > 0 {
+            self.engine.list_behind(conn);
+            // However short its pieces were, it took as long as a share does.
+            count = count.max(SHARE_WRITTEN_BYTES);
         }
         match failure {
             None => {}

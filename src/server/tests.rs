@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::engine::Config;
-use crate::handler::Echo;
+use crate::handler::{Chat, Echo, Handler};
+use crate::limits::SHARE_WRITES;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use tempfile::TempDir;
@@ -44,10 +45,14 @@ impl World {
 
     /// Each hash takes so many rounds.
     fn hashing(hash_rounds: u32) -> World {
+        World::of(hash_rounds, Box::new(Echo))
+    }
+
+    fn of(hash_rounds: u32, handler: Box<dyn Handler>) -> World {
         let folder = tempfile::tempdir().unwrap();
         let config = Config { hash_rounds, ..Config::default() };
         let options = Options { port: 0, data: folder.path().join("data"), config, ..Options::default() };
-        let server = Server::bind(options, Box::new(Echo)).unwrap();
+        let server = Server::bind(options, handler).unwrap();
         World { server, events: Events::with_capacity(EVENTS), _folder: folder }
     }
 
@@ -183,6 +188,34 @@ fn who_says_something_does_not_wait_for_a_crowd_that_leaves() {
     assert!(quiet.next_frame().is_some_and(|body| body.ends_with(b"wait for me")));
     assert!(world.server.engine.statistics().connections > 200, "the crowd was not seen off before");
     world.turns_until(|server| server.engine.statistics().connections == 1);
+}
+
+/// The story: a reader had let a hundred thousand words of a room gather, a piece each, and then took them all: to find each
+/// next piece all before it were passed over again, and one turn took half a second.
+#[test]
+fn what_is_written_to_one_at_a_time_is_bounded() {
+    let mut world = World::of(1, Box::new(Chat));
+    let mut reader = world.log_in(true);
+    let share = SHARE_WRITES * socket::SLICES;
+    for _ in 0..10 * share {
+        world.server.engine.handle_console_line("x", Moment::START);
+        while world.server.engine.handle_work(1_000, Moment::START) > 0 {}
+    }
+    let frame = frame(0x84, &[b"\0x"]);
+    let all = 10 * share * frame.len();
+    crate::clock::slow::set(LOOK);
+    let mut taken = 0;
+    for turn in 1.. {
+        world.turn();
+        let now = reader.take();
+        assert!(now <= 4 * share * frame.len(), "{now} of {all} bytes in turn {turn}");
+        taken += now;
+        if taken == all {
+            break;
+        }
+        assert!(turn < 100, "{taken} of {all} bytes");
+    }
+    assert_eq!(reader.unread, frame.repeat(all / frame.len()));
 }
 
 impl World {

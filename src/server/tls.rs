@@ -5,6 +5,7 @@
 
 use super::socket::{Outcome, SLICES, Socket, Transport};
 use crate::engine::Unsent;
+use crate::limits::{SHARE_WRITES, SHARE_WRITTEN_BYTES};
 use crate::tls::{Channel, GOODBYE, NotTls, RECORD_BYTES};
 use rustls::ServerConfig;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -150,16 +151,18 @@ impl Socket {
         let Some(Tls { channel: Some(channel), is_finishing, .. }) = self.transport.tls() else {
             return Outcome::Nothing;
         };
+        let mut portions = output.portions();
         let mut taken = 0;
-        loop {
-            let outcome = if taken == output.len() || channel.is_handshaking() {
+        for _ in 0..=SHARE_WRITES {
+            let is_over = taken == output.len() || taken >= SHARE_WRITTEN_BYTES || channel.is_handshaking();
+            let outcome = if is_over {
                 channel.flush(&mut self.stream).map(|()| 0)
             } else if let Some(text) = output.whole() {
                 channel.write(&mut self.stream, &text[taken..])
             } else {
                 let mut places = [IoSlice::new(&[]); SLICES];
-                let filled = output.fill(taken, RECORD_BYTES, &mut places);
-                channel.write_slices(&mut self.stream, &places[..filled])
+                let (filled, _) = portions.fill(RECORD_BYTES, &mut places);
+                write_record(channel, &mut self.stream, &places[..filled])
             };
             match outcome {
                 Ok(0) => break,
@@ -204,6 +207,16 @@ impl Socket {
                 let _ = self.stream.write(&GOODBYE);
                 false
             }
+        }
+    }
+}
+
+/// Takes all of a record's text, or none of it.
+fn write_record(channel: &mut Channel, socket: &mut impl Write, text: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match channel.write_slices(socket, text) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
         }
     }
 }

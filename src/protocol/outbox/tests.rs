@@ -103,10 +103,11 @@ proptest! {
         let mut bench = Bench::default();
         steps.iter().for_each(|step| bench.take(step));
         let (mut filled, unsent) = (Vec::new(), bench.outbox.unsent());
+        let mut portions = unsent.portions();
         while filled.len() < unsent.len() {
             let mut slices = vec![IoSlice::new(&[]); places];
-            let count = unsent.fill(filled.len(), most, &mut slices);
-            let bytes: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let (count, bytes) = portions.fill(most, &mut slices);
+            prop_assert_eq!(bytes, slices[..count].iter().map(|slice| slice.len()).sum::<usize>());
             prop_assert!((1..=most).contains(&bytes));
             slices[..count].iter().for_each(|slice| filled.extend_from_slice(slice));
         }
