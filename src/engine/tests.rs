@@ -26,6 +26,7 @@ mod hashing;
 mod leftovers;
 mod lists;
 mod output;
+mod output_total;
 mod password_change;
 mod reload;
 mod slow_store;

@@ -12,6 +12,9 @@ use std::ops::Range;
 use std::rc::Rc;
 use zeroize::{Zeroize, Zeroizing};
 
+/// Room in an outbox that is kept, however little waits.
+const ROOM_KEPT_BYTES: usize = 16 * 1024;
+
 /// Frames that wait for the peer to take them.
 ///
 /// Empty it is one word. The memory for what waits can be [lent](Outbox::lend), and is
@@ -149,6 +152,16 @@ impl Outbox {
     pub fn reached_bytes(&self) -> usize {
         let shared = self.waiting.iter().flat_map(|waiting| &waiting.pieces);
         self.held_bytes() + shared.map(|piece| piece.frames.held_bytes()).sum::<usize>()
+    }
+
+    /// Bytes of memory that are free once it is dropped, about: what it holds alone, and its share of what it has references
+    /// to, of which the oldest are looked at, up to so many. Says also how many were.
+    pub fn freed_bytes(&self, most: usize) -> (usize, usize) {
+        let pieces = self.waiting.iter().flat_map(|waiting| &waiting.pieces).take(most);
+        let freed = |(freed, looked), piece: &Piece| {
+            (freed + piece.frames.held_bytes() / Rc::strong_count(&piece.frames), looked + 1)
+        };
+        pieces.fold((self.held_bytes(), 0), freed)
     }
 
     /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.
@@ -305,6 +318,24 @@ impl UnsentFrames {
         let own_sent = self.done + self.sent.min(self.own_next().len());
         if own_sent > self.own.len() - own_sent {
             self.forget_sent_frames();
+        }
+        self.give_back_room();
+    }
+
+    /// Gives room back that was needed once: who has read nearly all is not to hold as much as who reads nothing.
+    fn give_back_room(&mut self) {
+        let (room, used) = (self.own.capacity(), self.own.len());
+        if room > ROOM_KEPT_BYTES && used < room / 4 {
+            let mut smaller = Vec::with_capacity(2 * used);
+            smaller.extend_from_slice(&self.own);
+            if self.has_secret {
+                self.own.zeroize();
+            }
+            self.own = smaller;
+        }
+        let (room, used) = (self.pieces.capacity(), self.pieces.len());
+        if room * size_of::<Piece>() > ROOM_KEPT_BYTES && used < room / 4 {
+            self.pieces.shrink_to(2 * used);
         }
     }
 
