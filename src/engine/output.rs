@@ -191,6 +191,12 @@ impl<S: Store> Engine<S> {
 }
 
 impl<S: Store> Engine<S> {
+    /// Whether a connection is not read for its own output's sake, which is to be written.
+    pub fn is_held_by_output(&self, id: ConnId) -> bool {
+        let connection = self.registry.connections.get(id);
+        connection.is_some_and(|connection| connection.listed.is_anywhere() && connection.is_full())
+    }
+
     /// A connection was written a share of its output and would take more: the rest has its turn behind what is for others,
     /// by [`poll_output_for_many`](Engine::poll_output_for_many).
     pub fn list_behind(&mut self, id: ConnId) {

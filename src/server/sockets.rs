@@ -182,7 +182,15 @@ impl<S: Store> Server<S> {
             self.look_at_first_bytes(conn, now);
             return false;
         }
-        match self.engine.read_budget(conn) {
+        let mut budget = self.engine.read_budget(conn);
+        if budget == ReadBudget::Nothing && self.engine.is_held_by_output(conn) {
+            // Perhaps it was only that nobody had yet tried to write it.
+            let written = self.write_one(conn, now);
+            slice.add(1, written);
+            budget = self.engine.read_budget(conn);
+        }
+        let Some(socket) = socket_of(&mut self.sockets, conn) else { return false };
+        match budget {
             ReadBudget::Nothing => return false,
             ReadBudget::Backlog => self.engine.handle_bytes(conn, &mut [], now),
             ReadBudget::Bytes(_) if !socket.is_readable() => return false,

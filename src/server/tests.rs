@@ -218,6 +218,26 @@ fn what_is_written_to_one_at_a_time_is_bounded() {
     assert_eq!(reader.unread, frame.repeat(all / frame.len()));
 }
 
+/// The story: who had been handed a long text that nobody had yet tried to write to it was not read, as if it did not read
+/// itself; its Exit waited for its place among ten thousand.
+#[test]
+fn who_was_not_yet_written_to_is_read() {
+    let mut world = World::of(1, Box::new(Chat));
+    let mut reader = world.log_in(true);
+    for _ in 0..2 {
+        world.server.engine.handle_console_line(&"x".repeat(40_000), Moment::START);
+    }
+    while world.server.engine.handle_work(1_000, Moment::START) > 0 {}
+    reader.stream.write_all(&frame(0x06, &[])).unwrap();
+    while !world.server.sockets.iter().flatten().any(Socket::is_readable) {
+        world.server.poll.poll(&mut world.events, None).unwrap();
+        world.server.take_events(&world.events, Moment::START);
+    }
+    world.server.read(Moment::START);
+    assert_eq!(world.server.engine.statistics().sessions, 0);
+    reader.take();
+}
+
 impl World {
     /// How many turns a hash takes, with this done before each.
     fn turns_of_a_hash(&mut self, name: &[u8], mut before_each: impl FnMut()) -> usize {
