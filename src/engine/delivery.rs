@@ -47,6 +47,16 @@ impl Delivery<'_> {
 }
 
 impl Registry {
+    /// Whether a name has a session, here or elsewhere.
+    pub(super) fn is_here(&self, name: &Name) -> bool {
+        self.sessions.has_any(name) || self.presence.has(name)
+    }
+
+    /// Whether what is sent to a name has to be handed out as what is for all.
+    pub(super) fn is_crowd(&self, name: &Name) -> bool {
+        self.sessions.of(name).take(FEW + 1).count() > FEW
+    }
+
     /// Shows the person at the console what somebody has said.
     pub(super) fn show(&mut self, sender: &Name, text: &str) {
         self.console.push(format!("{sender}: {}", escaped(text)));
@@ -64,7 +74,7 @@ impl Context for Delivery<'_> {
     }
 
     fn is_here(&self, name: &Name) -> bool {
-        self.registry.sessions.has_any(name) || self.registry.presence.has(name)
+        self.registry.is_here(name)
     }
 
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {

@@ -51,7 +51,7 @@ struct Texts {
     parts: Vec<Part>,
     begun: Option<Begun>,
     /// What is done when all have theirs.
-    then: Vec<Then>,
+    then: VecDeque<Then>,
     /// Of the queued bytes, those that are beside the frames.
     beside_bytes: usize,
 }
@@ -94,7 +94,7 @@ struct Begun {
 
 impl Texts {
     fn new(audience: Audience) -> Texts {
-        let (frames, parts, then) = (Vec::new(), Vec::new(), Vec::new());
+        let (frames, parts, then) = (Vec::new(), Vec::new(), VecDeque::new());
         Texts { audience, frames, parts, begun: None, then, beside_bytes: size_of::<Texts>() }
     }
 }
@@ -162,15 +162,20 @@ impl Registry {
     /// Queues the end of a session behind what was posted before.
     pub(super) fn post_end(&mut self, author: Author, session: SessionId, reason: &str) {
         let author = self.note_post(author);
+        // What it has sent and was not handled yet comes to nothing.
+        let connection = self.sessions.session(session).and_then(Session::connection);
+        if let Some(connection) = connection.and_then(|conn| self.connections.get_mut(conn)) {
+            connection.hear_no_more();
+        }
         self.post_then(Then::End { author, session, reason: reason.to_owned() });
     }
 
-    /// What waits for texts for all does not keep others from being gathered with them: only its author can tell, and it
-    /// does not read its own.
+    /// What waits for texts for all does not keep others from being gathered with them that their authors do not read: only
+    /// they could tell.
     fn post_then(&mut self, then: Then) {
         let Some(texts) = self.fan_out.jobs.back_mut() else { return self.do_then(then) };
         let bytes = size_of::<Then>() + then.text_bytes();
-        texts.then.push(then);
+        texts.then.push_back(then);
         texts.beside_bytes += bytes;
         self.fan_out.queued_bytes += bytes;
     }
@@ -204,9 +209,18 @@ impl Registry {
         !self.fan_out.is_empty() && author.is_none_or(has_posts)
     }
 
-    /// Whether so much is queued that nothing more should be handled that may add to it.
+    /// Whether so much is queued that no more texts for many should be handled.
     pub(super) fn is_fan_out_full(&self) -> bool {
-        self.fan_out.queued_bytes >= FAN_OUT_QUEUE_BYTES.min(self.config.output_total_bytes / 8)
+        self.fan_out.queued_bytes >= self.queue_bytes()
+    }
+
+    /// Whether so much is queued that nothing at all should be handled: who comes and goes is told to all, too.
+    pub(super) fn is_fan_out_crammed(&self) -> bool {
+        self.fan_out.queued_bytes >= 2 * self.queue_bytes()
+    }
+
+    fn queue_bytes(&self) -> usize {
+        FAN_OUT_QUEUE_BYTES.min(self.config.output_total_bytes / 8)
     }
 
     /// Hands out a share: looks at up to `most` connections, and says at how many it has looked.
@@ -221,15 +235,31 @@ impl Registry {
                 self.fan_out.jobs.push_front(texts);
                 break;
             }
-            looked += texts.then.len();
+            texts.parts.drain(..).for_each(|part| self.handed_out(part.author));
+            while looked < most
+                && let Some(then) = texts.then.pop_front()
+            {
+                looked += 1;
+                self.do_then(then);
+            }
+            if !texts.then.is_empty() {
+                self.fan_out.jobs.push_front(texts);
+                break;
+            }
             self.fan_out.queued_bytes -= texts.beside_bytes;
-            texts.parts.iter().for_each(|part| self.handed_out(part.author));
-            texts.then.into_iter().for_each(|then| self.do_then(then));
         }
         if self.fan_out.is_empty() {
             self.fan_out.jobs.shrink_to(JOBS_KEPT);
         }
         looked
+    }
+
+    /// Drops all that is still to be handed out. Nobody is served any more who waits for it.
+    pub(super) fn drop_posts(&mut self) {
+        let jobs = std::mem::take(&mut self.fan_out.jobs);
+        self.fan_out.queued_bytes = 0;
+        let texts: usize = jobs.iter().map(|texts| texts.parts.len()).sum();
+        log_event!(Level::Warn, "texts dropped", texts = #texts; "not all had them in time before the stop");
     }
 
     fn post(
@@ -247,8 +277,8 @@ impl Registry {
         let chunk_bytes = FAN_OUT_CHUNK_BYTES.min(output_limit_bytes / 2).min(output_total_bytes / 8);
         let reply = Reply::Message { sender: sender.map_or("", Name::as_str), text };
         let gathers = |texts: &Texts| {
-            // Who whispers to itself reads its own texts: those behind a refusal must not come before it.
-            let keeps_order = audience == Audience::All || texts.then.is_empty();
+            // Who reads its own texts is not to read one that it wrote behind a refusal before that.
+            let keeps_order = texts.then.is_empty() || (audience == Audience::All && but.is_some());
             texts.begun.is_none()
                 && keeps_order
                 && texts.audience == audience
@@ -293,6 +323,10 @@ impl Registry {
             texts.begun = Some(self.begin(texts));
         }
         let Texts { audience, parts, begun: Some(begun), .. } = texts else { return (0, true) };
+        if parts.is_empty() {
+            // All have theirs; what comes behind is not all done.
+            return (0, true);
+        }
         if let Audience::One(to) = audience {
             self.hand_to(*to, parts, begun);
             return (1, true);

@@ -1,6 +1,7 @@
 //! Frames: taken from the bytes that came, judged in the protocol's order, handed on.
 
 use super::close_reason::CloseReason;
+use super::connection::Connection;
 use super::delivery::Delivery;
 use super::events::log_message;
 use super::registry::Registry;
@@ -53,14 +54,12 @@ impl<S: Store> Engine<S> {
         while frames < SHARE_FRAMES
             && !self.stopping
             && inbox.has_input(&lent)
-            && !self.registry.is_fan_out_full()
+            && !self.registry.is_fan_out_crammed()
             && let Some(connection) = self.registry.connections.get(id)
             && connection.is_heard()
         {
             match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.registry.config)) {
-                // Its answers come in order, and none is lost to its end: only texts are taken before those that it wrote
-                // are handed out.
-                Ok(Some(body)) if connection.has_posts() && !Request::is_message(body) => {
+                Ok(Some(body)) if self.must_wait(connection, body) => {
                     let length = body.len();
                     inbox.put_back(&mut lent, length);
                     break;
@@ -84,6 +83,26 @@ impl<S: Store> Engine<S> {
         if connection.is_finished(config) {
             self.registry.begin_close(id, CloseReason::ClosedByPeer);
         }
+    }
+
+    /// Whether a frame has to wait, and all behind it, until more is handed out.
+    #[inline]
+    fn must_wait(&self, connection: &Connection, body: &[u8]) -> bool {
+        if !Request::is_message(body) {
+            // Its answers come in order, and none is lost to its end: only texts are taken before those that it wrote are handed
+            // out.
+            return connection.has_posts();
+        }
+        self.registry.is_fan_out_full() && (connection.has_posts() || !self.is_for_few(body))
+    }
+
+    /// Whether a message is delivered at once, whatever is still to be handed out.
+    #[cold]
+    fn is_for_few(&self, body: &[u8]) -> bool {
+        let Ok(Request::Message { text, .. }) = Request::decode(body) else { return false };
+        let Ok(text) = simdutf8::basic::from_utf8(text) else { return false };
+        let is_here = |name: &Name| self.registry.is_here(name);
+        self.handler.addressee(text, &is_here).is_some_and(|to| !self.registry.is_crowd(&to))
     }
 
     fn refuse_length(&mut self, id: ConnId, bad: BadLength) {

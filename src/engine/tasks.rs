@@ -8,9 +8,10 @@ use super::close_reason::{CloseReason, ended};
 use super::connection::Connection;
 use super::login::seconds_first;
 use super::registry::Registry;
+use crate::Moment;
 use crate::auth::{Name, Session, SessionId};
 use crate::command::Answer;
-use crate::limits::SHARE_TASK;
+use crate::limits::{SHARE_TASK, STOP_TEXTS};
 use crate::protocol::Code;
 use crate::store::{EndReason, RemoteSession};
 use std::collections::BTreeMap;
@@ -33,8 +34,9 @@ pub(super) enum Task {
     },
     /// Those who are here so far, in order; the session that is looked at next; and how many others have, online and lost.
     Who { command: CommandId, present: Present, next: usize, elsewhere: (usize, usize), is_alone: bool },
-    /// The final reply to all, then an end of the sessions that have no connection.
-    Stop { connections: Vec<ConnId>, sessions: Vec<SessionId> },
+    /// The final reply to all, then an end of the sessions that have no connection; until when it waits for what is on its
+    /// way to many.
+    Stop { connections: Vec<ConnId>, sessions: Vec<SessionId>, texts_until: Moment },
 }
 
 /// Sessions in the order of their names, and of those of one name in any that is always the same.
@@ -103,7 +105,7 @@ impl Registry {
         // Others wait for those that are lost already.
         let ended = self.sessions.iter().filter(|_| !self.is_shared);
         let sessions = ended.map(|(session, _)| session).collect();
-        self.begin_task(Task::Stop { connections, sessions });
+        self.begin_task(Task::Stop { connections, sessions, texts_until: self.now + STOP_TEXTS });
     }
 
     /// Does a share of the oldest task; says how much that was, in looks at a connection.
@@ -127,9 +129,13 @@ impl Registry {
         }
     }
 
-    /// What is on its way to all reaches them before Bye.
-    fn is_due(&self, task: &Task) -> bool {
-        self.fan_out.is_empty() || !matches!(task, Task::Stop { .. })
+    /// What is on its way to all reaches them before Bye, as far as it does in time.
+    fn is_due(&mut self, task: &Task) -> bool {
+        let Task::Stop { texts_until, .. } = task else { return true };
+        if !self.fan_out.is_empty() && *texts_until <= self.now {
+            self.drop_posts();
+        }
+        self.fan_out.is_empty()
     }
 
     /// Whether the task is done by now.
@@ -163,7 +169,7 @@ impl Registry {
             Task::Who { command, present, next, elsewhere, is_alone } => {
                 self.does_last_share_of(*command, present, *next, *elsewhere, *is_alone)
             }
-            Task::Stop { connections, sessions } => {
+            Task::Stop { connections, sessions, .. } => {
                 for _ in 0..SHARE_TASK {
                     if let Some(id) = connections.pop() {
                         self.send_away(id);

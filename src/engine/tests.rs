@@ -21,6 +21,7 @@ mod directory;
 mod disabled;
 mod elsewhere;
 mod figures;
+mod full_room;
 mod guesses;
 mod hashing;
 mod leftovers;

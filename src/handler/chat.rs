@@ -1,7 +1,7 @@
 //! Chat: what one writes all others read.
 
 use super::{Context, Handler, Speaker};
-use crate::auth::{addressed, is_meant_for_one};
+use crate::auth::{Name, addressed, is_meant_for_one};
 use crate::protocol::Code;
 
 /// A room of many. `@name text` goes to one, and what begins with `@` and is no such text to nobody; the server announces who comes and goes; the console takes part.
@@ -32,6 +32,10 @@ impl Handler for Chat {
             }
             None => context.send_to_others(Some(from.session), Some(from.name), text),
         }
+    }
+
+    fn addressee(&self, text: &str, is_here: &dyn Fn(&Name) -> bool) -> Option<Name> {
+        addressed(text, is_here).map(|(to, _)| to)
     }
 
     fn joined(&mut self, who: Speaker<'_>, context: &mut dyn Context) {

@@ -68,6 +68,13 @@ pub trait Handler {
         false
     }
 
+    /// To whose sessions alone a text goes, if the text says so; `is_here` says whether a name has a session. With very much
+    /// to be handed out to many, a text for all waits until there is room, and one for a few is handled at once.
+    fn addressee(&self, text: &str, is_here: &dyn Fn(&Name) -> bool) -> Option<Name> {
+        let _ = (text, is_here);
+        None
+    }
+
     /// A name has its first session.
     fn joined(&mut self, who: Speaker<'_>, context: &mut dyn Context) {
         let _ = (who, context);
