@@ -10,16 +10,18 @@
 //! connection for which much waits that nobody has yet tried to write is waited for: whoever reads shall not be cut off
 //! for the server's own delay.
 
-use super::close_reason::CloseReason;
+mod behind;
+
+use self::behind::Then;
 use super::connection::Connection;
 use super::events::log_message;
 use super::registry::Registry;
 use super::{Config, ConnId};
-use crate::auth::{Name, Session, SessionId};
+use crate::auth::{Name, SessionId};
 use crate::limits::{
     FAN_OUT_CHUNK_BYTES, FAN_OUT_CHUNK_TEXTS, FAN_OUT_QUEUE_BYTES, HEADER_BYTES, NAME_BYTES,
 };
-use crate::protocol::{Code, Reply, SharedFrames};
+use crate::protocol::{Reply, SharedFrames};
 use log::Level;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -56,13 +58,6 @@ struct Texts {
     beside_bytes: usize,
 }
 
-/// What its author is answered, or comes to, behind what it wrote.
-#[derive(Debug)]
-enum Then {
-    Refusal { author: Author, to: ConnId, code: Code, explanation: String },
-    End { author: Author, session: SessionId, reason: String },
-}
-
 #[derive(Debug, PartialEq)]
 enum Audience {
     All,
@@ -96,14 +91,6 @@ impl Texts {
     fn new(audience: Audience) -> Texts {
         let (frames, parts, then) = (Vec::new(), Vec::new(), VecDeque::new());
         Texts { audience, frames, parts, begun: None, then, beside_bytes: size_of::<Texts>() }
-    }
-}
-
-impl Then {
-    fn text_bytes(&self) -> usize {
-        match self {
-            Then::Refusal { explanation: text, .. } | Then::End { reason: text, .. } => text.len(),
-        }
     }
 }
 
@@ -151,55 +138,6 @@ impl Registry {
     /// Queues a text for a connection.
     pub(super) fn post_to_one(&mut self, author: Author, to: ConnId, sender: Option<&Name>, text: &str) {
         self.post(Audience::One(to), author, None, sender, text);
-    }
-
-    /// Queues a refusal behind what its author wrote before.
-    pub(super) fn post_refusal(&mut self, author: Author, to: ConnId, code: Code, explanation: &str) {
-        let author = self.note_post(author);
-        self.post_then(Then::Refusal { author, to, code, explanation: explanation.to_owned() });
-    }
-
-    /// Queues the end of a session behind what was posted before.
-    pub(super) fn post_end(&mut self, author: Author, session: SessionId, reason: &str) {
-        let author = self.note_post(author);
-        // What it has sent and was not handled yet comes to nothing.
-        let connection = self.sessions.session(session).and_then(Session::connection);
-        if let Some(connection) = connection.and_then(|conn| self.connections.get_mut(conn)) {
-            connection.hear_no_more();
-        }
-        self.post_then(Then::End { author, session, reason: reason.to_owned() });
-    }
-
-    /// What waits for texts for all does not keep others from being gathered with them that their authors do not read: only
-    /// they could tell.
-    fn post_then(&mut self, then: Then) {
-        let Some(texts) = self.fan_out.jobs.back_mut() else { return self.do_then(then) };
-        let bytes = size_of::<Then>() + then.text_bytes();
-        texts.then.push_back(then);
-        texts.beside_bytes += bytes;
-        self.fan_out.queued_bytes += bytes;
-    }
-
-    fn do_then(&mut self, then: Then) {
-        let author = match then {
-            Then::Refusal { author, to, code, explanation } => {
-                self.refuse(to, code, &explanation);
-                author
-            }
-            Then::End { author, session, reason } => {
-                self.end_by_handler(session, &reason);
-                author
-            }
-        };
-        self.handed_out(author);
-    }
-
-    /// Ends a session because a handler wants it.
-    pub(super) fn end_by_handler(&mut self, session: SessionId, reason: &str) {
-        match self.sessions.session(session).and_then(Session::connection) {
-            Some(conn) => self.bye(conn, reason, CloseReason::Handler),
-            None => self.end_session(session),
-        }
     }
 
     /// Whether something that an author wrote is still to be handed out. What the server says on its own account comes

@@ -141,8 +141,7 @@ const LOG_DELAY: Duration = Duration::from_millis(100);
 /// How often a log that takes nothing is tried again while nothing else happens. One whose reader is slow is tried sooner.
 const LOG_RETRY: Duration = Duration::from_secs(1);
 
-/// How long an orderly stop may take: what is on its way to many, each connection's last word and its discarded input, and
-/// some to spare for the deadlines' being met a little late.
+/// How long a stop may take: what is on its way to many, each connection's last word and its discarded input, and a little.
 const STOP: Duration =
     Duration::from_secs(STOP_TEXTS.as_secs() + CLOSE_FLUSH.as_secs() + CLOSE_DISCARD.as_secs() + 1);
 

@@ -34,7 +34,7 @@ impl World {
     }
 
     /// Hands out and writes all, with everybody served who can be.
-    fn settle(&mut self, members: &[(ConnId, [u8; 16])]) {
+    fn exchange_all(&mut self, members: &[(ConnId, [u8; 16])]) {
         loop {
             self.write_all();
             let is_hungry =
@@ -66,7 +66,7 @@ fn only_what_is_for_many_waits_for_a_full_room() {
     world.send(eve.0, Request::Exit);
     assert!(world.engine.is_closing(eve.0), "an Exit");
     world.unread.clear();
-    world.settle(&[ann, bob, cid, dan]);
+    world.exchange_all(&[ann, bob, cid, dan]);
     let heard: Vec<Vec<u8>> = world.said(dan.0);
     let place = |text: &str| heard.iter().position(|body| body.ends_with(text.as_bytes()));
     assert!(place("to all").is_some() && place("to all") < place("@dan behind it"), "in order");

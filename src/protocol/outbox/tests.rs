@@ -3,6 +3,7 @@
 use super::*;
 use crate::protocol::Meter;
 use proptest::prelude::*;
+use std::io::IoSlice;
 
 /// What is done to an outbox next.
 #[derive(Clone, Debug)]
