@@ -157,14 +157,15 @@ impl Outbox {
         self.held_bytes() + shared.map(|piece| piece.frames.held_bytes()).sum::<usize>()
     }
 
-    /// Bytes of memory that are free once it is dropped, about: what it holds alone, and its share of what it has references
-    /// to, of which the oldest are looked at, up to so many. Says also how many were.
+    /// Bytes of memory that nothing needs once it is dropped, about: what waits of its own, and its share of what it has
+    /// references to, of which the oldest are looked at, up to so many. Says also how many were. Room that it has beyond that
+    /// does not count: it may have been [lent](Outbox::lend).
     pub fn freed_bytes(&self, most: usize) -> (usize, usize) {
         let pieces = self.waiting.iter().flat_map(|waiting| &waiting.pieces).take(most);
         let freed = |(freed, looked), piece: &Piece| {
             (freed + piece.frames.held_bytes() / Rc::strong_count(&piece.frames), looked + 1)
         };
-        pieces.fold((self.held_bytes(), 0), freed)
+        pieces.fold((self.waiting.as_ref().map_or(0, |waiting| waiting.own_unsent()), 0), freed)
     }
 
     /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.
@@ -211,6 +212,11 @@ impl UnsentFrames {
         self.own.capacity() + self.pieces.capacity() * size_of::<Piece>() + size_of::<UnsentFrames>()
     }
 
+    /// Own bytes that are not written.
+    fn own_unsent(&self) -> usize {
+        self.own.len() - self.done - self.sent.min(self.own_next().len())
+    }
+
     fn advance(&mut self, count: usize) {
         self.sent += count;
         self.len -= count;
@@ -225,8 +231,7 @@ impl UnsentFrames {
             self.done += piece.own_bytes;
             self.pieces.pop_front();
         }
-        let own_sent = self.done + self.sent.min(self.own_next().len());
-        if own_sent > self.own.len() - own_sent {
+        if self.own.len() > 2 * self.own_unsent() {
             self.forget_sent_frames();
         }
         self.give_back_room();
