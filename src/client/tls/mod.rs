@@ -1,15 +1,14 @@
 //! Connections inside TLS for the blocking [`Client`], and whom they trust.
 //!
 //! ```no_run
-//! use porter::client::ClientError;
 //! use porter::client::tls::{Trust, connect};
 //! use std::time::Duration;
 //!
 //! let fingerprint = "SHA256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0";
-//! let trust = Trust::Fingerprint(fingerprint.parse().map_err(ClientError::Untrusted)?);
+//! let trust = Trust::Fingerprint(fingerprint.parse()?);
 //! let mut client = connect("porter.example.org", 9090, &trust, Duration::from_secs(10))?;
 //! client.identify("ann")?;
-//! # Ok::<(), ClientError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod known_servers;
