@@ -142,7 +142,7 @@ pub const FAN_OUT_QUEUE_BYTES: usize = 1_048_576;
 pub const STOP_TEXTS: Duration = Duration::from_secs(2);
 /// Sessions that end, or are listed, between two looks at the clock when many are to: a kick, Bye to all, a list of all.
 pub const SHARE_TASK: usize = 64;
-/// Connections that are looked at between two looks at the clock to find those for whom most waits, when that is too much
+/// Connections that are looked at between two looks at the clock to find those by whom most is freed, when too much waits
 /// for all together; if there are no more, that is all done at once.
 pub const SHARE_CUT_OFF_LOOKS: usize = 256;
 /// And so many of them are cut off between two looks at the clock.

@@ -192,11 +192,17 @@ impl Registry {
         looked
     }
 
-    /// Drops all that is still to be handed out. Nobody is served any more who waits for it.
+    /// Drops all that is still to be handed out. Nobody is served any more who waits for it; sessions that a handler has ended
+    /// are ended, so that none is resumed elsewhere.
     pub(super) fn drop_posts(&mut self) {
         let jobs = std::mem::take(&mut self.fan_out.jobs);
         self.fan_out.queued_bytes = 0;
         let texts: usize = jobs.iter().map(|texts| texts.parts.len()).sum();
+        for then in jobs.into_iter().flat_map(|texts| texts.then) {
+            if let Then::End { session, reason, .. } = then {
+                self.end_by_handler(session, &reason);
+            }
+        }
         log_event!(Level::Warn, "texts dropped", texts = #texts; "not all had them in time before the stop");
     }
 

@@ -93,7 +93,10 @@ impl<S: Store> Engine<S> {
             // out.
             return connection.has_posts();
         }
-        self.registry.is_fan_out_full() && (connection.has_posts() || !self.is_for_few(body))
+        // Who has no session has nothing handed out.
+        self.registry.is_fan_out_full()
+            && connection.session().is_some()
+            && (connection.has_posts() || !self.is_for_few(body))
     }
 
     /// Whether a message is delivered at once, whatever is still to be handed out.

@@ -18,7 +18,7 @@ use crate::protocol::Code;
 use std::collections::BinaryHeap;
 
 /// Pieces of one connection's output that are looked at: the oldest, which the fewest others wait for.
-const CUT_OFF_PIECES: usize = 1_024;
+const CUT_OFF_PIECES: usize = 64;
 /// So many of them take as long as a look at another connection.
 const PIECES_A_LOOK: usize = 16;
 
@@ -39,7 +39,7 @@ impl Registry {
         self.held_output_bytes() > self.config.output_total_bytes
     }
 
-    /// Cuts off those who hold the most until all together take a good deal less than they may, since every connection is
+    /// Cuts off those by whom most is freed until all together take a good deal less than they may, since every connection is
     /// looked at for it. Few connections are cut off at once, more in the turns that follow.
     pub(super) fn begin_cut_off(&mut self) {
         if self.cut_off.is_none() {

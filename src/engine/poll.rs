@@ -15,8 +15,8 @@ impl<S: Store> Engine<S> {
 
     /// Does a share of what is too much for one turn: hands out texts that are for many, for which it looks at up to `most`
     /// connections, and goes on with a kick of many, a list of all, or Bye to all; or, when too much waits for all together,
-    /// goes on with cutting off those of a crowd for whom most waits. Says how much that was, in looks; 0 says that output
-    /// must be written first.
+    /// goes on with cutting off those of a crowd by whom most is freed. Says how much that was, in looks; 0 says that output
+    /// must be written first, or time pass.
     pub fn handle_work(&mut self, most: usize, now: Moment) -> usize {
         self.registry.now = now;
         let looked = match self.registry.go_on_with_cut_off() {

@@ -1,7 +1,7 @@
 //! Slow consumers: a client that does not take what is written for it is cut off.
 //!
 //! It is one when its waiting output reaches the limit of a connection, when nothing of that could be written for 30 s, or
-//! when too much waits for all together and it has the most of it, which [`output_total`](super::output_total) finds out.
+//! when too much waits for all together and most is freed by its end, which [`output_total`](super::output_total) finds out.
 
 use super::ConnId;
 use super::registry::Registry;

@@ -157,15 +157,17 @@ impl Outbox {
         self.held_bytes() + shared.map(|piece| piece.frames.held_bytes()).sum::<usize>()
     }
 
-    /// Bytes of memory that nothing needs once it is dropped, about: what waits of its own, and its share of what it has
-    /// references to, of which the oldest are looked at, up to so many. Says also how many were. Room that it has beyond that
-    /// does not count: it may have been [lent](Outbox::lend).
+    /// Bytes of memory that nothing needs once it is dropped, about: what waits of its own, its references, and its share of
+    /// what they lead to, of which the oldest are looked at, up to so many. Says also how many were. Room that it has beyond
+    /// that does not count: it may have been [lent](Outbox::lend).
     pub fn freed_bytes(&self, most: usize) -> (usize, usize) {
         let pieces = self.waiting.iter().flat_map(|waiting| &waiting.pieces).take(most);
         let freed = |(freed, looked), piece: &Piece| {
             (freed + piece.frames.held_bytes() / Rc::strong_count(&piece.frames), looked + 1)
         };
-        pieces.fold((self.waiting.as_ref().map_or(0, |waiting| waiting.own_unsent()), 0), freed)
+        // Many of them share little, and then it is the references that take the memory.
+        let own = |waiting: &UnsentFrames| waiting.own_unsent() + waiting.pieces.len() * size_of::<Piece>();
+        pieces.fold((self.waiting.as_deref().map_or(0, own), 0), freed)
     }
 
     /// Whether it has no memory of its own yet: the first frame makes some, unless it is lent some.

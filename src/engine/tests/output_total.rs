@@ -44,6 +44,32 @@ fn those_by_whom_most_memory_is_freed_are_cut_off() {
     assert_eq!(closing(&readers), 0);
 }
 
+/// The story: of short texts that many wait for, a reader's share was nothing, though its references to them took the memory:
+/// nobody was cut off, nothing was handed out any more, and a stop never came to its Bye.
+#[test]
+fn readers_of_short_texts_are_cut_off_for_their_references() {
+    let config = Config { penalty: Duration::ZERO, chat_rate: 0, output_total_bytes: 1_500_000, ..config() };
+    let mut world = World::new(config, Box::new(Chat));
+    world.log_in("ann");
+    // More than are looked at once.
+    let readers: Vec<_> = (0..300).map(|_| world.another("ann").0).collect();
+    world.write_all();
+    let mut texts = 0;
+    while !readers.iter().any(|conn| world.engine.is_closing(*conn)) {
+        assert!(texts < 1_000, "nobody is cut off: {:?}", world.engine.statistics());
+        texts += 1;
+        world.engine.handle_console_line("x", world.now);
+        for _ in 0..100 {
+            world.engine.handle_work(1_000, world.now);
+        }
+    }
+    for _ in 0..1_000 {
+        world.engine.handle_work(1_000, world.now);
+    }
+    assert!(world.engine.statistics().output_held_bytes <= 1_500_000);
+    assert!(!world.engine.is_working(), "what was written is handed out");
+}
+
 /// The story: who had read nearly all that had waited for it held the room of all of it still.
 #[test]
 fn who_has_read_nearly_all_holds_little() {
