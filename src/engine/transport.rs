@@ -49,7 +49,8 @@ pub struct Written {
     /// The transport holds some of what it took, now or before. As long as it does, the output is not written whole: a
     /// closing connection waits for it, and it can stall.
     pub has_backlog: bool,
-    /// The transport took all that it can for now, if some bytes are left. Otherwise it does not carry anything yet.
+    /// The transport took all that it can for now, or a share of it, if some bytes are left. Otherwise it does not carry
+    /// anything yet.
     pub is_blocked: bool,
 }
 

@@ -242,8 +242,7 @@ impl Socket {
                 Outcome::End | Outcome::Broken | Outcome::Fault(_) => failure = Some(WriteFailure::Broken),
             }
         }
-        // Where a share was written and more could be, the server's own turn is waited for.
-        let is_blocked = failure.is_none() && !self.writable && (bytes > 0 || self.is_open());
+        let is_blocked = failure.is_none() && (bytes > 0 || self.is_open());
         (Written { bytes, has_backlog: self.has_backlog(), is_blocked }, failure)
     }
 

@@ -56,8 +56,7 @@ fn texts_that_arrive_after_the_time_that_is_measured_are_not_in_its_rate() {
     let server = Server::start(&[&CHAT[..], &["--output-limit", "67108864"]].concat());
     let report = measured(&Plan { rate_per_second: 200_000.0, ..short(Scenario::Chat, &server) });
     let chat = report.chat.as_ref().unwrap();
-    // On most machines it is too much.
-    assert!(report.message_us.count * 20 >= chat.deliveries, "{report:?}");
+    assert!(report.message_us.count * 20 > chat.deliveries, "it was too much: {report:?}");
     let by_reader = chat.deliveries_per_second / 20.0;
     assert!((report.messages_per_second - by_reader).abs() < 0.01, "{report:?}");
 }
