@@ -238,6 +238,17 @@ fn who_was_not_yet_written_to_is_read() {
     reader.take();
 }
 
+/// Who is read again since what it wrote is handed out comes behind those who have waited longer: else it would take, turn
+/// for turn, the room that there is now.
+#[test]
+fn a_writer_is_read_again_behind_those_who_wait() {
+    let mut world = World::of(1, Box::new(Chat));
+    let (mut writer, _reader) = (world.log_in(true), world.log_in(false));
+    world.turns_until(|server| !server.has_ready());
+    writer.say(b"to all");
+    world.turns_until(|server| !server.behind.is_empty());
+}
+
 impl World {
     /// How many turns a hash takes, with this done before each.
     fn turns_of_a_hash(&mut self, name: &[u8], mut before_each: impl FnMut()) -> usize {

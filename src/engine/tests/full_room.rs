@@ -37,9 +37,9 @@ impl World {
     fn exchange_all(&mut self, members: &[(ConnId, [u8; 16])]) {
         loop {
             self.write_all();
-            let is_hungry =
+            let has_frames =
                 |(conn, _): &&(ConnId, [u8; 16])| self.engine.read_budget(*conn) == ReadBudget::Backlog;
-            let Some((conn, _)) = members.iter().find(is_hungry) else { return };
+            let Some((conn, _)) = members.iter().find(has_frames) else { return };
             self.engine.handle_bytes(*conn, &mut [], self.now);
         }
     }
@@ -110,6 +110,16 @@ fn a_stop_says_bye_though_much_is_on_its_way() {
     assert!(!world.engine.is_working());
 }
 
+/// Who has no session has nothing handed out: it is refused at once, however full the room is.
+#[test]
+fn a_message_without_a_session_does_not_wait_for_a_full_room() {
+    let (mut world, _) = full(["ann"]);
+    let stranger = world.engine.handle_connect(([192, 0, 2, 1], 4000).into(), world.now).unwrap();
+    world.send(stranger, Request::Message { token: &[0; 16], text: b"hi" });
+    assert_eq!(world.kinds_waiting(stranger), [0x81, 0x8f]);
+    assert!(world.engine.is_closing(stranger));
+}
+
 /// Who waits for what it wrote has many refusals: they are said in shares.
 #[test]
 fn refusals_behind_a_text_are_said_in_shares() {
@@ -154,6 +164,21 @@ fn who_is_ended_says_nothing_more() {
     assert_eq!(world.said(bob.0), [b"\x84\0hi".as_slice(), b"\x84\0go"]);
     assert_eq!(world.said(ann.0), [b"\x84\0hi".as_slice(), b"\x84\0go", b"\x85banned"]);
     assert!(world.engine.is_closing(ann.0));
+}
+
+/// The story: a stop that drops what is on its way dropped the end of a session with it, and whoever was banned could go on
+/// with the session at another server.
+#[test]
+fn a_stop_ends_whom_the_handler_has_ended() {
+    let mut world = World::new(config(), Box::new(Bouncer));
+    let (ann, _bob) = (world.log_in("ann"), world.log_in("bob"));
+    world.write_all();
+    world.several(ann, &["go"]);
+    assert_eq!(world.engine.statistics().sessions, 2);
+    world.engine.handle_shutdown(world.now);
+    world.now = world.now + STOP_TEXTS;
+    world.engine.handle_work(2, world.now);
+    assert!(world.engine.output(ann.0).to_vec().ends_with(b"\x85banned"), "and not that the server stops");
 }
 
 /// Who reads its own texts is answered in order.
