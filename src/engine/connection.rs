@@ -14,7 +14,6 @@ use super::output::Listed;
 use super::peer::Peer;
 use super::strangers::StrangerState;
 use super::timers::Timer;
-use super::transport::Written;
 use crate::Moment;
 use crate::auth::conversation::Unauthenticated;
 use crate::auth::{Origin, SessionId};
@@ -31,8 +30,9 @@ pub(super) struct Connection {
     inbox: Inbox,
     pub(super) outbox: Outbox,
     pub(super) traffic: Traffic,
-    /// What was written last has not yet left what lies between here and the socket.
-    transport_backlog: bool,
+    /// Bytes of what was written that have not left what lies between here and the socket; more are counted as
+    /// so many as fit.
+    transport_backlog_bytes: u16,
     /// Since when none of the waiting output could be written.
     stalled_since: Option<Moment>,
     /// For when its timer is set; never later than it is due.
@@ -116,7 +116,7 @@ impl Connection {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             traffic: Traffic::default(),
-            transport_backlog: false,
+            transport_backlog_bytes: 0,
             stalled_since: None,
             armed: Moment::NEVER,
             input: Input::Open,
@@ -151,12 +151,12 @@ impl Connection {
 
     /// Whether its next frame may be handled, if it is there.
     pub(super) fn is_heard(&self) -> bool {
-        let is_heard = !self.is_full();
+        let has_room = !self.is_full();
         match &self.state {
             // A stranger who reads no answer is not to fill the memory with them.
-            ConnectionState::Unauthenticated(unauthenticated) => is_heard && !unauthenticated.is_waiting(),
+            ConnectionState::Unauthenticated(unauthenticated) => has_room && !unauthenticated.is_waiting(),
             ConnectionState::Authenticated { is_paused, is_waiting, posts, .. } => {
-                is_heard && !is_paused && !is_waiting && usize::from(*posts) < SHARE_FRAMES
+                has_room && !is_paused && !is_waiting && usize::from(*posts) < SHARE_FRAMES
             }
             ConnectionState::Flushing { .. }
             | ConnectionState::Discarding { .. }
@@ -251,15 +251,12 @@ impl Connection {
         self.inbox = inbox;
     }
 
-    /// Keeps since when none of the output that waits, here or in the transport, could be written.
-    pub(super) fn note_stall(&mut self, written: &Written, held_is_news: bool, now: Moment) {
-        if self.outbox.is_empty() && !written.has_backlog {
+    /// Keeps since when none of the output that waits, here or in the transport, could be written: from each time that some
+    /// of it moved, or nothing could although the transport is open.
+    pub(super) fn note_stall(&mut self, is_blocked: bool, has_moved: bool, now: Moment) {
+        if self.outbox.is_empty() && !self.has_transport_backlog() {
             self.stalled_since = None;
-        } else if held_is_news
-            || (!self.outbox.is_empty()
-                && written.is_blocked
-                && (written.bytes > 0 || self.stalled_since.is_none()))
-        {
+        } else if has_moved || (is_blocked && self.stalled_since.is_none()) {
             self.stalled_since = Some(now);
         }
     }
@@ -274,12 +271,13 @@ impl Connection {
     }
 
     pub(super) fn has_transport_backlog(&self) -> bool {
-        self.transport_backlog
+        self.transport_backlog_bytes > 0
     }
 
-    /// Notes whether the transport holds what was written last, and says whether it did before.
-    pub(super) fn set_transport_backlog(&mut self, has_backlog: bool) -> bool {
-        std::mem::replace(&mut self.transport_backlog, has_backlog)
+    /// Notes how many bytes the transport holds of what was written, and says how many it held before.
+    pub(super) fn set_transport_backlog(&mut self, bytes: usize) -> usize {
+        let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
+        std::mem::replace(&mut self.transport_backlog_bytes, bytes).into()
     }
 
     pub(super) fn read_budget(&self, config: &Config) -> ReadBudget {

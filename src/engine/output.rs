@@ -150,11 +150,11 @@ impl Outputs {
         self.count(before, connection.outbox.held_bytes());
     }
 
-    /// Notes whether the transport holds what was written last; true if that is news.
-    pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, has_backlog: bool) -> bool {
-        let was_held = connection.set_transport_backlog(has_backlog);
-        self.count(transport::held_bytes(was_held), transport::held_bytes(has_backlog));
-        was_held != has_backlog
+    /// Notes what the transport holds of what was written; true if that is news.
+    pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, bytes: usize) -> bool {
+        let before = connection.set_transport_backlog(bytes);
+        self.count(transport::held_bytes(before > 0), transport::held_bytes(bytes > 0));
+        before != bytes
     }
 
     fn count(&mut self, before: usize, after: usize) {
@@ -173,8 +173,9 @@ impl<S: Store> Engine<S> {
         let is_last = connection.is_closing();
         let written = write(Output { bytes: connection.outbox.unsent(), is_last });
         outputs.advance(id, connection, written.bytes);
-        let is_news = outputs.note_transport_backlog(connection, written.has_backlog);
-        connection.note_stall(&written, is_news, now);
+        let has_moved =
+            outputs.note_transport_backlog(connection, written.backlog_bytes) || written.bytes > 0;
+        connection.note_stall(written.is_blocked, has_moved, now);
         let is_written = connection.outbox.is_empty();
         let can_be_read = !could_be_read && connection.may_be_served();
         let can_stall = connection.is_stalled();
@@ -303,10 +304,10 @@ impl Registry {
         self.outputs.reclaim(outbox);
     }
 
-    /// Notes whether the transport holds what was written last.
-    pub(super) fn note_transport_backlog(&mut self, id: ConnId, has_backlog: bool) {
+    /// What the transport holds of a connection's output is of no use any more.
+    pub(super) fn forget_transport_backlog(&mut self, id: ConnId) {
         if let Some(connection) = self.connections.get_mut(id) {
-            self.outputs.note_transport_backlog(connection, has_backlog);
+            self.outputs.note_transport_backlog(connection, 0);
         }
     }
 }

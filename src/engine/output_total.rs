@@ -116,7 +116,7 @@ impl Registry {
         }
         // The final reply finds no room, or was not taken.
         self.close_at_once(id, CloseReason::Refused(Code::SlowConsumer));
-        self.note_transport_backlog(id, false);
+        self.forget_transport_backlog(id);
         self.drop_output(id);
     }
 }

@@ -244,7 +244,7 @@ impl Registry {
 
     /// Forgets a closed connection.
     pub(super) fn remove(&mut self, id: ConnId) {
-        self.note_transport_backlog(id, false);
+        self.forget_transport_backlog(id);
         let Some(connection) = self.connections.remove(id) else { return };
         self.timers.forget(id, &connection);
         self.over_limit -= usize::from(connection.is_over_limit());

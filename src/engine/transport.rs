@@ -46,9 +46,9 @@ pub struct Output<'a> {
 pub struct Written {
     /// So many of its first bytes were taken.
     pub bytes: usize,
-    /// The transport holds some of what it took, now or before. As long as it does, the output is not written whole: a
-    /// closing connection waits for it, and it can stall.
-    pub has_backlog: bool,
+    /// Bytes that the transport holds of what it took, now or before. As long as there are any, the output is not written
+    /// whole: a closing connection waits for them, and they can stall.
+    pub backlog_bytes: usize,
     /// The transport took all that it can for now, or a share of it, if some bytes are left. Otherwise it does not carry
     /// anything yet.
     pub is_blocked: bool,
@@ -57,7 +57,7 @@ pub struct Written {
 impl Written {
     /// What a transport has written that holds nothing back.
     pub fn bytes(bytes: usize) -> Written {
-        Written { bytes, has_backlog: false, is_blocked: true }
+        Written { bytes, backlog_bytes: 0, is_blocked: true }
     }
 }
 
@@ -122,7 +122,7 @@ impl Registry {
 
     /// Nothing waits to be written any more, here or in the transport.
     fn forget_output(&mut self, id: ConnId) {
-        self.note_transport_backlog(id, false);
+        self.forget_transport_backlog(id);
         self.drop_output(id);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.forget_stall();
@@ -130,7 +130,8 @@ impl Registry {
     }
 }
 
-/// What a transport that holds something back takes in memory, as far as the engine counts it.
+/// What a transport that holds something back takes in memory, as far as the engine counts it: however little of it is
+/// left, it has its room.
 pub(super) fn held_bytes(has_backlog: bool) -> usize {
     usize::from(has_backlog) * TRANSPORT_HOLDS_BYTES
 }

@@ -156,12 +156,12 @@ impl Socket {
         }
     }
 
-    /// Whether what was written has not all been taken by the system.
-    pub(super) fn has_backlog(&self) -> bool {
+    /// Bytes of what was written that have not been taken by the system.
+    pub(super) fn backlog_bytes(&self) -> usize {
         match &self.transport {
-            Transport::Plain => false,
+            Transport::Plain => 0,
             #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.has_backlog(),
+            Transport::Tls(tls) => tls.backlog_bytes(),
         }
     }
 
@@ -226,7 +226,7 @@ impl Socket {
         let mut bytes = 0;
         if output.is_last && !self.is_open() && !self.is_refused() {
             failure = Some(WriteFailure::NeverOpened);
-        } else if self.writable && (!output.bytes.is_empty() || self.has_backlog()) {
+        } else if self.writable && (!output.bytes.is_empty() || self.backlog_bytes() > 0) {
             // What is followed by a shutdown in this turn or soon after may be held back by the system until then, so that
             // the end goes along in the same packet.
             let flags = if output.is_last { FOLLOWED } else { ALONE };
@@ -243,7 +243,7 @@ impl Socket {
             }
         }
         let is_blocked = failure.is_none() && (bytes > 0 || self.is_open());
-        (Written { bytes, has_backlog: self.has_backlog(), is_blocked }, failure)
+        (Written { bytes, backlog_bytes: self.backlog_bytes(), is_blocked }, failure)
     }
 
     /// Shuts the sending side.

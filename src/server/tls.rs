@@ -37,8 +37,8 @@ impl Tls {
         self.channel.as_ref().is_some_and(|channel| !channel.is_handshaking())
     }
 
-    pub(super) fn has_backlog(&self) -> bool {
-        self.channel.as_ref().is_some_and(|channel| channel.has_backlog())
+    pub(super) fn backlog_bytes(&self) -> usize {
+        self.channel.as_ref().map_or(0, |channel| channel.backlog_bytes())
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Channel {
     /// TLS has failed: nothing more is read or taken; an alert may still wait to be written.
     has_failed: bool,
     /// Something of the peer's was understood: it speaks TLS.
-    has_heard: bool,
+    is_understood: bool,
     /// It was said that nothing more will be sent.
     is_finished: bool,
 }
@@ -94,7 +94,7 @@ impl Channel {
             is_drained: false,
             is_ended: false,
             has_failed: false,
-            has_heard: false,
+            is_understood: false,
             is_finished: false,
         }
     }
@@ -123,6 +123,11 @@ impl Channel {
     /// Whether encrypted bytes wait to be written.
     pub fn has_backlog(&self) -> bool {
         !self.unsent.is_empty()
+    }
+
+    /// How many encrypted bytes wait to be written.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.unsent.len() - self.unsent_written
     }
 
     /// The certificate that the peer has shown, in DER.
@@ -313,13 +318,13 @@ impl Channel {
             self.is_ended = true;
             return Ok(0);
         }
-        if !self.has_heard && came.first().is_some_and(|first| !super::is_tls_record(&[*first])) {
+        if !self.is_understood && came.first().is_some_and(|first| !super::is_tls_record(&[*first])) {
             self.has_failed = true;
             // An alert is what a client that waits for a frame can tell from one.
             self.unsent.extend_from_slice(&GOODBYE);
             return Err(io::Error::new(ErrorKind::InvalidData, NotTls));
         }
-        self.has_heard |= !came.is_empty();
+        self.is_understood |= !came.is_empty();
         self.is_ended = came.is_empty();
         self.decipher(came, text).map_err(|error| {
             self.has_failed = true;

@@ -52,6 +52,11 @@ impl World {
             Op::Crash { machine, calls: None, salt } => self.fall(machine, salt),
             Op::Restart { salt } => self.restart(salt),
             Op::Meddle { salt } => self.meddle(salt),
+            Op::Garble { who } => {
+                if let Some(link) = self.agents[who].link {
+                    self.links[link].garble();
+                }
+            }
         }
     }
 
@@ -87,7 +92,11 @@ impl World {
                 return false;
             }
             let number = self.links.len();
-            self.links.push(Link::new(agent.peer, self.settings.socket_bytes));
+            let mut link = Link::new(agent.peer, self.settings.socket_bytes, self.settings.breaks);
+            if self.settings.record_bytes > 0 {
+                link.send(agent.opening(random));
+            }
+            self.links.push(link);
             self.knocking.push_back(number);
             agent.connected(number);
             return false;
@@ -194,12 +203,15 @@ impl World {
         let id = random.pick(&self.gone);
         let now = self.tick();
         let engine = self.engine();
-        match random.below(6) {
+        match random.below(9) {
             0 => engine.handle_bytes(id, &mut frame(6, &[]), now),
             1 => engine.handle_bytes(id, &mut [], now),
             2 => engine.handle_transport(id, TransportEvent::HalfClosed, now),
             3 => engine.handle_transport(id, TransportEvent::Ended, now),
             4 => engine.handle_transport(id, TransportEvent::Reset, now),
+            5 => engine.handle_transport(id, TransportEvent::WriteClosed, now),
+            6 => engine.handle_transport(id, TransportEvent::NeverOpened, now),
+            7 => engine.handle_transport(id, TransportEvent::Failed("too late"), now),
             _ => engine.handle_writable(id, now, |_| Written::bytes(0)),
         }
         self.observe(Cause::Late, now);

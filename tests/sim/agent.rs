@@ -2,6 +2,7 @@
 
 use crate::plan::{Behaviour, Mode, Settings};
 use crate::random::Random;
+use crate::transport::OPENING;
 use crate::wire::{Said, change_frame, frame, take_reply};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -108,6 +109,15 @@ impl Agent {
         self.is_changing = false;
         self.wants = Wants::Hello;
         (self.sent, self.back) = (0, 0);
+    }
+
+    /// What it says for its transport to open: those that mean ill may say nothing, or something else.
+    pub(crate) fn opening(&self, random: &mut Random) -> &'static [u8] {
+        match self.behaviour {
+            Behaviour::Hostile | Behaviour::NonReading if random.one_in(6) => b"",
+            Behaviour::Hostile if random.one_in(6) => b"tcp",
+            _ => OPENING,
+        }
     }
 
     /// The connection is no more. What was under way may be lost, so it is counted as not done.

@@ -2,11 +2,12 @@
 //! list, and sockets that tell of their readiness once.
 
 use crate::model::Cause;
-use crate::net::{Events, Outcome};
+use crate::net::{Breaks, Events, Link, Outcome};
+use crate::transport::{Transport, WriteFailure, Wrote};
 use crate::wire::{Said, first_reply};
 use crate::world::World;
 use porter::Moment;
-use porter::engine::{ConnId, ReadBudget, SocketCommand, Unsent};
+use porter::engine::{ConnId, ReadBudget, SocketCommand, Unsent, Written};
 use porter::store::Store;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,12 +20,15 @@ const READ_BYTES: usize = 65_540;
 /// One connection's socket, and what is remembered of its readiness.
 pub(crate) struct Socket {
     pub(crate) link: usize,
+    transport: Transport,
     readable: bool,
     ending: bool,
+    /// Nothing written reaches the peer any more. After what is left to be read comes the end.
+    write_closed: bool,
     writable: bool,
     in_ready: bool,
     /// It was read in this turn.
-    is_heard: bool,
+    was_read: bool,
     /// What the engine's output was when it was last looked at, and where frames end in it.
     output: Vec<u8>,
     ends: VecDeque<usize>,
@@ -33,14 +37,16 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    fn new(link: usize) -> Socket {
+    fn new(link: usize, transport: Transport) -> Socket {
         Socket {
             link,
+            transport,
             readable: false,
             ending: false,
+            write_closed: false,
             writable: true,
             in_ready: false,
-            is_heard: false,
+            was_read: false,
             output: Vec::new(),
             ends: VecDeque::new(),
             begun: false,
@@ -85,6 +91,17 @@ impl Socket {
         self.ends.clear();
     }
 
+    /// Writes what the link takes.
+    fn write_plain(&mut self, link: &mut Link, output: &[u8]) -> Wrote {
+        let (bytes, failure) = match link.write(output) {
+            Outcome::Bytes(count) => (count, None),
+            Outcome::Nothing => (0, None),
+            Outcome::End | Outcome::Fault | Outcome::Broken => (0, Some(WriteFailure::Broken)),
+        };
+        self.writable = bytes == output.len();
+        Wrote { written: Written::bytes(bytes), has_moved: bytes > 0, failure }
+    }
+
     fn written(&mut self, count: usize) {
         self.output.drain(..count);
         self.begun = count > 0 && !self.ends.contains(&count) || (count == 0 && self.begun);
@@ -99,7 +116,7 @@ impl World {
     /// One turn of the server.
     pub(crate) fn turn(&mut self) {
         self.take_events();
-        let began = self.clock.get();
+        let (began, connections) = (self.clock.get(), self.model.conns.len());
         self.accept();
         let arrived = self.find_arrived();
         self.read();
@@ -114,7 +131,7 @@ impl World {
         self.hash();
         self.write();
         self.close();
-        self.model.check_closing(began);
+        self.model.check_closing(began, connections);
         // Nobody may be forgotten, whether or not the server would wait for long.
         self.patience();
     }
@@ -125,7 +142,8 @@ impl World {
         let busy = !self.ready.is_empty()
             || self.engine().has_work()
             || self.engine().is_hashing()
-            || !self.knocking.is_empty();
+            || !self.knocking.is_empty()
+            || !self.unblocked.is_empty();
         let now = self.clock.get();
         if busy || self.sockets.values().any(|socket| self.links[socket.link].events.any()) {
             return Some(Duration::ZERO);
@@ -141,7 +159,8 @@ impl World {
         self.model.check_quiet(false, committing);
         for (id, socket) in &self.sockets {
             let link = &self.links[socket.link];
-            let stuck = socket.output_bytes() > 0 && link.has_room();
+            let waits = socket.output_bytes() > 0 || socket.transport.has_backlog();
+            let stuck = waits && link.has_room() && socket.transport.is_open();
             assert!(!stuck, "output of {id:?} waits though its socket takes it");
             let budget = self.engine.as_ref().map(|engine| engine.read_budget(*id));
             let unblocked =
@@ -162,7 +181,10 @@ impl World {
         };
         for (id, events) in told.into_iter().filter(|(_, events)| events.any()) {
             if events.broken {
-                self.call(Cause::Reset(id));
+                match self.settings.breaks {
+                    Breaks::Whole => self.call(Cause::Reset(id)),
+                    Breaks::Writing => self.close_writing(id),
+                }
                 continue;
             }
             let Some(socket) = self.sockets.get_mut(&id) else { continue };
@@ -175,15 +197,17 @@ impl World {
             if events.ended {
                 self.call(Cause::HalfClose(id));
             }
-            if may_write {
+            if may_write && self.settings.record_bytes == 0 {
                 self.write_one(id);
+            } else if may_write {
+                self.unblocked.push_back(id);
             }
         }
     }
 
     /// Those of whom something is there that the server takes.
     fn find_arrived(&mut self) -> Vec<ConnId> {
-        self.sockets.values_mut().for_each(|socket| socket.is_heard = false);
+        self.sockets.values_mut().for_each(|socket| socket.was_read = false);
         self.sockets.keys().copied().filter(|id| self.is_to_be_read(*id)).collect()
     }
 
@@ -195,7 +219,7 @@ impl World {
 
     /// Whatever is due is done. Nobody may be too late of whom something had arrived that was not read.
     fn meet_deadlines(&mut self, mut unheard: Vec<ConnId>) {
-        unheard.retain(|id| self.sockets.get(id).is_some_and(|socket| !socket.is_heard));
+        unheard.retain(|id| self.sockets.get(id).is_some_and(|socket| !socket.was_read));
         unheard.retain(|id| self.is_to_be_read(*id));
         self.call(Cause::Time);
         let engine = self.engine();
@@ -210,7 +234,11 @@ impl World {
             let now = self.tick();
             let id = self.engine().handle_connect(peer, now);
             match id {
-                Some(id) => assert!(self.sockets.insert(id, Socket::new(link)).is_none()),
+                Some(id) => {
+                    let is_refused = self.engine().is_closing(id);
+                    let transport = Transport::new(self.settings.record_bytes, is_refused);
+                    assert!(self.sockets.insert(id, Socket::new(link, transport)).is_none());
+                }
                 None => self.links[link].close(),
             }
             self.observe(Cause::Connect(peer, id), now);
@@ -238,11 +266,20 @@ impl World {
         let Some(socket) = self.sockets.get_mut(&id) else { return false };
         socket.in_ready = false;
         let readable = socket.readable;
+        let is_plain = socket.transport.is_plain();
+        if !is_plain && self.engine().is_held_by_output(id) {
+            // Perhaps it was only that nobody had yet tried to write it.
+            self.write_one(id);
+        }
         match self.engine().read_budget(id) {
             ReadBudget::Nothing => return false,
             ReadBudget::Backlog => self.call(Cause::Turn(id)),
             ReadBudget::Bytes(_) if !readable => return false,
             ReadBudget::Bytes(most) => self.read_bytes(id, most.min(READ_BYTES)),
+        }
+        if !is_plain {
+            // Who spoke is answered at once, and who has come through the opening is greeted.
+            self.write_one(id);
         }
         match self.engine().read_budget(id) {
             ReadBudget::Nothing => false,
@@ -254,20 +291,44 @@ impl World {
     fn read_bytes(&mut self, id: ConnId, most: usize) {
         let mut buffer = vec![0; most];
         let Some(socket) = self.sockets.get_mut(&id) else { return };
-        socket.is_heard = true;
-        match self.links[socket.link].read(&mut buffer) {
-            Outcome::Bytes(count) => {
-                // A short read has emptied the socket.
-                socket.readable = count == most || socket.ending;
-                self.call(Cause::Bytes(id, &buffer[..count]));
-            }
-            Outcome::Nothing => socket.readable = false,
-            Outcome::End => {
-                socket.readable = false;
-                self.call(Cause::End(id));
-            }
+        socket.was_read = true;
+        let outcome = socket.transport.read(&mut self.links[socket.link], &mut buffer);
+        // A short read has emptied the socket.
+        let is_short = matches!(outcome, Outcome::Bytes(count) if count < most);
+        socket.readable = match outcome {
+            Outcome::Bytes(_) => !is_short || socket.ending || socket.write_closed,
+            Outcome::Fault => true,
+            Outcome::Nothing | Outcome::End | Outcome::Broken => false,
+        };
+        let (is_open, write_closed) = (socket.transport.is_open(), socket.write_closed);
+        match outcome {
+            Outcome::Bytes(count) => self.call(Cause::Bytes(id, &buffer[..count])),
+            Outcome::Nothing | Outcome::End if write_closed => self.call(Cause::Reset(id)),
+            Outcome::Nothing => {}
+            Outcome::End if !is_open => self.call(Cause::NeverOpened(id)),
+            Outcome::End => self.call(Cause::End(id)),
+            Outcome::Fault => self.call(Cause::Failed(id)),
             Outcome::Broken => self.call(Cause::Reset(id)),
         }
+    }
+
+    /// Nothing can be written any more, but what arrived before can still be read.
+    fn close_writing(&mut self, id: ConnId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.readable = true;
+        if !std::mem::replace(&mut socket.write_closed, true) {
+            if !std::mem::replace(&mut socket.in_ready, true) {
+                self.ready.push(id);
+            }
+            self.drop_unwritable(id);
+        }
+    }
+
+    fn drop_unwritable(&mut self, id: ConnId) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.transport.drop_held();
+        }
+        self.call(Cause::WriteClosed(id));
     }
 
     fn take_unblocked(&mut self) {
@@ -288,28 +349,41 @@ impl World {
 
     fn write_for_many(&mut self) {
         for _ in 0..self.settings.writes_for_many {
-            let Some(id) = self.engine().poll_output_for_many() else { return };
+            let next = self.unblocked.pop_front().or_else(|| self.engine().poll_output_for_many());
+            let Some(id) = next else { return };
             self.write_one(id);
         }
     }
 
     fn write_one(&mut self, id: ConnId) {
         let (Some(engine), Some(socket)) = (&self.engine, self.sockets.get_mut(&id)) else { return };
-        let output = engine.output(id);
-        if output.is_empty() || !socket.writable {
-            return;
+        if socket.write_closed {
+            return self.drop_unwritable(id);
         }
-        match self.links[socket.link].write(&output.to_vec()) {
-            Outcome::Bytes(count) => {
-                socket.writable = count == output.len();
-                socket.written(count);
-                self.call(Cause::Written(id, count));
+        let output = engine.output(id).to_vec();
+        let link = &mut self.links[socket.link];
+        let wrote = if socket.transport.is_plain() {
+            if output.is_empty() || !socket.writable {
+                return;
             }
-            Outcome::Nothing => {
-                socket.writable = false;
-                self.call(Cause::Written(id, 0));
-            }
-            Outcome::End | Outcome::Broken => self.call(Cause::Reset(id)),
+            socket.write_plain(link, &output)
+        } else {
+            socket.transport.write(link, &output, engine.is_closing(id), &mut socket.writable)
+        };
+        let Wrote { written, has_moved, failure } = wrote;
+        let has_more = socket.writable && written.bytes > 0 && written.bytes < output.len();
+        socket.written(written.bytes);
+        if failure != Some(WriteFailure::Broken) {
+            self.call(Cause::Written(id, written, has_moved));
+        }
+        if has_more {
+            self.engine().list_behind(id);
+        }
+        match failure {
+            None => {}
+            Some(WriteFailure::Broken) if self.settings.breaks == Breaks::Writing => self.close_writing(id),
+            Some(WriteFailure::Broken) => self.call(Cause::Reset(id)),
+            Some(WriteFailure::NeverOpened) => self.call(Cause::Failed(id)),
         }
     }
 
@@ -319,8 +393,8 @@ impl World {
             self.model.obey_command(id, command == SocketCommand::Close, now);
             match command {
                 SocketCommand::ShutDown => {
-                    let socket = &self.sockets[&id];
-                    self.links[socket.link].shut();
+                    let Some(socket) = self.sockets.get_mut(&id) else { continue };
+                    socket.transport.shut(&mut self.links[socket.link]);
                 }
                 SocketCommand::Close => {
                     if let Some(socket) = self.sockets.remove(&id) {

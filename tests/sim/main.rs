@@ -26,6 +26,7 @@ mod recorder;
 mod shared;
 mod shrink;
 mod teardown;
+mod transport;
 mod wire;
 mod world;
 

@@ -18,11 +18,22 @@ impl Events {
     }
 }
 
+/// What becomes of a connection whose client has gone with something unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    /// It breaks altogether, with all that was on the way.
+    Whole,
+    /// Nothing can be written any more, but what has arrived can still be read.
+    Writing,
+}
+
 /// What came of a read or write.
 pub(crate) enum Outcome {
     Bytes(usize),
     Nothing,
     End,
+    /// What came is nothing that the transport can go on with.
+    Fault,
     Broken,
 }
 
@@ -41,13 +52,19 @@ pub(crate) struct Link {
     server_ended: bool,
     server_closed: bool,
     broken: bool,
+    breaks: Breaks,
+    /// Nothing can be written any more.
+    write_broken: bool,
+    /// What comes after what has arrived is garbled: nothing of it is the client's; and whether the server has come to it.
+    garbled: bool,
+    garble_is_read: bool,
     /// The client has closed, and reads no more.
     client_gone: bool,
     pub(crate) events: Events,
 }
 
 impl Link {
-    pub(crate) fn new(peer: SocketAddr, capacity: usize) -> Link {
+    pub(crate) fn new(peer: SocketAddr, capacity: usize, breaks: Breaks) -> Link {
         Link {
             peer,
             capacity,
@@ -59,6 +76,10 @@ impl Link {
             server_ended: false,
             server_closed: false,
             broken: false,
+            breaks,
+            write_broken: false,
+            garbled: false,
+            garble_is_read: false,
             client_gone: false,
             events: Events::default(),
         }
@@ -97,10 +118,30 @@ impl Link {
         self.arrived.clear();
     }
 
+    /// What has not arrived yet comes as something else.
+    pub(crate) fn garble(&mut self) {
+        if !self.broken && !self.end_arrived && !self.garbled {
+            self.garbled = true;
+            self.events.readable = true;
+        }
+    }
+
+    /// The answer to what was written to a client that has gone: what the server has no room for is lost.
+    fn break_writing(&mut self) {
+        self.arrive(usize::MAX);
+        self.flying.clear();
+        (self.end_flying, self.end_arrived) = (false, true);
+        self.write_broken = true;
+        self.events.broken = true;
+    }
+
     /// Lets up to `most` bytes arrive, and the end after the last of them.
     pub(crate) fn arrive(&mut self, most: usize) {
         if self.broken {
             return;
+        }
+        if self.garbled {
+            self.flying.clear();
         }
         let room = self.capacity.saturating_sub(self.arrived.len());
         let count = most.min(room).min(self.flying.len());
@@ -139,23 +180,31 @@ impl Link {
             return Outcome::Broken;
         }
         let count = buffer.len().min(self.arrived.len());
+        if count == 0 && self.garbled && !std::mem::replace(&mut self.garble_is_read, true) {
+            return Outcome::Fault;
+        }
         if count == 0 {
             return if self.end_arrived { Outcome::End } else { Outcome::Nothing };
         }
         for (place, byte) in buffer.iter_mut().zip(self.arrived.drain(..count)) {
             *place = byte;
         }
+        // What is garbled arrives behind it.
+        self.events.readable |= self.garbled && !self.garble_is_read;
         Outcome::Bytes(count)
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Outcome {
-        if self.broken {
+        if self.broken || self.write_broken {
             return Outcome::Broken;
         }
         assert!(!self.server_ended, "written after the sending side was shut");
         if self.client_gone {
             // The first write goes through, and the answer is a reset.
-            self.sever();
+            match self.breaks {
+                Breaks::Whole => self.sever(),
+                Breaks::Writing => self.break_writing(),
+            }
             return Outcome::Bytes(bytes.len());
         }
         match (self.capacity - self.to_client.len()).min(bytes.len()) {
@@ -177,10 +226,11 @@ impl Link {
     }
 
     pub(crate) fn has_arrived(&self) -> bool {
-        !self.broken && (!self.arrived.is_empty() || self.end_arrived)
+        !self.broken
+            && (!self.arrived.is_empty() || self.end_arrived || (self.garbled && !self.garble_is_read))
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        !self.broken && self.to_client.len() < self.capacity
+        !self.broken && !self.write_broken && self.to_client.len() < self.capacity
     }
 }

@@ -4,9 +4,11 @@
 //! that is what makes a failing run's list shrinkable.
 
 use crate::disk::Fault;
+use crate::net::Breaks;
 use crate::random::Random;
 use porter::auth::{LANE_WIDTHS, LaneCosts};
 use porter::engine::Config;
+use porter::limits::TRANSPORT_HOLDS_BYTES;
 use std::time::Duration;
 
 /// Which handler the engine has.
@@ -114,6 +116,9 @@ pub(crate) struct Settings {
     pub(crate) sync_most: Duration,
     /// Bytes arrive as they were sent, at once.
     pub(crate) prompt_network: bool,
+    /// Bytes that what lies between socket and engine takes at once; 0 if nothing does.
+    pub(crate) record_bytes: usize,
+    pub(crate) breaks: Breaks,
 }
 
 /// One thing that happens.
@@ -149,6 +154,8 @@ pub(crate) enum Op {
     Restart { salt: u64 },
     /// Somebody is at the users' file, or has it reloaded.
     Meddle { salt: u64 },
+    /// What a client sends becomes nothing that the transport can go on with.
+    Garble { who: usize },
 }
 
 /// How often each kind of operation comes; the run's seed switches some off.
@@ -169,18 +176,31 @@ fn lane_costs(seed: u64) -> LaneCosts {
     LaneCosts::new(milliseconds.map(Duration::from_millis))
 }
 
-/// Seldom so few that they are reached without trying; not drawn, as the above.
+/// Seldom so few that they are reached without trying; not drawn, as the above. Where a connection has to be opened first
+/// they stay longer: then those who come again and again would send each other away for ever.
 fn max_strangers(seed: u64) -> usize {
+    let is_slow = transport(seed).0 > 0;
     match seed / 8 % 4 {
-        0 => 2,
-        1 => 5,
+        0 => 2 + 8 * usize::from(is_slow),
+        1 => 5 + 15 * usize::from(is_slow),
         _ => 1_000,
     }
 }
 
-/// What may wait for all together: as much as there can be, or little; not drawn either.
+/// Whether something lies between socket and engine, and how connections break; not drawn either.
+fn transport(seed: u64) -> (usize, Breaks) {
+    let breaks = if (seed / 21).is_multiple_of(2) { Breaks::Writing } else { Breaks::Whole };
+    match seed / 7 % 3 {
+        0 => ([40, 600, 16_384][(seed / 42 % 3) as usize], breaks),
+        1 => (0, Breaks::Writing),
+        _ => (0, Breaks::Whole),
+    }
+}
+
+/// What may wait for all together: as much as there can be, or little; not drawn either. What transports hold comes on top.
 fn output_total(seed: u64, output_limit_bytes: usize) -> usize {
-    if (seed / 8).is_multiple_of(3) { output_limit_bytes.max(60_000) } else { usize::MAX }
+    let held = if transport(seed).0 > 0 { 40 * TRANSPORT_HOLDS_BYTES } else { 0 };
+    if (seed / 8).is_multiple_of(3) { output_limit_bytes.max(60_000) + held } else { usize::MAX }
 }
 
 pub(crate) fn settings(seed: u64) -> Settings {
@@ -233,6 +253,8 @@ pub(crate) fn settings(seed: u64) -> Settings {
         slice: random.pick(&[1, 3, 7, 30]),
         sync_most: random.pick(&[Duration::ZERO, milliseconds(3), milliseconds(40)]),
         prompt_network: random.one_in(3),
+        record_bytes: transport(seed).0,
+        breaks: transport(seed).1,
     }
 }
 
@@ -255,7 +277,20 @@ pub(crate) fn operations(seed: u64, settings: &Settings) -> Vec<Op> {
     let total: usize = weights.iter().sum();
     let mut ops = drawn(random, settings, weights, total);
     meddle(seed, settings, &mut ops);
+    garble(seed, settings, &mut ops);
     ops
+}
+
+/// Strews in what no transport can go on with.
+fn garble(seed: u64, settings: &Settings, ops: &mut Vec<Op>) {
+    if settings.record_bytes == 0 {
+        return;
+    }
+    let mut random = Random::new(seed ^ 0x006a_4b1e);
+    for _ in 0..random.below(8) {
+        let who = random.below(settings.behaviours.len());
+        ops.insert(random.below(ops.len() + 1), Op::Garble { who });
+    }
 }
 
 /// Strews in those who are at the files; not drawn with the rest, so that seeds go on meaning what they did.

@@ -10,7 +10,7 @@ use crate::random::Random;
 use crate::recorder::{SeededEntropy, Source, TellTale, WatchedHandler, WatchedStore};
 use porter::Moment;
 use porter::auth::{Name, Password, hash_password};
-use porter::engine::{ConnId, Engine, ReadBudget, TransportEvent, Written};
+use porter::engine::{ConnId, Engine, ReadBudget, TransportEvent};
 use porter::handler::{Chat, Echo, Handler, Operator};
 use porter::store::{DiskStore, Store, Ticket};
 use std::cell::{Cell, RefCell};
@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) knocking: VecDeque<usize>,
     pub(crate) sockets: BTreeMap<ConnId, Socket>,
     pub(crate) ready: Vec<ConnId>,
+    /// Those that can be written again.
+    pub(crate) unblocked: VecDeque<ConnId>,
     /// Connections that are no more.
     pub(crate) gone: Vec<ConnId>,
     pub(crate) agents: Vec<Agent>,
@@ -64,6 +66,7 @@ impl World {
             knocking: VecDeque::new(),
             sockets: BTreeMap::new(),
             ready: Vec::new(),
+            unblocked: VecDeque::new(),
             gone: Vec::new(),
             agents,
             machine_dies: true,
@@ -193,6 +196,7 @@ impl World {
         self.knocking.drain(..).for_each(|link| self.links[link].sever());
         self.sockets.clear();
         self.ready.clear();
+        self.unblocked.clear();
         self.gone.clear();
         self.disk.crash(machine, salt);
         self.model.forget_all();
@@ -210,8 +214,11 @@ impl World {
             Cause::Turn(id) => engine.handle_bytes(id, &mut [], now),
             Cause::HalfClose(id) => engine.handle_transport(id, TransportEvent::HalfClosed, now),
             Cause::End(id) => engine.handle_transport(id, TransportEvent::Ended, now),
+            Cause::WriteClosed(id) => engine.handle_transport(id, TransportEvent::WriteClosed, now),
             Cause::Reset(id) => engine.handle_transport(id, TransportEvent::Reset, now),
-            Cause::Written(id, count) => engine.handle_writable(id, now, |_| Written::bytes(count)),
+            Cause::NeverOpened(id) => engine.handle_transport(id, TransportEvent::NeverOpened, now),
+            Cause::Failed(id) => engine.handle_transport(id, TransportEvent::Failed("garbled"), now),
+            Cause::Written(id, written, _) => engine.handle_writable(id, now, |_| written),
             Cause::FanOut => {
                 engine.handle_work(fan_out, now);
             }
@@ -233,7 +240,12 @@ impl World {
         for (id, socket) in &mut self.sockets {
             let output = engine.output(*id);
             let closing = self.model.conns.get(id).and_then(|conn| conn.closing);
-            if output.is_empty() && closing.is_some_and(|since| since + FLUSH <= now) {
+            let is_unwritable =
+                matches!(cause, Cause::WriteClosed(other) | Cause::Failed(other) if other == *id);
+            let is_kept = is_unwritable && closing.is_none() && !output.is_empty();
+            assert!(!is_kept, "{id:?} keeps its output, which nobody can read");
+            let is_late = closing.is_some_and(|since| since + FLUSH <= now);
+            if output.is_empty() && (is_unwritable || is_late) {
                 socket.forget();
             } else if output.is_empty() && socket.output_bytes() > 0 && engine.is_closing(*id) {
                 // Closed already, and there was too much of all.

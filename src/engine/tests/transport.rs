@@ -8,7 +8,7 @@ fn the_last_word_is_said_only_when_nothing_is_held() {
     let (ann, _) = world.log_in("ann");
     world.send(ann, Request::Exit);
     let count = world.engine.output(ann).len();
-    let held = Written { bytes: count, has_backlog: true, is_blocked: false };
+    let held = Written { bytes: count, backlog_bytes: 100, is_blocked: false };
     world.engine.handle_writable(ann, world.now, |_| held);
     assert_eq!(world.engine.poll_command(), None, "Bye is still on its way");
     world.engine.handle_writable(ann, world.now, |_| Written::default());
@@ -21,7 +21,7 @@ fn what_is_held_for_long_is_a_slow_consumers() {
     let (ann, token) = world.log_in("ann");
     world.send(ann, Request::Message { token: &token, text: b"hi" });
     let count = world.engine.output(ann).len();
-    let held = Written { bytes: count, has_backlog: true, is_blocked: false };
+    let held = Written { bytes: count, backlog_bytes: 100, is_blocked: false };
     world.engine.handle_writable(ann, world.now, |_| held);
     world.pass(OUTPUT_STALL - Duration::from_secs(1));
     assert!(!world.engine.is_closing(ann));
@@ -30,6 +30,23 @@ fn what_is_held_for_long_is_a_slow_consumers() {
     // Its error waits, and the time for that is up soon.
     world.pass(crate::limits::CLOSE_FLUSH);
     assert_eq!(world.engine.poll_command(), Some((ann, SocketCommand::ShutDown)));
+}
+
+/// The fault: what a transport held was one piece, so that a peer who took it byte by byte was cut off as if it took nothing.
+#[test]
+fn what_is_held_and_moves_is_no_slow_consumers() {
+    let mut world = world();
+    let (ann, token) = world.log_in("ann");
+    world.send(ann, Request::Message { token: &token, text: b"hi" });
+    let mut held = Written { bytes: world.engine.output(ann).len(), backlog_bytes: 100, is_blocked: true };
+    for _ in 0..10 {
+        world.engine.handle_writable(ann, world.now, |_| held);
+        held = Written { bytes: 0, backlog_bytes: held.backlog_bytes - 1, is_blocked: true };
+        world.pass(OUTPUT_STALL - Duration::from_secs(1));
+        assert!(!world.engine.is_closing(ann));
+    }
+    world.pass(Duration::from_secs(1));
+    assert!(world.engine.is_closing(ann), "since the last that moved");
 }
 
 /// Of those with the most waiting is, too, whose transport has taken it and still holds it.
@@ -47,7 +64,7 @@ fn what_is_held_is_its_connections_when_those_with_the_most_go() {
         world.said(conn);
     }
     world.send(ann.0, Request::Message { token: &ann.1, text: b"hi" });
-    let held = Written { bytes: world.engine.output(ann.0).len(), has_backlog: true, is_blocked: true };
+    let held = Written { bytes: world.engine.output(ann.0).len(), backlog_bytes: 100, is_blocked: true };
     world.engine.handle_writable(ann.0, world.now, |_| held);
     world.send(ann.0, Request::Message { token: &ann.1, text: b"hi" });
     for (conn, token) in [bob, cid] {
@@ -82,9 +99,9 @@ fn who_goes_before_anything_was_carried_is_forgotten_at_once() {
     assert!(world.engine.is_empty() && world.engine.is_closing(conn));
 }
 
-/// A client that did not read its echoes, so that it was not heard, has gone; its Exit was on the way.
+/// A client that did not read its echoes, so that it was not read, has gone; its Exit was on the way.
 #[test]
-fn the_deaf_are_heard_out() {
+fn what_came_before_a_write_close_is_handled() {
     let mut world = world();
     let (ann, token) = world.log_in("ann");
     let text = [b'x'; 60_000];
@@ -108,17 +125,17 @@ fn the_deaf_are_heard_out() {
 
 /// Neither a hash that was asked for before, nor one that is asked for after.
 #[test]
-fn nobody_hashes_for_the_deaf() {
+fn nobody_hashes_for_the_write_closed() {
     let mut world = world();
     world.log_in("ann");
-    for is_deaf_before in [true, false] {
+    for is_closed_before in [true, false] {
         let conn = world.connect();
         world.send(conn, Request::Identify(b"ann"));
-        if is_deaf_before {
+        if is_closed_before {
             world.engine.handle_transport(conn, TransportEvent::WriteClosed, world.now);
         }
         world.send(conn, Request::Login(b"not the password"));
-        assert_eq!(world.engine.is_hashing(), !is_deaf_before);
+        assert_eq!(world.engine.is_hashing(), !is_closed_before);
         world.engine.handle_transport(conn, TransportEvent::WriteClosed, world.now);
         assert!(!world.engine.is_hashing());
         assert!(world.engine.is_closing(conn));

@@ -37,6 +37,10 @@ pub(crate) struct Conn {
     /// Bytes that wait to be written to it, before this call and now.
     pub(crate) output_before: usize,
     pub(crate) output: usize,
+    /// Some of what was written has not left what lies between socket and engine.
+    pub(crate) backlog: bool,
+    /// The transport cannot go on.
+    pub(crate) failed: bool,
     pub(crate) stalled: Option<Moment>,
     /// While it was closing, what waited for it was dropped for the sake of all.
     pub(crate) cut_short: bool,
@@ -144,6 +148,8 @@ impl Conn {
             said: VecDeque::new(),
             output_before: 0,
             output: 0,
+            backlog: false,
+            failed: false,
             stalled: None,
             cut_short: false,
         }

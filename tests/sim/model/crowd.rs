@@ -8,6 +8,7 @@ use crate::plan::Mode;
 use crate::recorder::Told;
 use crate::wire::{Said, begins_with_at, is_name, recipient};
 use porter::engine::ConnId;
+use porter::limits::TRANSPORT_HOLDS_BYTES;
 
 /// What one call may add to what waits for the connection that it is for.
 const CALL_BYTES: usize = 70_000;
@@ -146,7 +147,8 @@ impl Model {
         self.check_total(self.held_before);
         let conn = &self.conns[&id];
         let grown = if self.called == Some(id) { CALL_BYTES } else { conn.due_bytes() };
-        let most = conn.output_before + grown;
+        let held = if conn.backlog { TRANSPORT_HOLDS_BYTES } else { 0 };
+        let most = conn.output_before + grown + held;
         self.cut_off.push(most);
     }
 

@@ -19,7 +19,8 @@ use crate::recorder::{Stored, Told};
 use crate::wire::Said;
 use conn::{Charge, Conn, PendingWork, State, Waiting};
 use porter::Moment;
-use porter::engine::ConnId;
+use porter::engine::{ConnId, Written};
+use porter::limits::SHARE_DUE;
 use rate::Bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -35,8 +36,12 @@ pub(crate) enum Cause<'a> {
     Turn(ConnId),
     HalfClose(ConnId),
     End(ConnId),
+    WriteClosed(ConnId),
     Reset(ConnId),
-    Written(ConnId, usize),
+    NeverOpened(ConnId),
+    Failed(ConnId),
+    /// And whether something has left what lies between socket and engine.
+    Written(ConnId, Written, bool),
     Time,
     FanOut,
     Hashing,
@@ -117,6 +122,9 @@ pub(crate) struct Model {
     cut_off: Vec<usize>,
     /// Hashes are being done.
     hashing: bool,
+    /// Registrations that were answered in this call when their client was gone: each name and password, and whether it was
+    /// stored. They may have been a twin's.
+    answered_nobody: Vec<(String, Vec<u8>, bool)>,
     /// Logins that waited for the store's answer, which has come in this call.
     decided: Vec<ConnId>,
     /// The one connection for which a hash waits or is under way.
@@ -156,6 +164,7 @@ impl Model {
             sessions_now: 0,
             cut_off: Vec::new(),
             hashing: false,
+            answered_nobody: Vec::new(),
             decided: Vec::new(),
             lone: None,
             serving: false,
@@ -196,6 +205,7 @@ impl Model {
         self.hashing = matches!(cause, Cause::Hashing);
         self.changes.clear();
         self.cut_off.clear();
+        self.answered_nobody.clear();
         self.explain_console(&cause, &facts.console);
         self.explain_store(facts.stored);
         if let Cause::Connect(peer, id) = cause {
@@ -238,15 +248,16 @@ impl Model {
                 self.conn(id).ended = true;
                 self.serve(id, unserved);
             }
-            Cause::Reset(id) => {
-                let conn = self.conn(id);
-                conn.reset = true;
-                conn.said.clear();
-                if conn.closing.is_none() {
+            Cause::WriteClosed(id) => self.close_writing(id),
+            Cause::Reset(id) | Cause::NeverOpened(id) => self.reset(id),
+            Cause::Failed(id) => {
+                self.forget_written(id);
+                self.conn(id).failed = true;
+                if self.conns[&id].closing.is_none() {
                     self.close(id, false);
                 }
             }
-            Cause::Written(id, count) => self.note_written(id, count),
+            Cause::Written(id, written, has_moved) => self.note_written(id, written, has_moved),
             Cause::Time => {
                 self.end_pauses();
                 self.expire_sessions();
@@ -284,27 +295,59 @@ impl Model {
         }
     }
 
-    fn note_written(&mut self, id: ConnId, count: usize) {
+    fn reset(&mut self, id: ConnId) {
+        let conn = self.conn(id);
+        conn.reset = true;
+        conn.said.clear();
+        if conn.closing.is_none() {
+            self.close(id, false);
+        }
+    }
+
+    /// Nothing reaches the peer any more. What it had sent still counts, unless it waits for an answer.
+    fn close_writing(&mut self, id: ConnId) {
+        let conn = self.conn(id);
+        if conn.closing.is_some() || matches!(conn.state, State::Waiting(_)) {
+            return self.reset(id);
+        }
+        conn.half_closed = true;
+        self.forget_written(id);
+    }
+
+    fn forget_written(&mut self, id: ConnId) {
+        let conn = self.conn(id);
+        (conn.backlog, conn.stalled) = (false, None);
+    }
+
+    /// Keeps since when none of what waits, here or on its way to the socket, could be written.
+    fn note_written(&mut self, id: ConnId, written: Written, has_moved: bool) {
         let now = self.now;
         let conn = self.conn(id);
-        if conn.output == 0 {
+        conn.backlog = written.backlog_bytes > 0;
+        if conn.output == 0 && !conn.backlog {
             conn.stalled = None;
-        } else if count > 0 || conn.stalled.is_none() {
+        } else if has_moved || (conn.stalled.is_none() && written.is_blocked) {
             conn.stalled = Some(now);
         }
     }
 
     /// The engine gave a command for a connection's socket.
     pub(crate) fn obey_command(&mut self, id: ConnId, close: bool, now: Moment) {
-        let made_room = self.conns.get(&id).is_some_and(|conn| self.may_have_made_room(conn));
-        let Some(conn) = self.conns.get_mut(&id) else { panic!("a command for nobody") };
+        let Some(conn) = self.conns.get(&id) else { panic!("a command for nobody") };
         let since = conn.closing.unwrap_or_else(|| panic!("{id:?} is closed for no reason: {conn:?}"));
-        let gone = conn.reset || made_room || conn.cut_short;
-        let flushed = conn.output == 0 || since + FLUSH <= now || gone;
-        assert!(flushed, "what waited for {id:?} was not given its time");
+        let is_written = conn.output == 0 && (!conn.backlog || conn.failed);
+        let made_room = self.may_have_made_room(conn);
+        let is_flushed = is_written || since + FLUSH <= now || conn.reset || made_room || conn.cut_short;
+        if !is_flushed {
+            assert!(close && conn.output == 0, "what waited for {id:?} was not given its time");
+            // All that waited was its transport's, and too much of all.
+            self.cut_short(id, self.held_before);
+        }
+        let conn = self.conn(id);
         if close {
             // The engine's second began in the call before the command, a few nanoseconds earlier.
             let discarded = conn.shut.is_some_and(|shut| shut + DISCARD <= now + Duration::from_micros(1));
+            let gone = conn.reset || made_room || conn.cut_short;
             assert!(gone || conn.ended || discarded, "{id:?} was closed before its last word was read");
             self.conns.remove(&id);
         } else {
@@ -358,10 +401,13 @@ impl Model {
         }
     }
 
-    /// At the end of a turn nobody is left that should have been closed.
-    pub(crate) fn check_closing(&mut self, began: Moment) {
+    /// At the end of a turn that began with so many connections nobody is left that should have been closed.
+    pub(crate) fn check_closing(&mut self, began: Moment, connections: usize) {
         self.was_at_limit = false;
-        self.conns.values().for_each(|conn| conn.check_closing(began));
+        // What is due for more than these is the next turn's.
+        if connections <= SHARE_DUE {
+            self.conns.values().for_each(|conn| conn.check_closing(began));
+        }
     }
 
     /// Connections that wait for a hash, or for the store.

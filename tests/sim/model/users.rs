@@ -38,7 +38,8 @@ pub(crate) enum Request {
 
 /// To what the store has answered.
 pub(crate) enum Answered {
-    Registration(String, ConnId),
+    /// The name, its password, and for which connection.
+    Registration(String, Vec<u8>, ConnId),
     Rehash(String),
     Change(String, ConnId, u64),
 }
@@ -159,6 +160,7 @@ impl Users {
                 Answered::Rehash(name)
             }
             Request::Registration(conn) => {
+                let password = self.users.get(&name).map(|user| user.password.clone()).unwrap_or_default();
                 if kept {
                     if let Some(user) = self.users.get_mut(&name) {
                         user.kept = true;
@@ -167,7 +169,7 @@ impl Users {
                 } else {
                     self.users.remove(&name);
                 }
-                Answered::Registration(name, conn)
+                Answered::Registration(name, password, conn)
             }
             Request::Change(new, conn, serial) => {
                 if let Some(user) = self.users.get_mut(&name).filter(|_| kept) {

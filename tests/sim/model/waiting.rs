@@ -111,6 +111,12 @@ impl Model {
         if self.conns[&id].said.front().is_some_and(|said| is_error(said, 3)) {
             return None;
         }
+        let is_twin = |(name, password, _): &(String, Vec<u8>, bool)| {
+            (name, password) == (&waiting.name, &waiting.password)
+        };
+        if let Some(place) = self.answered_nobody.iter().position(is_twin) {
+            return Some(self.answered_nobody.swap_remove(place).2);
+        }
         self.conns.iter_mut().find_map(|(other, conn)| match &mut conn.state {
             State::Waiting(twin)
                 if *other != id && twin.name == waiting.name && twin.password == waiting.password =>
@@ -305,7 +311,12 @@ impl Model {
     fn answered(&mut self, ticket: u64, kept: bool) {
         let verified = self.now + self.settings.config.login_cache;
         let (name, id) = match self.users.answered(ticket, kept, verified) {
-            Answered::Registration(name, id) => (name, id),
+            Answered::Registration(name, password, id) => {
+                if !self.conns.contains_key(&id) {
+                    self.answered_nobody.push((name.clone(), password, kept));
+                }
+                (name, id)
+            }
             Answered::Change(name, id, serial) => return self.changed(&name, id, serial, kept),
             Answered::Rehash(name) => {
                 for conn in self.conns.values_mut() {

@@ -114,9 +114,9 @@ impl World {
             let said = self.clients[*speaker].say(None);
             self.pass(Duration::from_secs(1));
             for reader in self.clients.iter().filter(|client| client.is_in() && client.number != *speaker) {
-                let has_heard = reader.conn.as_ref().unwrap().heard.contains(&said);
+                let is_understood = reader.conn.as_ref().unwrap().heard.contains(&said);
                 assert!(
-                    has_heard,
+                    is_understood,
                     "{} at server {} has not heard {said:?}",
                     reader.name,
                     reader.conn.as_ref().unwrap().server

@@ -186,19 +186,19 @@ impl Client {
 
     /// Takes what it was told. Says whether that was anything.
     pub(super) fn hear(&mut self, now: Moment) -> bool {
-        let mut has_heard = false;
+        let mut is_understood = false;
         while let Some(said) = self.next_reply() {
-            has_heard = true;
+            is_understood = true;
             self.take(said, now);
         }
         let is_over = |conn: &Conn| conn.pipe.borrow().is_shut || conn.pipe.borrow().is_closed;
         if self.conn.as_ref().is_some_and(is_over) {
             self.give_up(now);
-            has_heard = true;
+            is_understood = true;
         }
         self.before.iter().filter(|conn| is_over(conn)).for_each(|conn| conn.pipe.borrow_mut().end());
         self.before.retain(|conn| !conn.pipe.borrow().is_closed);
-        has_heard
+        is_understood
     }
 
     fn next_reply(&mut self) -> Option<Said> {

@@ -25,9 +25,9 @@ impl Twin {
     /// Takes what it was told. Says whether that was anything.
     pub(super) fn hear(&mut self) -> bool {
         let mut pipe = self.pipe.borrow_mut();
-        let mut has_heard = false;
+        let mut is_understood = false;
         while let Some(said) = take_reply(&mut pipe.to_client) {
-            has_heard = true;
+            is_understood = true;
             match said {
                 Said::Hello(_) => pipe.send(&frame(RESUME, &[&self.token.take().unwrap()])),
                 Said::Welcome(..) => self.is_in = true,
@@ -38,7 +38,7 @@ impl Twin {
         if pipe.is_shut && !pipe.is_closed {
             pipe.end();
         }
-        has_heard
+        is_understood
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -154,12 +154,12 @@ impl World {
     /// Clients take what they were told. Says whether anybody has anything new to say.
     fn hear(&mut self) -> bool {
         let now = self.now;
-        let mut has_heard = false;
+        let mut is_understood = false;
         for twin in &mut self.twins {
-            has_heard |= twin.hear();
+            is_understood |= twin.hear();
         }
         for client in &mut self.clients {
-            has_heard |= client.hear(now);
+            is_understood |= client.hear(now);
             // Whoever has asked already may be answered by what the store knew before.
             if client.conn.as_ref().is_some_and(|conn| conn.awaits == Awaits::Resumed) {
                 continue;
@@ -183,11 +183,11 @@ impl World {
             drop(pipe);
             if let Some(server) = &mut self.servers[place] {
                 server.note(id, closed, now);
-                has_heard = true;
+                is_understood = true;
             }
         }
         self.twins.retain(|twin| !twin.is_over());
-        has_heard
+        is_understood
     }
 
     /// A name is given once.
