@@ -271,7 +271,7 @@ impl Play {
             (1, Some(peer)) => {
                 let most = usize::from(which);
                 peer.1.borrow_mut().sent.append(&mut script.bytes(most));
-                self.tell(peer.0, None);
+                self.notify(peer.0, None);
             }
             (2, Some(peer)) => self.send(peer, Request::Identify(NAMES[usize::from(script.byte()) % 4])),
             (3, Some(peer)) => self.send(peer, Request::Register(PASSWORDS[usize::from(script.byte()) % 3])),
@@ -292,7 +292,7 @@ impl Play {
             (8, Some(peer)) => self.leave(peer, script.byte()),
             (9, Some(peer)) => {
                 peer.1.borrow_mut().takes = usize::from(script.byte());
-                self.tell(peer.0, None);
+                self.notify(peer.0, None);
             }
             (10, _) => return u32::from(which),
             (11, _) => self.now = self.now + Duration::from_millis(u64::from(which) * 200),
@@ -308,21 +308,21 @@ impl Play {
 
     fn send(&mut self, (conn, peer): (ConnId, Shared), request: Request<'_>) {
         request.encode(&mut peer.borrow_mut().sent);
-        self.tell(conn, None);
+        self.notify(conn, None);
     }
 
-    /// A half-close that is told before the end is read, an end that is not, or a reset.
+    /// A half-close that is reported before the end is read, an end that is not, or a reset.
     fn leave(&mut self, (conn, peer): (ConnId, Shared), how: u8) {
-        let (end, told) = match how % 3 {
+        let (end, closed) = match how % 3 {
             0 => (TransportEvent::Ended, Some(TransportEvent::HalfClosed)),
             1 => (TransportEvent::Ended, None),
             _ => (TransportEvent::Reset, Some(TransportEvent::WriteClosed)),
         };
         peer.borrow_mut().end = Some(end);
-        self.tell(conn, told);
+        self.notify(conn, closed);
     }
 
-    fn tell(&mut self, conn: ConnId, closed: Option<TransportEvent<'_>>) {
+    fn notify(&mut self, conn: ConnId, closed: Option<TransportEvent<'_>>) {
         self.driver.note_event(&mut self.engine, conn, closed, self.now);
     }
 

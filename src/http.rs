@@ -104,8 +104,8 @@ impl HttpRequest {
 
 fn wanted(request: &Request<'_, '_>) -> Wanted {
     let hosts = values(request.headers, "host").count();
-    let is_host_told = hosts == 1 || (hosts == 0 && request.version == Some(0));
-    if !is_host_told {
+    let has_host = hosts == 1 || (hosts == 0 && request.version == Some(0));
+    if !has_host {
         return Wanted::Refused(BAD_REQUEST);
     }
     let is_allowed = matches!(request.method, Some("GET" | "HEAD"));

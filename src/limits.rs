@@ -317,7 +317,7 @@ pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// No pause of the client's own choice is longer.
 pub const RECONNECT_MOST: Duration = Duration::from_secs(30);
 /// A server that says when to come back is believed up to this.
-pub const RECONNECT_TOLD_MOST: Duration = Duration::from_secs(3_600);
+pub const RECONNECT_ASKED_MOST: Duration = Duration::from_secs(3_600);
 
 /// The client without a terminal gives up when it could not get back to its session for this long: a script is not to
 /// wait for a server that stays away.

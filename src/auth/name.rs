@@ -211,7 +211,7 @@ const fn bad(rule: &'static str) -> BadName {
 
 impl BadName {
     /// What is to be said of a text that is no name, which may be as long as its writer likes.
-    pub fn told(&self, text: &str) -> String {
+    pub fn explain(&self, text: &str) -> String {
         let mut shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
         if shown.len() < text.len() {
             shown.push_str("...");

@@ -33,7 +33,7 @@ pub enum LineError {
     #[error("it is: {0}")]
     Usage(String),
     /// A name that nobody has.
-    #[error("{}", rule.told(text))]
+    #[error("{}", rule.explain(text))]
     Name {
         /// What stands for it.
         text: String,

@@ -64,7 +64,7 @@ impl<S: Store> Engine<S> {
         &mut self,
         proxy: SocketAddr,
         fault: HeaderFault,
-        can_be_told: bool,
+        can_be_answered: bool,
         now: Moment,
     ) -> Option<ConnId> {
         self.registry.now = now;
@@ -76,7 +76,7 @@ impl<S: Store> Engine<S> {
         if self.stopping {
             return None;
         }
-        if !can_be_told || self.registry.over_limit >= REFUSALS_AT_ONCE {
+        if !can_be_answered || self.registry.over_limit >= REFUSALS_AT_ONCE {
             self.registry.log_unconnected(peer, code, reason);
             return None;
         }

@@ -13,11 +13,11 @@ impl<S: Store> Engine<S> {
     #[inline]
     pub(super) fn apply_changes(&mut self) {
         if !self.registry.changes.is_empty() {
-            self.tell_changes();
+            self.drain_changes();
         }
         if self.registry.is_over_output_total() {
             self.registry.begin_cut_off();
-            self.tell_changes();
+            self.drain_changes();
         }
         if !self.registry.sayings.is_empty() {
             self.say_elsewhere();
@@ -27,10 +27,10 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn tell_changes(&mut self) {
+    fn drain_changes(&mut self) {
         while let Some(change) = self.registry.changes.pop_front() {
             if let Change::Left { session, .. } = change {
-                self.tell_ended(session);
+                self.publish_ended(session);
             }
             match change {
                 Change::Abandoned(job) => self.admission.abandon(job, self.registry.now),
@@ -40,18 +40,23 @@ impl<S: Store> Engine<S> {
                     }
                 }
                 Change::EarlyLoginLeft { conn, name } => self.admission.forget_early_login(conn, &name),
-                Change::Lost { session } => self.tell_lost(session),
+                Change::Lost { session } => self.publish_lost(session),
                 _ if self.stopping => {}
                 // All servers hear of it, this one too.
                 Change::Joined { .. } | Change::Left { .. } if self.registry.shares_room => {}
                 Change::Joined { session, name } => {
                     // What it says next comes behind that.
                     let author = self.registry.sessions.session(session).and_then(Session::connection);
-                    let post = &mut Delivery { registry: &mut self.registry, author, is_told: false };
+                    let post =
+                        &mut Delivery { registry: &mut self.registry, author, is_known_elsewhere: false };
                     self.handler.joined(Speaker { session, name: &name }, post);
                 }
                 Change::Left { session, name, last } => {
-                    let post = &mut Delivery { registry: &mut self.registry, author: None, is_told: false };
+                    let post = &mut Delivery {
+                        registry: &mut self.registry,
+                        author: None,
+                        is_known_elsewhere: false,
+                    };
                     self.handler.left(Speaker { session, name: &name }, last, post);
                 }
             }

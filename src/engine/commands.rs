@@ -140,8 +140,10 @@ impl<S: Store> Engine<S> {
             return self.registry.answers.failed(id, text);
         }
         let before = self.registry.console.len();
-        self.handler
-            .console_text(text, &mut Delivery { registry: &mut self.registry, author: None, is_told: false });
+        self.handler.console_text(
+            text,
+            &mut Delivery { registry: &mut self.registry, author: None, is_known_elsewhere: false },
+        );
         let notes = self.registry.console.take_behind(before);
         match notes.is_empty() {
             true => self.registry.answers.done(id, ""),

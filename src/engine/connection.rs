@@ -146,11 +146,11 @@ impl Connection {
 
     /// Whether its next frame may be handled, and more be read from it.
     pub(super) fn may_be_served(&self) -> bool {
-        self.is_heard() && !self.has_posts()
+        self.may_handle_frame() && !self.has_posts()
     }
 
     /// Whether its next frame may be handled, if it is there.
-    pub(super) fn is_heard(&self) -> bool {
+    pub(super) fn may_handle_frame(&self) -> bool {
         let has_room = !self.is_full();
         match &self.state {
             // A stranger who reads no answer is not to fill the memory with them.
@@ -186,7 +186,7 @@ impl Connection {
     }
 
     /// Its end is posted: no further frame of it is handled, whatever is handed out before.
-    pub(super) fn hear_no_more(&mut self) {
+    pub(super) fn stop_handling(&mut self) {
         if let ConnectionState::Authenticated { posts, .. } = &mut self.state {
             *posts = posts.saturating_add(SHARE_FRAMES as u16);
         }

@@ -98,7 +98,7 @@ impl<S: Store> Engine<S> {
                 self.notice(&format!("not sent: {} bytes where --max-frame leaves {most}", text.len()));
             }
             Ok(Some(ConsoleLine::Direct(name, text))) => {
-                if (Delivery { registry: &mut self.registry, author: None, is_told: false })
+                if (Delivery { registry: &mut self.registry, author: None, is_known_elsewhere: false })
                     .send_to_name(&name, None, text)
                     == 0
                 {
@@ -108,7 +108,7 @@ impl<S: Store> Engine<S> {
             Ok(Some(ConsoleLine::Text(text))) => {
                 self.handler.console_text(
                     text,
-                    &mut Delivery { registry: &mut self.registry, author: None, is_told: false },
+                    &mut Delivery { registry: &mut self.registry, author: None, is_known_elsewhere: false },
                 );
             }
             Err(error) => self.notice(&error.to_string()),
@@ -130,7 +130,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn notice(&mut self, text: &str) {
-        Delivery { registry: &mut self.registry, author: None, is_told: false }.notice(text);
+        Delivery { registry: &mut self.registry, author: None, is_known_elsewhere: false }.notice(text);
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Delivery<'a> {
     /// On whose behalf.
     pub(super) author: Author,
     /// Other servers have heard of it already.
-    pub(super) is_told: bool,
+    pub(super) is_known_elsewhere: bool,
 }
 
 impl Delivery<'_> {
@@ -79,7 +79,7 @@ impl Context for Delivery<'_> {
 
     fn send_to_name(&mut self, to: &Name, sender: Option<&Name>, text: &str) -> usize {
         let here = self.send_to_name_here(to, sender, text);
-        if self.is_told || !self.registry.presence.is_online(to) {
+        if self.is_known_elsewhere || !self.registry.presence.is_online(to) {
             return here;
         }
         self.registry.say_elsewhere(Some(to), sender, text);
@@ -87,7 +87,7 @@ impl Context for Delivery<'_> {
     }
 
     fn send_to_others(&mut self, but: Option<SessionId>, sender: Option<&Name>, text: &str) {
-        if !self.is_told {
+        if !self.is_known_elsewhere {
             self.registry.say_elsewhere(None, sender, text);
         }
         self.registry.post_to_others(self.author, but, sender, text);

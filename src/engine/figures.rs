@@ -83,7 +83,7 @@ impl<S: Store> Engine<S> {
             format!("passwords waiting to be hashed: {hashes}"),
             format!("addresses in debt: {debtors}"),
             format!("output: {held} bytes of memory held, and of texts for many"),
-            self.registry.turns.told(),
+            self.registry.turns.summary(),
         ];
         lines.extend(self.store.figures());
         lines

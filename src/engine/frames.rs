@@ -56,7 +56,7 @@ impl<S: Store> Engine<S> {
             && inbox.has_input(&lent)
             && !self.registry.is_fan_out_crammed()
             && let Some(connection) = self.registry.connections.get(id)
-            && connection.is_heard()
+            && connection.may_handle_frame()
         {
             match inbox.next_frame(&mut lent, connection.frame_limit_bytes(&self.registry.config)) {
                 Ok(Some(body)) if self.must_wait(connection, body) => {
@@ -208,7 +208,7 @@ impl<S: Store> Engine<S> {
     ) {
         let Some(session) = self.own_session(id, session, token) else { return };
         if self.registry.sessions.confirm(session) {
-            self.tell_confirmed(session);
+            self.publish_confirmed(session);
         }
         let Some(text) = self.text(id, text) else { return };
         served.messages += 1;
@@ -222,7 +222,7 @@ impl<S: Store> Engine<S> {
         self.handler.message(
             from,
             text,
-            &mut Delivery { registry: &mut self.registry, author: Some(id), is_told: false },
+            &mut Delivery { registry: &mut self.registry, author: Some(id), is_known_elsewhere: false },
         );
     }
 

@@ -152,7 +152,7 @@ impl<S: Store> Engine<S> {
                 self.handler.timer(&mut Delivery {
                     registry: &mut self.registry,
                     author: None,
-                    is_told: false,
+                    is_known_elsewhere: false,
                 });
             }
         }
@@ -208,7 +208,11 @@ impl<S: Store> Engine<S> {
         self.registry.now = now;
         self.take_completions();
         if !self.stopping {
-            self.handler.woken(&mut Delivery { registry: &mut self.registry, author: None, is_told: false });
+            self.handler.woken(&mut Delivery {
+                registry: &mut self.registry,
+                author: None,
+                is_known_elsewhere: false,
+            });
         }
         self.apply_changes();
     }

@@ -141,7 +141,7 @@ impl<S: Store> Engine<S> {
         if names.insert(name.clone()) && self.registry.shares_room && !self.stopping {
             // Its first session may be here, and does not hear of itself.
             let session = self.registry.sessions.of(&name).next().unwrap_or(SessionId::ELSEWHERE);
-            let post = &mut Delivery { registry: &mut self.registry, author: None, is_told: true };
+            let post = &mut Delivery { registry: &mut self.registry, author: None, is_known_elsewhere: true };
             self.handler.joined(Speaker { session, name: &name }, post);
         }
     }
@@ -149,7 +149,7 @@ impl<S: Store> Engine<S> {
     fn announce_left(&mut self, name: &Name) {
         let names = self.registry.presence.names.get_or_insert_default();
         if names.remove(name) && self.registry.shares_room && !self.stopping {
-            let post = &mut Delivery { registry: &mut self.registry, author: None, is_told: true };
+            let post = &mut Delivery { registry: &mut self.registry, author: None, is_known_elsewhere: true };
             self.handler.left(Speaker { session: SessionId::ELSEWHERE, name }, true, post);
         }
     }

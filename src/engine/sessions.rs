@@ -232,13 +232,13 @@ impl<S: Store> Engine<S> {
 
     /// The token of a session was used for the first time: others need not know the one before any more.
     #[cold]
-    pub(super) fn tell_confirmed(&mut self, session: SessionId) {
+    pub(super) fn publish_confirmed(&mut self, session: SessionId) {
         if let Some(directory) = self.store.directory() {
             directory.confirm(session);
         }
     }
 
-    pub(super) fn tell_lost(&mut self, session: SessionId) {
+    pub(super) fn publish_lost(&mut self, session: SessionId) {
         // In the same turn it may have been resumed.
         if self.registry.sessions.session(session).is_none_or(|session| session.connection().is_some()) {
             return;
@@ -247,7 +247,7 @@ impl<S: Store> Engine<S> {
         self.store.directory().into_iter().for_each(|directory| directory.lose(session, window));
     }
 
-    pub(super) fn tell_ended(&mut self, session: SessionId) {
+    pub(super) fn publish_ended(&mut self, session: SessionId) {
         self.store.directory().into_iter().for_each(|directory| directory.end(session));
     }
 }

@@ -37,7 +37,7 @@ impl Turns {
     }
 
     /// For the person at the console.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let shown = |took: Duration| format!("{} ms", took.as_micros() as f64 / 1000.0);
         let longest_end = CLASSES.last().copied().unwrap_or_default();
         let class = |end: Option<Duration>| match end {
@@ -62,7 +62,7 @@ mod tests {
             turns.record(Duration::from_micros(microseconds));
         }
         assert_eq!(
-            turns.told(),
+            turns.summary(),
             "turns without syncs: 2 up to 0.1 ms, 1 up to 0.25 ms, 2 up to 5 ms, 1 up to 20 ms, \
              1 beyond 20 ms; the longest 1200 ms"
         );

@@ -119,7 +119,7 @@ impl Run<'_, Porter> {
         let shown = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
         let reason = if guess < HASH_LEAST {
             format!(
-                "--login full: a wrong password was refused in {}, too soon to tell hashes from what the server remembers: \
+                "--login full: a wrong password was refused in {}, too soon to distinguish hashes from what the server remembers: \
                  start it with more --hash-rounds",
                 shown(guess)
             )

@@ -127,7 +127,7 @@ impl<S: Store> Server<S> {
             match action {
                 SignalAction::Stop => {
                     if let Some(console) = &mut self.console {
-                        console.tell_below_key(STOPPING);
+                        console.print_below_key(STOPPING);
                     }
                     self.begin_stopping(now);
                 }

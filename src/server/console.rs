@@ -143,7 +143,7 @@ impl Console {
         match rustix::io::read(stdin(), &mut buffer) {
             Ok(0) => {
                 if input.is_terminal {
-                    self.tell(INPUT_ENDED);
+                    self.print(INPUT_ENDED);
                 }
                 self.end_input(registry, "it has ended");
             }
@@ -190,7 +190,7 @@ impl Console {
                     self.show(&format!("not taken: a line has at most {CONSOLE_LINE_BYTES} bytes"));
                 }
                 Entered::End => {
-                    self.tell(INPUT_ENDED);
+                    self.print(INPUT_ENDED);
                     self.end_input(registry, "it has ended");
                 }
                 Entered::Choice(texts) => self.show(&texts.join("  ")),
@@ -210,18 +210,18 @@ impl Console {
     }
 
     /// Puts a line into the queue that is for a person: where the output is no terminal, nobody is told.
-    pub(super) fn tell(&mut self, line: &str) {
+    pub(super) fn print(&mut self, line: &str) {
         if self.output.as_ref().is_some_and(Output::is_terminal) {
             self.show(line);
         }
     }
 
     /// The same, where a key for a signal may be what was typed last.
-    pub(super) fn tell_below_key(&mut self, line: &str) {
+    pub(super) fn print_below_key(&mut self, line: &str) {
         match self.is_edited() {
-            true => self.tell(line),
+            true => self.print(line),
             // The terminal has shown the key, and nothing behind it.
-            false => self.tell(&format!("\n{line}")),
+            false => self.print(&format!("\n{line}")),
         }
     }
 

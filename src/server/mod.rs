@@ -226,7 +226,7 @@ impl<S: Store> Server<S> {
         self.measure_turn(began);
         self.unmeasured = Some(began);
         self.take_events(events, began);
-        self.hear_store(events);
+        self.receive_from_store(events);
         self.accept(began);
         self.begin_handshake_of_next(began);
         self.read(began);
@@ -243,7 +243,7 @@ impl<S: Store> Server<S> {
             self.write(began, now);
             self.close(began, now);
         }
-        self.tell_store();
+        self.send_to_store();
         self.show();
         self.flush_log(began);
         Ok(())

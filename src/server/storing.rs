@@ -23,7 +23,7 @@ impl<S: Store> Server<S> {
     /// Takes what a store that is elsewhere has said, before clients are read: whose session goes on elsewhere, or has ended,
     /// is not heard any more, though this process was stopped and finds both at once.
     #[inline]
-    pub(super) fn hear_store(&mut self, events: &Events) {
+    pub(super) fn receive_from_store(&mut self, events: &Events) {
         let Some(link) = self.engine.store_mut().link() else { return };
         if events.iter().count() == EVENTS {
             self.store_link.note_unreported();
@@ -56,7 +56,7 @@ impl<S: Store> Server<S> {
 
     /// Tells a store that is elsewhere all that it was asked in this turn, in one write.
     #[inline]
-    pub(super) fn tell_store(&mut self) {
+    pub(super) fn send_to_store(&mut self) {
         if let Some(link) = self.engine.store_mut().link() {
             self.store_link.send(link, self.poll.registry(), self.clock.now());
         }

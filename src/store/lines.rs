@@ -41,7 +41,7 @@ pub(super) struct Foreign {
 
 impl Foreign {
     /// In words; `None` if there is nothing.
-    pub(super) fn told(self) -> Option<String> {
+    pub(super) fn describe(self) -> Option<String> {
         let parts = [
             (self.byte_order_mark, "a byte order mark"),
             (self.carriage_returns, "CRLF line ends"),

@@ -155,11 +155,11 @@ mod tests {
         );
         let number = format!("process {}", std::process::id());
         assert!(refusal(directory.path()).contains(&number));
-        for (content, is_told) in
+        for (content, is_named) in
             [("2147483646\n", false), ("", false), ("-1", false), ("0", false), ("1\n", true)]
         {
             std::fs::write(&path, content).unwrap();
-            assert_eq!(refusal(directory.path()).contains("process"), is_told, "{content:?}");
+            assert_eq!(refusal(directory.path()).contains("process"), is_named, "{content:?}");
         }
         drop(first);
         assert_eq!(holder_of(directory.path()), None, "a number that was left is nobody's");

@@ -75,7 +75,7 @@ impl<F> Scanned<F> {
 
     /// What porter does not write but reads, in words.
     pub(super) fn foreign(&self) -> Option<String> {
-        self.extent.foreign.told()
+        self.extent.foreign.describe()
     }
 
     /// Makes the file if there is none, cuts a torn tail off after it was saved beside, writes a torn header again, ends the

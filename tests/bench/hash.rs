@@ -63,9 +63,9 @@ fn main() -> ExitCode {
     let mut contestants: Vec<Contestant> = std::iter::once(reference).chain(lanes).collect();
     for _ in 0..TURNS {
         for contestant in &mut contestants {
-            let began = processor_nanoseconds();
+            let began = cpu_nanoseconds();
             (contestant.turn)();
-            contestant.nanoseconds.push(processor_nanoseconds() - began);
+            contestant.nanoseconds.push(cpu_nanoseconds() - began);
         }
     }
     println!("| | time of a round, ns | rounds a second, million | x `pbkdf2` crate | x one at a time |");
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
 }
 
 /// What this thread has used.
-fn processor_nanoseconds() -> f64 {
+fn cpu_nanoseconds() -> f64 {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     used.tv_sec as f64 * 1e9 + used.tv_nsec as f64
 }

@@ -94,11 +94,11 @@ fn are_told_of_each(server: &Server, mut stay: Vec<Visitor>, gone: Vec<Visitor>,
     let came_in = Said::message("", "writer joined");
     for visitor in &mut stay {
         until(visitor, &came_in);
-        let (mut left, mut is_heard) = (Vec::new(), false);
-        while left.len() < expected.len() || !is_heard {
+        let (mut left, mut may_handle_frame) = (Vec::new(), false);
+        while left.len() < expected.len() || !may_handle_frame {
             match visitor.next() {
                 Said::Message(sender, text) if sender.is_empty() => left.push(text),
-                said => is_heard = said == Said::message("writer", "meanwhile"),
+                said => may_handle_frame = said == Said::message("writer", "meanwhile"),
             }
         }
         assert_eq!(left.len(), expected.len());

@@ -297,8 +297,8 @@ impl World {
                 closing,
             },
         );
-        self.model.check_debts(|address| engine.debt(address, now));
-        self.check_census();
+        self.model.check_throttle(|address| engine.debt(address, now));
+        self.check_statistics();
     }
 
     /// If the machine died now, or in the middle of a sync that has just been, its successor would find whoever was told
@@ -314,7 +314,7 @@ impl World {
     }
 
     /// What the engine holds is what the model says, and within its limits.
-    fn check_census(&mut self) {
+    fn check_statistics(&mut self) {
         let model = &self.model;
         let statistics = self.engine.as_ref().unwrap().statistics();
         assert_eq!(statistics.connections, model.conns.len(), "connections");

@@ -85,11 +85,11 @@ impl Porter for Files {
                 let Value::Object(object) = answer.to_json() else { continue };
                 let said = last(&object);
                 // Once is enough.
-                let is_told =
+                let is_repeated =
                     |text: &String| said.as_ref().is_err_and(|failure| failure.to_string() == *text);
                 notices
                     .drain(..)
-                    .filter(|text| !is_told(text))
+                    .filter(|text| !is_repeated(text))
                     .for_each(|text| eprintln!("porter-admin: {text}"));
                 match said? {
                     Some(done) => return self.settle(done),

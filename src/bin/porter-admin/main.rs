@@ -99,7 +99,7 @@ impl<'a> Asked<'a> {
 /// The rule that it breaks.
 fn name(text: &str) -> Result<Name, String> {
     let name = Name::new(text).or_else(|rule| Name::stored(text).map_err(|_| rule));
-    name.map_err(|rule| rule.told(text))
+    name.map_err(|rule| rule.explain(text))
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {

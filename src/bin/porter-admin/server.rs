@@ -20,11 +20,11 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// How long a server that has them may take to make its socket: one that starts with a million users makes it in one second.
 const START_WAIT: Duration = Duration::from_secs(10);
 /// After which it is said for what.
-const TELL_WAIT: Duration = Duration::from_secs(2);
+const LOCK_NOTICE: Duration = Duration::from_secs(2);
 /// Between two looks at the lock, of which nothing tells that it is free.
 const LOCK_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// After which it is said that a server has not answered yet.
-const TELL_ANSWER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+const ANSWER_NOTICE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 /// How long a server may be silent: the longest of its turns is one that stores many users.
 const ANSWER_WAIT: Duration = Duration::from_secs(120);
 
@@ -42,7 +42,7 @@ pub(crate) fn connect(data: &Path, words: &[&str]) -> Result<Box<dyn Porter>, Fa
     let began = clock.now();
     let socket = data.join(CONTROL_FILE);
     let is_for_files = TABLE.iter().any(|spec| spec.words == words && spec.is_for_files);
-    let mut is_told = false;
+    let mut is_reported = false;
     loop {
         match connect_control(data) {
             Ok(stream) => return Server::new(stream).map(|server| Box::new(server) as Box<dyn Porter>),
@@ -70,13 +70,13 @@ pub(crate) fn connect(data: &Path, words: &[&str]) -> Result<Box<dyn Porter>, Fa
                 if !is_admin && (waited >= START_WAIT || is_something_else(&socket)) {
                     return Err(unanswered(data, &socket));
                 }
-                if !is_told && waited >= TELL_WAIT {
+                if !is_reported && waited >= LOCK_NOTICE {
                     let holder = holder.as_deref().unwrap_or("of which nothing is known");
                     let directory = data.display();
                     say(&format!(
                         "porter-admin: waiting for {directory}, which another process ({holder}) has\n"
                     ));
-                    is_told = true;
+                    is_reported = true;
                 }
                 let _ = poll(&mut [], Some(&LOCK_LOOK));
             }
@@ -144,13 +144,13 @@ impl Server {
     }
 
     /// Says that there is no answer yet, if there is none for long.
-    fn await_answer(&self, is_told: &mut bool) {
-        if *is_told || !self.answers.buffer().is_empty() {
+    fn await_answer(&self, is_reported: &mut bool) {
+        if *is_reported || !self.answers.buffer().is_empty() {
             return;
         }
         let mut ports = [PollFd::new(self.answers.get_ref(), PollFlags::IN)];
-        if poll(&mut ports, Some(&TELL_ANSWER)) == Ok(0) {
-            *is_told = true;
+        if poll(&mut ports, Some(&ANSWER_NOTICE)) == Ok(0) {
+            *is_reported = true;
             say("porter-admin: waiting for the server to answer\n");
         }
     }
@@ -169,10 +169,10 @@ impl Porter for Server {
             .iter()
             .try_for_each(|line| writeln!(self.requests, "{line}"))
             .and_then(|()| self.requests.flush());
-        let (mut line, mut is_told) = (String::new(), false);
+        let (mut line, mut is_reported) = (String::new(), false);
         loop {
             line.clear();
-            self.await_answer(&mut is_told);
+            self.await_answer(&mut is_reported);
             let count = self.answers.read_line(&mut line).map_err(|error| lost(&error))?;
             if count == 0 {
                 let gone = io::Error::from(io::ErrorKind::ConnectionReset);

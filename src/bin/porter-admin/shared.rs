@@ -64,11 +64,11 @@ impl Shared {
     /// All users there. What is none is said on stderr.
     fn stored(&self, direct: &mut DirectStore) -> Result<Vec<Account>, Failure> {
         let StoredUsers { accounts, bad } = direct.users().map_err(Failure::failed)?;
-        let mut told = self.bad.borrow_mut();
+        let mut shown = self.bad.borrow_mut();
         for record in bad {
-            if !told.contains(&record) {
+            if !shown.contains(&record) {
                 eprintln!("porter-admin: {}: {record}", self.address);
-                told.push(record);
+                shown.push(record);
             }
         }
         Ok(accounts)

@@ -3,7 +3,7 @@
 //!
 //! This module must not know the clock or the random source: it is given its draws.
 
-use porter::limits::{RECONNECT_FIRST, RECONNECT_MOST, RECONNECT_TOLD_MOST};
+use porter::limits::{RECONNECT_ASKED_MOST, RECONNECT_FIRST, RECONNECT_MOST};
 use std::time::Duration;
 
 /// The pauses of one series of tries.
@@ -22,7 +22,7 @@ impl Backoff {
     pub(crate) fn pause(&mut self, draw: u32, asked: Option<u64>) -> Duration {
         let jittered = self.ceiling.mul_f64(f64::from(draw) / f64::from(u32::MAX));
         self.ceiling = (self.ceiling * 2).min(RECONNECT_MOST);
-        let asked = Duration::from_secs(asked.unwrap_or(0)).min(RECONNECT_TOLD_MOST);
+        let asked = Duration::from_secs(asked.unwrap_or(0)).min(RECONNECT_ASKED_MOST);
         asked + jittered
     }
 }
@@ -50,6 +50,6 @@ mod tests {
         let mut backoff = Backoff::new();
         assert_eq!(backoff.pause(0, Some(7)), Duration::from_secs(7));
         assert!(backoff.pause(u32::MAX, Some(7)) > Duration::from_secs(7));
-        assert_eq!(backoff.pause(0, Some(u64::MAX)), RECONNECT_TOLD_MOST);
+        assert_eq!(backoff.pause(0, Some(u64::MAX)), RECONNECT_ASKED_MOST);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Display {
     seen: (bool, bool),
     last: Channel,
     row: Row,
-    tells_all: bool,
+    shows_notices: bool,
     /// Lines that a stderr which nobody reads did not take.
     left_out: usize,
     stdout_error: Option<io::Error>,
@@ -65,7 +65,7 @@ impl Display {
             seen,
             last: Channel::Stdout,
             row: Row::default(),
-            tells_all: detail == Detail::Verbose || detail == Detail::WhereSeen && seen.1,
+            shows_notices: detail == Detail::Verbose || detail == Detail::WhereSeen && seen.1,
             left_out: 0,
             stdout_error: None,
         }
@@ -94,7 +94,7 @@ impl Display {
 
     /// Tells, on stderr, what is nice to know.
     pub(crate) fn notice(&mut self, text: impl Text) {
-        if self.tells_all {
+        if self.shows_notices {
             self.warn(text);
         }
     }
@@ -103,7 +103,7 @@ impl Display {
     pub(crate) fn receipt(&mut self, what: &str, bytes: usize, to: Option<&Name>) {
         if !self.seen.1 {
             self.notice(format_args!("{what} {bytes} bytes"));
-        } else if self.tells_all && self.has_room() {
+        } else if self.shows_notices && self.has_room() {
             let to = to.map_or(String::new(), |name| format!(" for {name}"));
             let text = format!("{what} {bytes} bytes{to}");
             self.line(Channel::Stderr, format_args!("{DIM}{}{NOT_DIM}", escaped(&text)));

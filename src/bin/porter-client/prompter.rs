@@ -16,7 +16,7 @@ pub(crate) struct Prompter {
     typed_password: Option<Zeroizing<String>>,
     can_be_asked: bool,
     /// The server has refused a new password, and said why.
-    has_heard_rule: bool,
+    knows_rule: bool,
     question: Option<Question>,
 }
 
@@ -72,7 +72,7 @@ impl Prompter {
             given_is_used: false,
             typed_password: None,
             can_be_asked,
-            has_heard_rule: false,
+            knows_rule: false,
             question: None,
         })
     }
@@ -117,7 +117,7 @@ impl Prompter {
         refusal: Option<&str>,
         display: &mut Display,
     ) -> Result<Option<&str>, Failure> {
-        self.hear_refusal(refusal, "the name", display)?;
+        self.show_refusal(refusal, "the name", display)?;
         if refusal.is_some() {
             self.name = None;
             self.typed_password = None;
@@ -138,10 +138,10 @@ impl Prompter {
         refusal: Option<&str>,
         display: &mut Display,
     ) -> Result<Option<Zeroizing<String>>, Failure> {
-        self.hear_refusal(refusal, if is_new { "the new password" } else { "the password" }, display)?;
+        self.show_refusal(refusal, if is_new { "the new password" } else { "the password" }, display)?;
         if refusal.is_some() {
             self.typed_password = None;
-            self.has_heard_rule |= is_new;
+            self.knows_rule |= is_new;
         }
         if let Some(typed) = &self.typed_password {
             return Ok(Some(typed.clone()));
@@ -182,7 +182,7 @@ impl Prompter {
 
     /// What servers want of a new password, unless this one has just said itself what it wants.
     fn password_rule(&self) -> String {
-        if self.has_heard_rule {
+        if self.knows_rule {
             return String::new();
         }
         format!(" (at least {MIN_PASSWORD_CHARACTERS_DEFAULT} characters)")
@@ -257,7 +257,7 @@ impl Prompter {
     }
 
     /// Says why an answer was refused; without a terminal that is the end.
-    fn hear_refusal(&self, refusal: Option<&str>, what: &str, display: &mut Display) -> Result<(), Failure> {
+    fn show_refusal(&self, refusal: Option<&str>, what: &str, display: &mut Display) -> Result<(), Failure> {
         let Some(reason) = refusal else { return Ok(()) };
         let text = format!("the server refused {what}: {reason}");
         if !self.can_be_asked {

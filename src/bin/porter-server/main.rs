@@ -73,7 +73,7 @@ fn serve(given: Given<Flags>, arguments: Vec<OsString>) -> Result<(), Failure> {
         log_event!(Level::Error, "failed", reason = ?failure);
         log.flush();
         // Once is enough.
-        if log.tells_stderr(Level::Error) && !log.is_waiting() { Failure::silent() } else { failure }
+        if log.logs_to_stderr(Level::Error) && !log.is_waiting() { Failure::silent() } else { failure }
     })
 }
 
@@ -134,7 +134,7 @@ fn listen(
     let port = addresses.first().map_or(0, SocketAddr::port);
     if wanted_port != 0 && port != wanted_port {
         let text = format!("{wanted_port} is in use, listening on {port}");
-        tell(log, &text, &text);
+        report(log, &text, &text);
     }
     let mut stdout = io::stdout();
     // With stdout gone the service is still wanted; the log has the addresses too.
@@ -204,13 +204,13 @@ fn attach_control(server: &mut Server<AnyStore>, data: &Path, log: &LogHandle) {
 
 /// What the person at the terminal reads about the mode, and where to find out more.
 fn introduction(mode: Mode) -> String {
-    let told = match mode {
+    let about = match mode {
         Mode::Echo => "echo mode: each message goes back to its client (--mode chat or operator for more)",
         Mode::Operator => "operator mode: messages are shown here, and a line typed here answers the last",
         Mode::Chat => "chat mode: each message goes to all others, and a line typed here to all",
     };
     let help = if io::stdin().is_terminal() { "; /help lists the commands" } else { "" };
-    format!("{told}{help}")
+    format!("{about}{help}")
 }
 
 fn warn_of_plaintext(log: &LogHandle, options: &Options) {
@@ -223,13 +223,13 @@ fn warn_of_plaintext(log: &LogHandle, options: &Options) {
 }
 
 fn warn(log: &LogHandle, text: &str) {
-    tell(log, text, &format!("warning: {text}"));
+    report(log, text, &format!("warning: {text}"));
 }
 
 /// Logs a warning, and says it on stderr, in its own words, if the log is not there.
-fn tell(log: &LogHandle, text: &str, said: &str) {
+fn report(log: &LogHandle, text: &str, said: &str) {
     log::warn!("{text}");
-    if !log.tells_stderr(Level::Warn) {
+    if !log.logs_to_stderr(Level::Warn) {
         // With stderr gone the log still has it.
         let _ = writeln!(io::stderr(), "porter-server: {said}");
     }

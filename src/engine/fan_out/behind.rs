@@ -41,7 +41,7 @@ impl Registry {
         // What it has sent and was not handled yet comes to nothing.
         let connection = self.sessions.session(session).and_then(Session::connection);
         if let Some(connection) = connection.and_then(|conn| self.connections.get_mut(conn)) {
-            connection.hear_no_more();
+            connection.stop_handling();
         }
         self.post_then(Then::End { author, session, reason: reason.to_owned() });
     }

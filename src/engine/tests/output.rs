@@ -338,8 +338,8 @@ fn what_waits_to_be_handed_out_is_bounded() {
     let mut heard = 0;
     loop {
         heard += world.said(members[0].0).len();
-        let is_hungry = |conn: &ConnId| world.engine.read_budget(*conn) == ReadBudget::Backlog;
-        let Some(conn) = members.map(|(conn, _)| conn).into_iter().find(is_hungry) else { break };
+        let has_frames = |conn: &ConnId| world.engine.read_budget(*conn) == ReadBudget::Backlog;
+        let Some(conn) = members.map(|(conn, _)| conn).into_iter().find(has_frames) else { break };
         world.engine.handle_bytes(conn, &mut [], world.now);
     }
     assert_eq!(heard, 40);

@@ -30,8 +30,8 @@ pub(super) struct ControlConnection {
     input: Vec<u8>,
     output: VecDeque<u8>,
     state: State,
-    /// When it came, or said or was told something last.
-    heard: Moment,
+    /// When it connected, or last sent or was sent something.
+    active: Moment,
 }
 
 enum State {
@@ -52,7 +52,7 @@ enum State {
 impl Occupant for ControlConnection {
     fn gives_way(&self) -> Option<(Origin, Moment)> {
         let is_silent = matches!(self.state, State::Idle) && !self.has_line() && self.output.is_empty();
-        is_silent.then(|| (Origin::of(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.heard + CONTROL_SILENCE))
+        is_silent.then(|| (Origin::of(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.active + CONTROL_SILENCE))
     }
 }
 
@@ -66,7 +66,7 @@ impl ControlConnection {
             input: Vec::new(),
             output: VecDeque::new(),
             state: State::Idle,
-            heard: now,
+            active: now,
         }
     }
 
@@ -86,7 +86,7 @@ impl ControlConnection {
     pub(super) fn deadline(&self) -> Moment {
         match self.state {
             State::Running(_) if self.output.is_empty() => Moment::NEVER,
-            _ => self.heard + CONTROL_IDLE,
+            _ => self.active + CONTROL_IDLE,
         }
     }
 
@@ -142,7 +142,7 @@ impl ControlConnection {
             Ok(0) => self.has_ended = true,
             Ok(count) => {
                 self.input.extend_from_slice(&buffer[..count]);
-                self.heard = now;
+                self.active = now;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -232,7 +232,7 @@ impl ControlConnection {
             match self.stream.write(self.output.as_slices().0) {
                 Ok(count) => {
                     self.output.drain(..count);
-                    self.heard = now;
+                    self.active = now;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_writable = false;

@@ -125,7 +125,7 @@ impl LogHandle {
     }
 
     /// Whether what is logged at this level is on stderr by that, and need not be said there again.
-    pub fn tells_stderr(&self, level: Level) -> bool {
+    pub fn logs_to_stderr(&self, level: Level) -> bool {
         has_log_at(level)
     }
 

@@ -132,11 +132,11 @@ impl Sink {
             if self.dropped_lines == 0 {
                 return Ok(());
             }
-            self.tell_dropped();
+            self.report_dropped();
         }
     }
 
-    fn tell_dropped(&mut self) {
+    fn report_dropped(&mut self) {
         let count = std::mem::take(&mut self.dropped_lines);
         self.dropped_before += count;
         let fields = [("event", Value::from("log lines dropped")), ("count", Value::from(count))];

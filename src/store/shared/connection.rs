@@ -78,7 +78,7 @@ impl Link for SharedStore {
     }
 
     fn handle_closed(&mut self, reason: &str, now: Moment) {
-        match self.is_dropped_unheard() {
+        match self.is_dropped_unanswered() {
             true => self.give_up(Kind::Unreachable, &format!("{reason}; {IF_IT_SPEAKS_TLS}"), now),
             false => self.give_up(Kind::Gone, reason, now),
         }
@@ -125,8 +125,8 @@ impl SharedStore {
             }
             // Where the connection is of use still these are asked again at once.
             Asked::Present if self.is_ready() => self.ask_who_is_here(),
-            Asked::Kept { told } => {
-                told.into_iter().for_each(|(session, _)| self.carriage.renew_at(session, self.now));
+            Asked::Kept { renewed } => {
+                renewed.into_iter().for_each(|(session, _)| self.carriage.renew_at(session, self.now));
             }
             Asked::Stored { ticket } => {
                 self.completed.push_back(Completion { ticket, outcome: Err(Failure::Away) });
@@ -137,7 +137,7 @@ impl SharedStore {
     }
 
     /// Whether it has said nothing to what every connection begins with: one that speaks TLS leaves so.
-    fn is_dropped_unheard(&self) -> bool {
+    fn is_dropped_unanswered(&self) -> bool {
         !self.address.is_encrypted()
             && matches!(self.pipeline.first_asked(), Some(Asked::Greeting(Step::Hello)))
     }

@@ -99,7 +99,7 @@ enum Asked {
     Retry(Retry),
     /// These sessions are spoken of by it, and which of their tokens each has.
     Kept {
-        told: Vec<(SessionId, u64)>,
+        renewed: Vec<(SessionId, u64)>,
     },
     Present,
     Who {

@@ -75,7 +75,7 @@ impl SharedStore {
                     if let Reply::Number { data, .. } = reply { usize::try_from(*data).ok() } else { None };
                 self.fetched.push_back(Fetched { ticket, answer: count.map(Found::Ended) });
             }
-            Asked::Kept { told } => self.take_kept(&told, reply),
+            Asked::Kept { renewed } => self.take_kept(&renewed, reply),
             Asked::Present => self.take_present(reply),
             Asked::Clock => self.take_clock(reply, now),
             Asked::Retry(Retry::End { entry }) => drop(self.carriage.ended.remove(&entry)),

@@ -24,12 +24,12 @@ impl SharedStore {
         if channel != ROOM {
             return self.take_word(said);
         }
-        if let Some(news) = self.heard(said) {
+        if let Some(news) = self.parse(said) {
             self.carriage.push_news(news);
         }
     }
 
-    fn heard(&self, said: &str) -> Option<News> {
+    fn parse(&self, said: &str) -> Option<News> {
         let (mark, said) = said.split_once(' ')?;
         if mark == self.carriage.owner {
             return None;

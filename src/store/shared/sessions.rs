@@ -105,7 +105,7 @@ impl SharedStore {
     /// Says of these sessions that they are this server's, and what their tokens are.
     fn keep(&mut self, sessions: &[SessionId], now: Moment) {
         let mut arguments = vec![self.carriage.owner.clone()];
-        let mut told = Vec::new();
+        let mut renewed = Vec::new();
         for session in sessions {
             let Some(carried) = self.carriage.carried.get(session) else { continue };
             if carried.expires.is_some() {
@@ -123,12 +123,12 @@ impl SharedStore {
                 if carried.expires.is_none() { "1".to_owned() } else { "0".to_owned() },
                 carried.peer.clone(),
             ]);
-            told.push((*session, carried.generation));
+            renewed.push((*session, carried.generation));
         }
         if arguments.len() > 1 {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let command = self.script(KEEP, &[], &arguments);
-            self.pipeline.ask(command, Asked::Kept { told });
+            self.pipeline.ask(command, Asked::Kept { renewed });
         }
     }
 
@@ -183,13 +183,13 @@ impl SharedStore {
     }
 
     /// Sessions of which the store knows that they are somebody else's, or over.
-    pub(super) fn take_kept(&mut self, told: &[(SessionId, u64)], reply: &Reply) {
+    pub(super) fn take_kept(&mut self, renewed: &[(SessionId, u64)], reply: &Reply) {
         let Reply::Array { data, .. } = reply else {
             // It is said again in twenty seconds.
             let reason = format!("the shared store does not keep sessions: {}", refused(reply));
             return self.warn(reason, self.now);
         };
-        for (session, generation) in told {
+        for (session, generation) in renewed {
             if let Some(carried) = self.carriage.carried.get_mut(session) {
                 carried.has_new_tokens &= carried.generation != *generation;
             }

@@ -32,9 +32,9 @@ fn nobody_is_registered_into_a_file_that_is_not_ours_any_more() {
             store.register(Ticket(ticket), name("ann"), hash(1));
             assert_eq!(answers(&mut store), [(ticket, false)], "{what}");
         }
-        let told_once = told(&mut store);
-        assert!(told_once.len() == 1 && told_once[0].starts_with("ERROR"), "{what}: {told_once:?}");
-        assert!(told_once[0].contains("SIGHUP"), "{what}: {told_once:?}");
+        let reported = told(&mut store);
+        assert!(reported.len() == 1 && reported[0].starts_with("ERROR"), "{what}: {reported:?}");
+        assert!(reported[0].contains("SIGHUP"), "{what}: {reported:?}");
         assert_eq!((disk.bytes(USERS), disk.writes()), (file, writes), "{what}: nothing was written");
         assert_eq!(store.find(&name("user2")), Lookup::Known(hash(2)), "{what}: who is known can log in");
         store.reload();

@@ -183,7 +183,7 @@ impl Model {
     }
 
     /// What each address is said to owe is what it owes.
-    pub(crate) fn check_debts(&self, owed: impl Fn(IpAddr) -> Duration) {
+    pub(crate) fn check_throttle(&self, owed: impl Fn(IpAddr) -> Duration) {
         let mut addresses: Vec<IpAddr> = self.conns.values().map(|conn| conn.peer.ip()).collect();
         addresses.sort();
         addresses.dedup();

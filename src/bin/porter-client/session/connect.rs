@@ -1,7 +1,7 @@
 //! The way into a session: connecting, and answering the server's questions, if need be by asking a prompter.
 
 use super::ending::{Stop, Trouble};
-use super::{GREETING_PATIENCE, Link, Session, now};
+use super::{GREETING_TIMEOUT, Link, Session, now};
 use crate::display::failed;
 use crate::login::{Dialogue, Next};
 use crate::prompter::Answer;
@@ -32,7 +32,7 @@ impl Session {
                 if let Some(warning) = warning {
                     self.display.warn(format_args!("warning: {warning}"));
                 }
-                self.greeting_due = connection.is_plain().then(|| now() + GREETING_PATIENCE);
+                self.greeting_due = connection.is_plain().then(|| now() + GREETING_TIMEOUT);
                 self.prompter.is_met_again();
                 let dialogue = match &self.token {
                     Some(token) => Dialogue::returning(token.clone()),

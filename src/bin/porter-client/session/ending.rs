@@ -82,7 +82,7 @@ impl Session {
             Trouble::Server(error) => error,
         };
         match error {
-            ClientError::Bye(reason) if self.token.is_some() => Err(self.told_bye(&reason)),
+            ClientError::Bye(reason) if self.token.is_some() => Err(self.end_by_bye(&reason)),
             error if self.token.is_some() && self.is_passing(&error) => self.lost(&error),
             error if matches!(self.link, Link::Joining(..)) && self.is_passing(&error) => {
                 self.ended_while_asked(error)
@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// The server has sent Bye: whether that was asked for, and all was sent before.
-    fn told_bye(&mut self, reason: &str) -> Stop {
+    fn end_by_bye(&mut self, reason: &str) -> Stop {
         let is_asked_for = self.exit_is_pushed
             && !self.receipts.is_last_who_due()
             && matches!(&self.link, Link::Up(connection, _) if connection.waiting_bytes() == 0);

@@ -37,7 +37,7 @@ use zeroize::Zeroizing;
 /// Bytes of one read of the input.
 const READ_BYTES: usize = 64 * 1024;
 /// How long a server may be silent before the person is warned of what may be the matter.
-const GREETING_PATIENCE: Duration = Duration::from_secs(5);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which server to connect to, and as whom.
 pub(crate) struct Settings {

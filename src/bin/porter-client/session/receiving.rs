@@ -23,7 +23,7 @@ impl Session {
         loop {
             match &mut self.link {
                 Link::Up(connection, _) => match connection.next_reply()? {
-                    Some(reply) => hear(reply, &mut self.display, &mut self.receipts, &mut self.tally)?,
+                    Some(reply) => show_reply(reply, &mut self.display, &mut self.receipts, &mut self.tally)?,
                     None => return Ok(()),
                 },
                 Link::Joining(connection, dialogue) => {
@@ -39,7 +39,7 @@ impl Session {
 }
 
 /// Shows what the server says within a session.
-fn hear(
+fn show_reply(
     reply: Reply<'_>,
     display: &mut Display,
     receipts: &mut Receipts,
