@@ -240,10 +240,11 @@ impl World {
         for (id, socket) in &mut self.sockets {
             let output = engine.output(*id);
             let closing = self.model.conns.get(id).and_then(|conn| conn.closing);
-            let is_unwritable =
-                matches!(cause, Cause::WriteClosed(other) | Cause::Failed(other) if other == *id);
-            let is_kept = is_unwritable && closing.is_none() && !output.is_empty();
-            assert!(!is_kept, "{id:?} keeps its output, which nobody can read");
+            let has_failed = matches!(cause, Cause::Failed(other) if other == *id);
+            let is_unwritable = has_failed || matches!(cause, Cause::WriteClosed(other) if other == *id);
+            // What is closed at once takes it along.
+            let is_kept = (has_failed && closing.is_none()) || (is_unwritable && !engine.is_closing(*id));
+            assert!(!is_kept || output.is_empty(), "{id:?} keeps its output, which nobody can read");
             let is_late = closing.is_some_and(|since| since + FLUSH <= now);
             if output.is_empty() && (is_unwritable || is_late) {
                 socket.forget();
