@@ -3,7 +3,7 @@
 use super::certificate::{CertificateFileError, CertificateFiles, Identity};
 use super::handshake_queue::HandshakeQueue;
 use super::reload::ReloadLine;
-use super::socket::Transport;
+use super::socket::{Reading, Transport};
 use super::sockets::socket_of;
 use super::stderr::warn_stderr;
 use super::tls::{NOT_TLS, Tls};
@@ -151,7 +151,7 @@ impl<S: Store> Server<S> {
     /// A connection waits for its handshake to begin, and is not to be read. It is given a turn when it begins.
     pub(super) fn look_at_first_bytes(&mut self, conn: ConnId, now: Moment) {
         let Some(socket) = socket_of(&mut self.sockets, conn) else { return };
-        if socket.is_read_closed() {
+        if socket.reading == Reading::End {
             // Who sends nothing more will not complete a handshake.
             self.engine.handle_transport(conn, TransportEvent::NeverOpened, now);
         } else if !self.handshakes.queue.has(conn) {

@@ -42,11 +42,8 @@ pub(super) struct Socket {
     pub(super) generation: u32,
     pub(super) stream: TcpStream,
     pub(super) transport: Transport,
-    /// There may be bytes to read.
-    pub(super) readable: bool,
-    pub(super) half_close: HalfClose,
-    /// Writing may succeed.
-    pub(super) writable: bool,
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
     /// The system tells when it can be written again.
     pub(super) watches_writing: bool,
     /// Output waits for it, so that how long that may take is not the system's to decide.
@@ -55,14 +52,46 @@ pub(super) struct Socket {
     pub(super) in_ready: bool,
 }
 
-/// Which of the connection's directions are closed, as far as events have told. The end itself is found by reading.
+/// What reading would find, as far as events have told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HalfClose {
-    None,
-    /// The peer has closed its sending side: after the bytes comes the end, and no event tells of it again.
-    ByPeer,
-    /// Nothing written reaches the peer any more. What it had sent may still lie here, and after it comes the end.
-    OfWriting,
+pub(super) enum Reading {
+    /// Nothing, until the next event.
+    Nothing,
+    /// Perhaps bytes.
+    Bytes,
+    /// Perhaps bytes, and after them the end, of which no event tells again.
+    End,
+}
+
+/// What writing would come to, as far as events have told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// Bytes may be taken.
+    Open,
+    /// None are, until the next event.
+    Blocked,
+    /// Nothing written reaches the peer any more. What it had sent may still lie here.
+    Broken,
+}
+
+impl Reading {
+    /// Some was read: the socket may have more, or is empty. What comes later makes a new event; the end has had its.
+    pub(super) fn note_read(&mut self, may_have_more: bool) {
+        *self = match (*self, may_have_more) {
+            (Reading::End, _) => Reading::End,
+            (_, true) => Reading::Bytes,
+            (_, false) => Reading::Nothing,
+        };
+    }
+}
+
+impl Writing {
+    /// Some was written: the system has taken all, or takes no more for now.
+    pub(super) fn note_written(&mut self, is_all: bool) {
+        if *self != Writing::Broken {
+            *self = if is_all { Writing::Open } else { Writing::Blocked };
+        }
+    }
 }
 
 /// Every idle connection has one; in a debug build mio's part of it is larger.
@@ -98,9 +127,8 @@ impl Socket {
             generation: conn.generation(),
             stream,
             transport,
-            readable: true,
-            half_close: HalfClose::None,
-            writable: true,
+            reading: Reading::Bytes,
+            writing: Writing::Open,
             watches_writing: false,
             is_stalled: false,
             in_ready: false,
@@ -112,39 +140,33 @@ impl Socket {
     }
 
     pub(super) fn notice_readable(&mut self) {
-        self.readable = true;
+        self.reading.note_read(true);
     }
 
     pub(super) fn notice_read_closed(&mut self) {
-        self.readable = true;
-        if self.half_close == HalfClose::None {
-            self.half_close = HalfClose::ByPeer;
-        }
+        self.reading = Reading::End;
     }
 
     /// Whether this is news. After what is left to be read the end comes, which no event need tell.
     pub(super) fn notice_write_closed(&mut self) -> bool {
-        self.readable = true;
-        std::mem::replace(&mut self.half_close, HalfClose::OfWriting) != HalfClose::OfWriting
-    }
-
-    /// Whether the end comes after what is left to be read.
-    pub(super) fn is_read_closed(&self) -> bool {
-        self.half_close != HalfClose::None
+        self.reading = Reading::End;
+        std::mem::replace(&mut self.writing, Writing::Broken) != Writing::Broken
     }
 
     /// Whether nothing written reaches the peer any more.
     pub(super) fn is_write_closed(&self) -> bool {
-        self.half_close == HalfClose::OfWriting
+        self.writing == Writing::Broken
     }
 
     /// Whether this is news: once it is asked for, the bit comes along with nearly every event.
     pub(super) fn notice_writable(&mut self) -> bool {
-        !std::mem::replace(&mut self.writable, true)
+        let is_news = self.is_blocked();
+        self.writing.note_written(true);
+        is_news
     }
 
     pub(super) fn is_readable(&self) -> bool {
-        self.readable
+        self.reading != Reading::Nothing
     }
 
     /// Whether the engine's bytes can go through it.
@@ -176,7 +198,7 @@ impl Socket {
 
     /// After a write: whether the system may give up on what it took depends on whether it took all.
     fn note_stall(&mut self) {
-        let is_stalled = !self.writable;
+        let is_stalled = self.is_blocked();
         if std::mem::replace(&mut self.is_stalled, is_stalled) != is_stalled {
             let timeout = (!is_stalled).then_some(PATH_TIMEOUT);
             if let Err(error) = set_path_timeout(&self.stream, timeout) {
@@ -185,8 +207,9 @@ impl Socket {
         }
     }
 
-    pub(super) fn is_writable(&self) -> bool {
-        self.writable
+    /// Whether the system takes no more for now.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.writing == Writing::Blocked
     }
 
     /// Once in each read of a turn: where it is not inlined, a message costs one in a hundred more.
@@ -199,18 +222,18 @@ impl Socket {
         loop {
             return match self.stream.read(buffer) {
                 Ok(0) => {
-                    self.readable = false;
+                    self.reading = Reading::Nothing;
                     Outcome::End
                 }
                 Ok(count) => {
-                    // A short read has emptied the socket: what comes later makes a new event. The end has had its.
-                    self.readable = count == buffer.len() || self.is_read_closed();
+                    // A short read has emptied the socket.
+                    self.reading.note_read(count == buffer.len());
                     Outcome::Bytes(count)
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => continue,
                     io::ErrorKind::WouldBlock => {
-                        self.readable = false;
+                        self.reading = Reading::Nothing;
                         Outcome::Nothing
                     }
                     _ => Outcome::Broken,
@@ -226,7 +249,7 @@ impl Socket {
         let mut bytes = 0;
         if output.is_last && !self.is_open() && !self.is_refused() {
             failure = Some(WriteFailure::NeverOpened);
-        } else if self.writable && (!output.bytes.is_empty() || self.backlog_bytes() > 0) {
+        } else if self.writing == Writing::Open && (!output.bytes.is_empty() || self.backlog_bytes() > 0) {
             // What is followed by a shutdown in this turn or soon after may be held back by the system until then, so that
             // the end goes along in the same packet.
             let flags = if output.is_last { FOLLOWED } else { ALONE };
@@ -289,7 +312,7 @@ impl Socket {
                 // What went before is no news any more.
                 Err(_) => return Outcome::Broken,
             }
-            if !self.writable {
+            if self.is_blocked() {
                 break;
             }
         }
@@ -302,7 +325,7 @@ impl Socket {
             Err(Errno::AGAIN) => 0,
             sent => sent?,
         };
-        self.writable = count == offered;
+        self.writing.note_written(count == offered);
         Ok(count)
     }
 

@@ -297,7 +297,7 @@ impl<S: Store> Server<S> {
             (count, left, failure) = (written.bytes, output.bytes.len() - written.bytes, why);
             written
         });
-        if !socket.is_writable() {
+        if socket.is_blocked() {
             self.watch_writing(conn, now);
         } else if left > 0 && count > 0 {
             self.engine.list_behind(conn);
@@ -355,7 +355,7 @@ impl<S: Store> Server<S> {
             match command {
                 SocketCommand::ShutDown => {
                     socket.shut_down();
-                    if !socket.is_writable() {
+                    if socket.is_blocked() {
                         self.watch_writing(conn, now);
                     }
                 }

@@ -3,7 +3,7 @@
 //! The handshake begins when its turn in the [queue](super::handshake_queue) has come, and everything is driven by
 //! readiness, as with a plain socket. This module must not know what is carried.
 
-use super::socket::{Outcome, SLICES, Socket, Transport};
+use super::socket::{Outcome, Reading, SLICES, Socket, Transport};
 use crate::engine::Unsent;
 use crate::limits::{SHARE_WRITES, SHARE_WRITTEN_BYTES};
 use crate::tls::{Channel, GOODBYE, NotTls, RECORD_BYTES};
@@ -97,7 +97,6 @@ impl Socket {
     }
 
     pub(super) fn read_tls(&mut self, buffer: &mut [u8]) -> Outcome {
-        let is_read_closed = self.is_read_closed();
         let Some(Tls { channel: Some(channel), fault, .. }) = self.transport.tls() else {
             return Outcome::Nothing;
         };
@@ -112,21 +111,28 @@ impl Socket {
             match channel.read(&mut self.stream, &mut buffer[filled..]) {
                 Ok(0) => {
                     // It comes again at the next read if there is text before it; then there is nothing more to wait for.
-                    self.readable = filled > 0;
+                    if filled == 0 {
+                        self.reading = Reading::Nothing;
+                    }
                     break Outcome::End;
                 }
                 Ok(count) => {
                     filled += count;
                     let is_exhausted = channel.is_exhausted();
                     if filled == buffer.len() || is_exhausted {
-                        self.readable = !is_exhausted || is_read_closed;
+                        self.reading.note_read(!is_exhausted);
                         break Outcome::Nothing;
                     }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
-                        self.readable = !channel.is_exhausted();
+                        // Behind text the next read finds this again, and nothing else tells that no end is to come.
+                        if filled > 0 {
+                            self.reading.note_read(!channel.is_exhausted());
+                        } else if channel.is_exhausted() {
+                            self.reading = Reading::Nothing;
+                        }
                         break Outcome::Nothing;
                     }
                     ErrorKind::InvalidData => break Outcome::Fault(reason(&error)),
@@ -135,7 +141,9 @@ impl Socket {
             }
         };
         // What the handshake has to say is written while reading.
-        self.writable &= !channel.has_backlog();
+        if channel.has_backlog() {
+            self.writing.note_written(false);
+        }
         match end {
             end if filled == 0 => end,
             Outcome::Fault(reason) => {
@@ -174,8 +182,8 @@ impl Socket {
                 },
             }
         }
-        self.writable = !channel.has_backlog();
-        if *is_finishing && self.writable {
+        self.writing.note_written(!channel.has_backlog());
+        if *is_finishing && !channel.has_backlog() {
             self.shut_down_plain();
         }
         if taken == 0 { Outcome::Nothing } else { Outcome::Bytes(taken) }
@@ -199,7 +207,9 @@ impl Socket {
                 channel.finish();
                 // A peer that is gone hears nothing.
                 let _ = channel.flush(&mut self.stream);
-                self.writable &= !channel.has_backlog();
+                if channel.has_backlog() {
+                    self.writing.note_written(false);
+                }
                 channel.has_backlog()
             }
             Some(Tls { channel: None, .. }) => {
@@ -292,6 +302,21 @@ mod tests {
         peer.write(&mut peer_stream, b", last words").unwrap();
         await_bytes(&mut socket);
         assert_eq!(read_all(&mut socket), (b" words, last words".to_vec(), 0));
+    }
+
+    /// A socket that nothing can be written to is read until it has nothing: that no end follows must be found by reading,
+    /// since no event tells it.
+    #[test]
+    fn who_is_broken_for_writing_is_read_once_more_behind_text() {
+        let (mut socket, mut peer, mut peer_stream) = pair();
+        peer.write(&mut peer_stream, b"last words").unwrap();
+        await_bytes(&mut socket);
+        assert!(matches!(socket.read(&mut [0; 5]), Outcome::Bytes(5)));
+        assert!(socket.notice_write_closed());
+        assert!(matches!(socket.read(&mut [0; 64]), Outcome::Bytes(5)));
+        assert!(socket.is_readable());
+        assert!(matches!(socket.read(&mut [0; 64]), Outcome::Nothing));
+        assert!(!socket.is_readable());
     }
 
     /// The story: with nothing said at the shutdown, a peer heard of the end only a second later, when the socket was closed.
