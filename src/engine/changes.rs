@@ -19,9 +19,7 @@ impl<S: Store> Engine<S> {
             self.registry.begin_cut_off();
             self.drain_changes();
         }
-        if !self.registry.sayings.is_empty() {
-            self.say_elsewhere();
-        }
+        self.publish_sayings();
         while let Some(origin) = self.admission.throttle.poll_charged() {
             self.store.charge(origin, self.registry.config.penalty);
         }
@@ -30,6 +28,8 @@ impl<S: Store> Engine<S> {
     fn drain_changes(&mut self) {
         while let Some(change) = self.registry.changes.pop_front() {
             if let Change::Left { session, .. } = change {
+                // Behind what it has said.
+                self.publish_sayings();
                 self.publish_ended(session);
             }
             match change {

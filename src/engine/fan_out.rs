@@ -13,6 +13,7 @@
 mod behind;
 
 use self::behind::Then;
+use super::close_reason::CloseReason;
 use super::connection::Connection;
 use super::events::log_message;
 use super::registry::Registry;
@@ -39,6 +40,8 @@ pub(super) type Author = Option<ConnId>;
 #[derive(Debug, Default)]
 pub(super) struct FanOut {
     jobs: VecDeque<Texts>,
+    /// Connections whose sessions are over, with the names of these, until they have what was sent before.
+    leaving: Vec<(ConnId, Name)>,
     /// Bytes of texts whose turn has not come, and of what is kept beside them.
     queued_bytes: usize,
     /// Counts connections as they are authenticated, so that a text knows for whom it came too early.
@@ -192,15 +195,16 @@ impl Registry {
         looked
     }
 
-    /// Drops all that is still to be handed out. Nobody is served any more who waits for it; sessions that a handler has ended
-    /// are ended, so that none is resumed elsewhere.
+    /// Drops all that is still to be handed out. Nobody is served any more who waits for it; whose session a handler has ended
+    /// is told so.
     pub(super) fn drop_posts(&mut self) {
         let jobs = std::mem::take(&mut self.fan_out.jobs);
+        self.fan_out.leaving.clear();
         self.fan_out.queued_bytes = 0;
         let texts: usize = jobs.iter().map(|texts| texts.parts.len()).sum();
         for then in jobs.into_iter().flat_map(|texts| texts.then) {
-            if let Then::End { session, reason, .. } = then {
-                self.end_by_handler(session, &reason);
+            if let Then::End { conn, reason, .. } = then {
+                self.bye(conn, &reason, CloseReason::Handler);
             }
         }
         log_event!(Level::Warn, "texts dropped", texts = #texts; "not all had them in time before the stop");
@@ -311,8 +315,10 @@ impl Registry {
 
     fn carries_name(&self, id: ConnId, name: &Name) -> bool {
         let session = self.connections.get(id).and_then(Connection::session);
-        let session = session.and_then(|session| self.sessions.session(session));
-        session.is_some_and(|session| session.name() == name)
+        match session.and_then(|session| self.sessions.session(session)) {
+            Some(session) => session.name() == name,
+            None => self.fan_out.leaving.iter().any(|(conn, of)| *conn == id && of == name),
+        }
     }
 
     /// Gives a connection those texts that are for it.

@@ -64,8 +64,9 @@ impl<S: Store> Engine<S> {
 
     /// The new password is hashed. One of a name is stored at a time: when that is done the others are judged again.
     pub(super) fn store_new_password(&mut self, hashed: HashedChange) {
-        let PasswordChange { conn, name, verified, .. } = &*hashed.change;
-        if !self.is_waiting(*conn) {
+        let PasswordChange { conn, session, name, verified, .. } = &*hashed.change;
+        // A session that was ended has a connection until what was said before has been handed out.
+        if !self.is_waiting(*conn) || self.registry.sessions.session(*session).is_none() {
             return;
         }
         if let Some(others) = self.admission.changing.get_mut(name) {

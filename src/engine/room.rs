@@ -50,9 +50,16 @@ pub(super) struct Saying {
 }
 
 impl<S: Store> Engine<S> {
-    /// Tells the other servers what was said here.
+    /// Has the other servers told what was said here.
+    #[inline]
+    pub(super) fn publish_sayings(&mut self) {
+        if !self.registry.sayings.is_empty() {
+            self.say_elsewhere();
+        }
+    }
+
     #[cold]
-    pub(super) fn say_elsewhere(&mut self) {
+    fn say_elsewhere(&mut self) {
         for Saying { to, sender, text } in std::mem::take(&mut self.registry.sayings) {
             if let Some(directory) = self.store.directory() {
                 directory.say(to.as_ref(), sender.as_ref(), &text);

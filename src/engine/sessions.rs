@@ -225,6 +225,7 @@ impl<S: Store> Engine<S> {
             return;
         };
         self.begin_session(id, session);
+        self.registry.post_resumed(id);
         self.registry.totals.resumed += 1;
         self.registry.log_login("resumed", id, &name);
         self.registry.send(id, &Reply::Welcome { token, greeting: &format!("Hello again, {name}") });

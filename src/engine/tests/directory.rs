@@ -81,3 +81,22 @@ fn a_session_whose_asker_has_gone_waits_for_the_next() {
     assert_eq!(shared.world.directory().lost, [session]);
     assert!(shared.world.engine.registry.sessions.session(session).is_some());
 }
+
+/// The story: the end of a session was published before what it had said in the same packet: at other servers it had left
+/// first, and spoke then.
+#[test]
+fn what_a_session_has_said_is_published_before_its_end() {
+    let mut world = World::new(config(), Box::new(Chat));
+    let (ann, token) = world.log_in("ann");
+    world.engine.registry.is_shared = true;
+    world.engine.registry.shares_room = true;
+    let bob = Name::new("bob").unwrap();
+    let present = News::Present { names: vec![bob.clone()], online: vec![bob] };
+    world.engine.store_mut().told = Some(Told { news: vec![present], ..Told::default() });
+    world.engine.handle_completions(world.now);
+    let mut bytes = Vec::new();
+    Request::Message { token: &token, text: b"@bob bye" }.encode(&mut bytes);
+    Request::Exit.encode(&mut bytes);
+    world.engine.handle_bytes(ann, &mut bytes, world.now);
+    assert_eq!(world.directory().published, ["say", "end"]);
+}

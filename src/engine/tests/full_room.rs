@@ -1,6 +1,7 @@
 //! A room in which more is said than is handed out: who waits for it, and for how long.
 
 use super::*;
+use crate::auth::SessionId;
 use crate::handler::{Context, Speaker};
 use crate::limits::{FAN_OUT_QUEUE_BYTES, STOP_TEXTS};
 
@@ -166,6 +167,96 @@ fn who_is_ended_says_nothing_more() {
     assert!(world.engine.is_closing(ann.0));
 }
 
+/// The story: the end of a session waited behind what it had sent, and meanwhile it could be resumed and go on.
+#[test]
+fn who_is_ended_cannot_resume_meanwhile() {
+    let mut world = World::new(config(), Box::new(Bouncer));
+    let (ann, bob) = (world.log_in("ann"), world.log_in("bob"));
+    world.write_all();
+    world.several(ann, &["hi", "go"]);
+    let again = world.engine.handle_connect(([192, 0, 2, 1], 4000).into(), world.now).unwrap();
+    world.send(again, Request::Resume(&ann.1));
+    assert_eq!(world.kinds_waiting(again), [0x81, 0x8f]);
+    assert_eq!(world.said(bob.0), [b"\x84\0hi".as_slice(), b"\x84\0go"]);
+    assert_eq!(world.said(ann.0).last().unwrap(), b"\x85banned");
+}
+
+/// Writes each text to all of its writer's name, then ends the writer's session.
+struct Farewell;
+
+impl Handler for Farewell {
+    fn message(&mut self, from: Speaker<'_>, text: &str, context: &mut dyn Context) {
+        context.send_to_name(from.name, None, text);
+        context.end(from.session, "banned");
+    }
+}
+
+/// A text to a crowd is for those who had the name when it was handled, be their sessions over when it is handed out.
+#[test]
+fn who_is_ended_reads_what_was_written_to_its_name_before() {
+    let mut world = World::new(Config { penalty: Duration::ZERO, ..config() }, Box::new(Farewell));
+    let ann = world.log_in("ann");
+    for _ in 0..40 {
+        let conn = world.engine.handle_connect(([192, 0, 2, 1], 4000).into(), world.now).unwrap();
+        world.send(conn, Request::Identify(b"ann"));
+        world.send(conn, Request::Login(PASSWORD));
+    }
+    world.write_all();
+    world.unread.clear();
+    world.several(ann, &["go"]);
+    assert_eq!(world.said(ann.0), [b"\x84\0go".as_slice(), b"\x85banned"]);
+}
+
+/// Says every text to all, and ends the session of who came first.
+#[derive(Default)]
+struct Judge(Option<SessionId>);
+
+impl Handler for Judge {
+    fn joined(&mut self, who: Speaker<'_>, _: &mut dyn Context) {
+        self.0.get_or_insert(who.session);
+    }
+
+    fn message(&mut self, _: Speaker<'_>, text: &str, context: &mut dyn Context) {
+        context.send_to_others(None, None, text);
+        if let Some(first) = self.0 {
+            context.end(first, "banned");
+        }
+    }
+}
+
+/// The story: whoever was banned while a new password was hashed had it stored, and all other sessions of the name ended.
+#[test]
+fn who_is_ended_does_not_change_the_password() {
+    let mut world = World::new(config(), Box::<Judge>::default());
+    let (ann, bob) = (world.log_in("ann"), world.log_in("bob"));
+    world.write_all();
+    world.send(ann.0, Request::ChangePassword { token: &ann.1, old: PASSWORD, new: b"close sesame" });
+    world.several(bob, &["out"]);
+    world.hash();
+    assert_eq!(world.engine.statistics().store_requests, 0);
+    assert_eq!(world.said(ann.0).last().unwrap(), b"\x85banned");
+}
+
+/// The story: what a session had written to all was overtaken by what it wrote to one in another connection.
+#[test]
+fn who_resumes_does_not_overtake_what_it_wrote_before() {
+    let mut world = World::new(config(), Box::new(Chat));
+    let (ann, bob) = (world.log_in("ann"), world.log_in("bob"));
+    world.write_all();
+    world.unread.clear();
+    world.several(ann, &["to all"]);
+    world.engine.handle_transport(ann.0, TransportEvent::Reset, world.now);
+    let again = world.engine.handle_connect(([192, 0, 2, 1], 4000).into(), world.now).unwrap();
+    world.send(again, Request::Resume(&ann.1));
+    let output = world.engine.output(again).to_vec();
+    let token: [u8; 16] = output[output.len() - "Hello again, ann".len() - 16..][..16].try_into().unwrap();
+    world.several((again, token), &["@bob to you"]);
+    let heard = world.said(bob.0);
+    let place = |text: &str| heard.iter().position(|body| body.ends_with(text.as_bytes()));
+    assert!(place("to all").is_some() && place("to all") < place("to you"), "{heard:?}");
+    assert_ne!(world.engine.read_budget(again), ReadBudget::Nothing);
+}
+
 /// The story: a stop that drops what is on its way dropped the end of a session with it, and whoever was banned could go on
 /// with the session at another server.
 #[test]
@@ -174,7 +265,6 @@ fn a_stop_ends_whom_the_handler_has_ended() {
     let (ann, _bob) = (world.log_in("ann"), world.log_in("bob"));
     world.write_all();
     world.several(ann, &["go"]);
-    assert_eq!(world.engine.statistics().sessions, 2);
     world.engine.handle_shutdown(world.now);
     world.now = world.now + STOP_TEXTS;
     world.engine.handle_work(2, world.now);

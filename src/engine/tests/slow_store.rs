@@ -34,6 +34,8 @@ pub(super) struct Told {
     pub(super) carried: Vec<(EntryId, Option<SessionId>)>,
     pub(super) lost: Vec<SessionId>,
     pub(super) news: Vec<News>,
+    /// What was published, in order.
+    pub(super) published: Vec<&'static str>,
 }
 
 pub(super) enum Asked {
@@ -179,9 +181,13 @@ impl Directory for Told {
         self.lost.push(session);
     }
 
-    fn end(&mut self, _: SessionId) {}
+    fn end(&mut self, _: SessionId) {
+        self.published.push("end");
+    }
 
-    fn say(&mut self, _: Option<&Name>, _: Option<&Name>, _: &str) {}
+    fn say(&mut self, _: Option<&Name>, _: Option<&Name>, _: &str) {
+        self.published.push("say");
+    }
 
     fn poll_news(&mut self, _: bool) -> Option<News> {
         self.news.pop()
