@@ -55,19 +55,23 @@
 //! | [`chart`] | pictures of measurements (feature `load`) | what was measured |
 //! | [`load`] | virtual clients of a server, and what they measure | how the server is made |
 //!
-//! Dependencies point up this table only; `tests/tidy.rs` fails if one does not.
+//! Dependencies point up this table only; `tests/tidy.rs` fails if one does not. Small modules that several of these use (the
+//! clock, slots, escaping of text) have no row.
 //!
 //! **How data flows.** The server reads bytes from a socket and hands them to the engine with the time. The engine cuts
 //! them into frames, judges each by the state of its connection, and answers by itself, or asks the store, or hashes a
-//! password a portion at a time, or, once the visitor is known, gives the text to the handler. What is to be sent lies
-//! in the connection's output, which the server writes at once to whom it has just read, and at the end of the turn to
-//! all others. Nothing flows the other way: the engine calls nobody but store and handler, and has its time and its
-//! random bytes handed in.
+//! password a share at a time, or, once the client has logged in, gives the text to the handler. What is to be sent lies
+//! in the connection's output, which the server writes at once to whom it has just read, and at the end of the turn (one pass
+//! of the poll loop) to all others. A text for many is handed out to their outputs in shares over turns, in
+//! `engine/fan_out.rs`. Nothing flows the other way: the engine calls nobody but store and handler, and has its time and
+//! its random bytes handed in.
 //!
-//! **Where somebody is stopped, or has to wait.** A slow consumer is cut off in `engine/slow_consumer.rs`, and for what waits
-//! for all together in `engine/output_total.rs`. A wrong password is charged in `engine/password_hashes.rs`, to the debts in
-//! `auth/throttle.rs`. What is too late is found in `engine/timers.rs`, and who writes too fast in `engine/chat_rate.rs`. A TLS
-//! handshake waits in `server/handshake_queue.rs`. A torn tail is cut off in `store/torn_tail.rs`.
+//! **Where somebody is stopped, or has to wait.** A slow consumer is cut off in `engine/slow_consumer.rs`, and in
+//! `engine/output_total.rs` when the output of all connections together takes too much memory. A wrong password is charged to
+//! the address that it came from in `engine/password_hashes.rs`; `auth/throttle.rs` keeps what each address owes. A connection
+//! says in `engine/connection.rs` when it is too late for what (`next_timer`), and `engine/timers.rs` finds those for whom it
+//! is. Who writes too many messages is paused in `engine/chat_rate.rs`. A TLS handshake waits in `server/handshake_queue.rs`.
+//! A torn tail, which a crash leaves at the end of a file, is cut off in `store/torn_tail.rs`.
 //!
 //! # A conversation
 //!
@@ -164,7 +168,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-/// The loop that drives an engine names porter as others do: its text stands in the docs of [`engine`].
+/// The docs of [`engine`] include `engine/driver.rs` as an example, so it names this crate as another program would.
 #[cfg(any(test, feature = "fuzz"))]
 extern crate self as porter;
 
