@@ -186,7 +186,7 @@ pub const HANDSHAKE_TIME_CONTESTED: Duration = Duration::from_millis(500);
 pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
 /// How long a session waits for its lost client.
 pub const RESUME_WINDOW_DEFAULT: Duration = Duration::from_secs(60);
-/// Waiting output of which nothing could be written for this long: a slow consumer.
+/// Waiting output of which nothing could be written for this long, nor when that is tried once more: a slow consumer.
 pub const OUTPUT_STALL: Duration = Duration::from_secs(30);
 /// A connection on which nothing comes is probed after this long, so that a dead path is found: a peer that lost its
 /// power, a network that changed, a router that forgot.

@@ -4,6 +4,7 @@
 
 mod closing;
 mod login;
+mod stall;
 
 pub(super) use closing::Left;
 
@@ -33,7 +34,8 @@ pub(super) struct Connection {
     /// Bytes of what was written that have not left what lies between here and the socket; more are counted as
     /// so many as fit.
     transport_backlog_bytes: u16,
-    /// Since when none of the waiting output could be written.
+    /// Since when none of the waiting output could be written. [`NEVER`](Moment::NEVER): the time for that was up, and the
+    /// transport is to try once more, whatever it believes.
     stalled_since: Option<Moment>,
     /// For when its timer is set; never later than it is due.
     pub(super) armed: Moment,
@@ -249,35 +251,6 @@ impl Connection {
         }
         inbox.keep(lent);
         self.inbox = inbox;
-    }
-
-    /// Keeps since when none of the output that waits, here or in the transport, could be written: from each time that some
-    /// of it moved, or nothing could although the transport is open.
-    pub(super) fn note_stall(&mut self, is_blocked: bool, has_moved: bool, now: Moment) {
-        if self.outbox.is_empty() && !self.has_transport_backlog() {
-            self.stalled_since = None;
-        } else if has_moved || (is_blocked && self.stalled_since.is_none()) {
-            self.stalled_since = Some(now);
-        }
-    }
-
-    /// Whether a stall is to be waited for.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.stalled_since.is_some()
-    }
-
-    pub(super) fn forget_stall(&mut self) {
-        self.stalled_since = None;
-    }
-
-    pub(super) fn has_transport_backlog(&self) -> bool {
-        self.transport_backlog_bytes > 0
-    }
-
-    /// Notes how many bytes the transport holds of what was written, and says how many it held before.
-    pub(super) fn set_transport_backlog(&mut self, bytes: usize) -> usize {
-        let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
-        std::mem::replace(&mut self.transport_backlog_bytes, bytes).into()
     }
 
     pub(super) fn read_budget(&self, config: &Config) -> ReadBudget {

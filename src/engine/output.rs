@@ -126,6 +126,13 @@ impl Outputs {
         outbox.len()
     }
 
+    /// Puts a connection on the list of those that are written before others.
+    pub(super) fn list_first(&mut self, id: ConnId, connection: &mut Connection) {
+        if connection.listed.join_first() {
+            self.first.push_back(id);
+        }
+    }
+
     /// The first bytes of a connection's output are written. Who was listed last and has had all written, as who is
     /// answered at once has, need not be looked at again.
     pub(super) fn advance(&mut self, id: ConnId, connection: &mut Connection, count: usize) {
@@ -171,7 +178,8 @@ impl<S: Store> Engine<S> {
         let Some(connection) = connections.get_mut(id) else { return };
         let could_be_read = connection.may_be_served();
         let is_last = connection.is_closing();
-        let written = write(Output { bytes: connection.outbox.unsent(), is_last });
+        let must_try = connection.must_try();
+        let written = write(Output { bytes: connection.outbox.unsent(), is_last, must_try });
         outputs.advance(id, connection, written.bytes);
         let has_moved =
             outputs.note_transport_backlog(connection, written.backlog_bytes) || written.bytes > 0;
@@ -179,8 +187,13 @@ impl<S: Store> Engine<S> {
         let is_written = connection.outbox.is_empty();
         let can_be_read = !could_be_read && connection.may_be_served();
         let can_stall = connection.is_stalled();
+        let is_still_stalled = connection.must_try() && !is_last;
         if is_written && is_last {
             self.registry.flushed(id);
+        }
+        if must_try && is_still_stalled {
+            self.registry.cut_off_stalled(id);
+            return self.apply_changes();
         }
         if can_stall {
             self.registry.arm(id);
@@ -192,6 +205,11 @@ impl<S: Store> Engine<S> {
 }
 
 impl<S: Store> Engine<S> {
+    /// Whether a connection's output [must be tried](Output::must_try) though its transport took nothing the last time.
+    pub fn must_try(&self, id: ConnId) -> bool {
+        self.registry.connections.get(id).is_some_and(Connection::must_try)
+    }
+
     /// Whether a connection is not read for its own output's sake, which is to be written.
     pub fn is_held_by_output(&self, id: ConnId) -> bool {
         let connection = self.registry.connections.get(id);
@@ -228,9 +246,7 @@ impl Registry {
             connection.traffic.messages_out = connection.traffic.messages_out.saturating_add(1);
             log_message("message sent", id, text.len());
         }
-        if connection.listed.join_first() {
-            outputs.first.push_back(id);
-        }
+        outputs.list_first(id, connection);
         Some(waiting_bytes)
     }
 
@@ -259,7 +275,7 @@ impl Registry {
         while let Some(id) = self.outputs.first.pop_front() {
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.listed.leave_first();
-                if !connection.outbox.is_empty() {
+                if !connection.outbox.is_empty() || connection.must_try() {
                     return Some(id);
                 }
             }

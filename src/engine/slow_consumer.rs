@@ -18,7 +18,17 @@ impl Registry {
         is_beyond
     }
 
-    /// Cuts a connection off of whose output nothing could be written for [`OUTPUT_STALL`](crate::limits::OUTPUT_STALL).
+    /// Of a connection's output nothing could be written for [`OUTPUT_STALL`](crate::limits::OUTPUT_STALL): it is tried once
+    /// more, and if that is in vain the connection is cut off.
+    pub(super) fn try_stalled(&mut self, id: ConnId) {
+        let Registry { connections, outputs, .. } = self;
+        if let Some(connection) = connections.get_mut(id) {
+            connection.try_once_more();
+            outputs.list_first(id, connection);
+        }
+        self.arm(id);
+    }
+
     pub(super) fn cut_off_stalled(&mut self, id: ConnId) {
         self.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
     }

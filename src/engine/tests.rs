@@ -103,6 +103,22 @@ impl World {
     fn pass(&mut self, span: Duration) {
         self.now = self.now + span;
         self.engine.handle_time(self.now);
+        self.try_in_vain();
+    }
+
+    /// Sockets of which it must be tried take nothing still.
+    fn try_in_vain(&mut self) {
+        let connections = &self.engine.registry.connections;
+        let tried = connections.iter().filter(|(_, connection)| connection.must_try());
+        for (conn, backlog_bytes) in
+            tried.map(|(id, it)| (id, it.transport_backlog_bytes())).collect::<Vec<_>>()
+        {
+            let written = Written { bytes: 0, backlog_bytes, is_blocked: true };
+            self.engine.handle_writable(conn, self.now, |output| {
+                assert!(output.must_try);
+                written
+            });
+        }
     }
 
     fn write_all(&mut self) {

@@ -14,7 +14,7 @@ pub(super) enum Timer {
     Login,
     /// A whole frame must have come from a session by then.
     Idle,
-    /// Some of the waiting output must have been written by then.
+    /// Some of the waiting output must have been written by then, or can be written now.
     Stall,
     /// What waits before the end is written until then; then the sending side is shut.
     Flush,
@@ -80,7 +80,7 @@ impl Registry {
             None => self.arm(id),
             Some(Timer::Login) => self.refuse(id, Code::TimedOut, "not logged in within the login timeout"),
             Some(Timer::Idle) => self.refuse(id, Code::TimedOut, "idle for too long"),
-            Some(Timer::Stall) => self.cut_off_stalled(id),
+            Some(Timer::Stall) => self.try_stalled(id),
             Some(Timer::Flush) => self.shut(id),
             Some(Timer::Discard) => self.finish_close(id),
         }

@@ -39,6 +39,10 @@ pub struct Output<'a> {
     pub bytes: Unsent<'a>,
     /// Nothing follows it but the end.
     pub is_last: bool,
+    /// Some of it is to be written now, if the transport takes anything at all, or the connection is cut off: it is to try,
+    /// though it has found that it takes nothing for now. (A system announces that a socket can be written to only when much of
+    /// its buffer is free, and a peer who reads slowly may need minutes for that.)
+    pub must_try: bool,
 }
 
 /// What became of writing a connection's output.

@@ -249,7 +249,9 @@ impl Socket {
         let mut bytes = 0;
         if output.is_last && !self.is_open() && !self.is_refused() {
             failure = Some(WriteFailure::NeverOpened);
-        } else if self.writing == Writing::Open && (!output.bytes.is_empty() || self.backlog_bytes() > 0) {
+        } else if (self.writing == Writing::Open || (output.must_try && self.is_blocked()))
+            && (!output.bytes.is_empty() || self.backlog_bytes() > 0)
+        {
             // What is followed by a shutdown in this turn or soon after may be held back by the system until then, so that
             // the end goes along in the same packet.
             let flags = if output.is_last { FOLLOWED } else { ALONE };

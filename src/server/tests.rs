@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::Config;
 use crate::handler::{Chat, Echo, Handler};
-use crate::limits::SHARE_WRITES;
+use crate::limits::{OUTPUT_STALL, SHARE_WRITES};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use tempfile::TempDir;
@@ -236,6 +236,39 @@ fn who_was_not_yet_written_to_is_read() {
     world.server.read(Moment::START);
     assert_eq!(world.server.engine.statistics().sessions, 0);
     reader.take();
+}
+
+/// The story: a reader of five kilobytes a second with much in the system's buffer was cut off as if it took nothing: a system
+/// says that a socket can be written to only when a third of its buffer is free. Whoever takes nothing still is.
+#[test]
+fn who_takes_its_bytes_slowly_is_tried_before_it_is_cut_off() {
+    let mut world = World::of(1, Box::new(Chat));
+    let mut reader = world.log_in(true);
+    let say = |world: &mut World| {
+        world.server.engine.handle_console_line(&"x".repeat(40_000), Moment::START);
+        world.turn();
+    };
+    while !world.server.sockets.iter().flatten().any(Socket::is_blocked) {
+        say(&mut world);
+    }
+    // More than the reader takes.
+    (0..15).for_each(|_| say(&mut world));
+    reader.stream.set_nonblocking(false).unwrap();
+    for _ in 0..4 {
+        reader.stream.read_exact(&mut [0; 64 * 1024]).unwrap();
+    }
+    let stalled = |world: &mut World, now: Moment| {
+        world.server.engine.handle_time(now);
+        world.server.write(now, now);
+        world.server.engine.statistics().lost_sessions == 1
+    };
+    let mut now = world.server.clock.now() + OUTPUT_STALL;
+    assert!(!stalled(&mut world, now), "it has taken a quarter of a megabyte");
+    let mut times = 0..20;
+    while !stalled(&mut world, now) {
+        assert!(times.next().is_some(), "it takes nothing any more");
+        now = now + OUTPUT_STALL;
+    }
 }
 
 /// Who is read again since what it wrote is handed out comes behind those who have waited longer: else it would take, turn

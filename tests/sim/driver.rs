@@ -362,6 +362,7 @@ impl World {
         }
         let output = engine.output(id).to_vec();
         let link = &mut self.links[socket.link];
+        socket.writable |= engine.must_try(id);
         let wrote = if socket.transport.is_plain() {
             if output.is_empty() || !socket.writable {
                 return;

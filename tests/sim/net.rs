@@ -156,9 +156,10 @@ impl Link {
 
     pub(crate) fn receive(&mut self, most: usize) -> Vec<u8> {
         let count = most.min(self.to_client.len());
-        // Room was made: that is told once, and only to a server that ran out of it.
-        self.events.writable |= count > 0;
-        self.to_client.drain(..count).collect()
+        let taken = self.to_client.drain(..count).collect();
+        // Much room was made: that is told once, and only to a server that ran out of it.
+        self.events.writable |= count > 0 && self.has_room();
+        taken
     }
 
     /// Whether there is something for the client to read.
@@ -230,7 +231,9 @@ impl Link {
             && (!self.arrived.is_empty() || self.end_arrived || (self.garbled && !self.garble_is_read))
     }
 
+    /// Whether a third of the buffer is free: a system tells of less to nobody, though a write would find it.
     pub(crate) fn has_room(&self) -> bool {
-        !self.broken && !self.write_broken && self.to_client.len() < self.capacity
+        let free = self.capacity - self.to_client.len();
+        !self.broken && !self.write_broken && free > 0 && 2 * free >= self.to_client.len()
     }
 }

@@ -201,28 +201,25 @@ impl Conn {
         self.serial().is_none() && self.state != State::Closing
     }
 
-    /// At the end of a turn: what was due when it began is done.
+    /// At the end of a turn: what was due when it began is done, and of whom nothing could be written for long is closing.
     pub(super) fn check_closing(&self, began: Moment) {
-        let Some(since) = self.closing else { return };
+        let Some(since) = self.closing else {
+            let stalled = self.stalled.is_some_and(|since| since + STALL <= began);
+            return assert!(!stalled, "not refused as slow: {self:?}");
+        };
         let gone = self.reset || self.ended || self.cut_short;
         assert!(self.shut.is_some() || since + FLUSH > began || gone, "not shut: {self:?}");
         assert!(gone || self.shut.is_none_or(|shut| shut + DISCARD > began), "not closed: {self:?}");
     }
 
     pub(super) fn check_deadlines(&self, now: Moment, settings: &Settings) {
-        let stalled = self.stalled.is_some_and(|since| since + STALL <= now);
         match (&self.closing, &self.state) {
-            (Some(_), _) => {}
-            (None, State::Waiting(_)) => assert!(!stalled, "not refused as slow: {self:?}"),
+            (Some(_), _) | (None, State::Waiting(_)) => {}
             (None, State::Authenticated(_)) => {
-                assert!(!stalled, "not refused as slow: {self:?}");
                 let idle = settings.config.idle_timeout.is_some_and(|idle| self.last_frame + idle <= now);
                 assert!(!idle || self.paused_until.is_some(), "idle for too long: {self:?}");
             }
-            (None, _) => {
-                assert!(!stalled, "not refused as slow: {self:?}");
-                assert!(self.login_due > now, "past the login timeout: {self:?}");
-            }
+            (None, _) => assert!(self.login_due > now, "past the login timeout: {self:?}"),
         }
     }
 }

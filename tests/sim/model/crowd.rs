@@ -137,7 +137,7 @@ impl Model {
 
     fn check_slow(&self, id: ConnId) {
         let conn = &self.conns[&id];
-        let stalled = self.in_time && conn.stalled.is_some_and(|since| since + STALL <= self.now);
+        let stalled = self.is_written && conn.stalled.is_some_and(|since| since + STALL <= self.now);
         let full = conn.output_before + conn.due_bytes() + 8_000 >= self.settings.config.output_limit_bytes;
         assert!(stalled || full, "{id:?} is no slow consumer: {conn:?}");
     }

@@ -107,6 +107,8 @@ pub(crate) struct Model {
     /// The random source has failed at some time.
     pub(crate) dry: bool,
     in_time: bool,
+    /// Something was written, or tried to be.
+    is_written: bool,
     /// In this turn somebody came while a limit was reached.
     was_at_limit: bool,
     /// The connection that the call was for.
@@ -155,6 +157,7 @@ impl Model {
             stopping: false,
             dry: false,
             in_time: false,
+            is_written: false,
             was_at_limit: false,
             called: None,
             held_before: 0,
@@ -195,6 +198,7 @@ impl Model {
         self.now = facts.now;
         self.told = facts.told;
         self.in_time = matches!(cause, Cause::Time);
+        self.is_written = matches!(cause, Cause::Written(..));
         self.called = match cause {
             Cause::Bytes(id, _) | Cause::Turn(id) | Cause::End(id) => Some(id),
             _ => None,

@@ -47,7 +47,7 @@ impl Model {
             }
         }
         match &said {
-            Said::Error(108, _) if self.in_time => return false,
+            Said::Error(108, _) if self.is_written => return false,
             // Cut off for the sake of all, it waits to its end, unless there is a session of which nobody knows.
             said if is_for_all(said) && self.sessions_now <= self.sessions.len() => return false,
             Said::Error(108, _) => {
