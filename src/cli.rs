@@ -6,6 +6,7 @@ mod given;
 pub use given::{Given, Setting, Source};
 
 use crate::limits::LAST_WORDS_WAIT;
+use crate::text::without_numbers;
 use clap::Parser;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
@@ -35,7 +36,7 @@ pub struct Failure {
 impl Failure {
     /// It was asked for rightly, and failed: exit code 1.
     pub fn failed(reason: impl fmt::Display) -> Failure {
-        Failure { code: 1, reason: reason.to_string() }
+        Failure { code: 1, reason: without_numbers(&reason.to_string()) }
     }
 
     /// It failed in a way that other programs say nothing of either: exit code 1, and nothing is shown.
@@ -45,7 +46,7 @@ impl Failure {
 
     /// It was asked for wrongly: exit code 2.
     pub fn usage(reason: impl fmt::Display) -> Failure {
-        Failure { code: 2, reason: reason.to_string() }
+        Failure { code: 2, reason: without_numbers(&reason.to_string()) }
     }
 }
 

@@ -19,11 +19,20 @@ pub fn escaped_but_tabs(text: &str) -> impl fmt::Display {
 
 /// What the system said of an error, without the number that it has there: `Connection refused`.
 pub fn without_number(error: &io::Error) -> String {
-    let said = error.to_string();
-    match error.raw_os_error() {
-        Some(number) => said.trim_end_matches(&format!(" (os error {number})")).to_owned(),
-        None => said,
+    without_numbers(&error.to_string())
+}
+
+/// A text for a person without the numbers of the system's errors, of which the words say as much.
+pub fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.parse::<i32>().is_ok() => kept.push_str(rest),
+            _ => kept.extend([" (os error ", part]),
+        }
     }
+    kept
 }
 
 struct Escaped<'a> {
@@ -57,6 +66,17 @@ pub(crate) fn is_harmful(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_numbers_of_errors_are_left_out() {
+        for (said, kept) in [
+            ("no (os error 2), no (os error 13); mend it", "no, no; mend it"),
+            ("an (os error of mine) and (os error 2", "an (os error of mine) and (os error 2"),
+            ("", ""),
+        ] {
+            assert_eq!(without_numbers(said), kept);
+        }
+    }
 
     #[test]
     fn nothing_reaches_the_terminal_but_letters() {

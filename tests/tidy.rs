@@ -20,7 +20,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("keepalive", &["limits"]),
     ("whole_file", &[]),
     ("foreground", &[]),
-    ("cli", &["limits", "whole_file"]),
+    ("cli", &["limits", "text", "whole_file"]),
     ("editor", &["limits", "text", "foreground"]),
     ("slots", &[]),
     ("tls", &["limits"]),

@@ -35,7 +35,7 @@ pub enum ClientError {
     /// One side speaks TLS and the other does not.
     #[error("{}", match server_speaks_tls {
         true => "the server speaks TLS; use --tls",
-        false => "the server does not speak TLS; use --plaintext if it may be so",
+        false => "the server does not speak TLS: leave out --tls, or use --plaintext if it may be so",
     })]
     Mismatch {
         /// Whether it is the server.

@@ -223,9 +223,12 @@ fn why_the_server_refused_is_told() {
 fn nobody_there_is_told_and_another_address_is_tried() {
     let (listener, closed) = listen();
     drop(listener);
-    let (code, _, stderr) = finish(start(closed, &[]));
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("picture.svg");
+    let (code, _, stderr) = finish(start(closed, &["--plot", picture.to_str().unwrap()]));
     assert_eq!(code, 1);
     assert!(stderr.contains("no server listens there") && stderr.contains(&closed.to_string()), "{stderr}");
+    assert!(!stderr.contains("os error") && !picture.exists(), "{stderr}");
 
     let (listener, open) = listen();
     serve(listener, |_| Manner::Echo);

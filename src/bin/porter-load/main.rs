@@ -1,20 +1,21 @@
 //! The load tester: its command line, and what it shows of a report.
 
 mod flags;
+mod picture;
 mod plot;
 mod table;
 
 use flags::Flags;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use picture::Picture;
 use porter::cli::{self, Failure};
 use porter::load::{self, Plan, Progress, Report, Scenario};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +40,7 @@ fn body(flags: Flags) -> Result<(), Failure> {
         );
     }
     let plan = plan(&flags)?;
-    let picture = flags.plot.as_ref().map(open_picture).transpose()?;
+    let picture = flags.plot.as_deref().map(Picture::open).transpose()?;
     let bar = progress_bar();
     end_at_signals(&plan.interrupt)
         .map_err(|error| Failure::failed(format_args!("cannot watch for signals: {error}")))?;
@@ -47,12 +48,18 @@ fn body(flags: Flags) -> Result<(), Failure> {
     bar.finish_and_clear();
     // From here on there is nothing left to cut short: a signal ends the program.
     plan.interrupt.store(true, Ordering::Relaxed);
-    let report = outcome.map_err(|error| Failure::failed(format_args!("cannot begin: {error}")))?;
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            picture.into_iter().for_each(Picture::forget);
+            return Err(Failure::failed(format_args!("cannot begin: {error}")));
+        }
+    };
     let text =
         if flags.json { report.json().map_err(Failure::failed)? + "\n" } else { table::written(&report) };
     let printed = print(&text);
-    if let (Some(file), Some(path)) = (picture, &flags.plot) {
-        draw(file, &plot::drawn(&report)).map_err(|error| unwritable(path, &error))?;
+    if let Some(picture) = picture {
+        picture.draw(&plot::drawn(&report))?;
     }
     printed?;
     judge(&report)
@@ -156,22 +163,6 @@ fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         .to_socket_addrs()
         .map(Iterator::collect)
         .map_err(|error| Failure::failed(format_args!("--host {host}: {error}")))
-}
-
-/// Opened before the run: a wrong path shall not cost an hour's figures. The last picture stays until there is a new one.
-fn open_picture(path: &PathBuf) -> Result<File, Failure> {
-    let file = File::options().write(true).create(true).truncate(false).open(path);
-    file.map_err(|error| unwritable(path, &error))
-}
-
-/// Puts the picture in the place of the last one, or into whatever else the path leads to.
-fn draw(mut file: File, picture: &str) -> io::Result<()> {
-    file.write_all(picture.as_bytes())?;
-    if file.metadata()?.is_file() { file.set_len(picture.len() as u64) } else { Ok(()) }
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format_args!("cannot write the picture {}: {error}", path.display()))
 }
 
 /// Whoever reads may stop early, as `head` does: that is no failure.

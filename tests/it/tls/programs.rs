@@ -89,7 +89,10 @@ fn without_a_terminal_a_server_is_trusted_by_flag_or_because_it_is_known() {
 fn each_side_is_told_when_the_other_speaks_otherwise() {
     let home = Folder::new();
     let plain = Server::start(&[]);
-    expect_refusal(client(&plain, home.path(), &["--tls"]), "does not speak TLS; use --plaintext");
+    expect_refusal(
+        client(&plain, home.path(), &["--tls"]),
+        "does not speak TLS: leave out --tls, or use --plaintext",
+    );
     plain.folder.log_line(&["refused", "looks like TLS"]);
     let encrypted = Server::start(&["--tls", "--login-timeout", "1"]);
     expect_refusal(client(&encrypted, home.path(), &[]), "the server speaks TLS; use --tls");
