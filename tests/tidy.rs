@@ -359,6 +359,24 @@ fn the_library_alone_needs_nothing_of_the_programs() {
     report(missing.map(|name| format!("Cargo.toml: the programs need {name}; correct PROGRAMS_ONLY")));
 }
 
+/// A patch that only nearly fits is applied somewhere else, where it may not compile, or change nothing that is tested.
+#[test]
+fn planted_defects_are_where_they_belong() {
+    let mut findings = Vec::new();
+    for folder in ["tests/sim/defects", "tests/it/defects"] {
+        for patch in files(folder, "patch") {
+            for (number, file, old) in hunks(&patch.text) {
+                let places = Source::read(&file).text.matches(&old).count();
+                if places != 1 {
+                    findings
+                        .push(patch.at(number, format!("{file} has these lines {places} times, not once")));
+                }
+            }
+        }
+    }
+    report(findings);
+}
+
 /// A reader who tries what is written must not find passwords and pictures among the sources afterwards.
 #[test]
 fn documented_commands_write_nothing_into_the_repository() {
@@ -632,6 +650,25 @@ impl Source {
 /// The identifiers and numbers of a line.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// The hunks of a patch: where each begins, the file that it changes, and the lines that it finds there.
+fn hunks(patch: &str) -> Vec<(usize, String, String)> {
+    let mut hunks: Vec<(usize, String, String)> = Vec::new();
+    let mut file = "";
+    for (index, line) in patch.lines().enumerate() {
+        if let Some(path) = line.strip_prefix("+++ b/") {
+            file = path;
+        } else if line.starts_with("@@") {
+            hunks.push((index + 1, file.to_owned(), String::new()));
+        } else if let (Some((_, _, old)), Some(found)) = (hunks.last_mut(), line.strip_prefix([' ', '-']))
+            && !line.starts_with("--- a/")
+        {
+            old.push_str(found);
+            old.push('\n');
+        }
+    }
+    hunks
 }
 
 /// The words that a name is made of, in small letters.
