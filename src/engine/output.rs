@@ -127,6 +127,7 @@ impl Outputs {
     }
 
     /// Puts a connection on the list of those that are written before others.
+    #[inline]
     pub(super) fn list_first(&mut self, id: ConnId, connection: &mut Connection) {
         if connection.listed.join_first() {
             self.first.push_back(id);
@@ -158,6 +159,7 @@ impl Outputs {
     }
 
     /// Notes what the transport holds of what was written; true if that is news.
+    #[inline]
     pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, bytes: usize) -> bool {
         let before = connection.set_transport_backlog(bytes);
         self.count(transport::held_bytes(before > 0), transport::held_bytes(bytes > 0));
@@ -187,13 +189,12 @@ impl<S: Store> Engine<S> {
         let is_written = connection.outbox.is_empty();
         let can_be_read = !could_be_read && connection.may_be_served();
         let can_stall = connection.is_stalled();
-        let is_still_stalled = connection.must_try() && !is_last;
+        let is_in_vain = must_try && connection.must_try() && !is_last;
         if is_written && is_last {
             self.registry.flushed(id);
         }
-        if must_try && is_still_stalled {
-            self.registry.cut_off_stalled(id);
-            return self.apply_changes();
+        if is_in_vain {
+            return self.cut_off_tried(id);
         }
         if can_stall {
             self.registry.arm(id);
@@ -205,6 +206,13 @@ impl<S: Store> Engine<S> {
 }
 
 impl<S: Store> Engine<S> {
+    /// It was tried once more, and nothing could be written still. Apart, for what is written mostly can be.
+    #[cold]
+    fn cut_off_tried(&mut self, id: ConnId) {
+        self.registry.cut_off_stalled(id);
+        self.apply_changes();
+    }
+
     /// Whether a connection's output [must be tried](Output::must_try) though its transport took nothing the last time.
     pub fn must_try(&self, id: ConnId) -> bool {
         self.registry.connections.get(id).is_some_and(Connection::must_try)

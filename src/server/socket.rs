@@ -76,6 +76,7 @@ pub(super) enum Writing {
 
 impl Reading {
     /// Some was read: the socket may have more, or is empty. What comes later makes a new event; the end has had its.
+    #[inline]
     pub(super) fn note_read(&mut self, may_have_more: bool) {
         *self = match (*self, may_have_more) {
             (Reading::End, _) => Reading::End,
@@ -87,6 +88,7 @@ impl Reading {
 
 impl Writing {
     /// Some was written: the system has taken all, or takes no more for now.
+    #[inline]
     pub(super) fn note_written(&mut self, is_all: bool) {
         if *self != Writing::Broken {
             *self = if is_all { Writing::Open } else { Writing::Blocked };
@@ -249,7 +251,7 @@ impl Socket {
         let mut bytes = 0;
         if output.is_last && !self.is_open() && !self.is_refused() {
             failure = Some(WriteFailure::NeverOpened);
-        } else if (self.writing == Writing::Open || (output.must_try && self.is_blocked()))
+        } else if (self.writing == Writing::Open || output.must_try)
             && (!output.bytes.is_empty() || self.backlog_bytes() > 0)
         {
             // What is followed by a shutdown in this turn or soon after may be held back by the system until then, so that

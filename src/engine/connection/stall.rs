@@ -6,6 +6,7 @@ use crate::Moment;
 impl Connection {
     /// Keeps since when none of the output that waits, here or in the transport, could be written: from each time that some
     /// of it moved, or nothing could although the transport is open.
+    #[inline]
     pub(in crate::engine) fn note_stall(&mut self, is_blocked: bool, has_moved: bool, now: Moment) {
         if self.outbox.is_empty() && !self.has_transport_backlog() {
             self.forget_stall();
@@ -20,19 +21,23 @@ impl Connection {
     }
 
     /// Whether the transport is to try, whatever it believes.
+    #[inline]
     pub(in crate::engine) fn must_try(&self) -> bool {
         self.stalled_since == Some(Moment::NEVER)
     }
 
     /// Whether a stall is to be waited for.
+    #[inline]
     pub(in crate::engine) fn is_stalled(&self) -> bool {
         self.stalled_since.is_some()
     }
 
+    #[inline]
     pub(in crate::engine) fn forget_stall(&mut self) {
         self.stalled_since = None;
     }
 
+    #[inline]
     pub(in crate::engine) fn has_transport_backlog(&self) -> bool {
         self.transport_backlog_bytes > 0
     }
@@ -43,6 +48,7 @@ impl Connection {
     }
 
     /// Notes how many bytes the transport holds of what was written, and says how many it held before.
+    #[inline]
     pub(in crate::engine) fn set_transport_backlog(&mut self, bytes: usize) -> usize {
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
         std::mem::replace(&mut self.transport_backlog_bytes, bytes).into()
