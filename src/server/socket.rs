@@ -215,7 +215,7 @@ impl Socket {
     }
 
     /// Once in each read of a turn: where it is not inlined, a message costs one in a hundred more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Outcome {
         #[cfg(feature = "tls")]
         if self.transport.has_channel() {
