@@ -199,6 +199,7 @@ impl Socket {
     }
 
     /// After a write: whether the system may give up on what it took depends on whether it took all.
+    #[inline]
     fn note_stall(&mut self) {
         let is_stalled = self.is_blocked();
         if std::mem::replace(&mut self.is_stalled, is_stalled) != is_stalled {
@@ -289,6 +290,7 @@ impl Socket {
     }
 
     /// Writes a share of the output, or what the system takes of it.
+    #[inline]
     fn write_plain(&mut self, output: Unsent<'_>, flags: SendFlags) -> Outcome {
         let Some(bytes) = output.whole() else { return self.write_portions(output, flags) };
         let bytes = &bytes[..bytes.len().min(SHARE_WRITTEN_BYTES)];
@@ -324,6 +326,7 @@ impl Socket {
     }
 
     /// How many bytes went of those that were offered; with fewer than all the system takes no more for now.
+    #[inline]
     fn note_sent(&mut self, sent: rustix::io::Result<usize>, offered: usize) -> rustix::io::Result<usize> {
         let count = match sent {
             Err(Errno::AGAIN) => 0,
