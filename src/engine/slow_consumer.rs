@@ -29,6 +29,7 @@ impl Registry {
         self.arm(id);
     }
 
+    /// Cuts a connection off of whose output nothing could be written when it was tried once more.
     pub(super) fn cut_off_stalled(&mut self, id: ConnId) {
         self.refuse_slow_consumer(id, "nothing of its output could be written for 30 s");
     }

@@ -360,16 +360,22 @@ impl World {
         if socket.write_closed {
             return self.drop_unwritable(id);
         }
-        let output = engine.output(id).to_vec();
-        let link = &mut self.links[socket.link];
+        let (unsent, is_last) = (engine.output(id), engine.is_closing(id));
         socket.writable |= engine.must_try(id);
+        let is_idle = if socket.transport.is_plain() {
+            unsent.is_empty() || !socket.writable
+        } else {
+            unsent.is_empty() && !socket.transport.has_backlog() && !is_last
+        };
+        if is_idle {
+            return;
+        }
+        let output = unsent.to_vec();
+        let link = &mut self.links[socket.link];
         let wrote = if socket.transport.is_plain() {
-            if output.is_empty() || !socket.writable {
-                return;
-            }
             socket.write_plain(link, &output)
         } else {
-            socket.transport.write(link, &output, engine.is_closing(id), &mut socket.writable)
+            socket.transport.write(link, &output, is_last, &mut socket.writable)
         };
         let Wrote { written, has_moved, failure } = wrote;
         let has_more = socket.writable && written.bytes > 0 && written.bytes < output.len();
