@@ -162,8 +162,11 @@ impl Outputs {
     #[inline]
     pub(super) fn note_transport_backlog(&mut self, connection: &mut Connection, bytes: usize) -> bool {
         let before = connection.set_transport_backlog(bytes);
-        self.count(transport::held_bytes(before > 0), transport::held_bytes(bytes > 0));
-        before != bytes
+        let is_news = before != bytes;
+        if is_news {
+            self.count(transport::held_bytes(before > 0), transport::held_bytes(bytes > 0));
+        }
+        is_news
     }
 
     fn count(&mut self, before: usize, after: usize) {
@@ -189,15 +192,11 @@ impl<S: Store> Engine<S> {
         let is_written = connection.outbox.is_empty();
         let can_be_read = !could_be_read && connection.may_be_served();
         let can_stall = connection.is_stalled();
-        let is_in_vain = must_try && connection.must_try() && !is_last;
         if is_written && is_last {
             self.registry.flushed(id);
         }
-        if is_in_vain {
-            return self.cut_off_tried(id);
-        }
         if can_stall {
-            self.registry.arm(id);
+            self.wait_for_room(id, must_try && !is_last);
         }
         if can_be_read {
             self.registry.wake(id);
@@ -206,11 +205,15 @@ impl<S: Store> Engine<S> {
 }
 
 impl<S: Store> Engine<S> {
-    /// It was tried once more, and nothing could be written still. Apart, for what is written mostly can be.
-    #[cold]
-    fn cut_off_tried(&mut self, id: ConnId) {
-        self.registry.cut_off_stalled(id);
-        self.apply_changes();
+    /// Some output could not be written. Whoever was tried once more, and took nothing still, is cut off.
+    #[inline(never)]
+    fn wait_for_room(&mut self, id: ConnId, was_tried: bool) {
+        if was_tried && self.must_try(id) {
+            self.registry.cut_off_stalled(id);
+            self.apply_changes();
+        } else {
+            self.registry.arm(id);
+        }
     }
 
     /// Whether a connection's output [must be tried](Output::must_try) though its transport took nothing the last time.
